@@ -1,0 +1,116 @@
+"""docs/models.md as text: what the figures of models_table.py mean, and the tables. Measures nothing."""
+
+import msgspec
+
+from edge.catalog import CATALOG
+from runtimes.spec import DENSE_TASKS, Precision, Runtime
+
+RUNTIMES: dict[Runtime, str] = {
+    "ncnn": "ncnn",
+    "openvino": "OpenVINO",
+    "tflite": "TFLite",
+    "onnxruntime": "ONNX Runtime",
+}
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16")
+UNMEASURED = "not measured"
+
+
+class Row(msgspec.Struct, forbid_unknown_fields=True):
+    """One family and size: `oracle` by reference, `cells` by "runtime precision"; texts where there is no number."""
+
+    family: str
+    size: str
+    task: str
+    loads: str
+    oracle: dict[str, float] = {}
+    cells: dict[str, float | str] = {}
+    weights: str = ""
+
+
+def cell_text(row: Row, runtime: Runtime) -> str:
+    """fp32 / fp16 of one runtime."""
+    texts = [shown(row.cells.get(f"{runtime} {precision}", UNMEASURED)) for precision in PRECISIONS]
+    return texts[0] if texts[0] == texts[1] else " / ".join(texts)
+
+
+def oracle_text(row: Row) -> str:
+    """The worst raw error against a reference; what has none says so."""
+    if row.oracle:
+        count = len(row.oracle)
+        return shown(max(row.oracle.values())) + (f" ({count})" if count > 1 else "")
+    return "`unchecked`" if row.task in DENSE_TASKS else UNMEASURED
+
+
+def shown(value: float | str) -> str:
+    """One figure; an equality to the last bit as 0."""
+    return value if isinstance(value, str) else f"{value:.1e}" if value else "0"
+
+
+def markdown(rows: list[Row], where: str) -> str:
+    """The page, whole."""
+    header = ["family", "size", "loads", "reference", *RUNTIMES.values(), "weights"]
+    lines = [INTRODUCTION, families_table(), MEASURED]
+    lines += [table_line(header), "|" + "---|" * len(header)]
+    for row in rows:
+        size = f"{row.size} ({row.task})" if row.task else row.size
+        cells = [cell_text(row, runtime) for runtime in RUNTIMES]
+        lines.append(
+            table_line([row.family, size, row.loads, oracle_text(row), *cells, row.weights])
+        )
+    return "\n".join([*lines, "", where, "", ABSENT, ""])
+
+
+def table_line(cells: list[str]) -> str:
+    """One line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def families_table() -> str:
+    """Who publishes what under which terms, read from the catalogue."""
+    lines = [
+        "| family | models | licence | commercial use | official files |",
+        "|---|---|---|---|---|",
+    ]
+    terms = dict.fromkeys((e.family, e.licence, e.commercial_use) for e in CATALOG.values())
+    for family, licence, commercial in terms:
+        entries = [e for e in CATALOG.values() if (e.family, e.licence) == (family, licence)]
+        hashed = sum(entry.sha256_prefix is not None for entry in entries)
+        addressed = sum(entry.url is not None for entry in entries)
+        files = (
+            f"{addressed} with an address, {hashed} of them with a hash" if addressed else "none"
+        )
+        lines.append(
+            f"| {family} | {len(entries)} | {licence} | {'yes' if commercial else 'no'} | {files} |"
+        )
+    return "\n".join(lines)
+
+
+INTRODUCTION = """# Models
+
+`edgepose models` lists every model that has a name, with its input, keypoints, parameters, multiply-accumulates, its
+authors' figure and where that was read, its licence, and where its official weights lie; `edgepose models NAME` shows
+one whole. A checkpoint needs no name: family, size and keypoints are read from its tensors.
+
+Nothing is downloaded unless asked: `--weights download` takes the official file, `--weights URL` any other. Both are
+kept in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), gone on with where they broke off, and used only when their sha256
+fits what was published; where no hash was published, the one found is printed.
+
+An artifact carries the licence of its weights where these are known to be the publisher's: by hash, or because they
+were downloaded from there. Weights that others trained are under other terms, and nothing is said of them, unless the
+licence binds the model itself (AlphaPose, CMU OpenPose, Sapiens): then it is always in the artifact's lineage.
+"""
+MEASURED = """
+## Measured
+
+Raw error: max |a - b| / max(1, max |reference|), the worst output. `reference` compares our PyTorch module with its
+authors' implementation on the same weights (in brackets: how many checkpoints, where several); at most 1e-4 is wanted.
+The runtimes compare each artifact with that PyTorch module, fp32 / fp16 weights in f32 arithmetic; the gate allows 1e-3
+and 3e-2 where it judges raw outputs, and judges pixels or boxes where weights are trained. `weights` says which were
+exported: trained ones, random ones of ours, or a reference's (shaken by 1e-3, for they are halves). `loads` is checked
+for every size, by building it without memory and knowing it again from its tensors. Sapiens' dense heads have no
+reference: `unchecked`.
+"""
+ABSENT = (
+    "RTMO and RTMW, of which mmpose publishes 11 and 5 checkpoints, are not here: there is no definition of theirs in "
+    "edgepose."
+)

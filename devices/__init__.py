@@ -1,0 +1,1 @@
+"""devices: which machine is this, and what suits it."""

@@ -1,0 +1,144 @@
+"""ViTPose, as mmpose publishes it, and ViTPose++, as its authors do: one file a size, six tasks in each.
+
+ViTPose++ lies on OneDrive, behind links that no program can follow, so its rows have no address. As deployed, a task's
+network costs what a plain ViTPose costs.
+"""
+
+from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name, hash_in
+from edge.specs_vitpose import vitpose_spec
+from runtimes.spec import ModelSpec
+
+MMPOSE = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/"
+COCO_DIR, HUMANART_DIR = f"{MMPOSE}coco/td-hm_ViTPose-", f"{MMPOSE}human_art/td-hm_ViTPose-"
+# Where figures were read; all with flip test.
+INDEX = "mmpose model-index (759b39c), COCO val2017, flip test"
+README = "ViTPose README (ViTAE-Transformer), "
+INPUT_WH = (192, 256)
+SIX = "COCO, AI Challenger, MPII, AP-10K, APT-36K, COCO-WholeBody"
+Figures = dict[str, float]
+
+
+def _spec(entry: CatalogEntry) -> ModelSpec:
+    return vitpose_spec(entry.name, entry.input_wh, entry.schema or "coco17")
+
+
+def _coco(ap: float, ap50: float, ap75: float, ar: float, ar50: float) -> Figures:
+    return {"AP": ap, "AP50": ap50, "AP75": ap75, "AR": ar, "AR50": ar50}
+
+
+def _vitpose(
+    name: str,
+    size: str,
+    counts: tuple[float, float],
+    trained_on: str,
+    figures: Figures,
+    url: str,
+) -> CatalogEntry:
+    return CatalogEntry(
+        name,
+        "vitpose",
+        size,
+        "pose-topdown",
+        INPUT_WH,
+        schema="coco17",
+        params_m=counts[0],
+        gmacs=counts[1],
+        ap=figures["AP"],
+        ap_source=INDEX,
+        figures=figures,
+        trained_on=trained_on,
+        url=url,
+        sha256_prefix=hash_in(url),
+    )
+
+
+def _plus(
+    size: str, task: str, schema: str, counts: tuple[float, float], figures: Figures, data: str
+) -> CatalogEntry:
+    """One task of a ViTPose++; COCO is the first, and needs no choosing."""
+    return CatalogEntry(
+        f"vitpose++-{size}" if task == "coco" else f"vitpose++-{size}-{task}",
+        "vitpose",
+        size,
+        "pose-topdown",
+        INPUT_WH,
+        schema=schema,
+        params_m=counts[0],
+        gmacs=counts[1],
+        ap=figures.get("AP", figures.get("whole AP")),
+        ap_source=README + data,
+        figures=figures,
+        trained_on=SIX,
+        dataset="" if task == "coco" else task,
+    )
+
+
+# What a size costs with few keypoints, and with 133.
+BODY = {"s": (24.29, 5.59), "b": (89.99, 18.52), "l": (308.54, 61.57), "h": (637.21, 125.83)}
+WHOLE = {"s": (24.32, 5.69), "b": (90.02, 18.61), "l": (308.57, 61.66), "h": (637.24, 125.92)}
+SIMPLE = {"s": (21.72, 4.65), "b": (85.91, 17.46), "l": (303.45, 60.43), "h": (631.11, 124.61)}
+
+# COCO AP and AR, AIC AP and AR, MPII PCKh, AP-10K AP, APT-36K AP, COCO-WholeBody whole AP
+PLUS = {
+    "s": (0.758, 0.826, 0.297, 0.343, 0.927, 0.714, 0.742, 0.544),
+    "b": (0.770, 0.826, 0.318, 0.363, 0.928, 0.745, 0.759, 0.574),
+    "l": (0.786, 0.841, 0.343, 0.389, 0.940, 0.804, 0.808, 0.606),
+    "h": (0.794, 0.848, 0.348, 0.391, 0.942, 0.824, 0.823, 0.612),
+}
+
+
+def _tasks(size: str) -> tuple[CatalogEntry, ...]:
+    ap, ar, aic_ap, aic_ar, pckh, ap10k, apt36k, whole = PLUS[size]
+    cost = BODY[size]
+    return (
+        _plus(size, "coco", "coco17", cost, {"AP": ap, "AR": ar}, "COCO val2017"),
+        _plus(size, "aic", "aic14", cost, {"AP": aic_ap, "AR": aic_ar}, "AI Challenger test"),
+        _plus(size, "mpii", "mpii16", cost, {"PCKh": pckh}, "MPII val"),
+        _plus(size, "ap10k", "ap10k17", cost, {"AP": ap10k}, "AP-10K test"),
+        _plus(size, "apt36k", "ap10k17", cost, {"AP": apt36k}, "APT-36K val"),
+        _plus(size, "wholebody", "coco133", WHOLE[size], {"whole AP": whole}, "COCO-WholeBody val"),
+    )
+
+
+# fmt: off
+ENTRIES = by_name(
+    _vitpose("vitpose-s", "s", BODY["s"], "COCO",
+             _coco(0.739, 0.903, 0.816, 0.792, 0.942),
+             COCO_DIR + "small_8xb64-210e_coco-256x192-62d7a712_20230314.pth"),
+    _vitpose("vitpose-b", "b", BODY["b"], "COCO",
+             _coco(0.757, 0.905, 0.829, 0.81, 0.946),
+             COCO_DIR + "base_8xb64-210e_coco-256x192-216eae50_20230314.pth"),
+    _vitpose("vitpose-l", "l", BODY["l"], "COCO",
+             _coco(0.782, 0.914, 0.85, 0.834, 0.952),
+             COCO_DIR + "large_8xb64-210e_coco-256x192-53609f55_20230314.pth"),
+    _vitpose("vitpose-h", "h", BODY["h"], "COCO",
+             _coco(0.788, 0.917, 0.855, 0.839, 0.954),
+             COCO_DIR + "huge_8xb64-210e_coco-256x192-e32adcd4_20230314.pth"),
+    _vitpose("vitpose-s-simple", "s-simple", SIMPLE["s"], "COCO",
+             _coco(0.736, 0.9, 0.811, 0.79, 0.94),
+             COCO_DIR + "small-simple_8xb64-210e_coco-256x192-4c101a76_20230314.pth"),
+    _vitpose("vitpose-b-simple", "b-simple", SIMPLE["b"], "COCO",
+             _coco(0.756, 0.906, 0.826, 0.809, 0.946),
+             COCO_DIR + "base-simple_8xb64-210e_coco-256x192-0b8234ea_20230407.pth"),
+    _vitpose("vitpose-l-simple", "l-simple", SIMPLE["l"], "COCO",
+             _coco(0.78, 0.914, 0.851, 0.833, 0.952),
+             COCO_DIR + "large-simple_8xb64-210e_coco-256x192-3a7ee9e1_20230314.pth"),
+    _vitpose("vitpose-h-simple", "h-simple", SIMPLE["h"], "COCO",
+             _coco(0.789, 0.916, 0.856, 0.839, 0.953),
+             COCO_DIR + "huge-simple_8xb64-210e_coco-256x192-ffd48c05_20230314.pth"),
+    _vitpose("vitpose-s-humanart", "s", BODY["s"], "COCO, Human-Art",
+             _coco(0.737, 0.902, 0.811, 0.792, 0.942),
+             HUMANART_DIR + "small_8xb64-210e_humanart-256x192-5cbe2bfc_20230611.pth"),
+    _vitpose("vitpose-b-humanart", "b", BODY["b"], "COCO, Human-Art",
+             _coco(0.758, 0.906, 0.829, 0.812, 0.946),
+             HUMANART_DIR + "base_8xb64-210e_humanart-256x192-b417f546_20230611.pth"),
+    _vitpose("vitpose-l-humanart", "l", BODY["l"], "COCO, Human-Art",
+             _coco(0.782, 0.914, 0.849, 0.835, 0.953),
+             HUMANART_DIR + "large_8xb64-210e_humanart-256x192-9aba9345_20230614.pth"),
+    _vitpose("vitpose-h-humanart", "h", BODY["h"], "COCO, Human-Art",
+             _coco(0.788, 0.914, 0.853, 0.841, 0.956),
+             HUMANART_DIR + "huge_8xb64-210e_humanart-256x192-603bb573_20230612.pth"),
+    *(entry for size in PLUS for entry in _tasks(size)),
+)
+# fmt: on
+SPECS: dict[str, SpecBuilder] = {"vitpose": _spec}

@@ -1,0 +1,143 @@
+"""The command line: one file a verb, loaded when called, so that `--help` stays fast. The composition root.
+
+Data goes to stdout, talk and progress to stderr. Exit codes: 0 ok, 1 our bug (a traceback), 2 wrong use or bad input,
+3 a gate failed, 4 something is missing from the environment, 130 interrupted.
+"""
+
+import difflib
+import importlib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from edge.cli.interrupt import ctrl_c_noted
+from runtimes.errors import EdgeposeError
+
+# verb: (module, one line of help)
+COMMANDS: dict[str, tuple[str, str]] = {
+    "models": ("edge.cli.models", "List what can be exported or imported."),
+    "export": (
+        "edge.cli.export_cmd",
+        "Convert a PyTorch model and check every artifact against it.",
+    ),
+    "import": ("edge.cli.import_cmd", "Wrap a model that somebody else converted."),
+    "verify": ("edge.cli.verify", "Replay an artifact's reference on this machine."),
+    "eval": ("edge.cli.eval_cmd", "Measure average precision on a COCO-style set."),
+    "run": ("edge.cli.run_cmd", "Run on an image, a directory, a video, a camera or drawn people."),
+    "info": ("edge.cli.info", "Show what an artifact holds."),
+    "doctor": ("edge.cli.doctor", "Say which engines and converters are installed here."),
+    "demo": ("edge.cli.demo", "Go the whole road on drawn people: export, check, run."),
+}
+KEY_VALUE = re.compile(r"^([a-z][a-z0-9-]*)=(.*)$", re.DOTALL)
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs by name and imports one only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order people meet them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module; its command is named `command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Suggest the nearest verb for an unknown one, and take `key=value` beside `--key value`."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(COMMANDS)}"
+            raise click.UsageError(f"no command {args[0]!r}; {hint}", ctx)
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command, rest if command is None else spell_out(command, rest)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs from the table, without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def spell_out(command: click.Command, args: Sequence[str]) -> list[str]:
+    """Turn `key=value` into `--key=value` where the command has that option; leave all else.
+
+    Raises UsageError for a key that is nearly an option, unless such a file exists.
+    """
+    known = {name.removeprefix("--") for option in command.params for name in option.opts}
+    spelled = []
+    for arg in args:
+        match = KEY_VALUE.match(arg)
+        if not match or Path(arg).exists():
+            spelled.append(arg)
+        elif match[1] in known:
+            spelled.append(f"--{arg}")
+        elif near := difflib.get_close_matches(match[1], known, n=1, cutoff=0.75):
+            raise click.UsageError(
+                f"no option {match[1]!r}; did you mean {near[0]}={match[2]}?",
+                click.Context(command, click.get_current_context(), command.name),
+            )
+        else:
+            spelled.append(arg)
+    return spelled
+
+
+@click.group(
+    cls=LazyGroup,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(package_name="edgepose", prog_name="edgepose")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Put human-pose models on devices: export, check, run."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        ctx.exit(2)
+
+
+def main() -> None:
+    """Run the command line and exit with the documented code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: Sequence[str]) -> int:
+    """Run one command line and return its exit code; an unexpected exception passes through (our bug)."""
+    with ctrl_c_noted() as interrupted:
+        try:
+            code = cli.main(args=list(args), prog_name="edgepose", standalone_mode=False)
+        except (click.Abort, KeyboardInterrupt):
+            return _say_interrupted()
+        except Exception as error:  # noqa: BLE001 - the only one: here every error becomes an exit code
+            return _say_interrupted() if interrupted.is_set() else _explain(error)
+    return code if isinstance(code, int) else 0
+
+
+def _say_interrupted() -> int:
+    click.echo("edgepose: interrupted; nothing half-written was left in place", err=True)
+    return 130
+
+
+def _explain(error: Exception) -> int:
+    """Say in one line what was wrong and return the exit code; raises what is no error of ours."""
+    match error:
+        case EdgeposeError():
+            click.echo(f"edgepose: {_one_line(str(error))}", err=True)
+            return error.exit_code
+        case click.ClickException():
+            click.echo(f"edgepose: {_one_line(error.format_message())}", err=True)
+            if isinstance(error, click.UsageError) and error.ctx is not None:
+                click.echo(f"try: {error.ctx.command_path} --help", err=True)
+            return 2
+        case _:
+            raise error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

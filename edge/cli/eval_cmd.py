@@ -1,0 +1,103 @@
+"""edgepose eval: the ten COCO figures of an artifact, or of a PyTorch checkpoint."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from edge.cli.options import json_option, make_run_options, run_options, task_option
+from edge.cli.output import emit_json, emit_table, hint, number, progress, say
+from edge.cli.precheck import require_torch
+from edge.cli.weights import load as load_model
+from edge.model import Model, load
+from runtimes.base import RunOptions
+from runtimes.errors import InputError
+
+FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+
+
+@click.command("eval")
+@click.argument("model")
+@click.option("--weights", help="FILE, `download` or URL, for a catalogue name run in PyTorch.")
+@task_option
+@click.option("--images", type=click.Path(path_type=Path), help="Where the images lie.")
+@click.option(
+    "--annotations",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="COCO.json with ground truth.",
+)
+@click.option(
+    "--detector",
+    type=click.Path(path_type=Path),
+    help="Take boxes from this artifact, not the ground truth.",
+)
+@click.option("--flip", is_flag=True, help="Average with the mirrored input.")
+@json_option
+@run_options
+def command(
+    model: str,
+    weights: str | None,
+    task: str | None,
+    images: Path | None,
+    annotations: Path,
+    detector: Path | None,
+    flip: bool,
+    as_json: bool,
+    threads: int | None,
+    precision: str,
+    accelerator: str,
+) -> None:
+    """Measure MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style set."""
+    from edge.coco import load_dataset
+    from edge.predict import predict, score
+
+    dataset = load_dataset(annotations, images)
+    options = make_run_options(threads, precision, accelerator)
+    with ExitStack() as stack:
+        opened = stack.enter_context(_open(model, weights, task, options))
+        if opened.spec.task == "detect" and (detector or flip):
+            raise InputError(
+                f"{opened.name} is a detector: --detector and --flip are for pose models"
+            )
+        boxes = stack.enter_context(_load(detector, options)) if detector else None
+        if boxes and boxes.spec.task != "detect":
+            raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
+        with progress(opened.name, len(dataset.paths)) as advance:
+            results = predict(opened, dataset, detector=boxes, flip=flip, advance=advance)
+        summary = score(opened, dataset, results)
+    report = summary.to_dict()
+    if as_json:
+        emit_json(report)
+    else:
+        emit_table(["figure", "value"], [[name, number(report[name])] for name in FIGURES])
+        given = "the detector's" if detector else "ground-truth"
+        where = "" if opened.spec.task == "pose-bottomup" else f" in {given} boxes"
+        kind = "boxes" if summary.iou_type == "bbox" else f"keypoints{where}"
+        say(
+            f"{kind}, {summary.people} people on {summary.images} images{', flip test' if flip else ''}"
+        )
+    hint(f"edgepose run SOURCE --{'detector' if summary.iou_type == 'bbox' else 'pose'} {model}")
+
+
+def _open(model: str, weights: str | None, task: str | None, options: RunOptions) -> Model:
+    if Path(model).is_dir():
+        if weights is not None or task is not None:
+            raise InputError(
+                "--weights and --task go with a checkpoint or a name; an artifact has its own"
+            )
+        return _load(Path(model), options)
+    require_torch()
+    from export.torch_session import TorchSession
+
+    loaded = load_model(model, weights, task=task)
+    return Model(loaded.spec, TorchSession(loaded.module, loaded.spec, options.threads))
+
+
+def _load(artifact: Path, options: RunOptions) -> Model:
+    return load(
+        artifact,
+        threads=options.threads,
+        precision=options.precision,
+        accelerator=options.accelerator,
+    )

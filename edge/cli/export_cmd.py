@@ -1,0 +1,172 @@
+"""edgepose export: one PyTorch model to several artifacts, each checked; what drifts is refused (exit 3)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.catalog import CATALOG
+from edge.cli.options import force_option, json_option, parse_list, parse_wh, task_option
+from edge.cli.output import describe, emit_json, emit_table, hint, progress, say, verdict
+from edge.cli.precheck import require_engine, require_torch, require_writable
+from edge.cli.weights import load
+from runtimes.errors import InputError
+from runtimes.spec import Runtime
+from runtimes.store import refuse_existing
+
+if TYPE_CHECKING:
+    from export import Exported
+
+FORMATS = {
+    "onnx": "onnxruntime",
+    "onnxruntime": "onnxruntime",
+    "ncnn": "ncnn",
+    "openvino": "openvino",
+    "tflite": "tflite",
+}
+PRECISIONS = {"fp32": "fp32", "fp16": "fp16"}
+
+
+@click.command("export")
+@click.argument("model")
+@click.option(
+    "--weights", help="FILE, `download` (the official file), URL, or `random` (plumbing only)."
+)
+@click.option("--format", "formats", default="onnx,ncnn,openvino,tflite", show_default=True)
+@click.option("--precision", "precisions", default="fp32", show_default=True, help="fp32,fp16")
+@click.option("--input", "input_wh", help="WxH, for models that take any size.")
+@task_option
+@click.option(
+    "--calib",
+    "images",
+    type=click.Path(path_type=Path),
+    help="Photographs for the gate: DIR or COCO.json.",
+)
+@click.option(
+    "--val",
+    type=click.Path(path_type=Path),
+    help="COCO.json with ground truth: the gate also judges AP.",
+)
+@click.option(
+    "--images",
+    "image_dir",
+    type=click.Path(path_type=Path),
+    help="Where the COCO.json's images lie.",
+)
+@click.option("--max-px", type=click.FloatRange(min=0), help="Replaces the pixel limit.")
+@click.option(
+    "--max-ap-drop", type=click.FloatRange(min=0), help="In points: 0.5 = .005 (needs --val)."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True
+)
+@force_option
+@json_option
+def command(
+    model: str,
+    weights: str | None,
+    formats: str,
+    precisions: str,
+    input_wh: str | None,
+    task: str | None,
+    images: Path | None,
+    val: Path | None,
+    image_dir: Path | None,
+    max_px: float | None,
+    max_ap_drop: float | None,
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Convert MODEL (a catalogue name or a checkpoint) and compare each artifact with PyTorch."""
+    runtimes = parse_list(formats, FORMATS, "format")
+    wanted = parse_list(precisions, PRECISIONS, "precision")
+    if max_ap_drop is not None and val is None:
+        raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
+    wh = parse_wh(input_wh) if input_wh else None
+
+    _require_tools(runtimes)
+
+    from edge.coco import load_dataset
+    from export import Target, ap_gate, export_model, gate_inputs
+    from export.limits import refuse_entry
+    from export.naming import artifact_name
+
+    if model in CATALOG:
+        refuse_entry(CATALOG[model], runtimes)
+    truth = load_dataset(val, image_dir) if val else None
+    targets = [Target(runtime, precision) for runtime in runtimes for precision in wanted]
+    loaded = load(model, weights, wh, task=task)
+    for target in targets:
+        refuse_existing(out / artifact_name(loaded.spec, target), force=force)
+    require_writable(out)
+    if loaded.lineage.weights == "random":
+        say("weights are RANDOM: this proves the plumbing and says nothing about poses")
+    inputs = gate_inputs(loaded.spec, images or val, image_dir)
+    accuracy = ap_gate(loaded, truth, max_ap_drop) if truth else None
+    with progress("reference", len(targets) + 1) as advance:
+        results = export_model(
+            loaded,
+            targets,
+            out,
+            inputs=inputs,
+            max_px=max_px,
+            accuracy=accuracy,
+            force=force,
+            progress=advance,
+        )
+    _show(results, as_json)
+    refused = [result for result in results if not result.passed]
+    if refused:
+        for result in refused:
+            say(_refusal(result))
+        hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
+        return 3
+    hint(f"edgepose verify {results[0].path}")
+    return 0
+
+
+def _require_tools(runtimes: list[Runtime]) -> None:
+    """Raise MissingDependencyError for what any of the formats lacks, before the first is begun."""
+    require_torch()
+    from export.converters import converter
+    from export.versions import require
+
+    for runtime in runtimes:
+        require(converter(runtime).PACKAGES, "export")
+        require_engine(runtime)
+
+
+def _refusal(result: "Exported") -> str:
+    """Say why there is no artifact in place."""
+    if result.error:
+        return f"not made: {result.path.name}: {' '.join(result.error.split())}"
+    return f"refused, kept for study: {result.path} (report: {result.path}.report.json)"
+
+
+def _show(results: "list[Exported]", as_json: bool) -> None:
+    if as_json:
+        emit_json(
+            [
+                {
+                    "artifact": str(result.path),
+                    "runtime": result.target.runtime,
+                    "precision": result.target.precision,
+                    "bytes": result.bytes,
+                    "passed": result.passed,
+                    "parity": result.parity,
+                }
+                for result in results
+            ]
+        )
+        return
+    rows = [
+        [
+            result.path.name,
+            f"{result.bytes / 1e6:.2f}",
+            "FAILED" if result.error else verdict(result.passed),
+            "; ".join(describe(record) for record in result.parity),
+        ]
+        for result in results
+    ]
+    emit_table(["artifact", "MB", "verdict", "against PyTorch"], rows)

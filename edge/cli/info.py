@@ -1,0 +1,47 @@
+"""edgepose info: what an artifact holds, checked as it is read."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from edge.cli.options import json_option
+from edge.cli.output import describe, emit_json, emit_table, hint, verdict
+from runtimes.artifact import Artifact
+from runtimes.spec import Manifest
+
+
+@click.command("info")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@json_option
+def command(artifact: Path, as_json: bool) -> None:
+    """Verify ARTIFACT's files and show its manifest."""
+    opened = Artifact.open(artifact)
+    manifest = opened.manifest
+    if as_json:
+        emit_json(manifest)
+    else:
+        _show(manifest)
+    hint(f"edgepose verify {artifact}")
+
+
+def _show(manifest: Manifest) -> None:
+    lineage = manifest.lineage
+    rows = [
+        ["model", manifest.model],
+        ["task", manifest.task],
+        ["runtime", f"{manifest.runtime} {manifest.precision}"],
+        ["input", f"{manifest.image.wh[0]}x{manifest.image.wh[1]} {manifest.image.order}"],
+        ["codec", msgspec.json.encode(manifest.codec).decode()],
+        ["keypoints", manifest.keypoints.name if manifest.keypoints else "-"],
+        ["weights", f"{lineage.weights} {lineage.checkpoint}".strip()],
+        ["licences", ", ".join(lineage.licences) or "unknown"],
+        ["commercial use", {True: "yes", False: "no", None: "unknown"}[lineage.commercial_use]],
+        ["bytes", str(sum(record.bytes for record in manifest.files))],
+        *[
+            ["parity", f"{verdict(record.passed)}: {describe(record)}"]
+            for record in manifest.parity
+        ],
+        ["tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())],
+    ]
+    emit_table(["field", "value"], rows)

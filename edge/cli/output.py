@@ -1,0 +1,107 @@
+"""What commands print: tables and JSON to stdout, talk and progress to stderr."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import msgspec
+
+from runtimes.spec import Parity
+
+
+def say(text: str) -> None:
+    """Talk: one line on stderr."""
+    click.echo(text, err=True)
+
+
+def hint(text: str) -> None:
+    """Name the next step, on stderr."""
+    click.echo(f"next: {text}", err=True)
+
+
+def emit_json(value: Any) -> None:
+    """Print one JSON document on stdout."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=1).decode())
+
+
+def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print padded columns on stdout; plain text, so that it reads over ssh and through pipes."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        click.echo(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        )
+
+
+@contextmanager
+def progress(label: str, total: int | None) -> Iterator[Any]:
+    """Show a progress bar on stderr where it is a terminal; yields `advance(text)`."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as bar:
+        task = bar.add_task(label, total=total)
+
+        def advance(text: str = "", steps: int = 1) -> None:
+            bar.update(task, advance=steps, description=text or label)
+
+        yield advance
+
+
+@contextmanager
+def transfer(label: str) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how a download comes, on stderr: a bar on a terminal, else one line; yields what is told of its bytes.
+
+    Nothing is shown until the first byte: where nothing is downloaded, nothing is said.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    terminal = sys.stderr.isatty()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not terminal) as bar:
+        task = bar.add_task(label, total=None, visible=False)
+
+        def told(done: int, total: int | None) -> None:
+            if not terminal and not bar.tasks[0].visible:
+                size = "" if total is None else f" ({total / 1e6:.0f} MB)"
+                say(f"downloading {label}{size}")
+            bar.update(task, completed=done, total=total, visible=True)
+
+        yield told
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Format a figure for a table; a dash where it is undefined."""
+    if value is None:
+        return "-"
+    return f"{value:.{digits}g}"
+
+
+def describe(parity: Parity) -> str:
+    """Say in a few words how a comparison came out, with the figure that decided it."""
+    limit = number(parity.limit)
+    if parity.basis == "px":
+        return f"p95 {number(parity.px_p95)} px (limit {limit}), {parity.decidable}/{parity.keypoints} decidable"
+    if parity.basis == "boxes":
+        return f"{parity.matched:.1%} of {parity.boxes} boxes matched (limit {parity.limit:.0%})"
+    if parity.basis == "ap":
+        return f"AP {number(parity.ap)}, drop {number(parity.ap_drop)} {parity.ap_interval} (limit {limit})"
+    return f"raw error {number(parity.raw_error)} (limit {limit})"
+
+
+def verdict(passed: bool | None) -> str:
+    """Name a manifest's `passed`."""
+    return {True: "passed", False: "REFUSED", None: "unjudged"}[passed]

@@ -1,0 +1,34 @@
+"""Checks made before long work: what is not installed, and where nothing can be written. Imports no engine."""
+
+import importlib.util
+import tempfile
+from pathlib import Path
+
+from runtimes.errors import InputError, MissingDependencyError
+from runtimes.registry import ENGINES, installed_engine
+from runtimes.spec import Runtime
+
+
+def require_torch() -> None:
+    """Raise MissingDependencyError where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise MissingDependencyError("torch", "export")
+
+
+def require_engine(runtime: Runtime) -> None:
+    """Raise MissingDependencyError where the engine of `runtime` is not installed."""
+    if installed_engine(runtime) is None:
+        raise MissingDependencyError(ENGINES[runtime][0], runtime)
+
+
+def require_writable(folder: Path) -> None:
+    """Raise InputError where `folder` cannot be made or written into; leaves nothing behind."""
+    above = folder.absolute()
+    existing = next(path for path in (above, *above.parents) if path.exists())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".edgepose-", dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write into {existing} ({error.strerror}); choose another --out"
+        ) from error

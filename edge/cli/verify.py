@@ -1,0 +1,119 @@
+"""edgepose verify: an artifact's reference replayed on this machine; needs no torch."""
+
+from pathlib import Path
+
+import click
+
+from edge.cli.options import json_option, make_run_options, run_options
+from edge.cli.output import describe, emit_json, emit_table, hint, verdict
+from edge.cli.precheck import require_torch
+from runtimes.artifact import Artifact
+from runtimes.errors import InputError
+from runtimes.spec import Parity
+
+
+@click.command("verify")
+@click.argument("artifact", type=click.Path(path_type=Path))
+@click.option(
+    "--against", type=click.Path(path_type=Path), help="Another artifact to compare with."
+)
+@click.option(
+    "--layers", is_flag=True, help="Name the first block that drifts (needs --weights and torch)."
+)
+@click.option("--weights", help="As given to `edgepose export`, for --layers.")
+@json_option
+@run_options
+def command(
+    artifact: Path,
+    against: Path | None,
+    layers: bool,
+    weights: str | None,
+    as_json: bool,
+    threads: int | None,
+    precision: str,
+    accelerator: str,
+) -> int:
+    """Compare ARTIFACT with what PyTorch said of its reference inputs; exit 3 where it drifts."""
+    from edge.verify import verify, verify_against
+
+    opened = Artifact.open(artifact)
+    if layers:
+        return _layers(opened, weights, as_json)
+    if weights is not None:
+        raise InputError(
+            "--weights goes with --layers; verify replays the reference inside the artifact"
+        )
+    options = make_run_options(threads, precision, accelerator)
+    other = Artifact.open(against) if against else None
+    parity = verify_against(opened, other, options) if other else verify(opened, options)
+    _show(opened, parity, as_json)
+    if parity.passed is False:
+        hint(
+            f"edgepose verify {artifact} --layers --weights CHECKPOINT names the first block that drifts"
+        )
+        return 3
+    hint(
+        f"edgepose run synth --pose {artifact}"
+        if opened.manifest.keypoints
+        else f"edgepose info {artifact}"
+    )
+    return 0
+
+
+def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
+    manifest = artifact.manifest
+    if as_json:
+        emit_json(
+            {
+                "passed": parity.passed,
+                "runtime": manifest.runtime,
+                "precision": manifest.precision,
+                "basis": parity.basis,
+                "raw_error": parity.raw_error,
+                "px_mean": parity.px_mean,
+                "px_p95": parity.px_p95,
+                "px_max": parity.px_max,
+                "oks_mean": parity.oks_mean,
+            }
+        )
+        return
+    emit_table(
+        ["artifact", "verdict", "figure", "reference", "arithmetic"],
+        [
+            [
+                artifact.name,
+                verdict(parity.passed),
+                describe(parity),
+                parity.reference,
+                parity.arithmetic,
+            ]
+        ],
+    )
+
+
+def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
+    if artifact.manifest.lineage.weights == "foreign":
+        raise InputError(
+            f"{artifact.name} was imported: there is no PyTorch model to compare its layers with"
+        )
+    if weights is None:
+        raise InputError(
+            "--layers re-exports the model, so it needs --weights CHECKPOINT (or: random)"
+        )
+    require_torch()
+    from export.layers import first_drift, layer_errors
+
+    errors = layer_errors(artifact, weights)
+    worst = first_drift(errors)
+    if as_json:
+        emit_json({"first": worst, "layers": errors})
+    else:
+        rows = [[row.name, f"{row.raw_error:.2e}", f"{row.limit:.0e}"] for row in errors]
+        emit_table(["block", "raw error", "limit"], rows)
+        click.echo(f"first over its limit: {worst.name}" if worst else "no block is over its limit")
+    hint(
+        "export with --precision fp32, or to another --format"
+        if worst
+        else f"edgepose run synth --pose {artifact.root}"
+    )
+    return 3 if worst else 0

@@ -1,0 +1,124 @@
+"""COCO-WholeBody parts and CrowdPose levels, turned into ordinary keypoint evaluations.
+
+Follows the protocol of xtcocotools (github.com/jin-s13/xtcocoapi), which defined both benchmarks.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from edge.coco import Annotation, CocoResult, GroundTruth, WholeBody, as_results
+from edge.evaluate import Results
+from runtimes.errors import InputError
+
+Part = Literal["body", "foot", "face", "lefthand", "righthand", "all"]
+Level = Literal["easy", "medium", "hard"]
+
+# Where each part lies in the 133 keypoints, what it is called in the files, and its own score where results carry one.
+_SLICES: dict[Part, slice] = {
+    "body": slice(0, 17),
+    "foot": slice(17, 23),
+    "face": slice(23, 91),
+    "lefthand": slice(91, 112),
+    "righthand": slice(112, 133),
+    "all": slice(0, 133),
+}
+_FIELDS: dict[Part, tuple[str, ...]] = {
+    "body": ("keypoints",),
+    "foot": ("foot_kpts",),
+    "face": ("face_kpts",),
+    "lefthand": ("lefthand_kpts",),
+    "righthand": ("righthand_kpts",),
+    "all": ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts"),
+}
+_SCORES: dict[Part, str] = {
+    "body": "score",
+    "foot": "foot_score",
+    "face": "face_score",
+    "lefthand": "lefthand_score",
+    "righthand": "righthand_score",
+    "all": "wholebody_score",
+}
+# CrowdPose's evaluator splits images by crowd index here: easy below the first, hard from the second.
+_EASY_BELOW, _HARD_FROM = 0.2, 0.8
+
+PARTS: tuple[Part, ...] = tuple(_SLICES)
+
+
+def part_sigmas(sigmas: Sequence[float], part: Part) -> tuple[float, ...]:
+    """Return the part's sigmas from coco133's."""
+    return tuple(sigmas[_SLICES[part]])
+
+
+def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
+    """Return ground truth whose `keypoints` are the part's; who has none labelled there is not asked for.
+
+    Takes COCO-WholeBody files, or all 133 keypoints in `keypoints`; raises InputError for any other file.
+    """
+    return msgspec.structs.replace(
+        truth,
+        annotations=tuple(
+            msgspec.structs.replace(each, keypoints=_triplets(each, part))
+            for each in truth.annotations
+        ),
+    )
+
+
+def part_results(results: Results, part: Part) -> list[CocoResult]:
+    """Return results whose `keypoints` are the part's, without those that found nothing of it.
+
+    A result keeps the box of its body: its size is the person's, not the hand's.
+    """
+    found = []
+    for each in as_results(results):
+        keypoints = _triplets(each, part)
+        if any(score > 0 for score in keypoints[2::3]):
+            own_score = getattr(each, _SCORES[part])
+            found.append(
+                msgspec.structs.replace(
+                    each,
+                    keypoints=keypoints,
+                    score=each.score if own_score is None else own_score,
+                    bbox=each.bbox or _box_of(_triplets(each, "body")),
+                )
+            )
+    return found
+
+
+def crowd_level(truth: GroundTruth, level: Level) -> list[int]:
+    """Return the ids of CrowdPose's easy, medium or hard images; raises InputError without crowd indices."""
+    bounds = {
+        "easy": (-1.0, _EASY_BELOW),
+        "medium": (_EASY_BELOW, _HARD_FROM),
+        "hard": (_HARD_FROM, 2.0),
+    }
+    low, high = bounds[level]
+    ids = []
+    for image in truth.images:
+        if image.crowd_index is None:
+            raise InputError(
+                f"image {image.file_name} has no crowdIndex; is this a CrowdPose file?"
+            )
+        if low <= image.crowd_index < high:
+            ids.append(image.id)
+    return ids
+
+
+def _triplets(record: WholeBody, part: Part) -> tuple[float, ...]:
+    where = _SLICES[part]
+    if len(record.keypoints) == 3 * _SLICES["all"].stop:
+        return record.keypoints[3 * where.start : 3 * where.stop]
+    values: tuple[float, ...] = sum((getattr(record, name) for name in _FIELDS[part]), ())
+    if len(values) != 3 * (where.stop - where.start):
+        kind = "annotation" if isinstance(record, Annotation) else "result"
+        raise InputError(
+            f"{kind} of a person has {len(values)} values for {part}, "
+            f"not {3 * (where.stop - where.start)}; COCO-WholeBody needs all 133 keypoints"
+        )
+    return values
+
+
+def _box_of(triplets: Sequence[float]) -> tuple[float, float, float, float]:
+    x, y = triplets[0::3], triplets[1::3]
+    return min(x), min(y), max(x) - min(x), max(y) - min(y)

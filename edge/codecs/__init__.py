@@ -1,0 +1,55 @@
+"""From a network's raw outputs to keypoints, boxes or maps in input pixels: one file a codec, found by its struct.
+
+Knows no frames: `Crop.to_frame` takes what is decoded here back to the picture, and `dense.fit_frame` a map.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from edge.codecs import boxes, dense, heatmap, integral, paf, rtmdet, simcc, yolox, yxs
+from edge.types import DenseMap, Detections, Keypoints
+from runtimes.base import Array
+from runtimes.errors import InputError
+from runtimes.spec import (
+    BoxesCodec,
+    DenseCodec,
+    HeatmapCodec,
+    IntegralCodec,
+    ModelSpec,
+    PafCodec,
+    RTMDetCodec,
+    SimCCCodec,
+    YOLOXCodec,
+    YxsCodec,
+)
+
+Decoded = list[Keypoints] | list[Detections] | list[DenseMap]
+
+# A decoder takes the output tensors in the order of spec.outputs, its own codec struct, and the whole spec.
+_DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
+    SimCCCodec: simcc.decode,
+    HeatmapCodec: heatmap.decode,
+    IntegralCodec: integral.decode,
+    YxsCodec: yxs.decode,
+    PafCodec: paf.decode,
+    RTMDetCodec: rtmdet.decode,
+    YOLOXCodec: yolox.decode,
+    BoxesCodec: boxes.decode,
+    DenseCodec: dense.decode,
+}
+
+
+def decode(outputs: Mapping[str, Array], spec: ModelSpec) -> Decoded:
+    """Return what the outputs of a batch mean, one `Keypoints`, `Detections` or `DenseMap` an input, in input pixels.
+
+    outputs: {name: (B, ...)} as `Session.run` returns them. Codecs give one person each (N = 1), `paf` any number.
+    Raises InputError where an output that the spec names is missing.
+    """
+    missing = [tensor.name for tensor in spec.outputs if tensor.name not in outputs]
+    if missing:
+        raise InputError(
+            f"{spec.model}: no output {', '.join(missing)} among {', '.join(sorted(outputs))}; "
+            "check the outputs in artifact.json"
+        )
+    tensors = [outputs[tensor.name] for tensor in spec.outputs]
+    return _DECODERS[type(spec.codec)](tensors, spec.codec, spec)

@@ -1,0 +1,27 @@
+"""Boxes whose NMS ran in the graph: only the score threshold is left to apply."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge.types import Detections
+from runtimes.base import Array
+from runtimes.spec import BoxesCodec, ModelSpec
+
+
+def decode(tensors: Sequence[Array], _codec: BoxesCodec, spec: ModelSpec) -> list[Detections]:
+    """Return the boxes above `thresholds.score`, best first.
+
+    tensors: dets (B, N, 5) as x0, y0, x1, y1, score in input pixels; labels (B, N), -1 where a row is padding.
+    """
+    dets, labels = tensors
+    return [
+        _above(rows, classes, spec.thresholds.score)
+        for rows, classes in zip(dets, labels, strict=True)
+    ]
+
+
+def _above(dets: Array, labels: Array, threshold: float) -> Detections:
+    order = np.argsort(-dets[:, 4], kind="stable")
+    kept = order[(dets[order, 4] > threshold) & (labels[order] >= 0)]
+    return Detections(dets[kept, :4], dets[kept, 4], labels[kept].astype(np.int32))

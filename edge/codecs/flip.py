@@ -1,0 +1,78 @@
+"""Flip test: outputs of the mirrored input, mirrored back, and averaged with the plain ones.
+
+Maps are averaged where a peak is looked for, and the decoded keypoints where a map's mean is the answer.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.codecs import decode
+from edge.schema import KeypointSchema
+from edge.types import Keypoints
+from runtimes.base import Array, Outputs
+from runtimes.errors import InputError
+from runtimes.spec import HeatmapCodec, IntegralCodec, ModelSpec, SimCCCodec
+
+Order = NDArray[np.intp]
+HALF = np.float32(0.5)
+
+
+def decode_flipped(
+    plain: Mapping[str, Array], mirrored: Mapping[str, Array], spec: ModelSpec
+) -> list[Keypoints]:
+    """Return what the outputs of a batch and of the same inputs mirrored mean together, in input pixels.
+
+    Raises InputError where `flip_back` does.
+    """
+    back = flip_back(mirrored, spec)
+    if isinstance(spec.codec, IntegralCodec):
+        pairs = zip(_people(plain, spec), _people(back, spec), strict=True)
+        return [Keypoints((a.xy + b.xy) * HALF, (a.scores + b.scores) * HALF) for a, b in pairs]
+    mean = {name: (plain[name] + values) * HALF for name, values in back.items()}
+    return _people(mean, spec)
+
+
+def flip_back(outputs: Mapping[str, Array], spec: ModelSpec) -> Outputs:
+    """Return the outputs of a left-right mirrored input as the plain input would have given them.
+
+    outputs: {name: (B, K, ...)} of a simcc, heatmap or integral model; left and right keypoints change places.
+    Raises InputError for a model of another kind, or one that names no keypoints.
+    """
+    flip = _FLIPS.get(type(spec.codec))
+    if flip is None or spec.keypoints is None:
+        raise InputError(
+            f"{spec.model} cannot be flip-tested: it has no SimCC, heatmap or integral keypoints"
+        )
+    order = KeypointSchema.from_spec(spec.keypoints).flip_order
+    names = [tensor.name for tensor in spec.outputs]
+    return dict(zip(names, flip([outputs[name] for name in names], order, spec.codec), strict=True))
+
+
+def _people(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Keypoints]:
+    return [item for item in decode(outputs, spec) if isinstance(item, Keypoints)]
+
+
+def _flip_simcc(tensors: list[Array], order: Order, _codec: SimCCCodec) -> list[Array]:
+    simcc_x, simcc_y = tensors
+    return [simcc_x[:, order, ::-1], simcc_y[:, order]]
+
+
+def _flip_heatmap(
+    tensors: list[Array], order: Order, codec: HeatmapCodec | IntegralCodec
+) -> list[Array]:
+    (heatmaps,) = tensors
+    flipped = heatmaps[:, order, :, ::-1]
+    if codec.shift_flip:
+        # A stride-4 map is off by most of a bin after mirroring; moving it one bin right halves the harm.
+        flipped = np.concatenate([flipped[..., :1], flipped[..., :-1]], axis=3)
+    return [flipped]
+
+
+_FLIPS: dict[type, Callable[[list[Array], Order, Any], list[Array]]] = {
+    SimCCCodec: _flip_simcc,
+    HeatmapCodec: _flip_heatmap,
+    IntegralCodec: _flip_heatmap,
+}

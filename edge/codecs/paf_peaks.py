@@ -1,0 +1,124 @@
+"""Where the parts are: local maxima of part heatmaps, over all maps at once. Knows no limbs and no people."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import F32
+from runtimes.spec import PafCodec
+
+F64 = NDArray[np.float64]
+Ints = NDArray[np.intp]
+
+# Peaks kept a part, the highest: what bounds the work on maps of noise (OpenPose keeps 127).
+MAX_PEAKS = 128
+BLUR_REACH = 4.0  # sigmas on each side, as scipy cuts its Gaussian off
+FLOOR = 0.01  # of heatmaps, before logs: a tenth of the least peak
+
+
+@dataclass(frozen=True, slots=True)
+class Peaks:
+    """Part candidates, ordered by part, x, y: `parts` intp (P,), `xy` float64 (P, 2) in bins, `scores` float32 (P,)."""
+
+    parts: Ints
+    xy: F64
+    scores: F32
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def __getitem__(self, rows: Ints | NDArray[np.bool_]) -> "Peaks":
+        return Peaks(self.parts[rows], self.xy[rows], self.scores[rows])
+
+
+def find_peaks(maps: F32, codec: PafCodec) -> Peaks:
+    """Return the peaks of part maps float32 (K, h, w), enlarged already where the codec enlarges.
+
+    A peak is higher than its left and upper neighbours and not lower than the right and lower ones, so that of equal
+    bins (frequent in int8) one is the peak; beyond the edge lies 0. Its score is the map's value there, unblurred.
+    """
+    _, height, width = maps.shape
+    smooth = blur(maps, codec.blur * codec.upsample) if codec.blur else maps
+    framed = np.zeros((len(maps), height + 2, width + 2), np.float32)
+    framed[:, 1:-1, 1:-1] = smooth
+    flat = framed.reshape(-1)
+    # Few bins reach the threshold: looking at those alone is ten times faster than comparing whole maps.
+    high = np.flatnonzero(flat >= codec.peak_score)
+    values = flat[high]
+    for step in (1, width + 2):
+        top = (values > flat[high - step]) & (values >= flat[high + step])
+        high, values = high[top], values[top]
+    parts, y, x = np.unravel_index(high, framed.shape)
+    order = np.lexsort((y, x, parts))
+    parts, x, y = parts[order], x[order] - 1, y[order] - 1
+    found = Peaks(parts, np.stack([x, y], axis=1).astype(np.float64), maps[parts, y, x])
+    strong = found[_strongest(found)]
+    kept = strong[_apart(strong, codec.separation * codec.upsample)]
+    return Peaks(kept.parts, _REFINEMENTS[codec.refine](kept, framed), kept.scores)
+
+
+def blur(maps: F32, sigma: float) -> F32:
+    """Smooth each map (K, h, w) by a Gaussian of `sigma` bins; maps go on mirrored beyond their edge."""
+    size = 2 * int(BLUR_REACH * sigma + 0.5) + 1
+    smooth: F32 = np.stack(
+        [
+            cv2.GaussianBlur(each, (size, size), sigma, borderType=cv2.BORDER_REFLECT)
+            for each in maps
+        ]
+    )
+    return smooth
+
+
+def _strongest(peaks: Peaks) -> NDArray[np.bool_]:
+    """Say which are among the MAX_PEAKS highest of their part."""
+    order = np.lexsort((-peaks.scores, peaks.parts))
+    first = np.searchsorted(peaks.parts, peaks.parts)  # where each peak's part begins
+    strong = np.zeros(len(peaks), np.bool_)
+    strong[order] = np.arange(len(peaks)) - first < MAX_PEAKS
+    return strong
+
+
+def _apart(peaks: Peaks, distance: float) -> NDArray[np.bool_]:
+    """Say which stay when each, in order, drops the later ones of its part nearer than `distance`."""
+    alive = np.ones(len(peaks), np.bool_)
+    for rows in np.split(np.arange(len(peaks)), np.flatnonzero(np.diff(peaks.parts)) + 1):
+        x, y = peaks.xy[rows].T
+        near = np.hypot(x[:, None] - x, y[:, None] - y) < distance
+        for first in np.flatnonzero(near.sum(axis=1) > 1):
+            if alive[rows[first]]:
+                alive[rows[first + 1 :]] &= ~near[first, first + 1 :]
+    return alive
+
+
+def _on_the_bin(peaks: Peaks, _framed: F32) -> F64:
+    return peaks.xy
+
+
+def _parabola(peaks: Peaks, framed: F32) -> F64:
+    """Move each peak to the top of the parabola through the logs of it and its neighbours, an axis at a time.
+
+    The log of a Gaussian is a parabola, and part heatmaps are trained on Gaussians. At the edge a neighbour is missing.
+    """
+    x, y = peaks.xy.T.astype(np.intp) + 1
+    height, width = framed.shape[1:]
+    inside = np.stack([(x > 1) & (x < width - 2), (y > 1) & (y < height - 2)], axis=1)
+
+    def log_at(right: int, down: int) -> F64:
+        values = framed[peaks.parts, y + down, x + right].astype(np.float64)
+        logs: F64 = np.log(np.maximum(values, FLOOR))
+        return logs
+
+    centre = log_at(0, 0)
+    sides = ((log_at(-1, 0), log_at(1, 0)), (log_at(0, -1), log_at(0, 1)))
+    steps = [(high - low) / (2 * (2 * centre - low - high)) for low, high in sides]
+    refined: F64 = peaks.xy + np.where(inside, np.stack(steps, axis=1), 0)
+    return refined
+
+
+_REFINEMENTS: dict[str, Callable[[Peaks, F32], F64]] = {
+    "none": _on_the_bin,
+    "parabola": _parabola,
+}

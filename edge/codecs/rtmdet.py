@@ -1,0 +1,70 @@
+"""RTMDet: every cell of three grids gives class logits and the distances to the four sides of a box.
+
+After mmdet's RTMDetHead (arXiv:2212.07784): threshold, best per level, boxes inside the input, NMS per class.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.nms import class_nms
+from edge.types import F32, Detections
+from runtimes.base import Array
+from runtimes.spec import ModelSpec, RTMDetCodec
+
+
+def decode(tensors: Sequence[Array], codec: RTMDetCodec, spec: ModelSpec) -> list[Detections]:
+    """Return the boxes above `thresholds.score`, clipped to the input, best first.
+
+    tensors: a level's class logits (B, C, h, w) for each stride, then as many distances left, top, right, bottom
+    (B, 4, h, w) in pixels, float32. Distances may be negative; boxes left without area are dropped.
+    """
+    levels = len(codec.strides)
+    logits, distances = tensors[:levels], tensors[levels:]
+    return [
+        _decode_one([level[i] for level in logits], [level[i] for level in distances], codec, spec)
+        for i in range(len(tensors[0]))
+    ]
+
+
+def _decode_one(
+    logits: list[F32], distances: list[F32], codec: RTMDetCodec, spec: ModelSpec
+) -> Detections:
+    floor = _logit(spec.thresholds.score)
+    found = [
+        _candidates(*level, floor, codec.max_candidates)
+        for level in zip(logits, distances, codec.strides, strict=True)
+    ]
+    boxes, values, labels = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    np.clip(boxes, 0, (*spec.image.wh, *spec.image.wh), out=boxes)
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes, values, labels = boxes[solid], values[solid], labels[solid]
+    kept = class_nms(boxes, values, labels, spec.thresholds.nms_iou)[: codec.max_detections]
+    # tanh, for exp overflows on very negative logits.
+    scores: F32 = (0.5 + 0.5 * np.tanh(0.5 * values[kept])).astype(np.float32)
+    return Detections(boxes[kept], scores, labels[kept])
+
+
+def _candidates(
+    logits: F32, distances: F32, stride: int, floor: float, limit: int
+) -> tuple[F32, F32, NDArray[np.int32]]:
+    """Return the boxes (M, 4), logits (M,) and labels (M,) of the best cells of one level, at most `limit`."""
+    flat = logits.reshape(len(logits), -1)
+    labels, cells = np.nonzero(flat > floor)
+    values = flat[labels, cells]
+    if len(values) > limit:
+        best = np.argpartition(-values, limit)[:limit]
+        labels, cells, values = labels[best], cells[best], values[best]
+    points = np.stack(np.divmod(cells, logits.shape[2])[::-1], axis=1).astype(np.float32) * stride
+    sides = distances.reshape(4, -1)[:, cells].T
+    boxes = np.concatenate([points - sides[:, :2], points + sides[:, 2:]], axis=1)
+    return boxes, values, labels.astype(np.int32)
+
+
+def _logit(score: float) -> float:
+    """Return the logit of a score: cells are thresholded before the sigmoid, which then runs on few."""
+    if not 0 < score < 1:
+        return -math.inf if score <= 0 else math.inf
+    return math.log(score / (1 - score))

@@ -1,0 +1,175 @@
+"""Pictures of results: skeletons, boxes, labels, banners.
+
+Every function returns a painted copy and leaves its input alone. It knows values, no models; its
+letters come with OpenCV, so no font file is needed.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from edge.schema import KeypointSchema
+from edge.types import F32, U8, Detections, Poses, check_shape
+
+Colour = tuple[int, int, int]
+
+LEFT: Colour = (80, 220, 60)
+RIGHT: Colour = (30, 130, 255)
+CENTRE: Colour = (255, 170, 60)
+BOX: Colour = (60, 220, 250)
+OUTLINE: Colour = (20, 20, 20)
+WHITE: Colour = (255, 255, 255)
+
+_SHIFT = 4
+"""Binary digits of a pixel that OpenCV keeps: lines and dots lie where the keypoints do, to 1/16 pixel."""
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_FAR_PX = 1 << 20
+
+
+def draw_poses(
+    image: U8,
+    poses: Poses,
+    keypoint_threshold: float = 0.3,
+    *,
+    show_boxes: bool = False,
+    show_ids: bool = True,
+) -> U8:
+    """Return a copy of image uint8 (H, W, 3) BGR with every person's skeleton.
+
+    Keypoints scoring below the threshold, and edges that need one, are left out. The person's left is green, the right
+    orange, what joins both blue; strokes grow with the person. Ids of -1 are not written.
+    """
+    canvas = _copy(image)
+    joints, edges = _joint_colours(poses.schema), _edge_colours(poses.schema)
+    places, boxes = _pulled_in(poses.xy), _pulled_in(poses.boxes)
+    for xy, scores, box, person_id in zip(
+        places, poses.scores, boxes, poses.ids.tolist(), strict=True
+    ):
+        shown = (scores >= keypoint_threshold) & np.isfinite(xy).all(axis=1)
+        stroke = _stroke(xy[shown])
+        if show_boxes and np.isfinite(box).all():
+            _box(canvas, box, BOX, stroke)
+        seen = [
+            (xy[a], xy[b], colour)
+            for (a, b), colour in zip(poses.schema.edges, edges, strict=True)
+            if shown[a] and shown[b]
+        ]
+        for first, second, _ in seen:
+            _line(canvas, first, second, OUTLINE, stroke + 2)
+        for first, second, colour in seen:
+            _line(canvas, first, second, colour, stroke)
+        for index in np.flatnonzero(shown):
+            _dot(canvas, xy[index], joints[index], 0.75 * stroke + 1)
+        if show_ids and person_id >= 0 and shown.any():
+            top = xy[shown][int(xy[shown][:, 1].argmin())]
+            _label(canvas, f"#{person_id}", (int(top[0]), int(top[1]) - 6 * stroke), WHITE)
+    return canvas
+
+
+def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -> U8:
+    """Return a copy of image uint8 (H, W, 3) BGR with every box, its class's name (where given) and its score."""
+    canvas = _copy(image)
+    boxes = _pulled_in(detections.boxes)
+    rows = zip(boxes, detections.scores.tolist(), detections.labels.tolist(), strict=True)
+    for box, score, label in rows:
+        if not np.isfinite(box).all():
+            continue
+        name = classes[label] if 0 <= label < len(classes) else ""
+        _box(canvas, box, BOX, _stroke(box.reshape(2, 2)))
+        _label(canvas, f"{name} {score:.2f}".strip(), (int(box[0]), int(box[1])), BOX)
+    return canvas
+
+
+def draw_label(image: U8, text: str, xy: tuple[float, float]) -> U8:
+    """Return a copy of image uint8 (H, W, 3) BGR with text on a dark plate whose lower left corner is xy.
+
+    The plate is moved as far as needed to lie inside the image.
+    """
+    canvas = _copy(image)
+    _label(canvas, text, (int(xy[0]), int(xy[1])), WHITE)
+    return canvas
+
+
+def put_banner(image: U8, text: str) -> U8:
+    """Return a copy of image uint8 (H, W, 3) BGR with a note across its lower edge, as large as fits."""
+    canvas = _copy(image)
+    height, width = canvas.shape[:2]
+    (natural, _), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
+    scale = min(0.92 * width / max(natural, 1), height / 400, 1.2)
+    (wide, tall), below = cv2.getTextSize(text, _FONT, scale, 1)
+    top = max(0, height - 2 * (tall + below))
+    canvas[top:] = (canvas[top:] * np.float32(0.3)).astype(np.uint8)
+    place = ((width - wide) // 2, (top + height + tall) // 2)
+    cv2.putText(canvas, text, place, _FONT, scale, WHITE, max(1, round(scale)), cv2.LINE_AA)
+    return canvas
+
+
+def _copy(image: U8) -> U8:
+    check_shape("image", image, (None, None, 3), np.uint8)
+    return np.array(image, order="C")
+
+
+def _joint_colours(schema: KeypointSchema) -> list[Colour]:
+    colours = [CENTRE] * len(schema.names)
+    for left, right in schema.left_right:
+        colours[left], colours[right] = LEFT, RIGHT
+    return colours
+
+
+def _edge_colours(schema: KeypointSchema) -> list[Colour]:
+    """An edge with an end on one side only has that side's colour."""
+    joints = _joint_colours(schema)
+    colours = []
+    for first, second in schema.edges:
+        sides = {joints[first], joints[second]} - {CENTRE}
+        colours.append(sides.pop() if len(sides) == 1 else CENTRE)
+    return colours
+
+
+def _stroke(points: F32) -> int:
+    """Thickness in pixels for something as large as these points (N, 2) reach."""
+    if len(points) < 2:
+        return 2
+    reach = float(np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
+    return int(np.clip(round(reach / 110), 1, 6))
+
+
+def _pulled_in(places: F32) -> F32:
+    """What lies absurdly far out is pulled in, or OpenCV's 32-bit places would overflow."""
+    near: F32 = np.clip(places, -_FAR_PX, _FAR_PX)
+    return near
+
+
+def _fixed(point: F32) -> tuple[int, int]:
+    x, y = point.tolist()
+    return round(x * (1 << _SHIFT)), round(y * (1 << _SHIFT))
+
+
+def _line(canvas: U8, first: F32, second: F32, colour: Colour, thickness: int) -> None:
+    cv2.line(canvas, _fixed(first), _fixed(second), colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _dot(canvas: U8, centre: F32, colour: Colour, radius_px: float) -> None:
+    for radius, paint in ((radius_px + 1, OUTLINE), (radius_px, colour)):
+        size = round(radius * (1 << _SHIFT))
+        cv2.circle(canvas, _fixed(centre), size, paint, -1, cv2.LINE_AA, _SHIFT)
+
+
+def _box(canvas: U8, box: F32, colour: Colour, thickness: int) -> None:
+    first, second = _fixed(box[:2]), _fixed(box[2:])
+    cv2.rectangle(canvas, first, second, OUTLINE, thickness + 2, cv2.LINE_AA, _SHIFT)
+    cv2.rectangle(canvas, first, second, colour, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _label(canvas: U8, text: str, corner: tuple[int, int], colour: Colour) -> None:
+    """Write text on a dark plate; `corner` is the plate's lower left one, moved inside where needed."""
+    height, width = canvas.shape[:2]
+    scale = float(np.clip(height / 1000, 0.4, 1.0))
+    (wide, tall), below = cv2.getTextSize(text, _FONT, scale, 1)
+    wide, tall = wide + 6, tall + below + 4
+    left = int(np.clip(corner[0], 0, max(0, width - wide)))
+    bottom = int(np.clip(corner[1], min(tall, height), height))
+    cv2.rectangle(canvas, (left, bottom - tall), (left + wide, bottom), OUTLINE, -1)
+    place = (left + 3, bottom - below - 2)
+    cv2.putText(canvas, text, place, _FONT, scale, colour, 1, cv2.LINE_AA)

@@ -1,0 +1,264 @@
+"""How good found people are: COCO average precision and recall, and what two sets of results differ by.
+
+Matching and precision are the evaluator's own (faster-coco-eval, which equals pycocotools); this module feeds it,
+keeps it quiet and reads its numbers. The protocol: https://cocodataset.org/#keypoints-eval.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from edge.coco import PERSON, XYWH, Annotation, CocoResult, GroundTruth, as_results
+from runtimes.errors import InputError, MissingDependencyError
+
+IouType = Literal["keypoints", "bbox"]
+Results = Sequence[CocoResult | Mapping[str, Any]]
+
+# Where a file gives no segment area, a person fills this share of the box: CrowdPose's and AIC's convention.
+BOX_FILL = 0.53
+
+_ALL = 0  # the evaluator's first area range
+_IOU_50, _IOU_75 = 0, 5  # in its thresholds .50, .55, ... .95
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """COCO's ten figures, 0 to 1, None where nothing in the ground truth defines one.
+
+    M and L are people of 32^2 to 96^2 square pixels, and above; `people` are the labelled people asked for.
+    """
+
+    iou_type: IouType
+    AP: float | None
+    AP50: float | None
+    AP75: float | None
+    APM: float | None
+    APL: float | None
+    AR: float | None
+    AR50: float | None
+    AR75: float | None
+    ARM: float | None
+    ARL: float | None
+    images: int
+    people: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as JSON takes them."""
+        return asdict(self)
+
+
+class ApDrop(NamedTuple):
+    """What is lost from results a to results b (0 to 1, positive is worse), with its 95 % interval."""
+
+    drop: float
+    low: float
+    high: float
+
+
+def evaluate_keypoints(
+    truth: GroundTruth, results: Results, sigmas: Sequence[float], *, use_area: bool = True
+) -> Summary:
+    """Score keypoints by object keypoint similarity.
+
+    results: COCO records (`Poses.to_coco`); sigmas: one a keypoint; use_area: False takes 0.53 of the box for a
+    person's area, as CrowdPose and AIC do (so does every person whose area the file does not give).
+    Raises InputError where results and ground truth do not fit together, MissingDependencyError without evaluator.
+    """
+    return _summary(
+        _evaluator("keypoints", truth, results, sigmas=sigmas, use_area=use_area), truth
+    )
+
+
+def evaluate_boxes(truth: GroundTruth, results: Results) -> Summary:
+    """Score person boxes by intersection over union, at most 100 an image; errors as in `evaluate_keypoints`."""
+    return _summary(_evaluator("bbox", truth, results), truth)
+
+
+def bootstrap_ap_drop(
+    truth: GroundTruth,
+    results_a: Results,
+    results_b: Results,
+    *,
+    sigmas: Sequence[float] | None = None,
+    rounds: int = 300,
+    seed: int = 0,
+) -> ApDrop:
+    """Return AP of a less AP of b, with a 95 % interval over images drawn again with replacement.
+
+    Both results meet the same drawn images (paired), so images hard for both do not widen the interval.
+    sigmas: given, keypoints are compared; None, boxes. rounds 0: the interval is the drop itself.
+    Raises as `evaluate_keypoints`, and InputError where the ground truth holds nobody to find.
+    """
+    iou_type: IouType = "bbox" if sigmas is None else "keypoints"
+    both = [
+        _evaluator(iou_type, truth, results, sigmas=sigmas, all_areas=False)
+        for results in (results_a, results_b)
+    ]
+    drop = _drop(both)
+    if drop is None:
+        raise InputError("the ground truth holds no labelled person, so there is no AP to compare")
+    per_image = [list(evaluator._evalImgs_cpp) for evaluator in both]  # noqa: SLF001 matches an image: no public name
+    rng = np.random.default_rng(seed)
+    drops = []
+    for _ in range(rounds):
+        drawn = rng.integers(0, len(truth.images), len(truth.images))
+        for evaluator, matches in zip(both, per_image, strict=True):
+            evaluator._evalImgs_cpp = [matches[image] for image in drawn]  # noqa: SLF001 as above
+            evaluator.accumulate()
+        resampled = _drop(both)
+        if resampled is not None:
+            drops.append(resampled)
+    low, high = np.percentile(drops, (2.5, 97.5)) if drops else (drop, drop)
+    return ApDrop(drop, float(low), float(high))
+
+
+def _drop(both: Sequence[Any]) -> float | None:
+    a, b = (_mean(evaluator.eval["precision"][:, :, :, _ALL, -1]) for evaluator in both)
+    return None if a is None or b is None else a - b
+
+
+def _evaluator(
+    iou_type: IouType,
+    truth: GroundTruth,
+    results: Results,
+    *,
+    sigmas: Sequence[float] | None = None,
+    use_area: bool = True,
+    all_areas: bool = True,
+) -> Any:
+    """Return the evaluator, run: `eval` holds precision [T, R, K, A, M] and recall [T, K, A, M]."""
+    try:
+        from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 optional, and slow to import
+    except ImportError as error:
+        raise MissingDependencyError("faster-coco-eval", "eval") from error
+    found = [each for each in as_results(results) if each.category_id == PERSON]
+    people = [each for each in truth.annotations if each.category_id == PERSON]
+    _check_fit(iou_type, truth, people, found, sigmas)
+    dataset = {
+        "images": [{"id": each.id} for each in truth.images],
+        "categories": [{"id": PERSON, "name": "person"}],
+        # Ids count from 1: the evaluator takes 0 for "unmatched".
+        "annotations": [
+            _truth_record(n, each, use_area=use_area) for n, each in enumerate(people, 1)
+        ],
+    }
+    reference = COCO(dataset, print_function=_say_nothing)
+    detections = reference.loadRes([_result_record(iou_type, each) for each in found])
+    evaluator = COCOeval_faster(
+        reference,
+        detections,
+        iou_type,
+        print_function=_say_nothing,
+        kpt_oks_sigmas=sigmas,
+        separate_eval=True,
+    )
+    evaluator.params.imgIds = [each.id for each in truth.images]
+    evaluator.params.catIds = [PERSON]
+    if not all_areas:
+        evaluator.params.areaRng = evaluator.params.areaRng[:1]
+        evaluator.params.areaRngLbl = evaluator.params.areaRngLbl[:1]
+    evaluator.evaluate()
+    evaluator.accumulate()
+    return evaluator
+
+
+def _summary(evaluator: Any, truth: GroundTruth) -> Summary:
+    iou_type: IouType = evaluator.params.iouType
+    labels = evaluator.params.areaRngLbl
+    medium, large = labels.index("medium"), labels.index("large")
+    precision, recall = evaluator.eval["precision"][..., -1], evaluator.eval["recall"][..., -1]
+    return Summary(
+        iou_type=iou_type,
+        AP=_mean(precision[..., _ALL]),
+        AP50=_mean(precision[_IOU_50, ..., _ALL]),
+        AP75=_mean(precision[_IOU_75, ..., _ALL]),
+        APM=_mean(precision[..., medium]),
+        APL=_mean(precision[..., large]),
+        AR=_mean(recall[..., _ALL]),
+        AR50=_mean(recall[_IOU_50, ..., _ALL]),
+        AR75=_mean(recall[_IOU_75, ..., _ALL]),
+        ARM=_mean(recall[..., medium]),
+        ARL=_mean(recall[..., large]),
+        images=len(truth.images),
+        people=sum(
+            each.category_id == PERSON
+            and not each.iscrowd
+            and (iou_type == "bbox" or each.labelled)
+            for each in truth.annotations
+        ),
+    )
+
+
+def _mean(values: Any) -> float | None:
+    """Return the mean of what is defined; the evaluator marks the rest with -1."""
+    values = np.asarray(values)
+    defined = values[values > -1]
+    return float(defined.mean()) if defined.size else None
+
+
+def _truth_record(number: int, person: Annotation, *, use_area: bool) -> dict[str, Any]:
+    area = person.area if use_area and person.area is not None else None
+    return {
+        "id": number,
+        "image_id": person.image_id,
+        "category_id": PERSON,
+        "bbox": list(person.bbox),
+        "area": BOX_FILL * person.bbox[2] * person.bbox[3] if area is None else area,
+        "iscrowd": person.iscrowd,
+        "keypoints": list(person.keypoints),
+        "num_keypoints": sum(v > 0 for v in person.keypoints[2::3]),
+    }
+
+
+def _result_record(iou_type: IouType, found: CocoResult) -> dict[str, Any]:
+    record = {
+        "image_id": found.image_id,
+        "category_id": PERSON,
+        "score": found.score,
+        # Its area says whether an unmatched result counts against M or L.
+        "bbox": list(found.bbox if found.bbox is not None else _extent(found.keypoints)),
+    }
+    if iou_type == "keypoints":
+        record["keypoints"] = list(found.keypoints)
+    return record
+
+
+def _extent(keypoints: Sequence[float]) -> XYWH:
+    x, y = keypoints[0::3], keypoints[1::3]
+    return min(x), min(y), max(x) - min(x), max(y) - min(y)
+
+
+def _check_fit(
+    iou_type: IouType,
+    truth: GroundTruth,
+    people: Sequence[Annotation],
+    found: Sequence[CocoResult],
+    sigmas: Sequence[float] | None,
+) -> None:
+    known = {each.id for each in truth.images}
+    stray = next((each.image_id for each in found if each.image_id not in known), None)
+    if stray is not None:
+        raise InputError(
+            f"a result is of image {stray}, which the annotations do not have; "
+            "evaluate on the annotations the results were made from"
+        )
+    if iou_type == "bbox":
+        if any(each.bbox is None for each in found):
+            raise InputError("a result has no bbox; box evaluation needs one in every result")
+        return
+    wanted = 3 * len(sigmas or ())
+    if not wanted:
+        raise InputError("keypoint evaluation needs sigmas, and this keypoint set has none")
+    for name, records in (("annotation", people), ("result", found)):
+        for each in records:
+            if len(each.keypoints) != wanted:
+                raise InputError(
+                    f"{name} of image {each.image_id} has {len(each.keypoints)} keypoint values, "
+                    f"{wanted // 3} sigmas want {wanted}; use the schema of the annotations"
+                )
+
+
+def _say_nothing(*_: object) -> None:
+    """Stand in for the evaluator's print."""

@@ -1,0 +1,218 @@
+"""Downloads: one address to one verified file in the user's cache. Only where asked; nothing calls it implicitly.
+
+A file appears under its name only when it is whole and its sha256 fits. Until then it is `NAME.part`, which the next
+call goes on with. Knows hashes and the cache, and nothing of models.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.http_get import Reply, check_url, get
+from runtimes.artifact import sha256_of
+from runtimes.errors import DownloadError
+
+MAX_BYTES = 16 << 30  # twice the largest published checkpoint (Sapiens 2B)
+NAME_LIMIT = 120
+
+Progress = Callable[[int, int | None], None]  # bytes there, bytes in all where the server says so
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file in the cache and its whole sha256; `published` is the hash or prefix that it was checked against."""
+
+    path: Path
+    sha256: str
+    published: str | None
+
+
+def cache_dir() -> Path:
+    """Return where downloads are kept: EDGEPOSE_CACHE, or `edgepose` in the XDG cache directory."""
+    if chosen := os.environ.get("EDGEPOSE_CACHE"):
+        return Path(chosen).expanduser()
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # the XDG specification has relative paths ignored
+    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "edgepose"
+
+
+def fetch(
+    url: str,
+    sha256: str | None = None,
+    *,
+    max_bytes: int = MAX_BYTES,
+    progress: Progress | None = None,
+) -> Fetched:
+    """Return the file behind an http(s) address: the one in the cache where it is whole, else downloaded.
+
+    sha256: the published hash or its first digits. Without one, the hash found is returned for the user to judge and
+    kept beside the file, so that a copy damaged later is noticed.
+    Raises DownloadError: no network, an HTTP error, over `max_bytes`, cut short (the part is kept, and the next call
+    goes on), a wrong hash (the file is deleted), no space, or another process at the same download.
+    """
+    name = _file_name(url)
+    slot = _Slot(cache_dir() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:12], name)
+    published = sha256.lower() if sha256 else None
+    with _disk_errors(slot.folder), _alone(slot.folder):
+        found = slot.whole(published)
+        if found is None:
+            _transfer(url, slot, published, max_bytes, progress)
+            found = slot.finish(url, published)
+    return Fetched(slot.path, found, published)
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """Where one download lives: the file, what has come of it, that version's validator, the hash of the whole."""
+
+    folder: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
+
+    @property
+    def part(self) -> Path:
+        return self.folder / f"{self.name}.part"
+
+    @property
+    def validator(self) -> Path:
+        return self.folder / f"{self.name}.part.version"
+
+    @property
+    def record(self) -> Path:
+        return self.folder / f"{self.name}.sha256"
+
+    def whole(self, published: str | None) -> str | None:
+        """Return the hash of the file that is there, or None (deleting it) where it is not what it should be."""
+        if not self.path.is_file():
+            return None
+        found = sha256_of(self.path)
+        wanted = [want for want in (published, _text(self.record)) if want]
+        if wanted and all(found.startswith(want) for want in wanted):
+            return found
+        self.path.unlink()
+        return None
+
+    def begun(self, published: str | None) -> tuple[int, str]:
+        """Return how many bytes have come and of which version; 0 where going on could mix two versions unseen."""
+        validator = _text(self.validator)
+        if not self.part.is_file() or not (validator or published):
+            return 0, ""
+        return self.part.stat().st_size, validator
+
+    def drop(self) -> None:
+        """Delete what has come."""
+        self.part.unlink(missing_ok=True)
+        self.validator.unlink(missing_ok=True)
+
+    def finish(self, url: str, published: str | None) -> str:
+        """Check what has come and give it its name; returns its hash."""
+        found = sha256_of(self.part)
+        if published and not found.startswith(published):
+            self.drop()
+            raise DownloadError(
+                f"{url}: is not the published file: sha256 {found}, published {published}; deleted. "
+                "Run the same command again; if it stays so, do not use the file"
+            )
+        self.record.write_text(found)
+        self.part.replace(self.path)
+        self.drop()
+        return found
+
+
+def _transfer(
+    url: str, slot: _Slot, published: str | None, max_bytes: int, progress: Progress | None
+) -> None:
+    """Bring the part to its whole length."""
+    with get(url, *slot.begun(published)) as reply:
+        if reply.total is not None:
+            _check_size(url, slot, reply.total, max_bytes)
+            _check_space(slot, reply.total - reply.start)
+        slot.validator.write_text(reply.validator)
+        done = _write(url, slot, reply, max_bytes, progress)
+    if reply.total is not None and done != reply.total:
+        raise DownloadError(
+            f"{url}: cut short at {done} of {reply.total} bytes; run the same command again to go on"
+        )
+
+
+def _write(url: str, slot: _Slot, reply: Reply, max_bytes: int, progress: Progress | None) -> int:
+    """Write what the reply brings behind what is there; returns how many bytes are there then."""
+    done = reply.start
+    with slot.part.open("r+b" if reply.start else "wb") as file:
+        file.seek(reply.start)
+        for piece in reply.pieces:
+            file.write(piece)
+            done += len(piece)
+            _check_size(url, slot, done, max_bytes)
+            if progress:
+                progress(done, reply.total)
+        file.flush()
+        os.fsync(file.fileno())
+    return done
+
+
+def _check_size(url: str, slot: _Slot, size: int, max_bytes: int) -> None:
+    if size > max_bytes:
+        slot.drop()
+        raise DownloadError(
+            f"{url}: has {size} bytes or more, the limit is {max_bytes}; this is no checkpoint of ours"
+        )
+
+
+def _check_space(slot: _Slot, needed: int) -> None:
+    free = shutil.disk_usage(slot.folder).free
+    if needed > free:
+        raise DownloadError(
+            f"{slot.folder}: {needed / 1e6:.0f} MB are to come and {free / 1e6:.0f} MB are free; "
+            "make room, or set EDGEPOSE_CACHE to another disk"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the folder against other processes; the lock goes with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DownloadError(
+                f"{folder}: another edgepose is downloading this; wait for it to end"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _disk_errors(folder: Path) -> Iterator[None]:
+    """Translate what the file system refuses; what came over the network was translated where it happened."""
+    try:
+        yield
+    except DownloadError:
+        raise
+    except OSError as error:
+        raise DownloadError(
+            f"{folder}: cannot be written ({error.strerror}); make room, or set EDGEPOSE_CACHE to another folder"
+        ) from error
+
+
+def _file_name(url: str) -> str:
+    last = urllib.parse.unquote(check_url(url).path.rpartition("/")[2])
+    # from the right, so that a long name keeps its suffix
+    return re.sub(r"[^A-Za-z0-9._+-]", "_", last)[-NAME_LIMIT:].lstrip(".") or "download"
+
+
+def _text(path: Path) -> str:
+    return path.read_text().strip() if path.is_file() else ""

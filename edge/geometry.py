@@ -1,0 +1,129 @@
+"""Where a frame region lands in the network's input, and the way back.
+
+Knows boxes, sizes and 2 x 3 matrices; touches no pixel and no network output. Coordinates are x before y, 0-based.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import F32, check_shape
+from runtimes.spec import CropSpec
+
+F64 = NDArray[np.float64]
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One region of a frame as the network sees it.
+
+    `matrix` float32 (2, 3) takes frame pixels to input pixels; `wh` is the input size in pixels.
+    """
+
+    matrix: F32
+    wh: Size
+
+    def __post_init__(self) -> None:
+        check_shape("Crop.matrix", self.matrix, (2, 3), np.float32)
+
+    def to_input(self, xy: NDArray[np.floating]) -> F32:
+        """Take frame pixels (..., 2) to input pixels, float32 of the same shape."""
+        a, b, tx, c, d, ty = self.matrix.ravel().tolist()
+        mapped: F32 = (xy @ np.array(((a, c), (b, d))) + (tx, ty)).astype(np.float32)
+        return mapped
+
+    def to_frame(self, xy: NDArray[np.floating]) -> F32:
+        """Take input pixels (..., 2) to frame pixels, float32 of the same shape; undoes `to_input`."""
+        a, b, tx, c, d, ty = self.matrix.ravel().tolist()
+        determinant = a * d - b * c
+        # Computed in float64: a crop of a tiny box has offsets a thousand times its extent.
+        inverse = np.array(((d, -c), (-b, a))) / determinant
+        mapped: F32 = ((xy - np.array((tx, ty))) @ inverse).astype(np.float32)
+        return mapped
+
+
+def make_crops(boxes: F32, frame_wh: Size, crop: CropSpec, input_wh: Size) -> list[Crop]:
+    """Return one crop a box, as `crop.kind` says; letterbox shows the whole frame whatever the box.
+
+    boxes: float32 (N, 4) xyxy in frame pixels; they may leave the frame, and under a pixel they count as one.
+    """
+    check_shape("boxes", boxes, (None, 4), np.float32)
+    matrices = _MATRICES[crop.kind](boxes.astype(np.float64), frame_wh, crop, input_wh)
+    return [Crop(matrix, input_wh) for matrix in matrices.astype(np.float32)]
+
+
+def letterbox_wh(frame_wh: Size, input_wh: Size) -> Size:
+    """Return the size in pixels a frame takes inside a letterbox: aspect kept, rounded half up (mmdet's Resize)."""
+    scale = min(input_wh[0] / frame_wh[0], input_wh[1] / frame_wh[1])
+    width, height = (max(int(side * scale + 0.5), 1) for side in frame_wh)
+    return width, height
+
+
+def stretch_boxes(boxes: NDArray[np.floating], frame_wh: Size) -> NDArray[np.int64]:
+    """Return boxes (N, 4) xyxy grown to whole pixels, at least one, inside the frame: what cv2.resize can take."""
+    limit = np.array(frame_wh)
+    low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1)
+    high = np.clip(np.ceil(boxes[:, 2:]), low + 1, limit)
+    return np.concatenate([low, high], axis=1).astype(np.int64)
+
+
+def _affine(boxes: F64, _frame_wh: Size, crop: CropSpec, input_wh: Size) -> F64:
+    """Pad, grow the short side to the input's aspect, scale (mmpose's GetBBoxCenterScale and TopdownAffine).
+
+    UDP measures sizes between pixel centres, hence one pixel less (arXiv:1911.07524).
+    """
+    centre, size = _centre_size(boxes, crop.padding)
+    aspect = input_wh[0] / input_wh[1]
+    size = np.maximum(size, size[:, ::-1] * (aspect, 1 / aspect))
+    return _scale_about(centre, size, np.array(input_wh) - int(crop.udp))
+
+
+def _square(boxes: F64, _frame_wh: Size, crop: CropSpec, input_wh: Size) -> F64:
+    """Pad, grow the short side to the long one, scale (MoveNet's crop)."""
+    centre, size = _centre_size(boxes, crop.padding)
+    square = np.repeat(size.max(axis=1, keepdims=True), 2, axis=1)
+    return _scale_about(centre, square, np.array(input_wh))
+
+
+def _letterbox(boxes: F64, frame_wh: Size, _crop: CropSpec, input_wh: Size) -> F64:
+    """Scale the frame to the top left; each axis has its own factor, for the size is rounded to pixels."""
+    factors = np.array(letterbox_wh(frame_wh, input_wh)) / frame_wh
+    return _matrices(np.tile(factors, (len(boxes), 1)), np.zeros((len(boxes), 2)))
+
+
+def _stretch(boxes: F64, frame_wh: Size, _crop: CropSpec, input_wh: Size) -> F64:
+    """Scale the box to the whole input, each axis by its own factor."""
+    whole = stretch_boxes(boxes, frame_wh)
+    factors = input_wh / (whole[:, 2:] - whole[:, :2])
+    return _matrices(factors, -whole[:, :2] * factors)
+
+
+def _centre_size(boxes: F64, padding: float) -> tuple[F64, F64]:
+    """Return centres (N, 2) and padded sizes (N, 2), no side under a pixel before padding."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return (low + high) / 2, np.maximum(high - low, 1.0) * padding
+
+
+def _scale_about(centre: F64, size: F64, span: NDArray[np.int64]) -> F64:
+    """Return matrices that take the region of that centre and size (N, 2) to 0..span."""
+    factors = span / size
+    return _matrices(factors, (size / 2 - centre) * factors)
+
+
+def _matrices(factors: F64, offsets: F64) -> F64:
+    """Return (N, 2, 3) matrices of x and y factors (N, 2) and offsets (N, 2)."""
+    matrices = np.zeros((len(factors), 2, 3))
+    matrices[:, (0, 1), (0, 1)] = factors
+    matrices[:, :, 2] = offsets
+    return matrices
+
+
+_MATRICES: dict[str, Callable[[F64, Size, CropSpec, Size], F64]] = {
+    "affine": _affine,
+    "letterbox": _letterbox,
+    "square": _square,
+    "stretch": _stretch,
+}

@@ -1,0 +1,107 @@
+"""Pixels: read and write image files, and cut a network's input out of a frame. Images are uint8 BGR (H, W, 3).
+
+Resampling stays uint8 and bilinear; normalisation belongs to the artifact. Knows no boxes: geometry made the crops.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from edge.geometry import Crop, letterbox_wh
+from edge.types import U8, check_shape
+from runtimes.errors import InputError, SourceError
+from runtimes.spec import CropSpec
+
+
+def read_image(path: str | Path) -> U8:
+    """Return the image as uint8 BGR (H, W, 3), whatever the file holds (grey, alpha and 16 bit are converted).
+
+    The EXIF orientation is applied, so pixels lie as a viewer shows them; mmpose and mmdet read COCO the same way.
+    Raises SourceError where the file cannot be read or decoded.
+    """
+    try:
+        encoded = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    except OSError as error:
+        raise SourceError(
+            f"cannot read the image {path}: {error.strerror}; check the path"
+        ) from error
+    image: U8 | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
+    if image is None:
+        raise SourceError(f"{path} is no image OpenCV can decode; convert it to JPEG or PNG")
+    return image
+
+
+def write_image(path: str | Path, image: U8) -> None:
+    """Write uint8 BGR (H, W, 3) in the format the file name's suffix names; raises InputError where it cannot."""
+    check_shape("image", image, (None, None, 3), np.uint8)
+    target = Path(path)
+    try:
+        written, encoded = cv2.imencode(target.suffix or "none", image)
+    except cv2.error as error:
+        raise InputError(
+            f"no image format {target.suffix!r} ({target}); use .jpg or .png"
+        ) from error
+    if not written:
+        raise InputError(f"OpenCV could not encode {target}; use .jpg or .png")
+    try:
+        target.write_bytes(encoded.tobytes())
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror}; check the folder") from error
+
+
+def crop_image(frame: U8, crop: Crop, spec: CropSpec) -> U8:
+    """Return the network's input uint8 BGR (h, w, 3) cut from a frame uint8 BGR (H, W, 3)."""
+    image: U8 = crop_batch(frame, (crop,), spec)[0]
+    return image
+
+
+def crop_batch(frame: U8, crops: Sequence[Crop], spec: CropSpec) -> U8:
+    """Return the inputs uint8 BGR (B, h, w, 3), contiguous, of crops that share one size; B is at least 1."""
+    check_shape("frame", frame, (None, None, 3), np.uint8)
+    if not crops:
+        raise InputError(
+            "crop_batch wants at least one crop; skip the network where nobody is there"
+        )
+    width, height = crops[0].wh
+    batch: U8 = np.empty((len(crops), height, width, 3), np.uint8)
+    fill = _FILLS[spec.kind]
+    for row, crop in zip(batch, crops, strict=True):
+        fill(frame, crop, spec.pad_value, row)
+    return batch
+
+
+def _fill_warped(frame: U8, crop: Crop, pad_value: int, out: U8) -> None:
+    cv2.warpAffine(
+        frame,
+        crop.matrix,
+        crop.wh,
+        dst=out,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(pad_value, pad_value, pad_value),
+    )
+
+
+def _fill_letterboxed(frame: U8, crop: Crop, pad_value: int, out: U8) -> None:
+    height, width = frame.shape[:2]
+    new_w, new_h = letterbox_wh((width, height), crop.wh)
+    out[new_h:] = pad_value
+    out[:new_h, new_w:] = pad_value
+    # OpenCV writes into rows of a wider image, so the frame is resized where it will stay.
+    cv2.resize(frame, (new_w, new_h), dst=out[:new_h, :new_w], interpolation=cv2.INTER_LINEAR)
+
+
+def _fill_stretched(frame: U8, crop: Crop, _pad_value: int, out: U8) -> None:
+    corners = crop.to_frame(np.array(((0, 0), crop.wh), np.float32))
+    (x0, y0), (x1, y1) = np.rint(corners).astype(int)
+    cv2.resize(frame[y0:y1, x0:x1], crop.wh, dst=out, interpolation=cv2.INTER_LINEAR)
+
+
+_FILLS: dict[str, Callable[[U8, Crop, int, U8], None]] = {
+    "affine": _fill_warped,
+    "letterbox": _fill_letterboxed,
+    "square": _fill_warped,
+    "stretch": _fill_stretched,
+}

@@ -1,0 +1,188 @@
+"""One model on one engine: a frame and boxes in, poses, detections or a map in frame coordinates out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edge.bottom_up import people_in_frame
+from edge.codecs import decode
+from edge.codecs.dense import fit_frame
+from edge.codecs.flip import decode_flipped
+from edge.geometry import Crop, make_crops
+from edge.image import crop_batch
+from edge.schema import KeypointSchema
+from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape
+from runtimes.artifact import Artifact
+from runtimes.base import Accelerator, Arithmetic, Outputs, RunOptions, Session
+from runtimes.errors import InputError
+from runtimes.registry import open_session
+from runtimes.spec import DENSE_TASKS, ModelSpec
+
+# Crops given to the engine at once: bounds memory, and the number of batch sizes OpenVINO compiles for.
+MAX_BATCH = 8
+
+
+def load(
+    artifact: str | Path,
+    *,
+    threads: int | None = None,
+    precision: Arithmetic = "f32",
+    accelerator: Accelerator = "cpu",
+    extra: Mapping[str, int | float | str] | None = None,
+) -> "Model":
+    """Open an artifact directory for running.
+
+    threads: None means min(4, cores this process may use). precision: arithmetic, f32 unless asked otherwise.
+    Raises ArtifactError, MissingDependencyError (with the install command) or EngineError.
+    """
+    opened = Artifact.open(artifact)
+    options = RunOptions(
+        threads=threads, precision=precision, accelerator=accelerator, extra=extra or {}
+    )
+    return Model(opened.manifest, open_session(opened, options), opened.name)
+
+
+class Model:
+    """A spec and a session. One caller thread at a time; use it as a context manager or `close` it."""
+
+    def __init__(self, spec: ModelSpec, session: Session, name: str = "") -> None:
+        self.spec = spec
+        self.session = session
+        self.name = name or spec.model
+        self._input = spec.inputs[0].name
+        self._schema = KeypointSchema.from_spec(spec.keypoints) if spec.keypoints else None
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """The keypoints this model gives; raises InputError for a model that gives none."""
+        if self._schema is None:
+            raise InputError(f"{self.name} gives no keypoints (task {self.spec.task})")
+        return self._schema
+
+    def __call__(self, image: U8, boxes: F32 | None = None) -> Poses | Detections | DenseMap:
+        """Run on one frame, uint8 BGR (H, W, 3).
+
+        Pose models take boxes float32 (N, 4) xyxy; None means the whole frame, no boxes mean no poses.
+        Bottom-up models, detectors, and models that give a map, take no boxes.
+        Everything returned is in the frame's pixels.
+        """
+        if self.spec.task != "detect" and self.spec.task not in DENSE_TASKS:
+            return self.poses(image, boxes)
+        if boxes is not None:
+            raise InputError(f"{self.name} takes a frame and no boxes (task {self.spec.task})")
+        return self.detect(image) if self.spec.task == "detect" else self.dense(image)
+
+    def detect(self, image: U8) -> Detections:
+        """Return the boxes, best score first; as in mmdet, one may reach a little beyond the frame's edge."""
+        if self.spec.task != "detect":
+            raise InputError(f"{self.name} is no detector (task {self.spec.task})")
+        crops = self.crops(image, _whole(image))
+        found = decode(self._run(crop_batch(image, crops, self.spec.crop)), self.spec)[0]
+        if not isinstance(found, Detections):
+            raise InputError(
+                f"{self.name}: a detector's codec must give boxes, got {type(found).__name__}"
+            )
+        boxes = crops[0].to_frame(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        return Detections(boxes, found.scores, found.labels)
+
+    def dense(self, image: U8) -> DenseMap:
+        """Return a value a pixel of the frame: float32 (C, H, W), class logits, depth or normals."""
+        if self.spec.task not in DENSE_TASKS:
+            raise InputError(f"{self.name} gives no map (task {self.spec.task})")
+        crops = self.crops(image, _whole(image))
+        found = decode(self._run(crop_batch(image, crops, self.spec.crop)), self.spec)[0]
+        if not isinstance(found, DenseMap):
+            raise InputError(
+                f"{self.name}: a {self.spec.task} model's codec must give a map, got {type(found).__name__}"
+            )
+        height, width = image.shape[:2]
+        return fit_frame(found, self.spec, (width, height))
+
+    def poses(
+        self,
+        image: U8,
+        boxes: F32 | None = None,
+        box_scores: F32 | None = None,
+        *,
+        flip: bool = False,
+    ) -> Poses:
+        """Return one pose a box; `flip` averages with the mirrored input (flip test).
+
+        A bottom-up model returns everybody in the frame, from one run, and takes neither boxes nor a flip test.
+        """
+        schema = self.schema  # raises for a model that gives none
+        if self.spec.task == "pose-bottomup":
+            if boxes is not None or flip:
+                raise InputError(
+                    f"{self.name} finds everybody in the frame by itself; leave boxes and the flip test out"
+                )
+            crops = self.crops(image, _whole(image))
+            (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
+            return people_in_frame(found, crops[0], schema)
+        wanted = _whole(image) if boxes is None else np.asarray(boxes, np.float32)
+        check_shape("boxes", wanted, (None, 4), np.float32)
+        if not len(wanted):
+            return Poses.empty(schema)
+        crops = self.crops(image, wanted)
+        items = self.decode_crops(crop_batch(image, crops, self.spec.crop), flip=flip)
+        xy = np.concatenate(
+            [crop.to_frame(item.xy) for crop, item in zip(crops, items, strict=True)]
+        )
+        scores = np.concatenate([item.scores for item in items])
+        if box_scores is None:
+            box_scores = np.ones(len(wanted), np.float32)
+        ids = np.full(len(wanted), -1, np.int32)
+        return Poses(xy, scores, wanted, np.asarray(box_scores, np.float32), ids, schema)
+
+    def crops(self, image: U8, boxes: F32) -> list[Crop]:
+        """Return where each box's input image lies in the frame."""
+        check_shape("image", image, (None, None, 3), np.uint8)
+        height, width = image.shape[:2]
+        return make_crops(boxes, (width, height), self.spec.crop, self.spec.image.wh)
+
+    def decode_crops(self, images: U8, *, flip: bool = False) -> list[Keypoints]:
+        """Run input images uint8 (B, H, W, 3) and return one Keypoints each, in input pixels."""
+        items: list[Keypoints] = []
+        for start in range(0, len(images), MAX_BATCH):
+            part = images[start : start + MAX_BATCH]
+            outputs = self._run(part)
+            if flip:
+                mirrored = self._run(np.ascontiguousarray(part[:, :, ::-1]))
+                items += decode_flipped(outputs, mirrored, self.spec)
+                continue
+            items += [item for item in decode(outputs, self.spec) if isinstance(item, Keypoints)]
+        return items
+
+    def with_threshold(self, score: float) -> "Model":
+        """Return this model, same session, with another box score threshold."""
+        thresholds = msgspec.structs.replace(self.spec.thresholds, score=score)
+        return Model(
+            msgspec.structs.replace(self.spec, thresholds=thresholds), self.session, self.name
+        )
+
+    def _run(self, images: U8) -> Outputs:
+        return self.session.run({self._input: images})
+
+    def close(self) -> None:
+        """Free the engine."""
+        self.session.close()
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _whole(image: Any) -> F32:
+    height, width = image.shape[:2]
+    return np.array([[0, 0, width, height]], np.float32)

@@ -1,0 +1,131 @@
+"""Which of many overlapping boxes or poses stay. Knows numbers only: no frames, no models.
+
+Every function returns the indices it keeps, best score first; inputs are left as they are.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.types import F32
+
+Floats = NDArray[np.floating]
+Kept = NDArray[np.intp]
+
+# Boxes meet the kept ones in blocks: memory stays bounded, and clutter costs N x kept, not N x N.
+_BLOCK = 128
+
+
+def pairwise_iou(a: Floats, b: Floats, *, offset: float = 0.0) -> Floats:
+    """Return the intersection over union of boxes a (N, 4) and b (M, 4), xyxy, as (N, M); 0 where both are empty.
+
+    offset: 0 measures between edges (mmcv); 1 counts pixels, end included (mmpose's own box NMS).
+    """
+    ax0, ay0, ax1, ay1 = np.ascontiguousarray(a.T)[:, :, None]
+    bx0, by0, bx1, by1 = np.ascontiguousarray(b.T)
+    inter = _overlap(ax0, ax1, bx0, bx1, offset)
+    inter *= _overlap(ay0, ay1, by0, by1, offset)
+    union = _areas(a, offset)[:, None] + _areas(b, offset)
+    union -= inter
+    np.maximum(union, np.finfo(union.dtype).tiny, out=union)
+    inter /= union
+    return inter
+
+
+def box_nms(boxes: Floats, scores: Floats, iou_threshold: float, *, offset: float = 0.0) -> Kept:
+    """Drop every box whose IoU with a better kept box exceeds the threshold.
+
+    boxes: (N, 4) xyxy; scores: (N,). Ties keep the earlier box. `offset` as in `pairwise_iou`.
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept = np.zeros(0, np.intp)
+    for start in range(0, len(order), _BLOCK):
+        block = order[start : start + _BLOCK]
+        if len(kept):
+            covered = pairwise_iou(boxes[block], boxes[kept], offset=offset) > iou_threshold
+            block = block[~covered.any(axis=1)]
+        overlaps = pairwise_iou(boxes[block], boxes[block], offset=offset) > iou_threshold
+        kept = np.concatenate([kept, block[_first_come(overlaps)]])
+    return kept
+
+
+def class_nms(
+    boxes: Floats, scores: Floats, labels: NDArray[np.integer], iou_threshold: float
+) -> Kept:
+    """Run `box_nms` within each class of labels (N,); boxes of different classes never meet."""
+    if len(boxes) == 0 or labels.min() == labels.max():
+        return box_nms(boxes, scores, iou_threshold)
+    kept = [
+        rows[box_nms(boxes[rows], scores[rows], iou_threshold)]
+        for rows in (np.flatnonzero(labels == label) for label in np.unique(labels))
+    ]
+    together = np.concatenate(kept)
+    order: Kept = together[np.argsort(-scores[together], kind="stable")]
+    return order
+
+
+def oks_matrix(xy: Floats, visible: NDArray[np.bool_] | None, areas: Floats, sigmas: Floats) -> F32:
+    """Return the object keypoint similarity of every two poses, float32 (N, N), as COCO and mmpose define it.
+
+    xy: (N, K, 2); visible: (N, K), or None for all: only points visible in both count, and none gives 0;
+    areas: (N,) in square pixels; sigmas: (K,), COCO's.
+    """
+    squared = np.square(xy[:, None] - xy).sum(axis=3)
+    variances = np.square(2 * np.asarray(sigmas, np.float64))
+    area = (areas[:, None] + areas) / 2 + np.spacing(1)
+    similarity = np.exp(-squared / (2 * variances * area[:, :, None]))
+    if visible is None:
+        mean: F32 = similarity.mean(axis=2).astype(np.float32)
+        return mean
+    both = visible[:, None] & visible
+    shared: F32 = (similarity * both).sum(axis=2) / np.maximum(both.sum(axis=2), 1)
+    return shared.astype(np.float32)
+
+
+def oks_nms(oks: F32, scores: Floats, threshold: float) -> Kept:
+    """Drop every pose whose similarity to a better kept pose exceeds the threshold.
+
+    oks: (N, N) from `oks_matrix`; scores: (N,).
+    """
+    order = np.argsort(-scores, kind="stable")
+    kept: Kept = order[_first_come(oks[np.ix_(order, order)] > threshold)]
+    return kept
+
+
+def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 20) -> Kept:
+    """Rank poses, each time lowering what resembles the pose just taken, by exp(-oks^2 / threshold).
+
+    oks: (N, N) from `oks_matrix`; scores: (N,). Keeps at most `max_kept`. Soft-NMS, arXiv:1704.04503.
+    """
+    left = np.array(scores, np.float64)
+    kept = []
+    for _ in range(min(len(left), max_kept)):
+        best = int(np.argmax(left))
+        kept.append(best)
+        left *= np.exp(-np.square(oks[best]) / threshold)
+        left[best] = -np.inf
+    return np.array(kept, np.intp)
+
+
+def _first_come(overlaps: NDArray[np.bool_]) -> Kept:
+    """Walk rows best first: keep a row, drop every later one it overlaps. overlaps: (N, N)."""
+    alive = np.ones(len(overlaps), np.bool_)
+    # Rows that overlap nobody neither drop nor are dropped: only the others need the walk.
+    for row in np.flatnonzero(overlaps.sum(axis=1) > overlaps.diagonal()):
+        if alive[row]:
+            alive[row + 1 :] &= ~overlaps[row, row + 1 :]
+    kept: Kept = np.flatnonzero(alive)
+    return kept
+
+
+def _overlap(a0: Floats, a1: Floats, b0: Floats, b1: Floats, offset: float) -> Floats:
+    """Return how far intervals a (N, 1) and b (M,) overlap, (N, M); in place, which is three times as fast."""
+    length: Floats = np.minimum(a1, b1)
+    length -= np.maximum(a0, b0)
+    length += offset
+    np.maximum(length, 0, out=length)
+    return length
+
+
+def _areas(boxes: Floats, offset: float) -> Floats:
+    areas: Floats = (boxes[:, 2] - boxes[:, 0] + offset) * (boxes[:, 3] - boxes[:, 1] + offset)
+    return areas

@@ -1,0 +1,255 @@
+"""Frames to poses, top-down or bottom-up.
+
+Top-down: detect every `skip`-th frame, follow the last poses in between, one batch of crops a frame. Bottom-up: the
+network sees the whole frame once, however many are in it.
+
+Names and defaults follow mmdeploy's pose tracker. State is only what one frame hands to the next: the last poses.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+import numpy as np
+
+from edge.model import Model, load
+from edge.nms import oks_matrix, oks_nms, soft_oks_nms
+from edge.pose_nms import constants_of, merge_people
+from edge.types import F32, U8, Detections, Frame, Poses
+from runtimes.errors import InputError
+from runtimes.spec import Codec
+
+PERSON = "person"
+PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
+# Where poses are merged, boxes that are unsure or doubled add to the result; elsewhere they would add people.
+DET_THRS: dict[PoseNMS, float] = {"oks": 0.3, "soft-oks": 0.3, "parametric": 0.1, "none": 0.3}
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """How boxes come from the last poses, between detections.
+
+    kpt_thr: keypoints below it do not count; min_keypoints: fewer confident ones end the person;
+    bbox_scale: the box around them grows by this; nms_thr: OKS above which two poses are one person.
+    """
+
+    kpt_thr: float = 0.3
+    min_keypoints: int = 3
+    bbox_scale: float = 1.25
+    nms_thr: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds of one frame; `detect_ms` is 0 where the detector did not run."""
+
+    detect_ms: float
+    pose_ms: float
+    post_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        """All stages together."""
+        return self.detect_ms + self.pose_ms + self.post_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One frame's outcome; `detected` says whether the detector ran on it."""
+
+    frame: Frame
+    poses: Poses
+    detected: bool
+    timings: Timings
+
+
+class Pipeline:
+    """Frames in, poses out. One caller thread at a time; a context manager that closes its models.
+
+    pose: a Model or an artifact directory. detector: the same, or None for the whole frame as the one box (single
+    person); a bottom-up pose model finds everybody by itself, and takes none. skip: detect on frames 0, skip,
+    2 * skip, ... of those given. det_thr: box score, None for 0.3, or 0.1 with parametric pose NMS; max_people: the
+    best scoring boxes kept, None for all.
+
+    pose_nms, for several poses of one person: "oks" keeps the best; "soft-oks" ranks by scores lowered for resembling
+    a better pose, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two pass keypoint
+    sets without sigmas unchanged.
+    """
+
+    def __init__(
+        self,
+        pose: Model | str | Path,
+        detector: Model | str | Path | None = None,
+        *,
+        skip: int = 1,
+        det_thr: float | None = None,
+        max_people: int | None = None,
+        follow: Follow | None = None,
+        pose_nms: PoseNMS = "oks",
+    ) -> None:
+        if pose_nms not in _POSE_NMS:
+            raise InputError(f"unknown pose_nms {pose_nms!r}; known: {', '.join(_POSE_NMS)}")
+        if skip < 1:
+            raise InputError(f"skip must be at least 1 (detect on every frame), not {skip}")
+        if max_people is not None and max_people < 1:
+            raise InputError(f"max_people must be at least 1, not {max_people}")
+        self.pose = pose if isinstance(pose, Model) else load(pose)
+        found = detector if detector is None or isinstance(detector, Model) else load(detector)
+        threshold = DET_THRS[pose_nms] if det_thr is None else det_thr
+        self.detector = found.with_threshold(threshold) if found else None
+        if not self.pose.spec.task.startswith("pose"):
+            raise InputError(
+                f"{self.pose.name}: task {self.pose.spec.task}; a pipeline needs a pose model, top-down or bottom-up"
+            )
+        self._bottom_up = self.pose.spec.task == "pose-bottomup"
+        if self._bottom_up and self.detector is not None:
+            raise InputError(
+                f"{self.pose.name} finds everybody in the frame by itself; leave the detector out"
+            )
+        if self.detector is not None and self.detector.spec.task != "detect":
+            raise InputError(
+                f"{self.detector.name}: task {self.detector.spec.task}; a pipeline's detector finds boxes"
+            )
+        self._skip = skip
+        self._max_people = max_people
+        self._follow = follow or Follow()
+        self._pose_nms = _POSE_NMS[pose_nms]
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last poses; the next frame is detected on."""
+        self._count = 0
+        self._last = Poses.empty(self.pose.schema)
+
+    def __call__(self, image: U8) -> Poses:
+        """Return the poses in the next frame, uint8 BGR (H, W, 3)."""
+        return self.step(Frame(image, self._count, 0.0)).poses
+
+    def stream(self, frames: Iterable[Frame]) -> Iterator[Result]:
+        """Yield one Result a frame, in order."""
+        for frame in frames:
+            yield self.step(frame)
+
+    def step(self, frame: Frame) -> Result:
+        """Run on the next frame."""
+        start = time.perf_counter()
+        detected = self.detector is not None and self._count % self._skip == 0
+        boxes = None if self._bottom_up else self._boxes(frame.image, detected=detected)
+        between = time.perf_counter()
+        poses = self._look(frame.image, boxes)
+        after = time.perf_counter()
+        self._last = self.deduplicate(poses)
+        self._count += 1
+        end = time.perf_counter()
+        timings = Timings(
+            detect_ms=(between - start) * 1e3,
+            pose_ms=(after - between) * 1e3,
+            post_ms=(end - after) * 1e3,
+        )
+        return Result(frame, self._last, detected, timings)
+
+    def _look(self, image: U8, boxes: Detections | None) -> Poses:
+        """Return the poses in the boxes, or where there are none to give, everybody that the model finds."""
+        if boxes is not None:
+            return self.pose.poses(image, boxes.boxes, boxes.scores)
+        poses = self.pose.poses(image)
+        best = np.argsort(-poses.instance_scores(), kind="stable")
+        return poses[np.sort(best[: self._max_people])]
+
+    def _boxes(self, image: U8, *, detected: bool) -> Detections:
+        if self.detector is None:
+            height, width = image.shape[:2]
+            whole = np.array([[0, 0, width, height]], np.float32)
+            return Detections(whole, np.ones(1, np.float32), np.zeros(1, np.int32))
+        if not detected:
+            return follow_boxes(self._last, self._follow)
+        found = people(self.detector.detect(image), self.detector.spec.classes)
+        return found if self._max_people is None else found[: self._max_people]
+
+    def deduplicate(self, poses: Poses) -> Poses:
+        """Make one of several poses of one person, as `pose_nms` says; people keep their order."""
+        if self._bottom_up:  # it gives each keypoint to one person: nobody is found twice
+            return poses
+        return self._pose_nms(poses, self._follow, self.pose.spec.codec)
+
+    def close(self) -> None:
+        """Close both models."""
+        self.pose.close()
+        if self.detector is not None:
+            self.detector.close()
+
+    def __enter__(self) -> "Pipeline":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _best_alone(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
+    if len(poses) < 2 or not poses.schema.sigmas:
+        return poses
+    kept = oks_nms(_similarities(poses, follow), poses.instance_scores(), follow.nms_thr)
+    return poses[np.sort(kept)]
+
+
+def _best_ranked(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
+    if len(poses) < 2 or not poses.schema.sigmas:
+        return poses
+    kept = soft_oks_nms(_similarities(poses, follow), poses.instance_scores(), follow.nms_thr)
+    return poses[np.sort(kept)]
+
+
+def _merged(poses: Poses, _follow: Follow, codec: Codec) -> Poses:
+    return merge_people(poses, constants_of(codec, len(poses.schema)))
+
+
+def _all(poses: Poses, _follow: Follow, _codec: Codec) -> Poses:
+    return poses
+
+
+_POSE_NMS: dict[PoseNMS, Callable[[Poses, Follow, Codec], Poses]] = {
+    "oks": _best_alone,
+    "soft-oks": _best_ranked,
+    "parametric": _merged,
+    "none": _all,
+}
+
+
+def _similarities(poses: Poses, follow: Follow) -> F32:
+    """Return the OKS of every two poses, (N, N), over keypoints that both are sure of."""
+    sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
+    visible = poses.scores >= follow.kpt_thr
+    sigmas = np.asarray(poses.schema.sigmas, np.float32)
+    return oks_matrix(poses.xy, visible, sizes.prod(axis=1), sigmas)
+
+
+def people(found: Detections, classes: tuple[str, ...] | None) -> Detections:
+    """Return only the people of a detector's boxes; a detector without class names finds people only."""
+    if not classes or PERSON not in classes:
+        return found
+    return found[found.labels == classes.index(PERSON)]
+
+
+def follow_boxes(poses: Poses, follow: Follow) -> Detections:
+    """Return the boxes that the next frame's people are looked for in: around confident keypoints, padded.
+
+    An unsure keypoint may lie anywhere, so it does not stretch the box. An empty scene stays empty.
+    """
+    confident = poses.scores >= follow.kpt_thr
+    alive = confident.sum(axis=1) >= follow.min_keypoints
+    poses, confident = poses[alive], confident[alive]
+    if not len(poses):
+        return Detections.empty()
+    low = np.where(confident[..., None], poses.xy, np.inf).min(axis=1)
+    high = np.where(confident[..., None], poses.xy, -np.inf).max(axis=1)
+    centre, half = (low + high) / 2, (high - low) / 2 * follow.bbox_scale
+    boxes: F32 = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
+    return Detections(boxes, poses.box_scores, np.zeros(len(poses), np.int32))

@@ -1,0 +1,93 @@
+"""Keypoint schemas: names, edges, left/right pairs, sigmas. The flip order is derived, never typed by hand."""
+
+import functools
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.errors import InputError
+from runtimes.spec import KeypointsSpec
+
+SCHEMAS = (
+    "coco17",
+    "body26",
+    "coco133",
+    "halpe136",
+    "sapiens308",
+    "openpose18",
+    "body25",
+    "aic14",
+    "mpii16",
+    "ap10k17",
+    "crowdpose14",
+    "hand21",
+    "face68",
+    "face98",
+    "face106",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeypointSchema:
+    """One keypoint set: `edges` and `left_right` are 0-based index pairs; `sigmas` are empty where unpublished."""
+
+    name: str
+    names: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...] = ()
+    left_right: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        count = len(self.names)
+        if not count or len(set(self.names)) != count:
+            raise InputError(f"schema {self.name}: keypoint names must be given and differ")
+        if any(
+            not 0 <= index < count for pair in (*self.edges, *self.left_right) for index in pair
+        ):
+            raise InputError(
+                f"schema {self.name}: an edge or pair names a keypoint outside 0..{count - 1}"
+            )
+        paired = [index for pair in self.left_right for index in pair]
+        if len(set(paired)) != len(paired):
+            raise InputError(f"schema {self.name}: a keypoint stands in two left/right pairs")
+        if self.sigmas and len(self.sigmas) != count:
+            raise InputError(f"schema {self.name}: {len(self.sigmas)} sigmas for {count} keypoints")
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def flip_order(self) -> NDArray[np.intp]:
+        """Index order that mirrors the keypoints: mirrored = keypoints[flip_order]; intp (K,)."""
+        order = np.arange(len(self.names), dtype=np.intp)
+        for left, right in self.left_right:
+            order[left], order[right] = right, left
+        return order
+
+    @classmethod
+    def from_spec(cls, spec: KeypointsSpec) -> "KeypointSchema":
+        """Build from a manifest's record."""
+        return cls(spec.name, spec.names, spec.edges, spec.pairs, spec.sigmas)
+
+    def to_spec(self) -> KeypointsSpec:
+        """Return the manifest's record."""
+        return KeypointsSpec(
+            name=self.name,
+            names=self.names,
+            edges=self.edges,
+            pairs=self.left_right,
+            sigmas=self.sigmas,
+        )
+
+
+@functools.cache
+def load_schema(name: str) -> KeypointSchema:
+    """Return the schema of that name; raises InputError with the known names."""
+    if name not in SCHEMAS:
+        raise InputError(f"unknown keypoint schema {name!r}; known: {', '.join(SCHEMAS)}")
+    data: Any = resources.files("edge").joinpath(f"assets/keypoints/{name}.json").read_bytes()
+    return KeypointSchema.from_spec(msgspec.json.decode(data, type=KeypointsSpec))

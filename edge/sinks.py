@@ -1,0 +1,222 @@
+"""Where results go: annotated video, pictures, COCO results, OpenPose JSON, CSV. One `write` for all.
+
+A target appears whole or not at all: sinks write beside it and rename when closed without an error.
+Sinks write what they are given: drawing is done before (VideoSink and ImageDirSink take a drawn frame).
+"""
+
+import csv
+import itertools
+import os
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import cv2
+import msgspec
+import numpy as np
+
+from edge.image import write_image
+from edge.openpose_json import openpose_people
+from edge.types import Frame, Poses
+from runtimes.errors import InputError, TargetExistsError
+
+_FOURCC = {".mp4": "mp4v", ".avi": "MJPG"}
+
+
+class Sink(ABC):
+    """A target under construction; a context manager. Subclasses say how to write one frame.
+
+    Raises TargetExistsError where the target is there already and may not be replaced (when made), InputError where
+    its folder cannot be written (when entered): both before any work is done.
+    """
+
+    _folder: Path
+    _part: Path
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        self.path = Path(path)
+        if self.path.exists() and not overwrite:
+            raise TargetExistsError(f"{self.path} exists; name another target or remove it")
+
+    @abstractmethod
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add one frame's result."""
+
+    def _start(self) -> None:  # noqa: B027 a hook not every sink needs
+        """Begin `_part`, where that cannot wait for the first frame."""
+
+    def _finish(self) -> None:  # noqa: B027 a hook not every sink needs
+        """Complete what is in `_part`, which is renamed next."""
+
+    def _abandon(self) -> None:  # noqa: B027 a hook not every sink needs
+        """Let go of what is open; `_part` is deleted next."""
+
+    def __enter__(self) -> "Sink":
+        try:
+            # Beside the target, because a rename is only atomic within one file system.
+            folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+        except OSError as error:
+            raise InputError(
+                f"cannot write into {self.path.parent}: {error.strerror}; create the folder first"
+            ) from error
+        self._folder = Path(folder)
+        self._part = self._folder / self.path.name
+        self._start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._finish()
+                if self._part.exists():
+                    self._part.replace(self.path)
+            else:
+                self._abandon()
+        finally:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class VideoSink(Sink):
+    """Frames of one size as video: .mp4 (MPEG-4) or .avi (motion JPEG); no frame at all makes no file."""
+
+    def __init__(self, path: str | Path, fps: float, *, overwrite: bool = False) -> None:
+        suffix = Path(path).suffix.lower()
+        if suffix not in _FOURCC:
+            raise InputError(
+                f"cannot write video as {suffix or 'no suffix'}; use {', '.join(_FOURCC)}"
+            )
+        super().__init__(path, overwrite=overwrite)
+        self._fps = fps
+        self._fourcc = cv2.VideoWriter.fourcc(*_FOURCC[suffix])
+        self._wh: tuple[int, int] | None = None
+        self._writer: cv2.VideoWriter | None = None
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add the frame's image."""
+        height, width = frame.image.shape[:2]
+        if self._writer is None:
+            self._wh = (width, height)
+            self._writer = cv2.VideoWriter(str(self._part), self._fourcc, self._fps, self._wh)
+            if not self._writer.isOpened():
+                raise InputError(f"OpenCV cannot write {width}x{height} video to {self.path}")
+        if (width, height) != self._wh:
+            raise InputError(
+                f"frame {frame.index} is {width}x{height}, the video {self._wh}; "
+                "write pictures of many sizes to a folder"
+            )
+        self._writer.write(frame.image)
+
+    def _finish(self) -> None:
+        self._abandon()
+
+    def _abandon(self) -> None:
+        if self._writer is not None:
+            self._writer.release()
+
+
+class FolderSink(Sink):
+    """A folder of one file a frame. A folder that holds anything is never replaced."""
+
+    def __init__(self, path: str | Path) -> None:
+        target = Path(path)
+        empty = target.is_dir() and not any(target.iterdir())
+        if target.exists() and not empty:
+            raise TargetExistsError(f"{target} is not empty; name a new or empty folder")
+        super().__init__(path, overwrite=empty)
+
+    def _start(self) -> None:
+        self._part.mkdir()
+
+
+class ImageDirSink(FolderSink):
+    """Frames as JPEG pictures 000000.jpg, 000001.jpg, ..."""
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add the frame's image."""
+        write_image(self._part / f"{frame.index:06d}.jpg", frame.image)
+
+
+class OpenPoseSink(FolderSink):
+    """OpenPose's JSON (format 1.3), one file a frame, body in BODY_25 order; see `edge.openpose_json`."""
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add the frame's people."""
+        record = {"version": 1.3, "people": openpose_people(poses)}
+        path = self._part / f"{frame.index:012d}_keypoints.json"
+        path.write_bytes(msgspec.json.encode(record))
+
+
+class _FileSink(Sink):
+    """A text file, written frame by frame: an hour of video needs no more memory than a second."""
+
+    _file: IO[str]
+
+    def _start(self) -> None:
+        self._file = self._part.open("w", encoding="utf-8", newline="")
+
+    def _finish(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+
+    def _abandon(self) -> None:
+        self._file.close()
+
+
+class CocoSink(_FileSink):
+    """COCO keypoint results, a JSON list with one record a person; image_id is the frame's index."""
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        super().__init__(path, overwrite=overwrite)
+        self._separator = "[\n"
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add the frame's people."""
+        for record in poses.to_coco(frame.index):
+            self._file.write(self._separator + msgspec.json.encode(record).decode())
+            self._separator = ",\n"
+
+    def _finish(self) -> None:
+        nobody = self._separator.startswith("[")
+        self._file.write("[]\n" if nobody else "\n]\n")
+        super()._finish()
+
+
+class CsvSink(_FileSink):
+    """A table, one row a person: frame, time_s, person, track_id, score, box x0 to y1, x, y, score of each keypoint."""
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
+        super().__init__(path, overwrite=overwrite)
+        self._names: tuple[str, ...] | None = None
+
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Add the frame's people; the first frame, whoever is in it, also gives the header."""
+        rows = csv.writer(self._file)
+        if self._names is None:
+            self._names = poses.schema.names
+            triplets = ((f"{name}_x", f"{name}_y", f"{name}_score") for name in self._names)
+            fixed = ("frame", "time_s", "person", "track_id", "score", "x0", "y0", "x1", "y1")
+            rows.writerow((*fixed, *itertools.chain.from_iterable(triplets)))
+        if poses.schema.names != self._names:
+            raise InputError("one table holds one keypoint set; write another set to another file")
+        points = np.concatenate([poses.xy, poses.scores[..., None]], axis=2)
+        for person, score in enumerate(poses.instance_scores()):
+            numbers: tuple[Any, ...] = (*poses.boxes[person], *points[person].ravel())
+            rows.writerow(
+                (
+                    frame.index,
+                    f"{frame.time_s:.4f}",
+                    person,
+                    poses.ids[person],
+                    f"{score:.5f}",
+                    *(f"{number:.3f}" for number in numbers),
+                )
+            )

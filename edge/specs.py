@@ -1,0 +1,249 @@
+"""What each model takes and gives, as artifact.json will say it: one builder a family, shared by catalogue and export.
+
+Names, shapes, preprocessing and thresholds only. Knows no weights and no engine, but for the tensor names of the few
+foreign files that `edgepose import --like` understands.
+"""
+
+import msgspec
+
+from edge.schema import load_schema
+from edge.specs_openpose import openpose_tf_spec
+from runtimes.errors import InputError
+from runtimes.spec import (
+    BoxesCodec,
+    CropSpec,
+    HeatmapCodec,
+    ImageSpec,
+    ModelSpec,
+    RTMDetCodec,
+    Runtime,
+    SimCCCodec,
+    TensorSpec,
+    Thresholds,
+    YOLOXCodec,
+    YxsCodec,
+)
+
+# ImageNet statistics on the 0..255 scale, in RGB order (mmpose and mmdet configs).
+MEAN_RGB = (123.675, 116.28, 103.53)
+STD_RGB = (58.395, 57.12, 57.375)
+PAD_VALUE = 114
+RTMDET_STRIDES = (8, 16, 32)
+SIMCC_SPLIT = 2.0
+
+# The schema that a count of keypoints means where nothing else is known, and the one that a dataset's name means.
+SCHEMA_OF_COUNT = {
+    14: "crowdpose14",
+    16: "mpii16",
+    17: "coco17",
+    21: "hand21",
+    26: "body26",
+    68: "face68",
+    98: "face98",
+    106: "face106",
+    133: "coco133",
+    136: "halpe136",
+    308: "sapiens308",
+}
+SCHEMA_OF_DATASET = {
+    "aic": "aic14",
+    "ap10k": "ap10k17",
+    "apt36k": "ap10k17",
+    "coco": "coco17",
+    "coco_wholebody": "coco133",
+    "coco_wholebody_face": "face68",
+    "coco_wholebody_hand": "hand21",
+    "crowdpose": "crowdpose14",
+    "goliath": "sapiens308",
+    "halpe": "halpe136",
+    "halpe26": "body26",
+    "lapa": "face106",
+    "mpii": "mpii16",
+    "wflw": "face98",
+    "wholebody": "coco133",
+}
+
+# fmt: off
+COCO_CLASSES = (
+    "person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light",
+    "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow", "elephant",
+    "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee", "skis", "snowboard",
+    "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard", "tennis racket", "bottle",
+    "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli",
+    "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", "dining table", "toilet",
+    "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave", "oven", "toaster", "sink",
+    "refrigerator", "book", "clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush",
+)
+# fmt: on
+
+
+def image_input(input_wh: tuple[int, int]) -> TensorSpec:
+    """Return the one input of a torch module: "image", float32 NCHW, any batch."""
+    width, height = input_wh
+    return TensorSpec(name="image", shape=(-1, 3, height, width), layout="NCHW")
+
+
+def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpec:
+    """Top-down SimCC: one person crop to `simcc_x` (B, K, 2 W) and `simcc_y` (B, K, 2 H) logits (mmpose configs)."""
+    width, height = input_wh
+    keypoints = load_schema(schema)
+    count = len(keypoints)
+    return ModelSpec(
+        model=model,
+        task="pose-topdown",
+        inputs=(image_input(input_wh),),
+        outputs=(
+            TensorSpec(name="simcc_x", shape=(-1, count, int(width * SIMCC_SPLIT))),
+            TensorSpec(name="simcc_y", shape=(-1, count, int(height * SIMCC_SPLIT))),
+        ),
+        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
+        crop=CropSpec(kind="affine", padding=1.25),
+        codec=SimCCCodec(split_ratio=SIMCC_SPLIT),
+        keypoints=keypoints.to_spec(),
+    )
+
+
+def rtmdet_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...]) -> ModelSpec:
+    """Detector: the whole frame to `cls0..2` logits and `reg0..2` distances in pixels (mmdet configs).
+
+    Raises InputError unless both sides of the input are multiples of 32.
+    """
+    width, height = input_wh
+    if width % RTMDET_STRIDES[-1] or height % RTMDET_STRIDES[-1]:
+        raise InputError(f"{model}: input sides must be multiples of 32, not {width}x{height}")
+    cells = [(height // stride, width // stride) for stride in RTMDET_STRIDES]
+    channels = (("cls", len(classes)), ("reg", 4))
+    return ModelSpec(
+        model=model,
+        task="detect",
+        inputs=(image_input(input_wh),),
+        outputs=tuple(
+            TensorSpec(name=f"{kind}{level}", shape=(-1, depth, *cell))
+            for kind, depth in channels
+            for level, cell in enumerate(cells)
+        ),
+        image=_rtmdet_image(input_wh),
+        crop=CropSpec(kind="letterbox", pad_value=PAD_VALUE),
+        codec=RTMDetCodec(strides=RTMDET_STRIDES),
+        classes=classes,
+        thresholds=Thresholds(score=0.05, nms_iou=0.6),
+    )
+
+
+def rtmdet_boxes_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...]) -> ModelSpec:
+    """RTMDet as mmdeploy exports it, with the NMS in the graph: `dets` (B, N, 5) and `labels` (B, N)."""
+    width, height = input_wh
+    # the file declares a free batch, but its NMS fails above one image
+    one = msgspec.structs.replace(image_input(input_wh), shape=(1, 3, height, width))
+    return ModelSpec(
+        model=model,
+        task="detect",
+        inputs=(one,),
+        outputs=(
+            TensorSpec(name="dets", shape=(-1, -1, 5)),
+            TensorSpec(name="labels", dtype="int64", shape=(-1, -1)),
+        ),
+        image=_rtmdet_image(input_wh),
+        crop=CropSpec(kind="letterbox", pad_value=PAD_VALUE),
+        codec=BoxesCodec(),
+        classes=classes,
+        thresholds=Thresholds(score=0.05, nms_iou=0.6),
+    )
+
+
+def yolox_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...]) -> ModelSpec:
+    """YOLOX with raw heads: the whole frame, BGR 0..255, to one tensor (B, A, 5 + classes) (arXiv:2107.08430)."""
+    width, height = input_wh
+    strides = YOLOXCodec().strides
+    anchors = sum((width // stride) * (height // stride) for stride in strides)
+    return ModelSpec(
+        model=model,
+        task="detect",
+        inputs=(image_input(input_wh),),
+        outputs=(TensorSpec(name="output", shape=(-1, anchors, 5 + len(classes))),),
+        image=ImageSpec(wh=input_wh, order="BGR"),
+        crop=CropSpec(kind="letterbox", pad_value=PAD_VALUE),
+        codec=YOLOXCodec(),
+        classes=classes,
+        thresholds=Thresholds(score=0.3, nms_iou=0.65),
+    )
+
+
+def tinypose_spec() -> ModelSpec:
+    """PP-TinyPose 256x192 (PaddleDetection): one person crop to `heatmap` (B, 17, 64, 48)."""
+    return ModelSpec(
+        model="tinypose-256x192",
+        task="pose-topdown",
+        inputs=(image_input((192, 256)),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, 17, 64, 48)),),
+        image=ImageSpec(wh=(192, 256), order="RGB", mean=MEAN_RGB, std=STD_RGB),
+        crop=CropSpec(kind="affine", padding=1.25),
+        codec=HeatmapCodec(refine="shift"),
+        keypoints=load_schema("coco17").to_spec(),
+    )
+
+
+def movenet_spec() -> ModelSpec:
+    """MoveNet Lightning: RGB uint8 192x192 to `keypoints` (B, 1, 17, 3) as (y, x, score) in 0..1.
+
+    It finds one person in what it is shown: with boxes the pipeline runs it on each box, padded to a square, and
+    without boxes on the whole frame.
+    """
+    return ModelSpec(
+        model="movenet-lightning",
+        task="pose-single",
+        inputs=(TensorSpec(name="image", dtype="uint8", shape=(-1, 192, 192, 3), layout="NHWC"),),
+        outputs=(TensorSpec(name="keypoints", shape=(-1, 1, 17, 3)),),
+        image=ImageSpec(wh=(192, 192), order="RGB"),
+        crop=CropSpec(kind="square", padding=1.4),
+        codec=YxsCodec(),
+        keypoints=load_schema("coco17").to_spec(),
+    )
+
+
+def foreign_spec(name: str, runtime: Runtime) -> ModelSpec | None:
+    """Return the spec of a published file that others converted, engine names included; None where none is known.
+
+    `name` is a catalogue name. The codec may differ from our own export's: mmdeploy puts the NMS into the graph.
+    """
+    match name, runtime:
+        case "tinypose-256x192", "ncnn":
+            return _engine_names(tinypose_spec(), "image", "save_infer_model/scale_0.tmp_1")
+        case "tinypose-256x192", "openvino":
+            return _engine_names(tinypose_spec(), "image", "conv2d_441.tmp_1")
+        case "movenet-lightning", "tflite":
+            return _engine_names(
+                movenet_spec(), "serving_default_input:0", "StatefulPartitionedCall:0"
+            )
+        case "rtmdet-nano", "onnxruntime":
+            boxes = rtmdet_boxes_spec(name, (320, 320), COCO_CLASSES[:1])
+            return _engine_names(boxes, "input", "dets", "labels")
+        case "openpose-mobilenet-tf", "onnxruntime":
+            return openpose_tf_spec("image:0", "Openpose/concat_stage7:0")
+        case _:
+            return None
+
+
+def foreign_tensors(
+    name: str, runtime: Runtime
+) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]] | None:
+    """Return (inputs, outputs) of `foreign_spec`, or None where the file is not known."""
+    spec = foreign_spec(name, runtime)
+    return None if spec is None else (spec.inputs, spec.outputs)
+
+
+def _engine_names(spec: ModelSpec, image: str, *outputs: str) -> ModelSpec:
+    (entry,) = spec.inputs
+    return msgspec.structs.replace(
+        spec,
+        inputs=(msgspec.structs.replace(entry, engine_name=image),),
+        outputs=tuple(
+            msgspec.structs.replace(tensor, engine_name=engine_name)
+            for tensor, engine_name in zip(spec.outputs, outputs, strict=True)
+        ),
+    )
+
+
+def _rtmdet_image(input_wh: tuple[int, int]) -> ImageSpec:
+    # mmdet feeds RTMDet BGR, so its statistics are ImageNet's in reverse.
+    return ImageSpec(wh=input_wh, order="BGR", mean=MEAN_RGB[::-1], std=STD_RGB[::-1])

@@ -1,0 +1,52 @@
+"""What FastPose (AlphaPose) takes and gives. Knows no weights and no engine."""
+
+from edge.schema import load_schema
+from edge.specs import image_input
+from runtimes.errors import InputError
+from runtimes.spec import (
+    Codec,
+    CropSpec,
+    HeatmapCodec,
+    ImageSpec,
+    IntegralCodec,
+    ModelSpec,
+    TensorSpec,
+)
+
+# AlphaPose subtracts (.406, .457, .480) from the channels R, G, B of a 0..1 image and divides by nothing. Those are
+# about ImageNet's means in the order B, G, R: a slip that every published weight was trained with, so it stays.
+MEAN_SWAPPED = (0.406 * 255, 0.457 * 255, 0.480 * 255)
+STD_UNIT = (255.0, 255.0, 255.0)
+STRIDE = 32
+HEATMAP_STRIDE = 4
+
+# How keypoints are found, by `codec` of a variant. Both have the mirrored maps of a flip test moved a bin to the right.
+CODECS: dict[str, Codec] = {
+    "": HeatmapCodec(refine="shift-inside", shift_flip=True),
+    "integral": IntegralCodec(norm="sigmoid", shift_flip=True),
+}
+
+
+def fastpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str = "") -> ModelSpec:
+    """Top-down: one person crop to `heatmap` (B, K, H / 4, W / 4) (AlphaPose, arXiv:2211.03375).
+
+    codec: "" for heatmaps, "integral" for weights trained by symmetric integral regression (logits then).
+    Raises InputError unless both sides are multiples of 32.
+    """
+    width, height = input_wh
+    if width % STRIDE or height % STRIDE:
+        raise InputError(
+            f"{model}: input sides must be multiples of {STRIDE}, not {width}x{height}"
+        )
+    keypoints = load_schema(schema)
+    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
+    return ModelSpec(
+        model=model,
+        task="pose-topdown",
+        inputs=(image_input(input_wh),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
+        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_SWAPPED, std=STD_UNIT),
+        crop=CropSpec(kind="affine", padding=1.25),
+        codec=CODECS[codec],
+        keypoints=keypoints.to_spec(),
+    )

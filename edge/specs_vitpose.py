@@ -1,0 +1,38 @@
+"""What ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246) take and give. Knows no weights and no engine."""
+
+from edge.schema import load_schema
+from edge.specs import MEAN_RGB, STD_RGB, image_input
+from runtimes.errors import InputError
+from runtimes.spec import CropSpec, HeatmapCodec, ImageSpec, ModelSpec, TensorSpec
+
+PATCH = 16
+HEATMAP_STRIDE = 4
+# The authors train and test COCO and MPII with unbiased data processing, and the other sets of ViTPose++ without: then
+# crops and bins are the classic ones, a peak moves a quarter bin, and the flip test shifts the mirrored map
+# (configs of ViTAE-Transformer/ViTPose; mmpose's own ViTPose are COCO's).
+UDP_SCHEMAS = ("coco17", "mpii16")
+UDP_CODEC = HeatmapCodec(refine="udp", blur_kernel=11)
+CLASSIC_CODEC = HeatmapCodec(refine="shift-inside", shift_flip=True)
+
+
+def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpec:
+    """Top-down: one person (or animal) crop to `heatmap` (B, K, H / 4, W / 4).
+
+    Raises InputError unless both sides are multiples of 16.
+    """
+    width, height = input_wh
+    if width % PATCH or height % PATCH:
+        raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
+    keypoints = load_schema(schema)
+    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
+    udp = schema in UDP_SCHEMAS
+    return ModelSpec(
+        model=model,
+        task="pose-topdown",
+        inputs=(image_input(input_wh),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
+        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
+        crop=CropSpec(kind="affine", padding=1.25, udp=udp),
+        codec=UDP_CODEC if udp else CLASSIC_CODEC,
+        keypoints=keypoints.to_spec(),
+    )

@@ -1,0 +1,127 @@
+"""Drawn people on disk: COCO keypoint annotations, a folder of pictures, a video."""
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import msgspec
+
+from edge.schema import load_schema
+from edge.synth.scene import Person, Scene, draw_scene
+from runtimes.errors import InputError, SourceError, TargetExistsError
+
+
+def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any]:
+    """Return COCO keypoint ground truth of the scenes, whose files bear these names; image ids count from 1.
+
+    One category, `person`, with COCO's keypoint names and its skeleton counted from 1. Annotations carry `track_id`.
+    """
+    schema = load_schema("coco17")
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, (scene, name) in enumerate(zip(scenes, names, strict=True), start=1):
+        height, width = scene.image.shape[:2]
+        images.append({"id": image_id, "file_name": name, "width": width, "height": height})
+        for person in scene.people:
+            annotations.append(_annotation(person, len(annotations) + 1, image_id))
+    category = {
+        "id": 1,
+        "name": "person",
+        "supercategory": "person",
+        "keypoints": list(schema.names),
+        "skeleton": [[first + 1, second + 1] for first, second in schema.edges],
+    }
+    return {
+        "info": {"description": "drawn people, exact ground truth"},
+        "licenses": [],
+        "images": images,
+        "annotations": annotations,
+        "categories": [category],
+    }
+
+
+def _annotation(person: Person, annotation_id: int, image_id: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = (float(value) for value in person.box)
+    triplets = [
+        value
+        for x, y, v in person.keypoints.tolist()
+        for value in (round(x, 2), round(y, 2), int(v))
+    ]
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": 1,
+        "iscrowd": 0,
+        "area": person.area,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "num_keypoints": int((person.keypoints[:, 2] > 0).sum()),
+        "keypoints": triplets,
+        "track_id": person.person_id,
+    }
+
+
+def write_dataset(
+    directory: str | Path, seed: int, count: int, wh: tuple[int, int] = (640, 480)
+) -> Path:
+    """Draw `count` pictures into `directory`/images and `directory`/person_keypoints.json; return the json's path.
+
+    Picture i is `draw_scene(seed + i, wh)` as a JPEG of quality 95. The directory appears when it is whole.
+    Raises TargetExistsError where it exists already.
+    """
+    target = Path(directory)
+    if target.exists():
+        raise TargetExistsError(f"{target} exists; remove it or name another directory")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        (draft / "images").mkdir()
+        scenes, names = [], []
+        for index in range(count):
+            scene = draw_scene(seed + index, wh)
+            names.append(f"{index:06d}.jpg")
+            _write_image(draft / "images" / names[-1], scene)
+            scenes.append(scene)
+        data = msgspec.json.encode(coco_dataset(scenes, names))
+        (draft / "person_keypoints.json").write_bytes(data)
+        draft.chmod(0o755)
+        draft.replace(target)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return target / "person_keypoints.json"
+
+
+def _write_image(path: Path, scene: Scene) -> None:
+    _, data = cv2.imencode(".jpg", scene.image, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    path.write_bytes(data.tobytes())
+
+
+def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
+    """Write the scenes' pictures as an MP4 (mp4v) and return its path.
+
+    Raises InputError where there is no scene or their sizes differ, SourceError where OpenCV cannot write there.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    writer: cv2.VideoWriter | None = None
+    wh = (0, 0)
+    try:
+        for scene in scenes:
+            height, width = scene.image.shape[:2]
+            if writer is None:
+                wh = (width, height)
+                writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), fps, wh)
+                if not writer.isOpened():
+                    raise SourceError(f"cannot write {target}: choose a writable .mp4 path")
+            if (width, height) != wh:
+                raise InputError(f"scenes of one clip differ in size: {wh}, then {(width, height)}")
+            writer.write(scene.image)
+    finally:
+        if writer is not None:
+            writer.release()
+    if writer is None:
+        raise InputError("a clip needs at least one scene")
+    return target

@@ -1,0 +1,266 @@
+"""Pictures of several people with exact ground truth: who covers whom, tight boxes, COCO keypoints.
+
+Pixel centres are whole numbers: a keypoint at (x, y) lies on pixel [y, x]. Boxes are xyxy edges: a
+person whose leftmost column is 3 and rightmost 7 has x0 = 3 and x1 = 8, a width of 5.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.synth.backdrop import draw_backdrop, shadow
+from edge.synth.camera import expose, sample_light, sample_sensor
+from edge.synth.linear import f32, thrice
+from edge.synth.motion import sample_pose
+from edge.synth.sprite import Light, Sprite, Stance, draw_sprite
+from edge.synth.wardrobe import Look, sample_look
+from edge.types import F32, I32, U8, check_shape
+from runtimes.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """What is known of one drawn person.
+
+    `keypoints` float32 (17, 3): x, y, v in COCO's order; v = 2 visible, 1 hidden (by the person, another or a thing),
+    0 outside the picture with x = y = 0. `box` float32 (4,) xyxy around the visible pixels, `area` their number.
+    """
+
+    keypoints: F32
+    box: F32
+    area: float
+    person_id: int
+
+    def __post_init__(self) -> None:
+        check_shape("Person.keypoints", self.keypoints, (17, 3), np.float32)
+        check_shape("Person.box", self.box, (4,), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A picture uint8 (H, W, 3) BGR and the people of whom at least one pixel is seen."""
+
+    image: U8
+    people: tuple[Person, ...]
+
+    def __post_init__(self) -> None:
+        check_shape("Scene.image", self.image, (None, None, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A person to be put into the picture, or a thing (`sprite` without keypoints, `person_id` -1)."""
+
+    sprite: Sprite
+    person_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """`image` float32 (H, W, 3) before the camera, `owner` int32 (H, W): person_id of each pixel, -1 nobody."""
+
+    image: F32
+    owner: I32
+    people: tuple[Person, ...]
+
+
+def draw_scene(
+    seed: int, wh: tuple[int, int] = (640, 480), people: int | tuple[int, int] = (1, 4)
+) -> Scene:
+    """Draw one picture, the same for the same arguments.
+
+    `people` is how many, or the fewest and most of them; they are told apart by person_id 0, 1, ...
+    A crowded picture may show fewer: those who would be mostly hidden are not placed.
+    Raises InputError where the frame is smaller than 32 x 32 or the number of people is negative.
+    """
+    check_frame(seed, wh)
+    fewest, most = (people, people) if isinstance(people, int) else people
+    if not 0 <= fewest <= most:
+        raise InputError(
+            f"people must be a number or (fewest, most) with 0 <= fewest <= most: {people}"
+        )
+    rng = np.random.default_rng(seed)
+    stage = sample_stage(rng, wh)
+    backdrop = draw_backdrop(rng, wh, int(stage.horizon_px)).astype(np.float32)
+    layers: list[tuple[Layer, Stance]] = []
+    for person_id in range(int(rng.integers(fewest, most + 1))):
+        found = _find_place(rng, wh, stage, [layer for layer, _ in layers])
+        if found is not None:
+            layers.append((Layer(found[0], person_id), found[1]))
+    # Those farther away, drawn smaller, come first.
+    layers.sort(key=lambda item: item[1].px_per_m)
+    for _, stance in layers:
+        cast_shadow(backdrop, stance)
+    ordered = [layer for layer, _ in layers]
+    if ordered and rng.random() < 0.18:
+        ordered.append(_thing(rng, wh, stage.light, ordered))
+    composed = compose(backdrop, ordered)
+    return Scene(expose(composed.image, sample_sensor(rng), rng), composed.people)
+
+
+def draw_crops(seed: int, count: int) -> list[tuple[U8, F32]]:
+    """Return `count` pairs of a picture uint8 (480, 640, 3) BGR and a person's box float32 (4,) xyxy.
+
+    Each comes from a scene of its own; a longer list starts with the shorter one.
+    """
+    check_frame(seed, (640, 480))
+    root = np.random.SeedSequence(seed)
+    crops: list[tuple[U8, F32]] = []
+    while len(crops) < count:
+        scene = draw_scene(int(root.spawn(1)[0].generate_state(1)[0]))
+        if scene.people:
+            largest = max(scene.people, key=lambda person: person.area)
+            crops.append((scene.image, largest.box))
+    return crops
+
+
+def check_frame(seed: int, wh: tuple[int, int]) -> None:
+    """Raise InputError where nothing can be drawn."""
+    if seed < 0:
+        raise InputError(f"seed must not be negative: {seed}")
+    if min(wh) < 32:
+        raise InputError(f"frame must be at least 32 x 32 pixels: {wh[0]} x {wh[1]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The camera's place: horizon row, height above the floor in metres, tilt; and the lamp."""
+
+    horizon_px: float
+    height_m: float
+    tilt_deg: float
+    light: Light
+
+
+def sample_stage(rng: np.random.Generator, wh: tuple[int, int]) -> Stage:
+    """Draw a camera's place for a frame of that size."""
+    return Stage(
+        horizon_px=float(rng.uniform(0.12, 0.5) * wh[1]),
+        height_m=float(rng.uniform(1.1, 2.0)),
+        tilt_deg=float(rng.uniform(-4, 16)),
+        light=sample_light(rng),
+    )
+
+
+def cast_shadow(backdrop: F32, stance: Stance) -> None:
+    """Darken the floor under a person in place."""
+    radius = 0.26 * stance.px_per_m
+    shadow(backdrop, stance.base_xy, radius, 0.45 / (1 + 2 * stance.lift_m))
+
+
+def _find_place(
+    rng: np.random.Generator, wh: tuple[int, int], stage: Stage, others: list[Layer]
+) -> tuple[Sprite, Stance] | None:
+    """Try a few places for a new person; one where neither the frame nor anybody hides most of them."""
+    look = sample_look(rng)
+    for _ in range(6):
+        stance = _sample_stance(rng, wh, stage, look)
+        sprite = draw_sprite(look, stance, stage.light, wh)
+        if sprite is not None and _shows_enough(sprite, wh, others):
+            return sprite, stance
+    return None
+
+
+def _sample_stance(
+    rng: np.random.Generator, wh: tuple[int, int], stage: Stage, look: Look
+) -> Stance:
+    angles, lift_m = sample_pose(rng)
+    smallest, largest = 0.125 * wh[1], 0.94 * wh[1]
+    tall_px = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+    px_per_m = float(tall_px / look.body.stature_m)
+    if rng.random() < 0.7:
+        base_y = stage.horizon_px + stage.height_m * px_per_m
+    else:
+        base_y = rng.uniform(0.75 * tall_px, wh[1] + 0.35 * tall_px)
+    return Stance(
+        angles=angles,
+        lift_m=lift_m,
+        yaw_deg=float(rng.normal(0, 50) if rng.random() < 0.6 else rng.uniform(-180, 180)),
+        tilt_deg=stage.tilt_deg,
+        lean_deg=float(rng.normal(0, 4) if rng.random() < 0.9 else rng.uniform(-80, 80)),
+        base_xy=(float(rng.uniform(-0.02, 1.02) * wh[0]), float(base_y)),
+        px_per_m=px_per_m,
+    )
+
+
+def _shows_enough(sprite: Sprite, wh: tuple[int, int], others: list[Layer]) -> bool:
+    xy = sprite.keypoints
+    inside = ((xy >= 0) & (xy < wh)).all(axis=1)
+    if inside.sum() < 9:
+        return False
+    mine = _extent(sprite)
+    for layer in others:
+        theirs = _extent(layer.sprite)
+        overlap = np.minimum(mine[2:], theirs[2:]) - np.maximum(mine[:2], theirs[:2])
+        shared = float(np.prod(np.maximum(overlap, 0)))
+        smaller = min(float(np.prod(box[2:] - box[:2])) for box in (mine, theirs))
+        if shared > 0.45 * smaller:
+            return False
+    return True
+
+
+def _extent(sprite: Sprite) -> F32:
+    xy = sprite.keypoints
+    return np.concatenate([xy.min(axis=0), xy.max(axis=0) + 1])
+
+
+def _thing(
+    rng: np.random.Generator, wh: tuple[int, int], light: Light, layers: list[Layer]
+) -> Layer:
+    """A table, post or sheet before everybody, over the lower half of somebody."""
+    hidden = layers[rng.integers(len(layers))].sprite
+    extent = _extent(hidden)
+    reach = np.minimum(extent[2:] - extent[:2], np.array(wh) / 2)
+    wide, tall = reach * rng.uniform([0.3, 0.15], [2.0, 0.5])
+    size = (max(4, int(wide)), max(4, int(tall)))
+    centre = hidden.keypoints[rng.integers(9, 17)] + rng.normal(0, 0.1, 2) * reach
+    left, top = np.clip(centre - np.divide(size, 2), 0, np.subtract(wh, size))
+    cover = np.zeros(size[::-1], np.float32)
+    corners = f32([[0, 0], [1, 0], [1, 1], [0, 1]]) * size + rng.normal(0, 0.06, (4, 2)) * size
+    cv2.fillPoly(cover, [corners.astype(np.int32)], 1.0)
+    tone = np.linspace(1.1, 0.75, size[1], dtype=np.float32)[:, None, None]
+    colour = rng.uniform(20, 220, 3).astype(np.float32) * tone * light.tint * cover[..., None]
+    nothing = np.zeros((17, 2), np.float32)
+    sprite = Sprite(
+        (int(left), int(top)), colour.astype(np.float32), cover, nothing, np.zeros(17, bool)
+    )
+    return Layer(sprite, -1)
+
+
+def compose(backdrop: F32, layers: list[Layer]) -> Composition:
+    """Lay the layers over the backdrop, the nearest last; the backdrop is painted upon.
+
+    A pixel belongs to whoever covers at least half of it last.
+    """
+    owner = np.full(backdrop.shape[:2], -1, np.int32)
+    for layer in layers:
+        sprite = layer.sprite
+        left, top = sprite.left_top
+        height, width = sprite.cover.shape
+        place = (slice(top, top + height), slice(left, left + width))
+        backdrop[place] *= thrice(1 - sprite.cover)
+        backdrop[place] += sprite.colour
+        np.copyto(owner[place], np.int32(layer.person_id), where=sprite.cover >= 0.5)
+    people = (_person(layer, owner) for layer in layers if layer.person_id >= 0)
+    return Composition(backdrop, owner, tuple(person for person in people if person is not None))
+
+
+def _person(layer: Layer, owner: I32) -> Person | None:
+    """Ground truth of one layer, given who owns each pixel; None where nothing of it is seen."""
+    left, top = layer.sprite.left_top
+    height, width = layer.sprite.cover.shape
+    mine: NDArray[np.bool_] = owner[top : top + height, left : left + width] == layer.person_id
+    columns, rows = np.flatnonzero(mine.any(axis=0)), np.flatnonzero(mine.any(axis=1))
+    if not columns.size:
+        return None
+    box = f32([left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1])
+    keypoints = np.zeros((17, 3), np.float32)
+    shown = zip(layer.sprite.keypoints.tolist(), layer.sprite.visible.tolist(), strict=True)
+    for row, ((x, y), visible) in enumerate(shown):
+        column, line = round(x), round(y)
+        if 0 <= column < owner.shape[1] and 0 <= line < owner.shape[0]:
+            seen = visible and owner[line, column] == layer.person_id
+            keypoints[row] = x, y, 2 if seen else 1
+    return Person(keypoints, box, float(mine.sum()), layer.person_id)

@@ -1,0 +1,97 @@
+"""Replay an artifact's reference on this machine, without torch: does it still say what PyTorch said?"""
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.detect import detect_machine
+from edge.parity import Reference, compare, make_reference, with_px_limit
+from edge.reference import load_reference
+from runtimes.artifact import REFERENCE, Artifact
+from runtimes.base import Array, Outputs, RunOptions, Session
+from runtimes.errors import InputError
+from runtimes.registry import open_session
+from runtimes.spec import Manifest, Parity
+
+BATCH = 8
+# A batch of large inputs is cut smaller: what a network holds for eight of 768x1024 is gigabytes.
+BATCH_PIXELS = 1 << 20
+
+
+def verify(artifact: Artifact, options: RunOptions) -> Parity:
+    """Run the artifact on its own reference inputs and judge by the limits that it was exported with.
+
+    Foreign artifacts have no PyTorch reference: they are compared with what they said when imported, and
+    `passed` stays None.
+    """
+    reference = load_reference(artifact.root / REFERENCE)
+    with_engine = measure(artifact, reference, options)
+    if artifact.manifest.lineage.weights == "foreign":
+        return msgspec.structs.replace(with_engine, passed=None)
+    exported = (record.limit for record in artifact.manifest.parity if record.basis == "px")
+    return with_px_limit(with_engine, next(exported, None))
+
+
+def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> Parity:
+    """Compare `artifact` with `other`, which serves as the reference, on the other's inputs.
+
+    Raises InputError where the two do not take the same images or give the same outputs.
+    """
+    ours, theirs = artifact.manifest, other.manifest
+    if _meaning(ours) != _meaning(theirs):
+        raise InputError(
+            f"{artifact.name} and {other.name} differ in input size, codec, keypoints or classes; "
+            "compare like with like"
+        )
+    images = load_reference(other.root / REFERENCE).images
+    session = open_session(other, options)
+    try:
+        outputs = run_batches(session, theirs.inputs[0].name, images)
+    finally:
+        session.close()
+    names = [tensor.name for tensor in theirs.outputs]
+    renamed = {mine.name: outputs[name] for mine, name in zip(ours.outputs, names, strict=True)}
+    reference = make_reference(images, renamed, ours, f"artifact {other.name}")
+    return measure(artifact, reference, options)
+
+
+def _meaning(manifest: Manifest) -> tuple[object, ...]:
+    """Return what two artifacts must share for their outputs to be comparable."""
+    names = manifest.keypoints.names if manifest.keypoints else ()
+    return manifest.image.wh, manifest.codec, names, manifest.classes, len(manifest.outputs)
+
+
+def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> Parity:
+    """Run `artifact` over the reference's images and compare, recording arithmetic and the CPU's ISA."""
+    manifest = artifact.manifest
+    session = open_session(artifact, options)
+    try:
+        outputs = run_batches(session, manifest.inputs[0].name, reference.images)
+        arithmetic = session.effective.precision
+    finally:
+        session.close()
+    parity = compare(reference, outputs, manifest, manifest.precision)
+    return msgspec.structs.replace(parity, arithmetic=arithmetic, isa=detect_machine().isa)
+
+
+def run_batches(session: Session, name: str, images: NDArray[np.uint8]) -> Outputs:
+    """Run uint8 images (S, H, W, 3) in batches of at most BATCH; the outputs come back joined, (S, ...)."""
+    batch = max(1, min(BATCH, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
+    starts = range(0, len(images), batch)
+    parts = [session.run({name: images[start : start + batch]}) for start in starts]
+    return {key: _joined([part[key] for part in parts]) for key in parts[0]}
+
+
+def _joined(arrays: list[Array]) -> Array:
+    """Join batches; ragged ones (boxes) come padded to their own longest, labels with -1, and get the common one."""
+    if len({array.shape[1:] for array in arrays}) == 1:
+        return np.concatenate(arrays)
+    longest = max(array.shape[1] for array in arrays)
+    filler = -1 if arrays[0].dtype.kind == "i" else 0
+    shape = (sum(map(len, arrays)), longest, *arrays[0].shape[2:])
+    joined = np.full(shape, filler, arrays[0].dtype)
+    start = 0
+    for array in arrays:
+        joined[start : start + len(array), : array.shape[1]] = array
+        start += len(array)
+    return joined

@@ -1,0 +1,321 @@
+"""A checkpoint on disk -> a model ready to run: read safely, recognised by its tensors, loaded strictly."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from edge.catalog import CATALOG, of_hash
+from edge.schema import load_schema
+from edge.specs import SCHEMA_OF_DATASET
+from export.lineage import lineage_of
+from export.models.vit import at_input
+from export.models.vitpose_config import configured
+from export.models.vitpose_layouts import split_task
+from export.naming import MODEL_NAME
+from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
+from export.safetensors_file import read_safetensors
+from export.unpickle import RESAVE, read_torch_file
+from runtimes.errors import CheckpointError
+from runtimes.spec import Lineage, ModelSpec
+
+# Where training frameworks put the weights, best first: mmengine's `state_dict` already is the averaged model.
+STATE_KEYS = ("state_dict", "model", "ema", "model_state_dict", "net", "params")
+# Entries of official state dicts that belong to training and not to the network.
+DROPPED = ("data_preprocessor.", "loss", "ema_")
+NESTING = 3  # a state dict under a key under a key; deeper is no checkpoint
+COUNTER = "num_batches_tracked"
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A network with weights: `module` (eval, float32, CPU), what it takes and gives, where the weights came from.
+
+    module(x) takes normalised float32 NCHW and returns a tuple of tensors in the order of `spec.outputs`.
+    """
+
+    module: nn.Module
+    spec: ModelSpec
+    lineage: Lineage
+    variant: Variant
+
+    @property
+    def family(self) -> str:
+        """The family's name, such as "rtmpose"."""
+        return self.variant.family
+
+    @property
+    def size(self) -> str:
+        """The size within the family, such as "t"."""
+        return self.variant.size
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a file holds: tensors by their official names, and what it says of its data (empty where silent)."""
+
+    state: Mapping[str, torch.Tensor]
+    dataset: str = ""
+    classes: tuple[str, ...] = ()
+
+
+def load_checkpoint(
+    path: str | Path, name: str | None = None, task: str | None = None
+) -> LoadedModel:
+    """Load a .pth, .pt or .safetensors file; family, size and keypoints come from its tensors.
+
+    name: a catalogue name, which the weights must then fit, or a name of your own; found where None.
+    task: the dataset that names the keypoints ("coco", "ap10k", ...), and that chooses among the parts of a ViTPose++;
+    by default the name's, else what the file says, else what the number of keypoints means.
+    Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
+    """
+    path = Path(path)
+    weights = _read(path)
+    weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
+    if task is None and name in CATALOG:
+        task = CATALOG[name].dataset or None
+    variant, state = recognise(path, weights.state, task)
+    variant = configured(path, weights.state, _described(path, variant, weights, task))
+    if name in CATALOG:
+        variant = _as_catalogued(path, variant, name, task)
+    elif name is not None and not MODEL_NAME.fullmatch(name):
+        raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
+    module = _assembled(path, variant, state)
+    lineage = lineage_of(path, variant)
+    name = name or _name(variant, lineage, task or weights.dataset)
+    spec = load_family(variant.family).spec(variant, name)
+    return LoadedModel(module, spec, lineage, variant)
+
+
+def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
+    """Return the model at another input size; raises CheckpointError where its weights fix the size."""
+    family = load_family(loaded.family)
+    variant = family.resize(loaded.variant, input_wh)
+    spec = family.spec(variant, loaded.spec.model)
+    module = at_input(loaded.module, variant.input_wh)
+    return replace(loaded, module=module, spec=spec, variant=variant)
+
+
+def recognise(
+    path: Path, state: Mapping[str, torch.Tensor], task: str | None = None
+) -> tuple[Variant, Mapping[str, torch.Tensor]]:
+    """Return the variant whose tensors these are, and the tensors under the names of our definition.
+
+    Raises CheckpointError naming the nearest family and what differs.
+    """
+    try:
+        for family in map(load_family, FAMILIES):
+            canonical = family.canonical(state, task)
+            if canonical is not None and (variant := family.recognise(canonical)):
+                return variant, canonical
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    readings = {
+        variant: (named, _shapes(variant))
+        for family in map(load_family, FAMILIES)
+        for named in [family.canonical(state, task) or state]
+        for variant in family.candidates()
+    }
+    overlap = {variant: _overlap(*reading) for variant, reading in readings.items()}
+    nearest = max(overlap, key=lambda variant: overlap[variant])
+    if overlap[nearest] == (0, 0):
+        keys = ", ".join(list(state)[:3])
+        raise CheckpointError(
+            f"{path}: of no known family ({', '.join(FAMILIES)}); its first tensors are {keys}"
+        )
+    raise CheckpointError(
+        f"{path}: of no known family; nearest is {nearest.family}-{nearest.size}, "
+        f"but {_differences(*readings[nearest])}"
+    )
+
+
+def _read(path: Path) -> Weights:
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; give the path of a checkpoint")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path}: is empty; download or copy it again")
+    if path.suffix == ".safetensors":
+        tensors, metadata = read_safetensors(path)
+        return Weights(_network_tensors(path, tensors), dataset=metadata.get("dataset_name", ""))
+    content = read_torch_file(path)
+    return Weights(_network_tensors(path, _state_in(path, content)), *_told_by(content))
+
+
+def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
+    """Return the mapping of names to tensors that a checkpoint is, or holds under one of the usual keys."""
+    for _ in range(NESTING):
+        if not isinstance(content, Mapping):
+            break
+        inner = (content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping))
+        if (deeper := next(inner, None)) is not None:
+            content = deeper
+        elif any(isinstance(value, torch.Tensor) for value in content.values()):
+            return content
+    raise CheckpointError(
+        f"{path}: holds no weights; looked for tensors at the top and under {', '.join(STATE_KEYS)}"
+    )
+
+
+def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """Strip prefixes of wrappers, drop what is training's, and return float32 tensors that share no memory."""
+    state: dict[str, torch.Tensor] = {}
+    taken: set[int] = set()
+    for raw_key, value in raw.items():
+        if (
+            not isinstance(raw_key, str)
+            or not raw_key.isprintable()
+            or not isinstance(value, torch.Tensor)
+        ):
+            raise CheckpointError(
+                f"{path}: {raw_key!a} among the weights is no named tensor; {RESAVE}"
+            )
+        key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
+        if key.startswith(DROPPED):
+            continue
+        if not _is_plain(value) or not (value.is_floating_point() or key.endswith(COUNTER)):
+            raise CheckpointError(
+                f"{path}: {key} is no plain float tensor ({value.dtype}); give the float checkpoint"
+            )
+        dtype = torch.int64 if key.endswith(COUNTER) else torch.float32
+        state[key] = _own(value.detach(), dtype, taken)
+        if not _is_finite(state[key]):
+            raise CheckpointError(
+                f"{path}: {key} holds NaN or infinity; give a checkpoint that trained"
+            )
+    return state
+
+
+def _own(value: torch.Tensor, dtype: torch.dtype, taken: set[int]) -> torch.Tensor:
+    """Return the values in `dtype` and in memory of their own: the file's where that is so already, else a copy.
+
+    A large model is in memory once that way. Official files store RTMDet's shared convolutions as one storage: the
+    first tensor to come keeps it (`taken` notes that), the others get copies.
+    """
+    storage = value.untyped_storage()
+    whole = storage.nbytes() == value.numel() * value.element_size()
+    ready = value.dtype is dtype and value.is_contiguous()
+    if not (ready and whole) or storage.data_ptr() in taken:
+        return value.to(dtype, copy=True).contiguous()
+    taken.add(storage.data_ptr())
+    return value
+
+
+def _is_finite(value: torch.Tensor) -> bool:
+    """Tell whether there is no NaN and no infinity, without a mask as long as the tensor."""
+    return not value.numel() or all(math.isfinite(end.item()) for end in torch.aminmax(value))
+
+
+def _is_plain(value: torch.Tensor) -> bool:
+    """Tell whether the tensor is dense and all its bytes are in the file: no single number stretched to terabytes."""
+    return (
+        value.layout is torch.strided
+        and not value.is_quantized
+        and not value.is_meta
+        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
+    )
+
+
+def _told_by(content: Any) -> tuple[str, tuple[str, ...]]:
+    """Return the dataset's name and the classes that mmengine wrote beside the weights, where they are plain text."""
+    meta = content.get("meta") if isinstance(content, Mapping) else None
+    told = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    if not isinstance(told, Mapping):
+        return "", ()
+    dataset = told.get("dataset_name", "")
+    classes = told.get("classes", told.get("CLASSES", ()))
+    listed = isinstance(classes, (tuple, list)) and all(isinstance(item, str) for item in classes)
+    return dataset if isinstance(dataset, str) else "", tuple(classes) if listed else ()
+
+
+def _described(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
+    """Settle what tensors cannot tell: which dataset's keypoints, and what the classes are called."""
+    if task is not None and task not in SCHEMA_OF_DATASET:
+        raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
+    if variant.schema is None:
+        fits = len(weights.classes) == len(variant.classes)
+        return replace(variant, classes=weights.classes) if fits else variant
+    wanted = SCHEMA_OF_DATASET.get(task or weights.dataset, variant.schema)
+    if len(load_schema(wanted)) == variant.keypoints:
+        return replace(variant, schema=wanted)
+    if task is None:
+        return variant
+    raise CheckpointError(
+        f"{path}: has {variant.keypoints} keypoints, task {task} has {len(load_schema(wanted))}"
+    )
+
+
+def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) -> Variant:
+    """Return the variant that the catalogue calls `name`, or raise where the weights are another's."""
+    wanted = variant_of(CATALOG[name])
+    found = replace(variant, input_wh=wanted.input_wh) if wanted.classes else variant
+    same_count = found.keypoints == wanted.keypoints and len(found.classes) == len(wanted.classes)
+    if task is None and same_count:
+        found = replace(found, schema=wanted.schema, classes=wanted.classes)
+    found = replace(found, codec=wanted.codec)  # no tensor tells it
+    if found != wanted:
+        raise CheckpointError(
+            f"{path}: holds {model_name(variant)}, not {name}; give --weights of {name}, or leave the name out"
+        )
+    return found
+
+
+def _assembled(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) -> nn.Module:
+    """Build the network around the tensors; raises CheckpointError unless every name and shape fits."""
+    expected = _shapes(variant)
+    counters = {
+        key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(COUNTER)
+    }
+    if differences := _differences(state, expected):
+        raise CheckpointError(
+            f"{path}: looks like {variant.family}-{variant.size}, but {differences}"
+        )
+    with torch.device("meta"):
+        module = load_family(variant.family).build(variant)
+    module.load_state_dict(counters | dict(state), strict=True, assign=True)
+    return module.eval().requires_grad_(requires_grad=False)
+
+
+def _shapes(variant: Variant) -> Shapes:
+    with torch.device("meta"):
+        module = load_family(variant.family).build(variant)
+    return {key: tuple(value.shape) for key, value in module.state_dict().items()}
+
+
+def _overlap(state: Mapping[str, torch.Tensor], expected: Shapes) -> tuple[int, int]:
+    """Count the names in common, and of these the ones whose shapes agree."""
+    common = [key for key in expected if key in state]
+    return len(common), sum(tuple(state[key].shape) == expected[key] for key in common)
+
+
+def _differences(state: Mapping[str, torch.Tensor], expected: Shapes) -> str:
+    """Say in one line how the tensors differ from the expected ones; empty where they do not."""
+    missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
+    foreign = [key for key in state if key not in expected]
+    shaped = [
+        f"{key} is {tuple(value.shape)} instead of {expected[key]}"
+        for key, value in state.items()
+        if key in expected and tuple(value.shape) != expected[key]
+    ]
+    parts = [
+        f"{len(found)} tensors {word} (first: {found[0]})"
+        for word, found in (
+            ("are missing", missing),
+            ("are unexpected", foreign),
+            ("differ", shaped),
+        )
+        if found
+    ]
+    return ", ".join(parts)
+
+
+def _name(variant: Variant, lineage: Lineage, task: str) -> str:
+    """Return the catalogue's name of an official file, else of its network: several files may hold the same network."""
+    official = of_hash(lineage.checkpoint_sha256)
+    same = official is not None and variant_of(official) == variant
+    return official.name if official and same else model_name(variant, task)

@@ -1,0 +1,100 @@
+"""From what a user names (a catalogue name, a checkpoint, `random`) to a loaded model."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from edge.catalog import CATALOG, find
+from edge.catalog_data.entry import CatalogEntry, hash_in
+from edge.fetch import Progress, fetch
+from export.checkpoint import LoadedModel, load_checkpoint, with_input
+from export.foreign import LAYOUTS
+from export.lineage import published_as
+from export.random_weights import random_model
+from export.registry import variant_of
+from runtimes.errors import InputError
+
+
+def load_weights(
+    model: str,
+    weights: str | None,
+    wh: tuple[int, int] | None = None,
+    *,
+    task: str | None = None,
+    progress: Progress | None = None,
+) -> LoadedModel:
+    """Load MODEL (a catalogue name, or a checkpoint file) with the weights asked for.
+
+    weights: a checkpoint file, "random", "download" (the official file), an http(s) address, or None where MODEL is
+    itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints, as for
+    `load_checkpoint`. progress: told of a download's bytes; see `edge.fetch`.
+    Raises InputError for a name without weights, CheckpointError for a file that does not load, DownloadError.
+    """
+    loaded = (
+        _load_file(model, weights, task)
+        if _is_path(model)
+        else _load_named(model, weights, task, progress)
+    )
+    return loaded if wh is None or wh == loaded.spec.image.wh else with_input(loaded, wh)
+
+
+def _load_file(model: str, weights: str | None, task: str | None) -> LoadedModel:
+    path = Path(model)
+    if "://" in model:
+        raise InputError(f"name the model, and give its address as --weights {model}")
+    if path.is_dir():
+        raise InputError(
+            f"{model} is a directory; give a catalogue name (see `edgepose models`) or a checkpoint file"
+        )
+    if path.suffix in LAYOUTS:
+        raise InputError(
+            f"{model} is converted already; wrap it with `edgepose import {model} --like NAME`"
+        )
+    if weights is not None:
+        raise InputError(f"{model} brings its own weights: leave --weights out, or name a model")
+    return load_checkpoint(path, task=task)
+
+
+def _load_named(
+    model: str, weights: str | None, task: str | None, progress: Progress | None
+) -> LoadedModel:
+    entry = find(model)
+    variant_of(entry)  # raises for a model that can only be imported
+    if weights is None:
+        official = f" or --weights download ({entry.url})" if entry.url else ""
+        raise InputError(
+            f"{model} needs weights: add --weights FILE{official}, or --weights random for plumbing"
+        )
+    if weights == "random":
+        return _random(entry, task)
+    if weights == "download" or "://" in weights:
+        return _load_from(entry, weights, task, progress)
+    return load_checkpoint(weights, name=entry.name, task=task)
+
+
+def _random(entry: CatalogEntry, task: str | None) -> LoadedModel:
+    if task is not None:
+        raise InputError("--task says what is in a checkpoint; leave it out with --weights random")
+    return random_model(entry.name)
+
+
+def _load_from(
+    entry: CatalogEntry, weights: str, task: str | None, progress: Progress | None
+) -> LoadedModel:
+    """Download the official file, or the one at an address, and load it as that entry's."""
+    official = weights in {"download", entry.url}
+    url = entry.url if official else weights
+    if url is None:
+        raise InputError(
+            f"no official address of {entry.name} is known; fetch its weights yourself and give --weights FILE"
+        )
+    prefix = entry.sha256_prefix if official else hash_in(url)
+    path = fetch(url, prefix, progress=progress).path
+    loaded = load_checkpoint(path, name=entry.name, task=task)
+    # a hash in the name tells the terms by itself; without one, that it came from the publisher does
+    return replace(loaded, lineage=published_as(loaded.lineage, entry)) if official else loaded
+
+
+def _is_path(model: str) -> bool:
+    path = Path(model)
+    named = path.suffix in {".pth", ".pt", ".safetensors", *LAYOUTS} or path.exists()
+    return named and model not in CATALOG  # a folder may bear a model's name

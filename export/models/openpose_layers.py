@@ -1,0 +1,73 @@
+"""What OpenPose nets share: VGG-19's first ten convolutions, how CMU's layers are named, and what inputs they take.
+
+Caffe named the layers; ports to PyTorch keep those names and put different things before them.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from edge.specs_openpose import STRIDE
+from export.models.layers import HiddenConv
+from export.registry import Variant
+from runtimes.errors import CheckpointError
+
+# Channels of each convolution of the trunk; None is a 2x2 maximum, which halves the map.
+TRUNK: tuple[tuple[str, int | None], ...] = (
+    ("conv1_1", 64), ("conv1_2", 64), ("pool1_stage1", None),
+    ("conv2_1", 128), ("conv2_2", 128), ("pool2_stage1", None),
+    ("conv3_1", 256), ("conv3_2", 256), ("conv3_3", 256), ("conv3_4", 256), ("pool3_stage1", None),
+    ("conv4_1", 512), ("conv4_2", 512), ("conv4_3_CPM", 256), ("conv4_4_CPM", 128),
+)  # fmt: skip
+FEATURES = 128  # channels that the trunk ends in
+
+State = Mapping[str, torch.Tensor]
+
+
+def trunk(learnt: tuple[str, ...] = ()) -> nn.Sequential:
+    """Return the layers from a BGR image to features (B, 128, H / 8, W / 8).
+
+    learnt: the convolutions that a PReLU follows, named as Caffe names it; a ReLU follows the others.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for name, width in TRUNK:
+        if width is None:
+            layers[name] = nn.MaxPool2d(2)
+            continue
+        layers[name] = HiddenConv(channels, width, 3, padding=1)
+        activation = name.replace("conv", "prelu" if name in learnt else "relu")
+        layers[activation] = nn.PReLU(width) if name in learnt else nn.ReLU()
+        channels = width
+    return nn.Sequential(layers)
+
+
+def by_layer_name(state: State, module: nn.Module) -> State:
+    """Return the tensors under the paths that `module` has for layers of these names, whatever stood before the names.
+
+    Names are matched by their last two parts (`conv1_1.weight`); a tensor that the module has no layer for keeps its
+    name, so that loading strictly says so.
+    """
+    paths = {_layer(path): path for path in module.state_dict()}
+    return {paths.get(_layer(key), key): value for key, value in state.items()}
+
+
+def layer_names(state: State) -> frozenset[str]:
+    """Return the names that `by_layer_name` goes by."""
+    return frozenset(map(_layer, state))
+
+
+def _layer(path: str) -> str:
+    return ".".join(path.split(".")[-2:])
+
+
+def resized(variant: Variant, input_wh: tuple[int, int]) -> Variant:
+    """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
+    if any(side < STRIDE or side % STRIDE for side in input_wh):
+        raise CheckpointError(
+            f"{variant.family} takes inputs whose sides are multiples of {STRIDE}, not {input_wh[0]}x{input_wh[1]}"
+        )
+    return replace(variant, input_wh=input_wh)

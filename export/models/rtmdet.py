@@ -1,0 +1,188 @@
+"""RTMDet (arXiv:2212.07784): CSPNeXt, a PAFPN of CSP layers, and a head whose levels each have their own batch norms.
+
+Checked against mmdet 3.3.0; state dict keys are its keys. Official models above nano share the head's convolutions
+across levels and store them three times; here each level owns its copy, which gives the same and converts everywhere.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from edge.specs import COCO_CLASSES, RTMDET_STRIDES, rtmdet_spec
+from export.models.cspnext import CSPLayer, CSPNeXt, Scale, recognise_size
+from export.models.layers import ConvBN, conv3x3
+from export.registry import Variant
+from runtimes.errors import CheckpointError
+from runtimes.spec import ModelSpec
+
+LEVELS = len(RTMDET_STRIDES)
+STACKED = 2
+PRIOR_LOGIT = -4.6  # log(.01 / .99): an untrained head finds nothing
+MARKS = ("bbox_head.rtm_cls.0.weight", "bbox_head.rtm_reg.0.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A backbone scale, CSP blocks in the neck, and how distances are coded.
+
+    `exponent`: distance = exp(output) * stride instead of output * stride. Tensors do not show it; mmdet's configs
+    (`exp_on_reg`) set it for m, l and x only.
+    """
+
+    scale: Scale
+    neck_blocks: int
+    exponent: bool
+    input_wh: tuple[int, int] = (640, 640)
+
+
+SIZES = {
+    "nano": Size(Scale(0.33, 0.25, depthwise=True), 1, exponent=False, input_wh=(320, 320)),
+    "tiny": Size(Scale(0.167, 0.375), 1, exponent=False),
+    "s": Size(Scale(0.33, 0.5), 1, exponent=False),
+    "m": Size(Scale(0.67, 0.75), 2, exponent=True),
+    "l": Size(Scale(1.0, 1.0), 3, exponent=True),
+    "x": Size(Scale(1.33, 1.25), 4, exponent=True),
+}
+
+
+class Neck(nn.Module):
+    """Features at strides 8, 16, 32, mixed downward then upward, each brought to the same width."""
+
+    def __init__(self, size: Size) -> None:
+        super().__init__()
+        widths, depthwise = size.scale.channels[1:], size.scale.depthwise
+        out = widths[0]
+
+        def mix(cin: int, cout: int) -> CSPLayer:
+            return CSPLayer(
+                cin, cout, size.neck_blocks, backbone=False, residual=False, depthwise=depthwise
+            )
+
+        self.reduce_layers = nn.ModuleList(
+            ConvBN(widths[level], widths[level - 1], 1) for level in (2, 1)
+        )
+        self.top_down_blocks = nn.ModuleList(
+            mix(2 * widths[level - 1], widths[level - 1]) for level in (2, 1)
+        )
+        self.downsamples = nn.ModuleList(
+            conv3x3(widths[level], widths[level], stride=2, depthwise=depthwise) for level in (0, 1)
+        )
+        self.bottom_up_blocks = nn.ModuleList(
+            mix(2 * widths[level], widths[level + 1]) for level in (0, 1)
+        )
+        self.out_convs = nn.ModuleList(conv3x3(w, out, depthwise=depthwise) for w in widths)
+        self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
+
+    def forward(self, features: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
+        """Return three maps of equal width, finest first."""
+        fine, middle, coarse = features
+        coarse = self.reduce_layers[0](coarse)
+        middle = self.top_down_blocks[0](torch.cat([self.upsample(coarse), middle], dim=1))
+        middle = self.reduce_layers[1](middle)
+        fine = self.top_down_blocks[1](torch.cat([self.upsample(middle), fine], dim=1))
+        middle = self.bottom_up_blocks[0](torch.cat([self.downsamples[0](fine), middle], dim=1))
+        coarse = self.bottom_up_blocks[1](torch.cat([self.downsamples[1](middle), coarse], dim=1))
+        levels = (fine, middle, coarse)
+        return [conv(level) for conv, level in zip(self.out_convs, levels, strict=True)]
+
+
+class Head(nn.Module):
+    """A level's features to class logits and distances to the four sides, in pixels of the input."""
+
+    def __init__(self, size: Size, classes: int) -> None:
+        super().__init__()
+        width = size.scale.channels[1]
+
+        def tower() -> nn.Sequential:
+            return nn.Sequential(
+                *(conv3x3(width, width, depthwise=size.scale.depthwise) for _ in range(STACKED))
+            )
+
+        self.exponent = size.exponent
+        self.cls_convs = nn.ModuleList(tower() for _ in range(LEVELS))
+        self.reg_convs = nn.ModuleList(tower() for _ in range(LEVELS))
+        self.rtm_cls = nn.ModuleList(nn.Conv2d(width, classes, 1) for _ in range(LEVELS))
+        self.rtm_reg = nn.ModuleList(nn.Conv2d(width, 4, 1) for _ in range(LEVELS))
+        for layer in self.rtm_cls:
+            nn.init.constant_(layer.bias, PRIOR_LOGIT)
+        for layer in self.rtm_reg:
+            nn.init.constant_(layer.bias, 1.0)
+
+    def forward(self, features: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Return cls0, cls1, cls2 (B, classes, h, w) and reg0, reg1, reg2 (B, 4, h, w)."""
+        logits, distances = [], []
+        for level, (x, stride) in enumerate(zip(features, RTMDET_STRIDES, strict=True)):
+            logits.append(self.rtm_cls[level](self.cls_convs[level](x)))
+            reach = self.rtm_reg[level](self.reg_convs[level](x))
+            distances.append((torch.exp(reach) if self.exponent else reach) * stride)
+        return (*logits, *distances)
+
+
+class RTMDet(nn.Module):
+    """A normalised BGR image, float32 (B, 3, H, W) with H and W multiples of 32, to logits and distances."""
+
+    def __init__(self, size: Size, classes: int) -> None:
+        super().__init__()
+        self.backbone = CSPNeXt(size.scale)
+        self.neck = Neck(size)
+        self.bbox_head = Head(size, classes)
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return cls0, cls1, cls2, reg0, reg1, reg2 for strides 8, 16, 32."""
+        return self.bbox_head(self.neck(self.backbone(image)))
+
+
+def canonical(
+    state: Mapping[str, torch.Tensor], task: str | None
+) -> Mapping[str, torch.Tensor] | None:
+    """Return the tensors as they are: our definition has the official names, and one head."""
+    return state
+
+
+def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+    """Read size and number of classes off the tensors; None where they are not RTMDet's.
+
+    The input size is the one the size was published with: the network is fully convolutional.
+    """
+    size = recognise_size(state, {name: size.scale for name, size in SIZES.items()}, MARKS)
+    if size is None:
+        return None
+    count = state[MARKS[0]].shape[0]
+    return Variant("rtmdet", size, SIZES[size].input_wh, classes=class_names(count))
+
+
+def class_names(count: int) -> tuple[str, ...]:
+    """Return COCO's names for 1 (person) and 80 classes, numbers otherwise."""
+    if count in {1, len(COCO_CLASSES)}:
+        return COCO_CLASSES[:count]
+    return tuple(f"class{index}" for index in range(count))
+
+
+def build(variant: Variant) -> nn.Module:
+    """Return the network of that variant, freshly initialised."""
+    return RTMDet(SIZES[variant.size], len(variant.classes))
+
+
+def spec(variant: Variant, model: str) -> ModelSpec:
+    """Return what the model takes and gives; `model` is its name."""
+    return rtmdet_spec(model, variant.input_wh, variant.classes)
+
+
+def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
+    """Return the variant at another input size; raises CheckpointError unless both sides are multiples of 32."""
+    coarsest = RTMDET_STRIDES[-1]
+    if any(side < coarsest or side % coarsest for side in input_wh):
+        raise CheckpointError(
+            f"rtmdet takes inputs whose sides are multiples of {coarsest}, not {input_wh[0]}x{input_wh[1]}"
+        )
+    return replace(variant, input_wh=input_wh)
+
+
+def candidates() -> tuple[Variant, ...]:
+    """One variant a size, for naming the nearest when a checkpoint fits none."""
+    return tuple(
+        Variant("rtmdet", name, size.input_wh, classes=class_names(1))
+        for name, size in SIZES.items()
+    )

@@ -1,0 +1,206 @@
+"""ViTPose (arXiv:2204.12484): a plain vision transformer and one of three decoders to heatmaps.
+
+Checked against mmpose 1.3.2, the authors' repository and Hugging Face's transformers; state dict keys are mmpose's.
+ViTPose++ (arXiv:2212.04246) is the same network once a task is chosen. `size` names the width, and the decoder where it
+is not the classic one; `-d3` is cut to three blocks, as small references are. Layer norm's eps is the authors' 1e-6:
+transformers' configs say 1e-12, which moves a heatmap by less than 1e-5.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import torch
+from torch import nn
+from torch.nn.functional import interpolate
+
+from edge.specs import SCHEMA_OF_COUNT
+from edge.specs_vitpose import vitpose_spec
+from export.models.vit import PATCH, Vit, Width
+from export.models.vitpose_layouts import to_mmpose
+from export.registry import Variant
+from runtimes.errors import CheckpointError
+from runtimes.spec import ModelSpec
+
+# Twelve heads for the smallest as well: 32 channels each, not the usual 64. No tensor shows it.
+WIDTHS = {
+    "s": Width(384, 12, 12),
+    "b": Width(768, 12, 12),
+    "l": Width(1024, 24, 16),
+    "h": Width(1280, 32, 16),
+    "s-d3": Width(384, 3, 12),
+}
+INPUT_WH = (192, 256)
+CHANNELS = 256
+UPSCALE = 4
+FINAL = "head.final_layer.weight"
+DECONV = "head.deconv_layers.0.weight"
+MARKS = ("backbone.pos_embed", "backbone.patch_embed.projection.weight", FINAL)
+# What Sapiens has beside the same backbone.
+FOREIGN = "head.conv_layers.0.weight"
+
+
+class ClassicDecoder(nn.Module):
+    """Two deconvolutions, each doubling the grid, then one channel a keypoint."""
+
+    def __init__(self, cin: int, keypoints: int) -> None:
+        super().__init__()
+        self.deconv_layers = nn.Sequential(
+            nn.ConvTranspose2d(cin, CHANNELS, 4, 2, padding=1, bias=False),
+            nn.BatchNorm2d(CHANNELS),
+            nn.ReLU(),
+            nn.ConvTranspose2d(CHANNELS, CHANNELS, 4, 2, padding=1, bias=False),
+            nn.BatchNorm2d(CHANNELS),
+            nn.ReLU(),
+        )
+        self.final_layer = nn.Conv2d(CHANNELS, keypoints, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (B, K, 4 h, 4 w)."""
+        return self.final_layer(self.deconv_layers(features))
+
+
+class SimpleDecoder(nn.Module):
+    """ReLU, four times as fine by bilinear interpolation, and one convolution."""
+
+    def __init__(self, cin: int, keypoints: int, kernel: int) -> None:
+        super().__init__()
+        self.final_layer = nn.Conv2d(cin, keypoints, kernel, padding=kernel // 2)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return (B, K, 4 h, 4 w)."""
+        fine = interpolate(
+            features.relu(), scale_factor=UPSCALE, mode="bilinear", align_corners=False
+        )
+        return self.final_layer(fine)
+
+
+def _simple(cin: int, keypoints: int) -> nn.Module:
+    return SimpleDecoder(cin, keypoints, 3)
+
+
+def _minimal(cin: int, keypoints: int) -> nn.Module:
+    return SimpleDecoder(cin, keypoints, 1)
+
+
+DECODERS: dict[str, Callable[[int, int], nn.Module]] = {
+    "": ClassicDecoder,
+    "-simple": _simple,
+    "-minimal": _minimal,
+}
+# Every size by its name: width, then decoder.
+SIZES = {
+    f"{width}{decoder}": (WIDTHS[width], DECODERS[decoder])
+    for decoder in DECODERS
+    for width in WIDTHS
+}
+
+
+class ViTPose(nn.Module):
+    """A normalised RGB crop, float32 (B, 3, H, W) of exactly `input_wh`, to (heatmap,) at a quarter of its size."""
+
+    def __init__(self, width: Width, input_wh: tuple[int, int], head: nn.Module) -> None:
+        super().__init__()
+        self.backbone = Vit(width, input_wh)
+        self.head = head
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+        """Return one tensor, heatmaps (B, K, H / 4, W / 4)."""
+        return (self.head(self.backbone(image)),)
+
+
+def canonical(
+    state: Mapping[str, torch.Tensor], task: str | None
+) -> Mapping[str, torch.Tensor] | None:
+    """Return the tensors of one plain network under mmpose 1.x's names, from any of three layouts.
+
+    Of a ViTPose++ the task's part is taken. Raises CheckpointError where it holds no such task.
+    """
+    return to_mmpose(state, task)
+
+
+def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+    """Read size, decoder, keypoints and input size off the tensors; None where they are not ViTPose's.
+
+    Raises CheckpointError where they are, but fit no known size, keypoint count or aspect.
+    """
+    if any(key not in state for key in MARKS) or FOREIGN in state:
+        return None
+    positions, patches, final = (state[key] for key in MARKS)
+    if (positions.ndim, patches.ndim, final.ndim) != (3, 4, 4) or patches.shape[2:] != (
+        PATCH,
+        PATCH,
+    ):
+        return None
+    size = _width(state, patches.shape[0]) + _decoder(state, final.shape[-1])
+    keypoints = final.shape[0]
+    if keypoints not in SCHEMA_OF_COUNT:
+        raise CheckpointError(
+            f"looks like vitpose-{size}, but has {keypoints} keypoints; known are "
+            f"{', '.join(f'{count} ({name})' for count, name in SCHEMA_OF_COUNT.items())}"
+        )
+    input_wh = _input_wh(size, positions.shape[1])
+    return Variant("vitpose", size, input_wh, schema=SCHEMA_OF_COUNT[keypoints])
+
+
+def build(variant: Variant) -> nn.Module:
+    """Return the network of that variant, freshly initialised."""
+    width, decoder = SIZES[variant.size]
+    return ViTPose(width, variant.input_wh, decoder(width.dim, variant.keypoints))
+
+
+def spec(variant: Variant, model: str) -> ModelSpec:
+    """Return what the model takes and gives; `model` is its name."""
+    return vitpose_spec(model, variant.input_wh, variant.schema or "coco17")
+
+
+def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
+    """Return the variant at another input size; raises CheckpointError unless both sides are multiples of 16.
+
+    The positions of a loaded network are stretched to the new grid of patches (`export.models.vit.at_input`).
+    """
+    if any(side < PATCH or side % PATCH for side in input_wh):
+        raise CheckpointError(
+            f"vitpose takes inputs whose sides are multiples of {PATCH}, not {input_wh[0]}x{input_wh[1]}"
+        )
+    return replace(variant, input_wh=input_wh)
+
+
+def candidates() -> tuple[Variant, ...]:
+    """One variant a published size, for naming the nearest when a checkpoint fits none."""
+    sizes = (f"{width}{decoder}" for decoder in ("", "-simple") for width in "sblh")
+    return tuple(Variant("vitpose", size, INPUT_WH, schema="coco17") for size in sizes)
+
+
+def _width(state: Mapping[str, torch.Tensor], dim: int) -> str:
+    depth = sum(key.startswith("backbone.layers.") and key.endswith(".ln1.weight") for key in state)
+    for name, width in WIDTHS.items():
+        if (width.dim, width.depth) == (dim, depth):
+            return name
+    nearest = min(WIDTHS, key=lambda n: (abs(WIDTHS[n].dim - dim), abs(WIDTHS[n].depth - depth)))
+    wanted = WIDTHS[nearest]
+    raise CheckpointError(
+        f"looks like vitpose-{nearest}, but is {depth} blocks of {dim} channels instead of "
+        f"{wanted.depth} of {wanted.dim}; give a complete official checkpoint"
+    )
+
+
+def _decoder(state: Mapping[str, torch.Tensor], kernel: int) -> str:
+    if DECONV in state:
+        return ""
+    return "-simple" if kernel > 1 else "-minimal"
+
+
+def _input_wh(size: str, tokens: int) -> tuple[int, int]:
+    """Return the input whose patches number `tokens`, of aspect 3:4 (all that is published) or square.
+
+    The count is all the tensors show; at other sizes the positions are stretched after loading.
+    """
+    for columns, rows in ((3, 4), (1, 1)):
+        unit = math.isqrt(tokens // (columns * rows))
+        if unit and columns * rows * unit**2 == tokens:
+            return columns * unit * PATCH, rows * unit * PATCH
+    raise CheckpointError(
+        f"looks like vitpose-{size}, but {tokens} positions are no grid of aspect 3:4 or 1:1; "
+        "give a checkpoint at its published size"
+    )

@@ -1,0 +1,90 @@
+"""The config.json that Hugging Face's transformers keeps beside weights: it says what the tensors do not show.
+
+Read only beside weights in that layout. The input size is taken from it; what our definition fixes must agree.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from export.models.vitpose import SIZES, UPSCALE
+from export.models.vitpose_layouts import TRANSFORMERS_MARK
+from export.registry import Variant
+from runtimes.errors import CheckpointError
+
+CONFIG = "config.json"
+
+
+class _Backbone(msgspec.Struct, frozen=True):
+    """What a config leaves out is transformers' default: ViT-B at 256x192."""
+
+    image_size: tuple[int, int] = (256, 192)
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    mlp_ratio: int = 4
+    hidden_act: str = "gelu"
+
+
+class _Config(msgspec.Struct, frozen=True):
+    model_type: str = ""
+    scale_factor: int = UPSCALE
+    backbone_config: _Backbone | None = None
+
+
+def configured(path: Path, state: Mapping[str, Any], variant: Variant) -> Variant:
+    """Return the variant at the input size that config.json beside `path` gives; itself where there is none.
+
+    state: the tensors as they are in the file. Raises CheckpointError for a config that is not readable, or describes
+    another network than the tensors.
+    """
+    beside = path.parent / CONFIG
+    if variant.family != "vitpose" or TRANSFORMERS_MARK not in state or not beside.is_file():
+        return variant
+    try:
+        config = msgspec.json.decode(beside.read_bytes(), type=_Config)
+    except (OSError, msgspec.DecodeError) as error:
+        raise CheckpointError(f"{beside}: cannot be read ({error}); copy it again") from error
+    if config.model_type != "vitpose" or config.backbone_config is None:
+        return variant
+    found, wanted = _described(config), _expected(variant)
+    differing = [name for name in wanted if found[name] != wanted[name]]
+    if differing:
+        lines = ", ".join(f"{name} {found[name]} instead of {wanted[name]}" for name in differing)
+        raise CheckpointError(
+            f"{beside}: says {lines}, but the tensors beside it are vitpose-{variant.size}; "
+            "give the config that belongs to them"
+        )
+    height, width = config.backbone_config.image_size
+    return replace(variant, input_wh=(width, height))
+
+
+def _described(config: _Config) -> dict[str, int | str]:
+    backbone = config.backbone_config or _Backbone()
+    height, width = backbone.image_size
+    return {
+        "hidden_size": backbone.hidden_size,
+        "num_hidden_layers": backbone.num_hidden_layers,
+        "num_attention_heads": backbone.num_attention_heads,
+        "mlp_ratio": backbone.mlp_ratio,
+        "hidden_act": backbone.hidden_act,
+        "scale_factor": config.scale_factor,
+        "image_size area": height * width,
+    }
+
+
+def _expected(variant: Variant) -> dict[str, int | str]:
+    size, _ = SIZES[variant.size]
+    width, height = variant.input_wh
+    return {
+        "hidden_size": size.dim,
+        "num_hidden_layers": size.depth,
+        "num_attention_heads": size.heads,
+        "mlp_ratio": 4,
+        "hidden_act": "gelu",
+        "scale_factor": UPSCALE,
+        "image_size area": height * width,
+    }

@@ -1,0 +1,116 @@
+"""Which file holds which model family, and how a family is spoken to. Adding a family is one file and one line here."""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+from edge.catalog import CATALOG, CatalogEntry
+from edge.schema import load_schema
+from runtimes.errors import CheckpointError
+from runtimes.spec import DENSE_TASKS, ModelSpec, Task
+
+FAMILIES = {
+    "rtmpose": "export.models.rtmpose",
+    "rtmdet": "export.models.rtmdet",
+    "fastpose": "export.models.fastpose",
+    "sapiens": "export.models.sapiens",
+    "vitpose": "export.models.vitpose",
+    "openpose": "export.models.openpose",
+    "openpose_body25": "export.models.openpose_body25",
+    "openpose_light": "export.models.openpose_light",
+}
+
+Module = Any  # torch.nn.Module: this file is read without torch
+State = Mapping[str, Any]  # names to torch tensors
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One network of a family: all that must be known to build it.
+
+    `schema` names the keypoints of a pose model; `classes` names what a detector finds. `codec` is how the outputs are
+    to be read, where one network is trained for several ways and its tensors do not say which; empty for the usual one.
+    `dense` is what a map says of each pixel, for a model that gives one; its `classes` are a segmentation's.
+    """
+
+    family: str
+    size: str
+    input_wh: tuple[int, int]
+    schema: str | None = None
+    classes: tuple[str, ...] = ()
+    codec: str = ""
+    dense: Task | None = None
+
+    @property
+    def keypoints(self) -> int:
+        """How many keypoints; 0 for a detector."""
+        return len(load_schema(self.schema)) if self.schema else 0
+
+
+class Family(Protocol):
+    """What every module in FAMILIES offers."""
+
+    def canonical(self, state: State, task: str | None) -> State | None:
+        """Return the tensors under our definition's names, whichever published layout they come in.
+
+        None where they are not this family's. `task` chooses among several heads or experts, where a file has them.
+        """
+        ...
+
+    def recognise(self, state: State) -> Variant | None:
+        """Read the variant off the tensors, or return None where they are not this family's."""
+        ...
+
+    def build(self, variant: Variant) -> Module:
+        """Return the network, freshly initialised on torch's current device."""
+        ...
+
+    def spec(self, variant: Variant, model: str) -> ModelSpec:
+        """Return what the model takes and gives; `model` is its name."""
+        ...
+
+    def resize(self, variant: Variant, input_wh: tuple[int, int]) -> Variant:
+        """Return the variant at another input size, or raise CheckpointError where its weights forbid it."""
+        ...
+
+    def candidates(self) -> tuple[Variant, ...]:
+        """One variant a size, for naming the nearest when a checkpoint fits none."""
+        ...
+
+
+def load_family(name: str) -> Family:
+    """Import the family's module (and with it torch)."""
+    return cast("Family", importlib.import_module(FAMILIES[name]))
+
+
+def variant_of(entry: CatalogEntry) -> Variant:
+    """Return the variant behind a catalogue entry; raises CheckpointError for one we cannot build."""
+    if entry.family not in FAMILIES:
+        raise CheckpointError(
+            f"{entry.name} has no PyTorch definition here; import a converted file with "
+            f"`edgepose import FILE --like {entry.name}`"
+        )
+    return Variant(
+        entry.family,
+        entry.size,
+        entry.input_wh,
+        entry.schema,
+        entry.classes,
+        entry.codec,
+        entry.task if entry.task in DENSE_TASKS else None,
+    )
+
+
+def model_name(variant: Variant, task: str = "") -> str:
+    """Return the variant's catalogue name, or one built by the same habit where the catalogue has none.
+
+    Of several entries for the same network, `task` chooses the one trained for it, and else the first is meant.
+    """
+    same = [e for e in CATALOG.values() if e.family in FAMILIES and variant_of(e) == variant]
+    if same:
+        return next((entry for entry in same if entry.dataset == task), same[0]).name
+    width, height = variant.input_wh
+    classes = f"{len(variant.classes)}classes" if variant.classes else variant.dense
+    what = variant.schema or classes
+    return f"{variant.family}-{variant.size}-{what}-{height}x{width}"

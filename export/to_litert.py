@@ -1,0 +1,116 @@
+"""torch -> TFLite through litert-torch: uint8 BGR (1, H, W, 3) in; fp16 by ai-edge-quantizer's float casting."""
+
+import math
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from export.quiet import quiet
+from export.source import MIN_HALF_ELEMENTS, Converted, Source
+from export.versions import versions
+from runtimes.spec import ModelSpec, Precision, TensorSpec
+
+PACKAGES = ("torch", "litert-torch", "ai-edge-quantizer")
+# Later rules win over this one, which halves the weights of every convolution and matrix product.
+HALF_RULE: dict[str, Any] = {
+    "regex": ".*",
+    "operation": "*",
+    "algorithm_key": "float_casting",
+    "op_config": {
+        "weight_tensor_config": {
+            "num_bits": 16,
+            "symmetric": True,
+            "granularity": "TENSORWISE",
+            "dtype": "FLOAT",
+        },
+        "compute_precision": "FLOAT",
+        "explicit_dequantize": True,
+        "skip_checks": False,
+        "min_weight_elements": 0,
+    },
+}
+
+
+def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+    """Write `model.tflite`, batch 1."""
+    width, height = source.spec.image.wh
+    path = directory / "model.tflite"
+    full = _float_tflite(source)
+    if precision == "fp16":
+        _halve(full, path)
+    else:
+        path.write_bytes(full.read_bytes())
+    _mirror(path, source.spec)
+    image_input = TensorSpec(
+        name="image",
+        engine_name="args_0",
+        dtype="uint8",
+        shape=(-1, height, width, 3),
+        layout="NHWC",
+    )
+    return Converted(
+        inputs=(image_input,),
+        outputs=tuple(
+            msgspec.structs.replace(out, engine_name=f"output_{index}")
+            for index, out in enumerate(source.spec.outputs)
+        ),
+        image=msgspec.structs.replace(source.spec.image, embedded=True),
+        tools=versions(*PACKAGES),
+    )
+
+
+def _float_tflite(source: Source) -> Path:
+    """Return the float TFLite file, made once in the scratch directory."""
+    path = source.scratch / "float.tflite"
+    if path.exists():
+        return path
+    import torch
+
+    from export.wrap import ImageInput
+
+    width, height = source.spec.image.wh
+    with quiet():
+        import litert_torch
+
+        wrapped = ImageInput(source.module, source.spec.image).eval()
+        sample = torch.zeros((1, height, width, 3), dtype=torch.uint8)
+        litert_torch.convert(wrapped, (sample,)).export(str(path))
+    return path
+
+
+def _halve(full: Path, path: Path) -> None:
+    with quiet():
+        from ai_edge_quantizer import quantizer
+
+        half = quantizer.Quantizer(str(full))
+        half.load_quantization_recipe([HALF_RULE, *(_full_rule(op) for op in _small_ops(full))])
+        half.quantize().export_model(str(path))
+
+
+def _small_ops(full: Path) -> list[str]:
+    """Return the scopes (the quantizer's names of operations) whose weights are too small to halve.
+
+    The quantizer has a setting for that, `min_weight_elements`, which its float casting does not read.
+    """
+    from ai_edge_quantizer.utils import tfl_flatbuffer_utils
+
+    model = tfl_flatbuffer_utils.read_model(str(full))
+    tensors = model.subgraphs[0].tensors
+    return [
+        tfl_flatbuffer_utils.get_op_scope(op, tensors)
+        for op in model.subgraphs[0].operators
+        if len(op.inputs) > 1 and math.prod(tensors[op.inputs[1]].shape) < MIN_HALF_ELEMENTS
+    ]
+
+
+def _full_rule(scope: str) -> dict[str, Any]:
+    return {"regex": f"^{re.escape(scope)}$", "operation": "*", "algorithm_key": "no_quantize"}
+
+
+def _mirror(path: Path, spec: ModelSpec) -> None:
+    """Put the spec where TFLite tools look: a zip archive at the file's tail."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("edgepose.json", msgspec.json.encode(spec))

@@ -1,0 +1,98 @@
+"""torch -> ncnn through pnnx (TorchScript route) of the bare float module; the adapter normalises with `from_pixels`.
+
+The uint8 wrapper breaks this route (pnnx leaves `Tensor.to` in the param file and still exits 0), and the ONNX route
+loses the axes of opset-18 ReduceL2 in silence; so: TorchScript, and the result is always loaded and compared.
+"""
+
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import msgspec
+
+from export.ncnn_half import halve_bin
+from export.quiet import quiet
+from export.source import MIN_HALF_ELEMENTS, Converted, Source
+from export.versions import versions
+from runtimes.errors import ConversionError, MissingDependencyError
+from runtimes.spec import Precision, TensorSpec
+
+PACKAGES = ("torch", "pnnx", "ncnn")
+TIMEOUT_S = 600
+
+
+def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+    """Write `model.ncnn.param` and `model.ncnn.bin`; fp16 stores the weights in half."""
+    width, height = source.spec.image.wh
+    param, weights = directory / "model.ncnn.param", directory / "model.ncnn.bin"
+    _run_pnnx(source, param, weights, half=False)
+    if precision == "fp16":
+        mixed = halve_bin(param, weights, MIN_HALF_ELEMENTS)
+        if mixed is None:
+            _run_pnnx(source, param, weights, half=True)
+        else:
+            weights.write_bytes(mixed)
+    image_input = TensorSpec(
+        name="image",
+        engine_name="in0",
+        dtype="float32",
+        shape=(-1, 3, height, width),
+        layout="NCHW",
+    )
+    outputs = tuple(
+        msgspec.structs.replace(out, engine_name=f"out{index}")
+        for index, out in enumerate(source.spec.outputs)
+    )
+    return Converted((image_input,), outputs, source.spec.image, versions(*PACKAGES))
+
+
+def _run_pnnx(source: Source, param: Path, weights: Path, *, half: bool) -> None:
+    width, height = source.spec.image.wh
+    script = _trace(source)
+    # pnnx derives unnamed outputs from the script's path and drops them all beside it
+    work = source.scratch / "pnnx"
+    work.mkdir(exist_ok=True)
+    argv = [
+        str(pnnx_binary()),
+        str(script),
+        f"inputshape=[1,3,{height},{width}]",
+        f"fp16={int(half)}",
+        "optlevel=2",
+        "device=cpu",
+        f"ncnnparam={param}",
+        f"ncnnbin={weights}",
+        f"ncnnpy={work / 'model_ncnn.py'}",
+        f"pnnxparam={work / 'model.pnnx.param'}",
+        f"pnnxbin={work / 'model.pnnx.bin'}",
+        f"pnnxpy={work / 'model_pnnx.py'}",
+        f"pnnxonnx={work / 'model.pnnx.onnx'}",
+    ]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 - argv list, our binary
+    if done.returncode or not weights.is_file():
+        raise ConversionError(
+            f"pnnx failed on {source.spec.model}: {(done.stderr or done.stdout)[-300:].strip()}"
+        )
+
+
+def pnnx_binary() -> Path:
+    """Return the binary inside the pnnx wheel (its console script imports torch for nothing)."""
+    path = Path(sysconfig.get_path("purelib")) / "pnnx" / "pnnx"
+    if not path.is_file():
+        path = Path(sysconfig.get_path("platlib")) / "pnnx" / "pnnx"
+    if not path.is_file():
+        raise MissingDependencyError("pnnx", "export")
+    return path
+
+
+def _trace(source: Source) -> Path:
+    import torch
+
+    path = source.scratch / "float.pt"
+    if not path.exists():
+        width, height = source.spec.image.wh
+        with quiet(), torch.no_grad():  # it warns that it is old
+            traced = torch.jit.trace(
+                source.module, torch.zeros(1, 3, height, width), check_trace=False
+            )
+        traced.save(str(path))
+    return path

@@ -1,0 +1,177 @@
+"""torch -> ONNX: named outputs, dynamic batch, simplified; the source of the ONNX Runtime and OpenVINO artifacts.
+
+A model of more than SINGLE_FILE_BYTES is written with its weights beside it (`onnx_split`).
+
+fp16 stores the weights in half and casts them back at load, where ONNX Runtime folds the casts: half the file, f32
+arithmetic. The CPU provider has no half kernels to gain from.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from export.limits import SINGLE_FILE_BYTES, weight_bytes
+from export.onnx_split import data_path, halve_tensor, is_split, prepend_nodes, rewrite_split
+from export.quiet import quiet
+from export.source import Converted, Source
+from export.versions import versions
+from runtimes.errors import ConversionError
+from runtimes.spec import Precision, TensorSpec
+
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxsim")
+OPSET = 18
+
+
+def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+    """Write `model.onnx`: uint8 BGR (B, H, W, 3) in, our output names out."""
+    write_onnx(source, precision, directory / "model.onnx")
+    width, height = source.spec.image.wh
+    image_input = TensorSpec(
+        name="image",
+        engine_name="image",
+        dtype="uint8",
+        shape=(-1, height, width, 3),
+        layout="NHWC",
+    )
+    return Converted(
+        inputs=(image_input,),
+        outputs=tuple(
+            msgspec.structs.replace(out, engine_name=out.name) for out in source.spec.outputs
+        ),
+        image=msgspec.structs.replace(source.spec.image, embedded=True),
+        tools=versions(*PACKAGES),
+    )
+
+
+def write_onnx(
+    source: Source, precision: Precision, path: Path, *, inline_limit: int = SINGLE_FILE_BYTES
+) -> None:
+    """Write the artifact's graph to `path`; weights of more than `inline_limit` bytes go to `path`.data.
+
+    Its metadata holds the model's spec, where ONNX tools look.
+    """
+    import onnx
+
+    from export.wrap import ImageInput
+
+    width, height = source.spec.image.wh
+    wrapped = ImageInput(source.module, source.spec.image)
+    shape = (2, height, width, 3)
+    metadata = {"edgepose": msgspec.json.encode(source.spec).decode()}
+    if weight_bytes(wrapped) > inline_limit:
+        traced = trace_onnx(wrapped, source, shape, uint8=True, external_data=True)
+        rewrite_split(traced, path, precision, metadata)
+        _drop(traced)
+        return
+    model = export_onnx(wrapped, source, shape, uint8=True)
+    if precision == "fp16":
+        half_weights(model)
+    onnx.helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+
+
+def float_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
+    """Return the bare float ONNX (float32 NCHW in, dynamic batch), made once in the scratch directory.
+
+    Weights of more than `inline_limit` bytes lie beside it.
+    """
+    import onnx
+
+    path = source.scratch / "float.onnx"
+    if path.exists():
+        return path
+    width, height = source.spec.image.wh
+    shape = (2, 3, height, width)
+    if weight_bytes(source.module) > inline_limit:
+        traced = trace_onnx(source.module, source, shape, uint8=False, external_data=True)
+        rewrite_split(traced, path, "fp32", {})
+        _drop(traced)
+    else:
+        onnx.save(export_onnx(source.module, source, shape, uint8=False), path)
+    return path
+
+
+def half_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
+    """Return the bare ONNX with its large weights in half, made once in the scratch directory."""
+    import onnx
+
+    path = source.scratch / "half.onnx"
+    if path.exists():
+        return path
+    full = float_onnx(source, inline_limit=inline_limit)
+    if is_split(full):
+        rewrite_split(full, path, "fp16", {})
+    else:
+        model = onnx.load(full)
+        half_weights(model)
+        onnx.save(model, path)
+    return path
+
+
+def export_onnx(module: Any, source: Source, shape: tuple[int, ...], *, uint8: bool) -> Any:
+    """Trace `module`, simplify and check it; returns an onnx ModelProto that holds its weights."""
+    import onnx
+    import onnxsim
+
+    traced = trace_onnx(module, source, shape, uint8=uint8, external_data=False)
+    with quiet():
+        model, verified = onnxsim.simplify(onnx.load(traced))
+    _drop(traced)
+    if not verified:
+        raise ConversionError(
+            f"{source.spec.model}: onnxsim changed the graph's results; report this model"
+        )
+    onnx.checker.check_model(model, full_check=True)
+    names = [output.name for output in model.graph.output]
+    if names != source.output_names:
+        raise ConversionError(
+            f"{source.spec.model}: ONNX outputs {names}, wanted {source.output_names}"
+        )
+    return model
+
+
+def trace_onnx(
+    module: Any, source: Source, shape: tuple[int, ...], *, uint8: bool, external_data: bool
+) -> Path:
+    """Trace `module` at batch 2 with a free batch axis; returns the file, in the scratch directory.
+
+    external_data: the weights lie beside it, in `<file>.data`.
+    """
+    import torch
+
+    sample = torch.zeros(shape, dtype=torch.uint8 if uint8 else torch.float32)
+    path = source.scratch / f"traced-{'u8' if uint8 else 'f32'}.onnx"
+    with quiet():
+        torch.onnx.export(
+            module,
+            (sample,),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=["image"],
+            output_names=source.output_names,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=64)},),
+            external_data=external_data,
+            verbose=False,
+        )
+    return path
+
+
+def half_weights(model: Any) -> None:
+    """Store the large float32 weights of an onnx ModelProto in float16, cast back to float32; in place."""
+    from onnx import TensorProto, numpy_helper
+
+    casts: list[Any] = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT:
+            content = halve_tensor(tensor, numpy_helper.to_array(tensor).tobytes(), casts)
+            tensor.ClearField("float_data")
+            tensor.raw_data = content
+    prepend_nodes(model.graph, casts)
+
+
+def _drop(traced: Path) -> None:
+    """Remove a traced file and its weights: the scratch directory may lie in memory."""
+    traced.unlink()
+    data_path(traced).unlink(missing_ok=True)

@@ -1,0 +1,46 @@
+"""The PyTorch model behind the same seam as every engine: the gate's reference, and `eval` of a checkpoint."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from runtimes.base import Effective, Feeds, Outputs, check_image_feed
+from runtimes.errors import EngineError
+from runtimes.spec import ModelSpec
+
+
+class TorchSession:
+    """float32 on the CPU, uint8 BGR in; the normalisation is spelled out, not folded: this is the reference."""
+
+    def __init__(self, module: Any, spec: ModelSpec, threads: int | None = None) -> None:
+        self._module: Any = module.eval()
+        self._spec = spec
+        if threads:
+            torch.set_num_threads(threads)
+        order = [2, 1, 0] if spec.image.order == "RGB" else [0, 1, 2]
+        self._order = torch.tensor(order)
+        self._mean = torch.tensor(spec.image.mean).view(1, 3, 1, 1)
+        self._std = torch.tensor(spec.image.std).view(1, 3, 1, 1)
+
+    @property
+    def effective(self) -> Effective:
+        """PyTorch's own thread count, float32, CPU."""
+        return Effective(torch.get_num_threads(), "f32", "cpu")
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Run any batch; see `runtimes.base.Session.run`."""
+        if self._module is None:
+            raise EngineError("this session is closed; open the model again")
+        image = check_image_feed(feeds, "image", self._spec.image.wh)
+        pixels = torch.from_numpy(image).permute(0, 3, 1, 2).float()[:, self._order]
+        with torch.inference_mode():
+            tensors = self._module((pixels - self._mean) / self._std)
+        return {
+            out.name: np.array(tensor.numpy(), np.float32)
+            for out, tensor in zip(self._spec.outputs, tensors, strict=True)
+        }
+
+    def close(self) -> None:
+        """Drop the module."""
+        self._module = None

@@ -1,0 +1,99 @@
+"""torch files opened without running what they name: the stock weights-only reader and a fixed list of inert names.
+
+Published checkpoints carry training state beside the weights: numpy scalars in dataset descriptions, mmengine's log
+buffers, argparse namespaces. torch refuses such a file whole. None of it is wanted here, so each known name stands for
+an object that swallows whatever it is given; any other name ends the reading. Neither numpy's nor mmengine's unpickling
+code runs, and nothing is imported because a file says so.
+"""
+
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from export.limits import MAPPED_FROM
+from runtimes.errors import CheckpointError
+
+
+class Inert:
+    """Stands in for an object that the reader has no use for; its state is dropped."""
+
+    def __new__(cls, *_: Any) -> "Inert":
+        """Take any constructor arguments."""
+        return super().__new__(cls)
+
+    def __init__(self, *_: Any) -> None:
+        """Keep none of them."""
+
+    def __setstate__(self, _: Any) -> None:
+        """Drop the pickled state."""
+
+
+INERT_NAMES = (
+    "numpy.core.multiarray._reconstruct",
+    "numpy._core.multiarray._reconstruct",
+    "numpy.core.multiarray.scalar",
+    "numpy._core.multiarray.scalar",
+    "numpy.ndarray",
+    "numpy.dtype",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.config.config.ConfigDict",
+    "builtins.getattr",  # how HistoryBuffer names its own methods
+    "argparse.Namespace",
+    "pathlib.PosixPath",
+    "pathlib.WindowsPath",
+)
+# What torch.load was seen to raise on files that are damaged, foreign or hostile; it has no error type of its own.
+FAILURES = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    EOFError,
+    OSError,
+    ArithmeticError,
+    MemoryError,
+    struct.error,
+)
+# How torch words a refused name; what is no dotted name comes from a damaged file.
+FOREIGN = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*) (?:was|whose)", re.ASCII)
+RESAVE = (
+    "save the weights alone with torch.save(model.state_dict(), FILE) where the model was trained"
+)
+
+
+def read_torch_file(path: Path, *, mapped_from: int = MAPPED_FROM) -> Any:
+    """Return what a .pth or .pt file holds, on the CPU; zip and legacy serialisation.
+
+    The tensors of a zip file of `mapped_from` bytes or more are its own pages, copied where they are written to.
+    Raises CheckpointError, one line, for everything that goes wrong.
+    """
+    allowed: list[Any] = [(Inert, name) for name in INERT_NAMES]
+    try:
+        with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
+            warnings.simplefilter("ignore")  # of protocols and storages, aimed at torch's own users
+            mapped = path.stat().st_size >= mapped_from and zipfile.is_zipfile(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    except PermissionError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+    except FAILURES as error:
+        raise CheckpointError(f"{path}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error)
+    if named := FOREIGN.search(text):
+        return f"names foreign code ({named[1]}), which is not run; {RESAVE}"
+    if "TorchScript" in text:
+        return f"is a TorchScript archive, not weights; {RESAVE}"
+    if isinstance(error, pickle.UnpicklingError) and "can only" in text.lower():
+        return f"holds objects other than weights; {RESAVE}"
+    return "is damaged, cut short, or no PyTorch checkpoint; download or copy it again"

@@ -1,0 +1,142 @@
+"""Export: convert, compare, publish. What drifts goes under `.rejected/` with its report, never into place."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from devices.detect import detect_machine
+from edge.parity import Reference
+from edge.reference import save_reference
+from export.accuracy import AccuracyGate
+from export.checkpoint import LoadedModel
+from export.converters import converter
+from export.fold import fold_batchnorm
+from export.gate import judge, torch_reference
+from export.inputs import GateInputs, drawn_inputs
+from export.limits import refuse_oversized, weight_bytes
+from export.naming import Target, artifact_name
+from export.source import Converted, Source
+from export.versions import require
+from runtimes.artifact import REFERENCE, Artifact
+from runtimes.errors import ConversionError, EngineError
+from runtimes.spec import Manifest, ModelSpec, Parity
+from runtimes.store import publish, refuse_existing, seal, staging
+
+REJECTED = ".rejected"
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One artifact made: where it lies (under `.rejected/` where it did not pass) and how it compared.
+
+    `error` says why there is none, where a converter or an engine refused the model; `path` is then where it would be.
+    """
+
+    path: Path
+    target: Target
+    bytes: int
+    parity: tuple[Parity, ...]
+    error: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """True where it was compared and every comparison passed; undecided is not passed."""
+        return bool(self.parity) and all(record.passed for record in self.parity)
+
+
+def export_model(
+    loaded: LoadedModel,
+    targets: Sequence[Target],
+    out: Path,
+    *,
+    inputs: GateInputs | None = None,
+    max_px: float | None = None,
+    accuracy: AccuracyGate | None = None,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> list[Exported]:
+    """Convert `loaded` to every target and pass each through the gate.
+
+    inputs: gate images; drawn people where None. accuracy: a second judge, on ground truth.
+    Raises MissingDependencyError, TargetExistsError and, for a model too large for a target or for this machine,
+    InputError before any work. A drift or a converter's failure does not raise, and the other targets are made all
+    the same: look at `passed` and `error`.
+    """
+    refuse_oversized(
+        loaded.spec.model,
+        weight_bytes(loaded.module),
+        (target.runtime for target in targets),
+        detect_machine().memory_bytes,
+    )
+    for target in targets:
+        refuse_existing(out / artifact_name(loaded.spec, target), force=force)
+        require(converter(target.runtime).PACKAGES, "export")
+    progress("PyTorch reference")
+    gate_inputs = inputs or drawn_inputs(loaded.spec)
+    reference = torch_reference(loaded.module, loaded.spec, gate_inputs)
+    folded = fold_batchnorm(loaded.module)
+    results = []
+    with tempfile.TemporaryDirectory(prefix="edgepose-export-") as scratch:
+        source = Source(folded, loaded.spec, Path(scratch))
+        for target in targets:
+            progress(f"{target.runtime} {target.precision}")
+            try:
+                with staging(out) as staged:
+                    artifact = _convert(loaded, source, target, staged, reference)
+                    parity = [judge(artifact, reference, gate_inputs, max_px)]
+                    if accuracy is not None:
+                        parity.append(accuracy(artifact))
+                    results.append(_place(artifact, target, tuple(parity), out, force=force))
+            except (ConversionError, EngineError) as error:
+                path = out / artifact_name(loaded.spec, target)
+                results.append(Exported(path, target, 0, (), error=str(error)))
+    return results
+
+
+def _convert(
+    loaded: LoadedModel, source: Source, target: Target, staged: Path, reference: Reference
+) -> Artifact:
+    """Fill `staged` with the engine's files, the reference and a manifest without a verdict."""
+    converted = converter(target.runtime).convert(source, target.precision, staged)
+    save_reference(staged / REFERENCE, reference)
+    return seal(staged, _manifest(loaded, target, converted))
+
+
+def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Manifest:
+    shared: dict[str, Any] = {
+        name: getattr(loaded.spec, name)
+        for name in ModelSpec.__struct_fields__
+        if name not in {"inputs", "outputs", "image"}
+    }
+    return Manifest(
+        **shared,
+        inputs=converted.inputs,
+        outputs=converted.outputs,
+        image=converted.image,
+        runtime=target.runtime,
+        precision=target.precision,
+        lineage=loaded.lineage,
+        tools=converted.tools,
+    )
+
+
+def _place(
+    artifact: Artifact, target: Target, parity: tuple[Parity, ...], out: Path, *, force: bool
+) -> Exported:
+    """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report."""
+    sealed = seal(artifact.root, msgspec.structs.replace(artifact.manifest, parity=parity))
+    name = artifact_name(sealed.manifest, target)
+    size = sum(record.bytes for record in sealed.manifest.files)
+    if all(record.passed for record in parity):
+        placed = publish(sealed, out / name, force=force)
+    else:
+        rejected = out / REJECTED / name
+        placed = publish(sealed, rejected, force=True)
+        report = msgspec.json.format(msgspec.json.encode(parity), indent=1)
+        (out / REJECTED / f"{name}.report.json").write_bytes(report + b"\n")
+    return Exported(placed.root, target, size, parity)

@@ -1,0 +1,1 @@
+"""quantize: makes artifacts smaller."""

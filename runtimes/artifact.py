@@ -1,0 +1,99 @@
+"""An artifact directory, read strictly: every file is checked before an engine sees a byte of it."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from runtimes.errors import ArtifactError
+from runtimes.spec import FORMAT, FileRecord, Manifest
+
+MANIFEST = "artifact.json"
+REFERENCE = "reference.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A verified artifact: its directory and its manifest."""
+
+    root: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, root: str | Path) -> "Artifact":
+        """Read and verify the artifact in `root`; raises ArtifactError with the fix in its message."""
+        path = Path(root)
+        if not path.is_dir():
+            raise ArtifactError(f"{path}: no artifact there; make one with `edgepose export`")
+        manifest = read_manifest(path / MANIFEST)
+        for record in manifest.files:
+            _verify_file(path, record)
+        return cls(path, manifest)
+
+    @property
+    def name(self) -> str:
+        """The directory's name, which is how people refer to an artifact."""
+        return self.root.resolve().name
+
+    def file(self, suffix: str) -> Path:
+        """Return the one engine file that ends in `suffix`; raises ArtifactError where there is none."""
+        for record in self.manifest.files:
+            if record.path.endswith(suffix):
+                return self.root / record.path
+        raise ArtifactError(f"{self.root}: artifact.json lists no *{suffix} file; export it again")
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Decode artifact.json; raises ArtifactError for a missing, malformed or too new file."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ArtifactError(
+            f"{path.parent}: not an artifact ({path.name} cannot be read)"
+        ) from error
+    try:
+        version = msgspec.json.decode(data, type=_Version).format
+        if version < 1:
+            raise ArtifactError(f"{path}: format {version} never was; export it again")
+        if version > FORMAT:
+            raise ArtifactError(
+                f"{path}: format {version}, this edgepose reads up to {FORMAT}; run: pip install -U edgepose"
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"{path}: not a valid manifest ({error}); export it again") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file as lower-case hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while chunk := stream.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Version(msgspec.Struct):
+    """The one field that every format version has."""
+
+    format: int
+
+
+def _verify_file(root: Path, record: FileRecord) -> None:
+    if record.path != Path(record.path).name or record.path in {"", ".", ".."}:
+        raise ArtifactError(
+            f"{root}: {record.path!r} is not a bare file name; do not use this artifact"
+        )
+    path = root / record.path
+    if path.is_symlink() or not path.is_file():
+        raise ArtifactError(
+            f"{root}: {record.path} is missing; copy the whole directory, or export it again"
+        )
+    size = path.stat().st_size
+    if size != record.bytes:
+        raise ArtifactError(
+            f"{path}: {size} bytes, the manifest says {record.bytes}: truncated or changed; copy or export it again"
+        )
+    if sha256_of(path) != record.sha256:
+        raise ArtifactError(f"{path}: sha256 differs from the manifest; copy or export it again")

@@ -1,0 +1,82 @@
+"""The seam: tensors in, tensors out. Nothing here knows about poses, downloads or engines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.errors import InputError
+
+Array = NDArray[Any]
+Feeds = Mapping[str, Array]
+Outputs = dict[str, Array]
+Arithmetic = Literal["f32", "f16", "bf16"]
+Accelerator = Literal["cpu", "gpu", "npu"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How to run an artifact; what is asked for is set explicitly on the engine, never inferred from the file.
+
+    threads: None means min(4, cores this process may use). precision: arithmetic, not storage.
+    extra: engine knobs by name, such as {"max_batch": 4} for OpenVINO.
+    """
+
+    threads: int | None = None
+    precision: Arithmetic = "f32"
+    accelerator: Accelerator = "cpu"
+    extra: Mapping[str, int | float | str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.threads is not None and self.threads < 1:
+            raise InputError(f"threads must be at least 1, not {self.threads}")
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """What is really in use, read back from the engine where it can be asked."""
+
+    threads: int
+    precision: Arithmetic
+    accelerator: Accelerator
+
+
+@runtime_checkable
+class Session(Protocol):
+    """One loaded artifact; one caller thread at a time."""
+
+    @property
+    def effective(self) -> Effective:
+        """Threads, arithmetic and accelerator really in use."""
+        ...
+
+    def run(self, feeds: Feeds) -> Outputs:
+        """Run any batch B.
+
+        feeds: {input name: uint8 BGR (B, H, W, 3), C-contiguous}. Returns {output name: (B, ...)} under the
+        manifest's names, float32 (labels int64), owned by the caller. Raises InputError for a wrong feed and
+        EngineError where the engine fails.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the engine's memory; running afterwards raises EngineError."""
+        ...
+
+
+def check_image_feed(feeds: Feeds, name: str, wh: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the one image batch in `feeds`, C-contiguous, or raise InputError that names what is wrong.
+
+    Engines read memory as it lies: a strided view would be read as garbage (ncnn) or refused late.
+    """
+    if set(feeds) != {name}:
+        raise InputError(f"run wants the feed {name!r}, got {sorted(feeds)}")
+    image = feeds[name]
+    width, height = wh
+    if image.dtype != np.uint8 or image.ndim != 4 or image.shape[1:] != (height, width, 3):
+        raise InputError(
+            f"feed {name!r} must be uint8 BGR (B, {height}, {width}, 3), got {image.dtype} {image.shape}"
+        )
+    return np.ascontiguousarray(image)

@@ -1,0 +1,71 @@
+"""The one error tree. Every leaf says what to do, and carries the exit code the command line uses.
+
+    EdgeposeError                                    exit
+    ├── InputError (ValueError)                       2   wrong use, or an input that cannot be used
+    │   ├── ArtifactError                             2   artifact.json, sizes, hashes, versions
+    │   ├── CheckpointError                           2   unreadable, foreign or unknown weights
+    │   ├── DownloadError (OSError)                   2   a download that failed, or is not what was published
+    │   ├── SourceError (OSError)                     2   an image, video or camera that gives no frame
+    │   └── TargetExistsError (FileExistsError)       2   would overwrite without --force
+    ├── ConversionError (RuntimeError)                2   a converter could not take the model
+    ├── EngineError (RuntimeError)                    2   an engine refused or failed on an artifact
+    ├── GateError                                     3   converted, but drifted from its reference
+    └── MissingDependencyError (ImportError)          4   a package is not installed
+
+Engine exceptions are translated once, in the adapter that called the engine.
+"""
+
+
+class EdgeposeError(Exception):
+    """Base of every error this project raises on purpose."""
+
+    exit_code = 2
+
+
+class InputError(EdgeposeError, ValueError):
+    """Wrong use, or an input that cannot be used."""
+
+
+class ArtifactError(InputError):
+    """An artifact directory that cannot be trusted: missing, changed, malformed or too new."""
+
+
+class CheckpointError(InputError):
+    """Weights that are unreadable, name foreign code, or fit no known model."""
+
+
+class DownloadError(InputError, OSError):
+    """A download that failed, or that is not the file its publisher named."""
+
+
+class SourceError(InputError, OSError):
+    """An image, video or camera that gives no frame."""
+
+
+class TargetExistsError(InputError, FileExistsError):
+    """A target that exists already, where `--force` was not given."""
+
+
+class ConversionError(EdgeposeError, RuntimeError):
+    """A converter could not turn the model into the wanted format."""
+
+
+class EngineError(EdgeposeError, RuntimeError):
+    """An inference engine refused an artifact, or failed while running it."""
+
+
+class GateError(EdgeposeError):
+    """A converted artifact drifted from its reference by more than its limit."""
+
+    exit_code = 3
+
+
+class MissingDependencyError(EdgeposeError, ImportError):
+    """A package that this step needs is not installed."""
+
+    exit_code = 4
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"{package} is not installed; run: pip install 'edgepose[{extra}]'")
+        self.package = package
+        self.extra = extra

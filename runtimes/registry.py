@@ -1,0 +1,62 @@
+"""Which module runs which artifact: one line a runtime."""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from typing import Protocol, cast
+
+from runtimes.artifact import Artifact
+from runtimes.base import RunOptions, Session
+from runtimes.errors import MissingDependencyError
+from runtimes.spec import Runtime
+
+ADAPTERS: dict[Runtime, str] = {
+    "ncnn": "runtimes.ncnn_adapter",
+    "openvino": "runtimes.openvino_adapter",
+    "tflite": "runtimes.litert_adapter",
+    "onnxruntime": "runtimes.onnxruntime_adapter",
+}
+# Import names, any of which will do, best first; the distribution to install bears the extra's name.
+ENGINES: dict[Runtime, tuple[str, ...]] = {
+    "ncnn": ("ncnn",),
+    "openvino": ("openvino",),
+    "tflite": ("ai_edge_litert", "tflite_runtime"),
+    "onnxruntime": ("onnxruntime",),
+}
+
+
+class Adapter(Protocol):
+    """What every adapter module offers."""
+
+    def open_session(self, artifact: Artifact, options: RunOptions) -> Session:
+        """Load the artifact into its engine."""
+        ...
+
+
+def installed_engine(runtime: Runtime) -> str | None:
+    """Return the import name of the engine installed for `runtime`, or None; imports nothing."""
+    return next((name for name in ENGINES[runtime] if importlib.util.find_spec(name)), None)
+
+
+def installed_runtimes() -> list[Runtime]:
+    """Return the runtimes whose engine is installed, in the table's order."""
+    return [runtime for runtime in ADAPTERS if installed_engine(runtime)]
+
+
+def engine_version(runtime: Runtime) -> str | None:
+    """Return the installed engine's version, or None where it is not installed."""
+    engine = installed_engine(runtime)
+    if engine is None:
+        return None
+    # onnxruntime also comes as onnxruntime-gpu and other distributions with the same import name
+    distributions = importlib.metadata.packages_distributions().get(engine, [engine])
+    return importlib.metadata.version(distributions[0])
+
+
+def open_session(artifact: Artifact, options: RunOptions | None = None) -> Session:
+    """Open `artifact` in its engine; raises MissingDependencyError with the install command."""
+    runtime = artifact.manifest.runtime
+    if installed_engine(runtime) is None:
+        raise MissingDependencyError(ENGINES[runtime][0], runtime)
+    adapter = cast("Adapter", importlib.import_module(ADAPTERS[runtime]))
+    return adapter.open_session(artifact, options or RunOptions())

@@ -1,0 +1,79 @@
+"""Writing artifacts: into a temporary directory, flushed, renamed. An interrupted run leaves nothing that opens."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from runtimes.artifact import MANIFEST, Artifact, sha256_of
+from runtimes.errors import InputError, TargetExistsError
+from runtimes.spec import FileRecord, Manifest
+
+
+def refuse_existing(target: Path, *, force: bool) -> None:
+    """Raise TargetExistsError where `target` exists and may not be replaced; call it before long work."""
+    if target.exists() and not force:
+        raise TargetExistsError(
+            f"{target} exists; add --force to replace it, or choose another --out"
+        )
+
+
+@contextmanager
+def staging(parent: Path) -> Iterator[Path]:
+    """Yield a fresh directory on the same file system as `parent`; whatever is left in it is removed."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(prefix=".edgepose-", dir=parent))
+    except OSError as error:
+        raise InputError(
+            f"{parent}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def seal(staged: Path, manifest: Manifest) -> Artifact:
+    """Write artifact.json over every file in `staged` (hashed), flush all to disk, and open the result."""
+    paths = sorted(path for path in staged.iterdir() if path.name != MANIFEST)
+    records = tuple(
+        FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path))
+        for path in paths
+    )
+    sealed = msgspec.structs.replace(manifest, files=records)
+    text = msgspec.json.format(msgspec.json.encode(sealed), indent=1)
+    (staged / MANIFEST).write_bytes(text + b"\n")
+    for path in staged.iterdir():
+        _flush(path)
+    _flush(staged)
+    return Artifact(staged, sealed)
+
+
+def publish(staged: Artifact, target: Path, *, force: bool) -> Artifact:
+    """Rename a sealed artifact into place, replacing `target` only with `force`."""
+    refuse_existing(target, force=force)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        # rename cannot replace a full directory: move the old one aside first, remove it last
+        aside = Path(tempfile.mkdtemp(prefix=".edgepose-old-", dir=target.parent))
+        target.rename(aside / "old")
+        staged.root.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        staged.root.rename(target)
+    target.chmod(0o755)
+    _flush(target.parent)
+    return Artifact(target, staged.manifest)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

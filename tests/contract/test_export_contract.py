@@ -1,0 +1,254 @@
+"""What every exported artifact is, one body over every family and runtime."""
+
+import re
+import shutil
+import zipfile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge.model import Model, load
+from edge.parity import compare
+from edge.reference import load_reference
+from edge.verify import verify, verify_against
+from export.layers import first_drift, layer_errors
+from runtimes.artifact import REFERENCE, Artifact
+from runtimes.base import RunOptions
+from runtimes.errors import ArtifactError, EngineError
+from runtimes.registry import ADAPTERS, open_session
+from runtimes.spec import ModelSpec, Runtime, model_spec
+from runtimes.store import seal
+
+MODELS = {
+    "rtmpose": "random:rtmpose-t",
+    "rtmdet": "random:rtmdet-nano",
+    "vitpose": "random:vitpose-s",
+}
+PRECISIONS = ("fp32", "fp16")
+
+
+@pytest.fixture(scope="session", params=[f"{f}-{r}" for f in MODELS for r in ADAPTERS])
+def pair(request, exported):
+    """The artifacts of one family on one runtime, by precision."""
+    family, runtime = request.param.split("-")
+    return exported(MODELS[family], runtime)
+
+
+@pytest.fixture(params=PRECISIONS)
+def made(request, pair):
+    return pair[request.param]
+
+
+def engine_files(artifact: Artifact) -> list[Path]:
+    return [artifact.root / r.path for r in artifact.manifest.files if r.path != REFERENCE]
+
+
+def test_it_passes_its_own_gate(made) -> None:
+    assert made.passed, made.parity
+    (parity,) = made.parity
+    limit = {"fp32": 1e-3, "fp16": 3e-2}[made.target.precision]
+    assert (parity.basis, parity.limit, parity.samples) == ("raw", limit, 32)  # random weights
+    assert parity.raw_error is not None
+    assert parity.raw_error <= limit / 2
+    assert (parity.arithmetic, parity.reference) == ("f32", "PyTorch float32")
+    assert parity.inputs.startswith("drawn people")
+
+
+def test_its_manifest_is_the_models_spec_and_the_engines_tensors(made, pair) -> None:
+    artifact = Artifact.open(made.path)
+    manifest = artifact.manifest
+    assert (manifest.runtime, manifest.precision) == (made.target.runtime, made.target.precision)
+    width, height = manifest.image.wh
+    name = f"{manifest.model}-{width}x{height}.{manifest.runtime}-{manifest.precision}"
+    assert artifact.root.name == name
+    assert manifest.image.embedded is (manifest.runtime != "ncnn")
+    assert manifest.lineage.weights == "random"
+    assert manifest.tools
+    assert {out.name for out in manifest.outputs} == set(
+        load_reference(made.path / REFERENCE).outputs
+    )
+
+
+def test_any_batch_and_any_thread_count_say_the_same(made) -> None:
+    artifact = Artifact.open(made.path)
+    images = load_reference(made.path / REFERENCE).images[:5]
+    together, alone = (open_session(artifact, RunOptions(threads=n)) for n in (2, 1))
+    joined = together.run({"image": images})
+    for index in range(5):
+        single = alone.run({"image": images[index : index + 1]})
+        for tensor in artifact.manifest.outputs:
+            assert single[tensor.name].shape == (1, *tensor.shape[1:])
+            scale = max(1.0, float(np.abs(joined[tensor.name]).max()))
+            error = np.abs(single[tensor.name][0] - joined[tensor.name][index]).max()
+            assert error <= 1e-3 * scale
+    together.close()
+    alone.close()
+
+
+def test_it_verifies_wherever_it_is_copied(made, tmp_path) -> None:
+    shutil.copytree(made.path, tmp_path / "copy")
+    verdict = verify(Artifact.open(tmp_path / "copy"), RunOptions(threads=2))
+    assert verdict.passed is True
+    assert (verdict.samples, verdict.arithmetic) == (8, "f32")
+
+
+def test_damaged_weights_are_refused_with_and_without_their_hashes(made, tmp_path) -> None:
+    shutil.copytree(made.path, tmp_path / "copy")
+    artifact = Artifact.open(tmp_path / "copy")
+    largest = max(engine_files(artifact), key=lambda path: path.stat().st_size)
+    data = bytearray(largest.read_bytes())
+    start, length = len(data) // 2, len(data) // 8
+    data[start : start + length] = bytes(
+        length
+    )  # zeros for weights: the engine loads it all the same
+    largest.write_bytes(data)
+    with pytest.raises(ArtifactError, match="sha256"):
+        Artifact.open(artifact.root)
+    resealed = seal(artifact.root, artifact.manifest)
+    try:
+        verdict = verify(Artifact.open(resealed.root), RunOptions())
+    except EngineError:
+        return
+    assert verdict.passed is False
+
+
+def test_half_is_little_more_than_half_the_size(pair) -> None:
+    full, half = (
+        sum(path.stat().st_size for path in engine_files(Artifact.open(pair[p].path)))
+        for p in PRECISIONS
+    )
+    assert 0.45 * full < half < 0.6 * full
+
+
+def test_the_two_precisions_agree_with_each_other(pair) -> None:
+    full, half = (Artifact.open(pair[precision].path) for precision in PRECISIONS)
+    verdict = verify_against(half, full, RunOptions())
+    assert verdict.passed is True
+    assert verdict.raw_error is not None
+    assert 0 < verdict.raw_error < 3e-2
+
+
+def test_frames_go_in_and_results_come_out(made) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
+    with load(made.path, threads=1) as model:
+        result = model(frame)
+    if model.spec.task == "detect":
+        assert result.boxes.shape[1] == 4
+    else:
+        assert result.xy.shape == (1, 17, 2)
+        assert np.isfinite(result.xy).all()
+
+
+def test_runtimes_agree_on_one_picture(exported) -> None:
+    """Every runtime's outputs against the first one's, through the gate's own comparison."""
+    for source in MODELS.values():
+        artifacts = [Artifact.open(exported(source, r)["fp32"].path) for r in ADAPTERS]
+        for artifact in artifacts[1:]:
+            assert verify_against(artifact, artifacts[0], RunOptions()).passed is True
+
+
+# What other tools find in the files
+
+
+def mirrored(artifact: Artifact) -> ModelSpec:
+    """The spec as the engine file itself carries it."""
+    (path,) = (p for p in engine_files(artifact) if p.suffix in {".onnx", ".xml", ".tflite"})
+    if path.suffix == ".onnx":
+        onnx = pytest.importorskip("onnx")
+        (text,) = (e.value for e in onnx.load(path).metadata_props if e.key == "edgepose")
+    elif path.suffix == ".xml":
+        openvino = pytest.importorskip("openvino")
+        text = openvino.Core().read_model(path).get_rt_info(["model_info", "edgepose"]).astype(str)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            text = archive.read("edgepose.json").decode()
+    return msgspec.json.decode(text, type=ModelSpec)
+
+
+@pytest.mark.parametrize("source", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize("runtime", ["openvino", "tflite", "onnxruntime"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_engine_files_carry_the_spec(exported, loaded_model, source, runtime, precision) -> None:
+    artifact = Artifact.open(exported(source, runtime)[precision].path)
+    assert mirrored(artifact) == loaded_model(source).spec
+    assert model_spec(artifact.manifest).codec == loaded_model(source).spec.codec
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_onnx_has_our_names_and_a_free_batch(exported, loaded_model, precision) -> None:
+    onnx = pytest.importorskip("onnx")
+    for source in MODELS.values():
+        artifact = Artifact.open(exported(source, "onnxruntime")[precision].path)
+        graph = onnx.load(artifact.file(".onnx")).graph
+        spec = loaded_model(source).spec
+        width, height = spec.image.wh
+        (image,) = graph.input
+        assert image.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+        dims = image.type.tensor_type.shape.dim
+        assert (image.name, dims[0].dim_value) == ("image", 0)
+        assert [dim.dim_value for dim in dims[1:]] == [height, width, 3]
+        assert [out.name for out in graph.output] == [out.name for out in spec.outputs]
+        for out, tensor in zip(graph.output, spec.outputs, strict=True):
+            sizes = [dim.dim_value for dim in out.type.tensor_type.shape.dim]
+            assert sizes == [0, *tensor.shape[1:]]
+        kinds = {tensor.data_type for tensor in graph.initializer}
+        assert (onnx.TensorProto.FLOAT16 in kinds) == (precision == "fp16")
+
+
+def test_openvino_tells_model_api_what_it_is(exported) -> None:
+    openvino = pytest.importorskip("openvino")
+    path = Artifact.open(exported(MODELS["rtmpose"], "openvino")["fp32"].path).file(".xml")
+    model = openvino.Core().read_model(path)
+    info = {
+        key: model.get_rt_info(["model_info", key]).astype(str)
+        for key in ("model_type", "labels", "mean_values", "reverse_input_channels")
+    }
+    assert info["model_type"] == "keypoint_detection"
+    assert info["labels"].split()[:2] == ["nose", "left_eye"]
+    assert info["mean_values"] == "123.675 116.28 103.53"
+    assert info["reverse_input_channels"] == "True"
+    assert model.input().get_element_type() == openvino.Type.u8
+    assert model.input().partial_shape[0].is_dynamic
+    assert [out.any_name for out in model.outputs] == ["simcc_x", "simcc_y"]
+
+
+def test_ncnn_files_hold_no_wrapper(exported) -> None:
+    for source in MODELS.values():
+        param = Artifact.open(exported(source, "ncnn")["fp32"].path).file(".param").read_text()
+        kinds = {line.split()[0] for line in param.splitlines()[2:]}
+        assert not {kind for kind in kinds if "." in kind}  # `Tensor.to` and its like do not load
+        outputs = set(re.findall(r"\bout\d\b", param))
+        assert len(outputs) == (2 if "rtmpose" in source else 6)
+
+
+# The block that drifts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_right_weights_have_no_block_over_its_limit(exported, runtime, precision) -> None:
+    runtime_name: Runtime = runtime
+    artifact = Artifact.open(exported(MODELS["rtmpose"], runtime_name)[precision].path)
+    errors = layer_errors(artifact, "random")
+    assert first_drift(errors) is None, errors
+    names = [error.name for error in errors]
+    assert names[0] == "backbone.stem.0"
+    assert names[-2:] == ["simcc_x", "simcc_y"]
+    assert "head.gau" in names
+    if precision == "fp16":
+        assert max(error.raw_error for error in errors) > 1e-5  # rounding is there to be seen
+
+
+def test_a_wrong_decision_is_the_comparisons_not_the_engines(exported) -> None:
+    """The same outputs, judged on a reference with its decoded keypoints moved."""
+    made = exported(MODELS["rtmpose"], "onnxruntime")["fp32"]
+    artifact = Artifact.open(made.path)
+    reference = load_reference(made.path / REFERENCE)
+    with Model(artifact.manifest, open_session(artifact)) as model:
+        outputs = model.session.run({"image": reference.images})
+    assert compare(reference, outputs, artifact.manifest, "fp32").passed is True
+    swapped = {"simcc_x": outputs["simcc_x"][::-1], "simcc_y": outputs["simcc_y"]}
+    assert compare(reference, swapped, artifact.manifest, "fp16").passed is False

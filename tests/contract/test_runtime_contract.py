@@ -1,0 +1,228 @@
+"""What every runtime must do alike: one body, run over each installed engine."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from runtimes.artifact import Artifact
+from runtimes.base import RunOptions, Session
+from runtimes.errors import EngineError, InputError
+from runtimes.registry import ADAPTERS, ENGINES, open_session
+from runtimes.spec import Manifest
+from runtimes.store import seal
+from runtimes.threads import allowed_cores
+
+EXTRAS = {
+    "ncnn": {"winograd": 0},
+    "openvino": {"max_batch": 3, "pinning": 0, "core_type": "ANY_CORE"},
+    "tflite": {},
+    "onnxruntime": {"spinning": 0},
+}
+
+
+def copy_with(artifact: Artifact, root: Path, **changes: object) -> Artifact:
+    """Copy the artifact with a changed manifest, sealed anew."""
+    shutil.copytree(artifact.root, root)
+    manifest: Manifest = msgspec.structs.replace(artifact.manifest, **changes)
+    return seal(root, manifest)
+
+
+def same(got: dict[str, np.ndarray], want: dict[str, np.ndarray], limit: float) -> None:
+    for name, value in want.items():
+        np.testing.assert_allclose(got[name], value, rtol=0, atol=limit, err_msg=name)
+
+
+def test_every_runtime_is_in_the_contract(covered_runtimes: set[str]) -> None:
+    assert covered_runtimes == set(ADAPTERS) == set(ENGINES)
+
+
+@pytest.fixture
+def session(tiny: Artifact):
+    opened = open_session(tiny)
+    yield opened
+    opened.close()
+
+
+def test_outputs_are_what_numpy_computes(session, net, photos) -> None:
+    assert isinstance(session, Session)
+    for count in (1, 3):
+        outputs = session.run({"image": photos[:count]})
+        assert list(outputs) == ["features", "scores"]
+        assert outputs["features"].shape == (count, 4, 4, 3)
+        assert outputs["scores"].shape == (count, 5)
+        assert {value.dtype for value in outputs.values()} == {np.dtype(np.float32)}
+        same(outputs, net(photos[:count]), 1e-4)
+
+
+def test_a_batch_is_its_images_one_by_one(session, photos) -> None:
+    together = session.run({"image": photos})
+    for index in range(3):
+        alone = session.run({"image": photos[index : index + 1]})
+        same({name: value[index : index + 1] for name, value in together.items()}, alone, 1e-5)
+
+
+def test_strided_feeds_are_read_as_they_look(session, net) -> None:
+    wide = np.random.default_rng(4).integers(0, 256, (4, 16, 12, 3), dtype=np.uint8)
+    for view in (wide[::2, ::2, ::2], wide[:2, 7::-1, :6], wide[:1, :8, 5::-1, ::-1]):
+        assert not view.flags.c_contiguous
+        same(session.run({"image": view}), net(view), 1e-4)
+
+
+def test_results_belong_to_the_caller(session, photos) -> None:
+    feed = photos[:1].copy()
+    first = session.run({"image": feed})
+    kept = {name: value.copy() for name, value in first.items()}
+    session.run({"image": photos[1:2]})
+    same(first, kept, 0)
+    for name in first:
+        first[name] += 1  # writable, and no engine's buffer
+    same(session.run({"image": feed}), kept, 0)
+    np.testing.assert_array_equal(feed, photos[:1])
+
+
+def test_results_outlive_the_session(tiny, net, photos) -> None:
+    session = open_session(tiny)
+    outputs = session.run({"image": photos})
+    session.close()
+    same(outputs, net(photos), 1e-4)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_as_asked(tiny, net, photos, threads) -> None:
+    if threads > allowed_cores():
+        pytest.skip(f"{threads} cores are not allowed here")
+    session = open_session(tiny, RunOptions(threads=threads))
+    assert session.effective.threads == threads
+    same(session.run({"image": photos}), net(photos), 1e-4)
+    session.close()
+
+
+def test_defaults_are_f32_on_the_allowed_cores(session) -> None:
+    assert session.effective.threads == min(4, allowed_cores())
+    assert session.effective.precision == "f32"
+    assert session.effective.accelerator == "cpu"
+
+
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+def test_effective_precision_is_the_truth(tiny, net, photos, precision) -> None:
+    session = open_session(tiny, RunOptions(precision=precision))
+    outputs = session.run({"image": photos})
+    error = max(np.abs(outputs[name] - value).max() for name, value in net(photos).items())
+    # values to about 5: f32 errs by 1e-6, f16 by 1e-3, bf16 by 1e-2
+    bounds = {"f32": (0, 1e-4), "f16": (1e-5, 2e-2), "bf16": (1e-4, 1e-1)}
+    low, high = bounds[session.effective.precision]
+    assert low <= error <= high
+    session.close()
+
+
+def test_wrong_feeds_are_refused(session, photos) -> None:
+    for feeds in (
+        {},
+        {"picture": photos},
+        {"image": photos, "more": photos},
+        {"image": photos.astype(np.float32)},
+        {"image": photos[0]},
+        {"image": photos.transpose(0, 2, 1, 3)},
+        {"image": photos.transpose(0, 3, 1, 2)},
+        {"image": photos[:0]},
+    ):
+        with pytest.raises(InputError):
+            session.run(feeds)
+
+
+def test_a_closed_session_says_so(tiny, photos) -> None:
+    session = open_session(tiny)
+    session.run({"image": photos})
+    session.close()
+    session.close()
+    with pytest.raises(EngineError, match="closed"):
+        session.run({"image": photos})
+
+
+def test_a_corrupt_file_is_an_engine_error(tiny, tmp_path) -> None:
+    for record in tiny.manifest.files:
+        root = tmp_path / f"without-{record.path}"
+        shutil.copytree(tiny.root, root)
+        path = root / record.path
+        path.write_bytes(path.read_bytes()[: record.bytes // 2])
+        with pytest.raises(EngineError) as caught:
+            open_session(seal(root, tiny.manifest))
+        assert str(root) in str(caught.value)
+        assert "export it again" in str(caught.value)
+
+
+def test_a_name_the_file_lacks_is_an_engine_error(tiny, tmp_path) -> None:
+    features, scores = tiny.manifest.outputs
+    stranger = msgspec.structs.replace(scores, engine_name="nothing")
+    broken = copy_with(tiny, tmp_path / "broken", outputs=(features, stranger))
+    with pytest.raises(EngineError, match=f"nothing.*{features.engine_name}"):
+        open_session(broken)
+
+
+def test_a_shape_the_file_lacks_is_an_engine_error(tiny, tmp_path, photos) -> None:
+    features, scores = tiny.manifest.outputs
+    turned = msgspec.structs.replace(features, shape=(-1, 4, 3, 4))
+    broken = copy_with(tiny, tmp_path / "broken", outputs=(turned, scores))
+    with pytest.raises(EngineError, match="features"):
+        open_session(broken).run({"image": photos})
+
+
+def test_a_dtype_the_file_lacks_is_an_engine_error(tiny, tmp_path) -> None:
+    if tiny.manifest.runtime == "ncnn":
+        pytest.skip("ncnn's tensors carry no dtype")
+    features, scores = tiny.manifest.outputs
+    labels = msgspec.structs.replace(scores, dtype="int64")
+    broken = copy_with(tiny, tmp_path / "broken", outputs=(features, labels))
+    with pytest.raises(EngineError, match=r"float32.*int64"):
+        open_session(broken)
+
+
+def test_extra_options(tiny, net, photos) -> None:
+    known = EXTRAS[tiny.manifest.runtime]
+    session = open_session(tiny, RunOptions(extra=known))
+    same(session.run({"image": photos}), net(photos), 1e-4)
+    session.close()
+    with pytest.raises(InputError) as caught:
+        open_session(tiny, RunOptions(extra={"turbo": 1}))
+    assert all(name in str(caught.value) for name in ("turbo", *known))
+    for name in known:
+        with pytest.raises(InputError, match=name):
+            open_session(tiny, RunOptions(extra={name: "much"}))
+
+
+@pytest.mark.parametrize("accelerator", ["gpu", "npu"])
+def test_an_accelerator_is_used_or_refused(tiny, net, photos, accelerator) -> None:
+    try:
+        session = open_session(tiny, RunOptions(accelerator=accelerator))
+    except InputError as error:
+        assert "--accelerator cpu" in str(error)  # noqa: PT017 - either outcome is right, by machine
+        return
+    assert session.effective.accelerator == accelerator
+    same(session.run({"image": photos}), net(photos), 1e-2)
+    session.close()
+
+
+def test_a_missing_engine_is_an_instruction(tiny) -> None:
+    runtime = tiny.manifest.runtime
+    code = f"""
+import sys
+for name in {ENGINES[runtime]!r}: sys.modules[name] = None
+from runtimes import Artifact, RunOptions, open_session
+from runtimes.errors import MissingDependencyError
+from importlib import import_module
+artifact = Artifact.open({str(tiny.root)!r})
+for opened in (open_session, import_module({ADAPTERS[runtime]!r}).open_session):
+    try:
+        opened(artifact, RunOptions())
+    except MissingDependencyError as error:
+        assert "pip install 'edgepose[{runtime}]'" in str(error), error
+    else:
+        raise SystemExit("opened without its engine")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,351 @@
+"""`edgepose run`, `verify` and `eval` on real models and real pictures: what is kept agrees, whatever ends the run."""
+
+import contextlib
+import csv
+import http.server
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+
+import cv2
+import numpy as np
+import pytest
+
+RUN_KEYS = {
+    "frames",
+    "frames_with_people",
+    "poses",
+    "detections_run",
+    "detect_p50_ms",
+    "pose_p50_ms",
+    "frame_p50_ms",
+}
+VERIFY_KEYS = {
+    "passed",
+    "runtime",
+    "precision",
+    "basis",
+    "raw_error",
+    "px_mean",
+    "px_p95",
+    "px_max",
+    "oks_mean",
+}
+FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+FRAMES = 12
+
+
+def frames_of(path) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        read, frame = capture.read()
+        if not read:
+            return frames
+        frames.append(frame)
+
+
+def kept(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+TARGETS = (
+    "--out",
+    "o.mp4",
+    "--save-json",
+    "o.json",
+    "--save-openpose",
+    "op",
+    "--save-csv",
+    "o.csv",
+)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def counts():
+    """Give what each of TARGETS in a folder holds: frames, and people a frame where it says so."""
+
+    def count(folder):
+        results = json.loads((folder / "o.json").read_text())
+        with (folder / "o.csv").open() as stream:
+            rows = list(csv.DictReader(stream))
+        pages = sorted((folder / "op").glob("*.json"))
+        people = [len(json.loads(page.read_text())["people"]) for page in pages]
+        return {
+            "video": len(frames_of(folder / "o.mp4")),
+            "openpose": people,
+            "coco": [sum(r["image_id"] == i for r in results) for i in range(len(people))],
+            "csv": [sum(int(r["frame"]) == i for r in rows) for i in range(len(people))],
+        }
+
+    return count
+
+
+def test_a_video_gives_results_that_agree(edgepose, pose, detector, clip, here, counts):
+    done = edgepose(
+        *("run", clip, "--pose", pose.path, "--detector", detector.path, "--skip", 5, *TARGETS),
+        "--json",
+    )
+    assert done.code == 0
+    assert set(done.json) == RUN_KEYS
+    assert done.json["frames"] == FRAMES
+    assert done.json["detections_run"] == math.ceil(FRAMES / 5)
+    assert done.json["poses"] > 0
+    assert done.talk == [f"next: edgepose info {pose.path}"]
+    assert kept(here) == {"o.mp4", "o.json", "op", "o.csv"}
+    found = counts(here)
+    assert found["video"] == FRAMES
+    assert found["openpose"] == found["coco"] == found["csv"]
+    assert len(found["openpose"]) == FRAMES
+    assert sum(found["coco"]) == done.json["poses"]
+    assert np.count_nonzero(found["coco"]) == done.json["frames_with_people"]
+    drawn, plain = frames_of(here / "o.mp4"), frames_of(clip)
+    assert drawn[0].shape == plain[0].shape
+
+
+def test_coco_results_lie_in_the_picture(edgepose, pose, detector, clip, here):
+    edgepose(
+        *("run", clip, "--pose", pose.path, "--detector", detector.path, "--max-people", 1),
+        *("--save-json", "o.json"),
+    )
+    results = json.loads((here / "o.json").read_text())
+    height, width = frames_of(clip)[0].shape[:2]
+    assert [result["image_id"] for result in results] == list(range(FRAMES))
+    for result in results:
+        assert result["category_id"] == 1
+        assert len(result["keypoints"]) == 3 * 17
+        x, y, box_width, box_height = result["bbox"]
+        assert box_width > 0
+        assert box_height > 0
+        assert 0 <= x + box_width / 2 <= width
+        assert 0 <= y + box_height / 2 <= height
+
+
+@pytest.mark.parametrize("skip", [1, 4, 100])
+def test_the_detector_runs_on_every_nth_frame(edgepose, pose, detector, clip, here, skip):
+    done = edgepose(
+        *("run", clip, "--pose", pose.path, "--detector", detector.path, f"skip={skip}", "--json")
+    )
+    assert done.json["detections_run"] == math.ceil(FRAMES / skip)
+    assert done.talk[-1].startswith("next: add --out")
+
+
+def test_an_empty_scene_stays_empty(edgepose, pose, detector, here, counts, videos, tmp_path):
+    blank = np.full((240, 320, 3), 127, np.uint8)
+    videos(tmp_path / "blank.mp4", [blank] * 7)
+    done = edgepose(
+        *("run", tmp_path / "blank.mp4", "--pose", pose.path, "--detector", detector.path),
+        *("--skip", 5, *TARGETS, "--json"),
+    )
+    assert done.code == 0
+    assert (done.json["frames"], done.json["poses"]) == (7, 0)
+    assert done.json["detections_run"] == 2
+    found = counts(here)
+    assert found == {"video": 7, "openpose": [0] * 7, "coco": [0] * 7, "csv": [0] * 7}
+    assert json.loads((here / "o.json").read_text()) == []
+
+
+def test_pictures_directories_and_globs_are_sources_alike(
+    edgepose, pose, photo, here, tmp_path, real
+):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    shutil.copy(photo, folder / "1.jpg")
+    shutil.copy(real / "mmpose-coco/000000040083.jpg", folder / "2.jpg")
+    results = {}
+    for name, source in (("one", photo), ("all", folder), ("glob", folder / "*.jpg")):
+        done = edgepose(
+            *("run", source, "--pose", pose.path, "--out", name, "--save-json", f"{name}.json"),
+            "--json",
+        )
+        assert done.code == 0
+        results[name] = json.loads((here / f"{name}.json").read_text())
+        assert done.json["frames"] == len(list((here / name).iterdir()))
+    assert results["all"] == results["glob"]
+    assert results["all"][:1] == results["one"]
+    assert [result["image_id"] for result in results["all"]] == [0, 1]
+    assert cv2.imread(str(here / "one/000000.jpg")).shape == cv2.imread(str(photo)).shape
+
+
+def test_avi_is_written_where_asked_for(edgepose, pose, photo, here):
+    assert edgepose("run", photo, "--pose", pose.path, "--out", "o.avi").code == 0
+    assert len(frames_of(here / "o.avi")) == 1
+
+
+def test_random_weights_are_named_wherever_they_show(edgepose, random_pose, pose, photo, here):
+    done = edgepose("run", photo, "--pose", random_pose.path, "--out", "random")
+    assert done.code == 0
+    assert any("RANDOM WEIGHTS" in line for line in done.talk)
+    real = edgepose("run", photo, "--pose", pose.path, "--out", "real")
+    assert "RANDOM" not in real.err
+    # the note stands on a darkened band along the lower edge
+    edge = {name: cv2.imread(str(here / name / "000000.jpg"))[-3:].mean() for name in kept(here)}
+    assert edge["random"] < 0.6 * edge["real"]
+
+
+def started(folder) -> bool:
+    """Whether at least two frames have been written into the sinks under construction."""
+    return len(list(folder.glob(".op.*/op/*.json"))) >= 2
+
+
+def test_ctrl_c_ends_a_recording_and_keeps_it(start, pose, tmp_path, counts):
+    running = start("run", "synth", "--pose", pose.path, *TARGETS, "--json", cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not started(tmp_path) and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.02)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130
+    frames = json.loads(out)["frames"]
+    assert 2 <= frames < 300
+    said = err.splitlines()
+    assert f"edgepose: interrupted after {frames} frames; what was written is kept" in said
+    assert said[-1].startswith("next: ")
+    assert kept(tmp_path) == {"o.mp4", "o.json", "op", "o.csv"}
+    found = counts(tmp_path)
+    assert found["video"] == len(found["openpose"]) == frames
+    assert found["openpose"] == found["coco"] == found["csv"]
+
+
+@pytest.fixture
+def camera(clip):
+    """A camera behind http:// that sends twelve pictures and breaks off."""
+    pictures = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames_of(clip)]
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
+            self.end_headers()
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                for picture in pictures:
+                    head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
+                    self.wfile.write(f"{head}\r\n\r\n".encode() + picture + b"\r\n")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/camera.mjpg"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_camera_that_breaks_off_is_said_and_its_recording_kept(
+    edgepose, pose, camera, here, counts
+):
+    done = edgepose("run", camera, "--pose", pose.path, *TARGETS)
+    assert done.code == 2
+    assert "Traceback" not in done.err
+    (said,) = [line for line in done.talk if line.startswith("edgepose: ")]
+    assert f"the picture stopped after {FRAMES} frames" in said
+    found = counts(here)
+    assert found["video"] == len(found["openpose"]) == FRAMES
+    assert found["openpose"] == found["coco"] == found["csv"] == [1] * FRAMES
+
+
+def test_verify_replays_the_reference(edgepose, detector):
+    done = edgepose("verify", detector.path, "--json")
+    assert done.code == 0
+    assert set(done.json) == VERIFY_KEYS
+    assert (done.json["runtime"], done.json["precision"]) == ("onnxruntime", "fp32")
+    assert (done.json["passed"], done.json["basis"]) == (True, "boxes")
+    assert done.json["raw_error"] < 1e-3
+    assert done.talk == [f"next: edgepose info {detector.path}"]
+    assert "passed" in edgepose("verify", detector.path).out
+
+
+def test_verify_does_not_judge_what_was_imported(edgepose, pose):
+    done = edgepose("verify", pose.path, "--json")
+    assert done.code == 0
+    assert set(done.json) == VERIFY_KEYS
+    assert done.json["passed"] is None
+    assert done.json["raw_error"] < 1e-5
+
+
+def test_verify_against_itself_differs_by_nothing(edgepose, detector):
+    done = edgepose("verify", detector.path, "--against", detector.path, "--json")
+    assert done.code == 0
+    assert (done.json["passed"], done.json["raw_error"]) == (True, 0.0)
+
+
+def test_verify_of_an_artifact_that_says_something_else(edgepose, detector, tmp_path):
+    # its weights are doubled where a box's sides are predicted, and all hashes fit
+    onnx = pytest.importorskip("onnx")
+    from runtimes.artifact import Artifact
+    from runtimes.store import seal
+
+    root = tmp_path / "drifted"
+    shutil.copytree(detector.path, root)
+    model = onnx.load(root / "model.onnx")
+    weights = [
+        each for each in model.graph.initializer if len(each.dims) == 4 and each.dims[0] == 4
+    ]
+    assert weights
+    for tensor in weights:
+        tensor.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 2, tensor.name)
+        )
+    onnx.save(model, root / "model.onnx")
+    seal(root, Artifact.open(detector.path).manifest)
+    done = edgepose("verify", root, "--json")
+    assert done.code == 3
+    assert done.json["passed"] is False
+    assert "Traceback" not in done.err
+    assert f"edgepose verify {root} --layers --weights" in done.talk[-1]
+
+
+@pytest.fixture(scope="module")
+def three_images(real, tmp_path_factory):
+    """Three images of coco-mini with people, and how many of these are labelled."""
+    truth = json.loads((real / "coco-mini/person_keypoints.json").read_text())
+    labelled = [each for each in truth["annotations"] if each["num_keypoints"]]
+    ids = sorted({each["image_id"] for each in labelled})[:3]
+    for key, name in (("images", "id"), ("annotations", "image_id")):
+        truth[key] = [each for each in truth[key] if each[name] in ids]
+    path = tmp_path_factory.mktemp("coco") / "three.json"
+    path.write_text(json.dumps(truth))
+    people = sum(each["image_id"] in ids and not each["iscrowd"] for each in labelled)
+    return path, people
+
+
+@pytest.mark.parametrize("boxes", ["ground truth", "detector"])
+def test_eval_gives_the_ten_figures(edgepose, pose, detector, real, three_images, boxes):
+    annotations, people = three_images
+    chosen = ["--detector", detector.path] if boxes == "detector" else []
+    images = real / "coco-mini/images"
+    done = edgepose(
+        *("eval", pose.path, "--annotations", annotations, "--images", images, *chosen, "--json")
+    )
+    assert done.code == 0
+    assert set(done.json) == {"iou_type", *FIGURES, "images", "people"}
+    assert (done.json["iou_type"], done.json["images"]) == ("keypoints", 3)
+    assert done.json["people"] == people
+    assert 0 < done.json["AP"] <= done.json["AP50"] <= 1
+    assert all(done.json[name] is None or 0 <= done.json[name] <= 1 for name in FIGURES)
+    assert done.talk == [f"next: edgepose run SOURCE --pose {pose.path}"]
+
+
+def test_eval_of_a_detector_measures_boxes(edgepose, detector, real, three_images):
+    annotations, _ = three_images
+    args = ("eval", detector.path, "--annotations", annotations)
+    images = real / "coco-mini/images"
+    done = edgepose(*args, "--images", images, "--json")
+    assert done.json["iou_type"] == "bbox"
+    assert done.json["AP50"] > 0
+    table = edgepose(*args, "--images", images)
+    assert [line.split()[0] for line in table.out.splitlines()] == ["figure", *FIGURES]

@@ -1,0 +1,50 @@
+"""OKS and every kind of suppression against mmpose 1.3.2, on six scenes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.nms import box_nms, oks_matrix, oks_nms, soft_oks_nms
+from edge.schema import load_schema
+from runtimes.base import Array
+
+Scene = dict[str, Array]
+
+
+@pytest.fixture(params=range(6))
+def scene(request: pytest.FixtureRequest, oracles: Path) -> Scene:
+    oracle = np.load(oracles / "oks.npz")
+    start = f"{request.param}/"
+    return {key[len(start) :]: oracle[key] for key in oracle.files if key.startswith(start)}
+
+
+@pytest.fixture
+def similarities(scene: Scene) -> Scene:
+    xy, visible = scene["kpts"][..., :2], scene["kpts"][..., 2] > 0.2
+    sigmas = np.array(load_schema("coco17").sigmas)
+    return {
+        "": oks_matrix(xy, None, scene["areas"], sigmas),
+        "_vis": oks_matrix(xy, visible, scene["areas"], sigmas),
+    }
+
+
+def test_similarity(scene: Scene, similarities: Scene) -> None:
+    np.testing.assert_allclose(similarities[""], scene["iou"], atol=1e-6)
+    np.testing.assert_allclose(similarities["_vis"], scene["iou_vis.2"], atol=1e-6)
+
+
+@pytest.mark.parametrize("threshold", [0.9, 0.5, 0.3])
+def test_pose_suppression(scene: Scene, similarities: Scene, threshold: float) -> None:
+    for suffix, oks in similarities.items():
+        kept = oks_nms(oks, scene["scores"], threshold)
+        assert kept.tolist() == scene[f"nms{threshold}{suffix}"].tolist()
+    kept = soft_oks_nms(similarities[""], scene["scores"], threshold)
+    assert kept.tolist() == scene[f"soft{threshold}"].tolist()
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.6, 0.65])
+def test_box_suppression_counting_pixels(scene: Scene, threshold: float) -> None:
+    boxes, scores = scene["boxes"][:, :4], scene["boxes"][:, 4]
+    kept = box_nms(boxes, scores, threshold, offset=1.0)
+    assert kept.tolist() == scene[f"boxnms{threshold}"].tolist()

@@ -1,0 +1,67 @@
+"""RTMDet against mmdet 3.3.0: raw outputs on the reference's weights, and on real trained ones."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.checkpoint import load_checkpoint
+from export.fold import fold_batchnorm
+
+OUTPUTS = ["cls0", "cls1", "cls2", "reg0", "reg1", "reg2"]
+
+
+def raw_error(got: torch.Tensor, wanted: np.ndarray) -> float:
+    return float(np.abs(got.numpy() - wanted).max() / max(1.0, np.abs(wanted).max()))
+
+
+@pytest.fixture
+def checkpoint(oracles: Path, real: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    if request.param == "rtmdet-nano-real-hw":
+        return real / "models/rtmdet-nano-person/rtmdet_nano_person.pth"
+    path = tmp_path / "random.pth"
+    command = [sys.executable, "-B", oracles / "regen.py", request.param, path]
+    subprocess.run(command, check=True, capture_output=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "name"),
+    [("rtmdet-nano", "rtmdet-nano"), ("rtmdet-nano-real-hw", "rtmdet-nano-real-hw")],
+    indirect=["checkpoint"],
+)
+def test_outputs_equal_mmdet(oracles: Path, checkpoint: Path, name: str) -> None:
+    loaded = load_checkpoint(checkpoint)
+    reference = np.load(oracles / f"{name}.npz")
+    with torch.no_grad():
+        outputs = loaded.module(torch.from_numpy(reference["input"]))
+
+    assert loaded.spec.model == "rtmdet-nano"
+    assert loaded.spec.classes == ("person",)
+    assert [tensor.name for tensor in loaded.spec.outputs] == OUTPUTS
+    for tensor, output in zip(loaded.spec.outputs, outputs, strict=True):
+        assert output.shape[1:] == tensor.shape[1:]
+        assert raw_error(output, reference[tensor.name]) <= 1e-4
+
+
+@pytest.mark.parametrize("checkpoint", ["rtmdet-nano-real-hw"], indirect=True)
+def test_folded_real_weights_still_equal_mmdet(oracles: Path, checkpoint: Path) -> None:
+    folded = fold_batchnorm(load_checkpoint(checkpoint).module)
+    reference = np.load(oracles / "rtmdet-nano-real-hw.npz")
+    with torch.no_grad():
+        outputs = folded(torch.from_numpy(reference["input"]))
+
+    for name, output in zip(OUTPUTS, outputs, strict=True):
+        assert raw_error(output, reference[name]) <= 1e-4
+
+
+@pytest.mark.parametrize("checkpoint", ["rtmdet-nano-real-hw"], indirect=True)
+def test_keys_are_the_official_ones(oracles: Path, checkpoint: Path) -> None:
+    state = load_checkpoint(checkpoint).module.state_dict()
+    listed = (oracles / "rtmdet-nano.keys.txt").read_text().splitlines()
+    wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
+
+    assert {key: str(tuple(value.shape)) for key, value in state.items()} == wanted

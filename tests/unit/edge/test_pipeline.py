@@ -1,0 +1,222 @@
+"""The pipeline's stages around scripted sessions: when it detects, whom it follows, what it drops."""
+
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge.model import Model
+from edge.pipeline import Follow, Pipeline, follow_boxes, people
+from edge.schema import load_schema
+from edge.types import Detections, Frame, Poses
+from runtimes.base import Outputs
+from runtimes.errors import EngineError, InputError
+from runtimes.fake import FakeSession
+from runtimes.spec import (
+    BoxesCodec,
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+    Thresholds,
+    YxsCodec,
+)
+
+COCO = load_schema("coco17")
+SIDE = 64
+POSE = ModelSpec(
+    model="pose",
+    task="pose-topdown",
+    inputs=(TensorSpec(name="image"),),
+    outputs=(TensorSpec(name="yxs"),),
+    image=ImageSpec(wh=(SIDE, SIDE)),
+    crop=CropSpec(kind="square"),
+    codec=YxsCodec(),
+    keypoints=COCO.to_spec(),
+)
+DETECTOR = ModelSpec(
+    model="detector",
+    task="detect",
+    inputs=(TensorSpec(name="image"),),
+    outputs=(TensorSpec(name="dets"), TensorSpec(name="labels")),
+    image=ImageSpec(wh=(320, 320)),
+    crop=CropSpec(kind="letterbox"),
+    codec=BoxesCodec(),
+    thresholds=Thresholds(score=0.05),
+)
+FRAME = np.zeros((320, 320, 3), np.uint8)
+# a ring of keypoints through most of the crop, all sure
+ANGLES = np.linspace(0, 2 * np.pi, 17, endpoint=False)
+RING = np.stack([0.5 + 0.4 * np.sin(ANGLES), 0.5 + 0.4 * np.cos(ANGLES), np.ones(17)], axis=1)
+
+
+def ring(feeds: Outputs) -> Outputs:
+    return {"yxs": np.tile(RING.astype(np.float32), (len(feeds["image"]), 1, 1, 1))}
+
+
+def found(*rows: list[float], labels: tuple[int, ...] = ()) -> Outputs:
+    dets = np.array([rows], np.float32).reshape(1, -1, 5)
+    return {"dets": dets, "labels": np.array([labels or [0] * len(rows)], np.int64)}
+
+
+ONE = found([100, 100, 200, 200, 0.9])
+NOBODY = found()
+
+
+def pipeline(
+    detections: Outputs | list[Outputs],
+    pose: Callable[[Outputs], Outputs] = ring,
+    **options: object,
+) -> tuple[Pipeline, FakeSession, FakeSession]:
+    script = detections if isinstance(detections, list) else lambda _: detections
+    poses, boxes = FakeSession(pose), FakeSession(script)
+    return Pipeline(Model(POSE, poses), Model(DETECTOR, boxes), **options), poses, boxes
+
+
+@pytest.mark.parametrize("skip", [1, 2, 3, 7])
+def test_the_detector_runs_on_every_skip_th_frame(skip) -> None:
+    pipe, _, detector = pipeline(ONE, skip=skip)
+    frames = [Frame(FRAME, index, index / 30) for index in range(14)]
+    results = list(pipe.stream(frames))
+    wanted = [index % skip == 0 for index in range(14)]
+    assert [result.detected for result in results] == wanted
+    assert len(detector.feeds) == sum(wanted)
+    assert [result.frame.index for result in results] == list(range(14))
+    assert all(len(result.poses) == 1 for result in results)
+    assert all((result.timings.detect_ms > 0) for result in results if result.detected)
+    assert results[0].timings.total_ms >= results[0].timings.pose_ms > 0
+
+
+def test_skipping_counts_the_frames_given_not_their_index() -> None:
+    pipe, _, detector = pipeline(ONE, skip=2)
+    for index in (4, 9, 11):
+        pipe.step(Frame(FRAME, index, 0.0))
+    assert len(detector.feeds) == 2
+    pipe.reset()
+    pipe(FRAME)
+    assert len(detector.feeds) == 3
+
+
+def test_between_detections_the_last_poses_are_followed() -> None:
+    pipe, _, _ = pipeline(ONE, skip=5)
+    first, second = pipe(FRAME), pipe(FRAME)
+    np.testing.assert_allclose(first.boxes, [[100, 100, 200, 200]])
+    low, high = first.xy[0].min(axis=0), first.xy[0].max(axis=0)
+    centre, half = (low + high) / 2, (high - low) / 2 * 1.25
+    np.testing.assert_allclose(second.boxes[0], [*(centre - half), *(centre + half)], atol=1e-3)
+    assert second.box_scores.tolist() == first.box_scores.tolist()
+
+
+def test_an_empty_scene_stays_empty_and_costs_nothing() -> None:
+    pipe, pose, detector = pipeline([NOBODY, ONE], skip=3)
+    assert [len(pipe(FRAME)) for _ in range(5)] == [0, 0, 0, 1, 1]
+    assert len(detector.feeds) == 2
+    assert len(pose.feeds) == 2
+
+
+def test_a_person_who_is_no_longer_seen_ends() -> None:
+    def fading(feeds: Outputs) -> Outputs:
+        outputs = ring(feeds)
+        outputs["yxs"][..., 2:, 2] = 0.1  # two sure keypoints are too few
+        return outputs
+
+    pipe, pose, _ = pipeline([ONE], fading, skip=4)
+    assert [len(pipe(FRAME)) for _ in range(3)] == [1, 0, 0]
+    assert len(pose.feeds) == 1
+
+
+def test_unsure_keypoints_do_not_stretch_the_box() -> None:
+    xy = np.zeros((2, 17, 2), np.float32)
+    xy[:, :4] = [[10, 20], [30, 20], [10, 60], [30, 60]]
+    xy[:, 4:] = [500, -400]
+    scores = np.full((2, 17), 0.29, np.float32)
+    scores[:, :4] = 0.31
+    scores[1, 1:] = 0.0
+    boxes = np.zeros((2, 4), np.float32)
+    poses = Poses(xy, scores, boxes, np.float32([0.8, 0.7]), np.zeros(2, np.int32), COCO)
+    followed = follow_boxes(poses, Follow(bbox_scale=1.5))
+    assert followed.boxes.tolist() == [
+        [5, 10, 35, 70]
+    ]  # 20 x 40 about (20, 40), half as much again
+    assert followed.scores.tolist() == pytest.approx([0.8])
+    assert len(follow_boxes(poses[:0], Follow())) == 0
+
+
+def test_one_person_found_twice_is_one_person() -> None:
+    twice = found([100, 100, 200, 200, 0.6], [101, 101, 201, 201, 0.9], [10, 10, 60, 60, 0.5])
+    pipe, _, _ = pipeline(twice)
+    poses = pipe(FRAME)
+    assert poses.box_scores.tolist() == pytest.approx([0.9, 0.5])  # the surer of the two stays
+    lenient, _, _ = pipeline(twice, follow=Follow(nms_thr=1.0))
+    assert len(lenient(FRAME)) == 3
+
+
+def test_keypoints_without_sigmas_are_not_compared() -> None:
+    keypoints = msgspec.structs.replace(COCO.to_spec(), sigmas=())
+    pose = Model(msgspec.structs.replace(POSE, keypoints=keypoints), FakeSession(ring))
+    twice = found([100, 100, 200, 200, 0.6], [100, 100, 200, 200, 0.9])
+    pipe = Pipeline(pose, Model(DETECTOR, FakeSession(lambda _: twice)))
+    assert len(pipe(FRAME)) == 2
+
+
+CROWD = found(
+    *[[40.0 * i, 0, 40.0 * i + 30, 30, score] for i, score in enumerate((0.2, 0.9, 0.35, 0.5))]
+)
+
+
+@pytest.mark.parametrize(
+    ("options", "scores"),
+    [
+        ({}, [0.9, 0.5, 0.35]),
+        ({"det_thr": 0.1}, [0.9, 0.5, 0.35, 0.2]),
+        ({"det_thr": 0.45}, [0.9, 0.5]),
+        ({"max_people": 2}, [0.9, 0.5]),
+        ({"det_thr": 0.6, "max_people": 3}, [0.9]),
+    ],
+)
+def test_the_surest_boxes_above_the_threshold_are_kept(options, scores) -> None:
+    pipe, _, _ = pipeline(CROWD, **options)
+    assert pipe(FRAME).box_scores.tolist() == pytest.approx(scores)
+
+
+def test_only_people_are_people() -> None:
+    zoo = found([0, 0, 9, 9, 0.9], [0, 0, 9, 9, 0.8], labels=(1, 0))
+    spec = msgspec.structs.replace(DETECTOR, classes=("person", "dog"))
+    pipe = Pipeline(Model(POSE, FakeSession(ring)), Model(spec, FakeSession([zoo])))
+    assert pipe(FRAME).box_scores.tolist() == pytest.approx([0.8])
+    all_of_them = Detections(
+        np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.array([0, 1], np.int32)
+    )
+    assert len(people(all_of_them, None)) == 2
+    assert len(people(all_of_them, ("cat", "dog"))) == 2
+
+
+def test_without_a_detector_the_frame_is_one_person() -> None:
+    pipe = Pipeline(Model(POSE, FakeSession(ring)), skip=3)
+    for _ in range(4):
+        result = pipe.step(Frame(FRAME, 0, 0.0))
+        assert result.poses.boxes.tolist() == [[0, 0, 320, 320]]
+        assert result.detected is False
+
+
+@pytest.mark.parametrize("options", [{"skip": 0}, {"skip": -1}, {"max_people": 0}])
+def test_impossible_options_are_refused(options) -> None:
+    with pytest.raises(InputError, match="at least 1"):
+        pipeline(ONE, **options)
+
+
+def test_models_in_the_wrong_place_are_refused() -> None:
+    with pytest.raises(InputError, match="top-down"):
+        Pipeline(Model(DETECTOR, FakeSession([])))
+    with pytest.raises(InputError, match="finds boxes"):
+        Pipeline(Model(POSE, FakeSession([])), Model(POSE, FakeSession([])))
+
+
+def test_closing_closes_both_models() -> None:
+    pipe, pose, detector = pipeline(ONE)
+    with pipe:
+        pipe(FRAME)
+    for session in (pose, detector):
+        with pytest.raises(EngineError):
+            session.run({"image": FRAME[None]})

@@ -1,0 +1,207 @@
+"""Replaying a reference: a network small enough to be computed by hand, in an ONNX file."""
+
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from edge.parity import make_reference
+from edge.reference import save_reference
+from edge.verify import run_batches, verify, verify_against
+from runtimes.artifact import REFERENCE, Artifact
+from runtimes.base import RunOptions
+from runtimes.errors import ArtifactError, InputError
+from runtimes.fake import FakeSession
+from runtimes.spec import (
+    CropSpec,
+    HeatmapCodec,
+    ImageSpec,
+    KeypointsSpec,
+    Lineage,
+    Manifest,
+    Parity,
+    TensorSpec,
+)
+from runtimes.store import seal
+
+SIDE, STRIDE = 64, 4
+# keypoint 0 is where it is blue, keypoint 1 where it is red
+WEIGHTS = np.array([[1, 0, 0], [0, 0, 1]], np.float32) / 255
+BLUE = "model.onnx"
+
+
+def spots(count: int) -> np.ndarray:
+    """Black pictures with one blue and one red cell, uint8 BGR (count, 64, 64, 3)."""
+    rng = np.random.default_rng(5)
+    pictures = np.zeros((count, SIDE, SIDE, 3), np.uint8)
+    for picture in pictures:
+        for channel in (0, 2):
+            x, y = rng.integers(0, SIDE // STRIDE, 2) * STRIDE
+            picture[y : y + STRIDE, x : x + STRIDE, channel] = rng.integers(200, 256)
+    return pictures
+
+
+def heatmaps(pictures: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """What the network computes: the mean of each cell, weighted by channel."""
+    cells = SIDE // STRIDE
+    means = pictures.reshape(-1, cells, STRIDE, cells, STRIDE, 3).mean(axis=(2, 4))
+    return np.einsum("byxc,kc->bkyx", means, weights).astype(np.float32)
+
+
+def save_onnx(path: Path, weights: np.ndarray) -> None:
+    onnx = pytest.importorskip("onnx")
+    helper, kinds = onnx.helper, onnx.TensorProto
+    kernel = np.repeat(weights.reshape(2, 3, 1), STRIDE**2, axis=2).reshape(2, 3, STRIDE, STRIDE)
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["real"], to=kinds.FLOAT),
+            helper.make_node("Transpose", ["real"], ["x"], perm=[0, 3, 1, 2]),
+            helper.make_node("Conv", ["x", "kernel"], ["heatmap"], strides=[STRIDE, STRIDE]),
+        ],
+        "spots",
+        [helper.make_tensor_value_info("image", kinds.UINT8, ["N", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("heatmap", kinds.FLOAT, ["N", 2, 16, 16])],
+        [onnx.numpy_helper.from_array((kernel / STRIDE**2).astype(np.float32), "kernel")],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+
+
+def manifest(**changes: object) -> Manifest:
+    shape = (-1, SIDE, SIDE, 3)
+    plain = Manifest(
+        model="spots",
+        task="pose-topdown",
+        runtime="onnxruntime",
+        precision="fp32",
+        inputs=(TensorSpec(name="image", dtype="uint8", shape=shape, layout="NHWC"),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, 2, 16, 16)),),
+        image=ImageSpec(wh=(SIDE, SIDE), order="BGR", embedded=True),
+        crop=CropSpec(kind="stretch"),
+        codec=HeatmapCodec(refine="none"),
+        keypoints=KeypointsSpec(name="two", names=("blue", "red"), sigmas=(0.1, 0.1)),
+        lineage=Lineage(weights="checkpoint"),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def build(root: Path, weights: np.ndarray = WEIGHTS, **changes: object) -> Artifact:
+    """An artifact whose file has `weights` and whose reference is what WEIGHTS give."""
+    pytest.importorskip("onnxruntime")
+    root.mkdir()
+    save_onnx(root / BLUE, weights)
+    made = manifest(**changes)
+    pictures = spots(12)
+    outputs = {"heatmap": heatmaps(pictures, WEIGHTS)}
+    save_reference(root / REFERENCE, make_reference(pictures, outputs, made, "by hand"))
+    return seal(root, made)
+
+
+def test_a_faithful_artifact_passes_in_pixels(tmp_path) -> None:
+    verdict = verify(build(tmp_path / "art"), RunOptions())
+    assert (verdict.basis, verdict.passed, verdict.limit) == ("px", True, 0.1)
+    assert (verdict.px_max, verdict.oks_mean) == (0.0, 1.0)
+    assert (verdict.decidable, verdict.samples) == (16, 8)
+    assert verdict.raw_error is not None
+    assert verdict.raw_error < 1e-6
+    assert verdict.arithmetic == "f32"
+    assert verdict.reference == "by hand"
+
+
+def test_it_still_passes_where_it_was_copied_to(tmp_path) -> None:
+    build(tmp_path / "art")
+    shutil.copytree(tmp_path / "art", tmp_path / "elsewhere" / "renamed")
+    copied = Artifact.open(tmp_path / "elsewhere" / "renamed")
+    assert verify(copied, RunOptions(threads=1)).passed is True
+
+
+def test_swapped_channels_are_noticed(tmp_path) -> None:
+    verdict = verify(build(tmp_path / "art", WEIGHTS[:, ::-1].copy()), RunOptions())
+    assert verdict.passed is False
+    assert verdict.px_p95 is not None
+    assert verdict.px_p95 > STRIDE
+
+
+def test_weights_changed_under_a_valid_seal_are_noticed(tmp_path) -> None:
+    artifact = build(tmp_path / "art")
+    path = artifact.root / BLUE
+    data = path.read_bytes()
+    blue = (WEIGHTS[0, 0] / STRIDE**2).astype("<f4").tobytes()
+    assert data.count(blue) >= STRIDE**2
+    path.write_bytes(data.replace(blue, np.float32(-1).tobytes()))
+    with pytest.raises(ArtifactError, match="sha256"):
+        Artifact.open(artifact.root)
+    verdict = verify(seal(artifact.root, artifact.manifest), RunOptions())
+    assert verdict.passed is False
+
+
+def test_the_limit_it_was_exported_with_still_holds(tmp_path) -> None:
+    lenient = Parity(basis="px", reference="by hand", passed=True, limit=float(2 * SIDE))
+    art = build(tmp_path / "art", WEIGHTS[:, ::-1].copy(), parity=(lenient,))
+    verdict = verify(art, RunOptions())
+    assert (verdict.passed, verdict.limit) == (True, 2 * SIDE)
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[:, ::-1].copy()])
+def test_a_foreign_artifact_is_measured_and_not_judged(tmp_path, weights) -> None:
+    art = build(tmp_path / "art", weights, lineage=Lineage(weights="foreign"))
+    verdict = verify(art, RunOptions())
+    assert verdict.passed is None
+    assert (verdict.px_max == 0) == (weights is WEIGHTS)
+
+
+def test_without_its_reference_it_cannot_be_verified(tmp_path) -> None:
+    artifact = build(tmp_path / "art")
+    (artifact.root / REFERENCE).unlink()
+    with pytest.raises(ArtifactError, match="export the artifact again"):
+        verify(seal(artifact.root, artifact.manifest), RunOptions())
+
+
+def test_two_artifacts_are_compared_on_the_images_of_the_second(tmp_path) -> None:
+    one, same = build(tmp_path / "one"), build(tmp_path / "same")
+    other = build(tmp_path / "other", WEIGHTS[:, ::-1].copy())
+    agreed = verify_against(one, same, RunOptions())
+    assert (agreed.passed, agreed.raw_error, agreed.reference) == (True, 0.0, "artifact same")
+    assert verify_against(one, other, RunOptions()).passed is False
+
+
+def test_outputs_are_paired_by_place_not_by_name(tmp_path) -> None:
+    one = build(tmp_path / "one")
+    renamed = TensorSpec(name="maps", engine_name="heatmap", shape=(-1, 2, 16, 16))
+    other = build(tmp_path / "other")
+    other = seal(other.root, msgspec.structs.replace(other.manifest, outputs=(renamed,)))
+    assert verify_against(one, other, RunOptions()).passed is True
+
+
+def test_artifacts_that_differ_in_meaning_are_not_compared(tmp_path) -> None:
+    one = build(tmp_path / "one")
+    names = KeypointsSpec(name="two", names=("red", "blue"))
+    for index, change in enumerate(
+        ({"codec": HeatmapCodec(refine="shift")}, {"keypoints": names}, {"classes": ("person",)})
+    ):
+        other = build(tmp_path / str(index), **change)
+        with pytest.raises(InputError, match="like with like"):
+            verify_against(one, other, RunOptions())
+
+
+def test_batches_of_eight_are_joined_in_order() -> None:
+    session = FakeSession(lambda feeds: {"sum": feeds["image"].sum(axis=(1, 2, 3))})
+    pictures = spots(19)
+    joined = run_batches(session, "image", pictures)["sum"]
+    np.testing.assert_array_equal(joined, pictures.sum(axis=(1, 2, 3)))
+    assert [len(feeds["image"]) for feeds in session.feeds] == [8, 8, 3]
+
+
+def test_ragged_batches_are_padded_to_the_longest() -> None:
+    def answer(rows: int, count: int) -> dict[str, np.ndarray]:
+        dets = np.ones((rows, count, 5), np.float32)
+        return {"dets": dets, "labels": np.full((rows, count), 3), "count": np.full(rows, count)}
+
+    joined = run_batches(FakeSession([answer(8, 2), answer(4, 5)]), "image", spots(12))
+    assert joined["dets"].shape == (12, 5, 5)
+    assert joined["dets"][:8, 2:].max() == 0
+    assert joined["dets"][8:].min() == 1
+    assert set(joined["labels"][:8, 2:].ravel().tolist()) == {-1}
+    assert joined["count"].tolist() == [2] * 8 + [5] * 4

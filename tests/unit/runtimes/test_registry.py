@@ -1,0 +1,33 @@
+"""The table of runtimes, and what importing costs."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+from runtimes.registry import ADAPTERS, ENGINES, engine_version, installed_runtimes
+from runtimes.spec import Runtime
+
+
+def test_every_runtime_has_an_adapter_and_every_adapter_a_runtime() -> None:
+    assert set(ADAPTERS) == set(ENGINES) == set(get_args(Runtime))
+    folder = Path(sys.modules["runtimes"].__file__).parent
+    files = {f"runtimes.{path.stem}" for path in folder.glob("*_adapter.py")}
+    assert files == set(ADAPTERS.values())
+
+
+def test_an_installed_engine_has_a_version() -> None:
+    for runtime in installed_runtimes():
+        assert engine_version(runtime)
+
+
+def test_importing_the_seam_and_its_adapters_loads_no_engine() -> None:
+    engines = [name for names in ENGINES.values() for name in names] + ["torch", "onnx"]
+    code = f"""
+import sys, importlib, runtimes, runtimes.fake
+for name in {list(ADAPTERS.values())}: importlib.import_module(name)
+loaded = [name for name in {engines} if name in sys.modules]
+raise SystemExit(f"loaded {{loaded}}" if loaded else 0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
