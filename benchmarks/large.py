@@ -3,8 +3,9 @@
     python benchmarks/large.py [runtime-precision ...]
 
 Every step runs in a process of its own; peaks are the kernel's, of that process and of the converter it started. The
-input is small (96x128), so that what is measured is the weights and not the activations. Weights are random. Measured on 2 cores with torch 2.13, in copies of
-the weights: load 1.0, ONNX 6.4 (split 1.3), OpenVINO 6.3, ncnn 2.3 and pnnx 2.3 beside it, TFLite 5.5.
+input is small (96x128), so that what is measured is the weights and not the activations. Weights are random. Measured
+on 2 cores with torch 2.13, in copies of the weights: load 1.0, ONNX 6.4 (split 1.3), OpenVINO 6.3, ncnn 2.3 and pnnx
+2.3 beside it, TFLite 5.5.
 """
 
 import re
