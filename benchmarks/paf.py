@@ -26,7 +26,7 @@ from edge.specs_openpose import LIMBS
 from edge.synth.part_maps import draw_part_maps
 from edge.types import F32, Keypoints
 from export.foreign import import_model, like_spec
-from runtimes.spec import PafCodec
+from runtimes.codec_spec import PafCodec
 
 WH = (54, 46)
 STRIDE = 8

@@ -22,16 +22,14 @@ from edge.nms import pairwise_iou
 from edge.parity_people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array, Outputs
-from runtimes.errors import InputError
-from runtimes.spec import (
+from runtimes.codec_spec import (
     BoxesCodec,
     HeatmapCodec,
-    ModelSpec,
-    Parity,
-    Precision,
     SimCCCodec,
     YxsCodec,
 )
+from runtimes.errors import InputError
+from runtimes.spec import ModelSpec, Parity, Precision
 
 PX_LIMITS: dict[Precision, float] = {"fp32": 0.1, "fp16": 0.5, "int8": 2.0}
 RAW_LIMITS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 3e-2}

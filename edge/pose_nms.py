@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.types import F32, Poses
-from runtimes.spec import Codec, IntegralCodec
+from runtimes.codec_spec import Codec, IntegralCodec
 
 Rows = NDArray[np.intp]
 Alike = NDArray[np.bool_]

@@ -8,20 +8,22 @@ import msgspec
 
 from edge.schema import load_schema
 from edge.specs_openpose import openpose_tf_spec
-from runtimes.errors import InputError
-from runtimes.spec import (
+from runtimes.codec_spec import (
     BoxesCodec,
-    CropSpec,
     HeatmapCodec,
-    ImageSpec,
-    ModelSpec,
     RTMDetCodec,
-    Runtime,
     SimCCCodec,
-    TensorSpec,
-    Thresholds,
     YOLOXCodec,
     YxsCodec,
+)
+from runtimes.errors import InputError
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    Runtime,
+    TensorSpec,
+    Thresholds,
 )
 
 # ImageNet statistics on the 0..255 scale, in RGB order (mmpose and mmdet configs).

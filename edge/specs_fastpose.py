@@ -2,13 +2,11 @@
 
 from edge.schema import load_schema
 from edge.specs import image_input
+from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
-    Codec,
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
-    IntegralCodec,
     ModelSpec,
     TensorSpec,
 )

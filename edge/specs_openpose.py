@@ -4,8 +4,15 @@ Knows no weights, and no engine but the tensor names of the one foreign file tha
 """
 
 from edge.schema import load_schema
+from runtimes.codec_spec import PafCodec, PafLimb
 from runtimes.errors import InputError
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, PafCodec, PafLimb, TensorSpec, Thresholds
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+    Thresholds,
+)
 
 STRIDE = 8
 # OpenPose subtracts 0.5 from pixels / 256; lightweight OpenPose writes (pixels - 128) / 256. Both pad with what that

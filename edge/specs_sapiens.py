@@ -6,11 +6,10 @@ mean and std, and for poses cuts the crop at the picture's own aspect first: tha
 
 from edge.schema import load_schema
 from edge.specs import MEAN_RGB, STD_RGB, image_input
+from runtimes.codec_spec import DenseCodec, HeatmapCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
-    DenseCodec,
-    HeatmapCodec,
     ImageSpec,
     ModelSpec,
     Task,

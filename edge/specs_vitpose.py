@@ -2,8 +2,14 @@
 
 from edge.schema import load_schema
 from edge.specs import MEAN_RGB, STD_RGB, image_input
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import InputError
-from runtimes.spec import CropSpec, HeatmapCodec, ImageSpec, ModelSpec, TensorSpec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+)
 
 PATCH = 16
 HEATMAP_STRIDE = 4

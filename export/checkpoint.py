@@ -1,11 +1,8 @@
 """A checkpoint on disk -> a model ready to run: read safely, recognised by its tensors, loaded strictly."""
 
-import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -19,17 +16,10 @@ from export.models.vitpose_config import configured
 from export.models.vitpose_layouts import split_task
 from export.naming import MODEL_NAME
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
-from export.safetensors_file import read_safetensors
-from export.unpickle import RESAVE, read_torch_file
+from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError
 from runtimes.spec import Lineage, ModelSpec
 
-# Where training frameworks put the weights, best first: mmengine's `state_dict` already is the averaged model.
-STATE_KEYS = ("state_dict", "model", "ema", "model_state_dict", "net", "params")
-# Entries of official state dicts that belong to training and not to the network.
-DROPPED = ("data_preprocessor.", "loss", "ema_")
-NESTING = 3  # a state dict under a key under a key; deeper is no checkpoint
-COUNTER = "num_batches_tracked"
 Shapes = dict[str, tuple[int, ...]]
 
 
@@ -56,15 +46,6 @@ class LoadedModel:
         return self.variant.size
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """What a file holds: tensors by their official names, and what it says of its data (empty where silent)."""
-
-    state: Mapping[str, torch.Tensor]
-    dataset: str = ""
-    classes: tuple[str, ...] = ()
-
-
 def load_checkpoint(
     path: str | Path, name: str | None = None, task: str | None = None
 ) -> LoadedModel:
@@ -76,7 +57,7 @@ def load_checkpoint(
     Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
     """
     path = Path(path)
-    weights = _read(path)
+    weights = read_weights(path)
     weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
     if task is None and name in CATALOG:
         task = CATALOG[name].dataset or None
@@ -133,104 +114,6 @@ def recognise(
         f"{path}: of no known family; nearest is {nearest.family}-{nearest.size}, "
         f"but {_differences(*readings[nearest])}"
     )
-
-
-def _read(path: Path) -> Weights:
-    if not path.is_file():
-        raise CheckpointError(f"{path}: no such file; give the path of a checkpoint")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path}: is empty; download or copy it again")
-    if path.suffix == ".safetensors":
-        tensors, metadata = read_safetensors(path)
-        return Weights(_network_tensors(path, tensors), dataset=metadata.get("dataset_name", ""))
-    content = read_torch_file(path)
-    return Weights(_network_tensors(path, _state_in(path, content)), *_told_by(content))
-
-
-def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
-    """Return the mapping of names to tensors that a checkpoint is, or holds under one of the usual keys."""
-    for _ in range(NESTING):
-        if not isinstance(content, Mapping):
-            break
-        inner = (content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping))
-        if (deeper := next(inner, None)) is not None:
-            content = deeper
-        elif any(isinstance(value, torch.Tensor) for value in content.values()):
-            return content
-    raise CheckpointError(
-        f"{path}: holds no weights; looked for tensors at the top and under {', '.join(STATE_KEYS)}"
-    )
-
-
-def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Strip prefixes of wrappers, drop what is training's, and return float32 tensors that share no memory."""
-    state: dict[str, torch.Tensor] = {}
-    taken: set[int] = set()
-    for raw_key, value in raw.items():
-        if (
-            not isinstance(raw_key, str)
-            or not raw_key.isprintable()
-            or not isinstance(value, torch.Tensor)
-        ):
-            raise CheckpointError(
-                f"{path}: {raw_key!a} among the weights is no named tensor; {RESAVE}"
-            )
-        key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
-        if key.startswith(DROPPED):
-            continue
-        if not _is_plain(value) or not (value.is_floating_point() or key.endswith(COUNTER)):
-            raise CheckpointError(
-                f"{path}: {key} is no plain float tensor ({value.dtype}); give the float checkpoint"
-            )
-        dtype = torch.int64 if key.endswith(COUNTER) else torch.float32
-        state[key] = _own(value.detach(), dtype, taken)
-        if not _is_finite(state[key]):
-            raise CheckpointError(
-                f"{path}: {key} holds NaN or infinity; give a checkpoint that trained"
-            )
-    return state
-
-
-def _own(value: torch.Tensor, dtype: torch.dtype, taken: set[int]) -> torch.Tensor:
-    """Return the values in `dtype` and in memory of their own: the file's where that is so already, else a copy.
-
-    A large model is in memory once that way. Official files store RTMDet's shared convolutions as one storage: the
-    first tensor to come keeps it (`taken` notes that), the others get copies.
-    """
-    storage = value.untyped_storage()
-    whole = storage.nbytes() == value.numel() * value.element_size()
-    ready = value.dtype is dtype and value.is_contiguous()
-    if not (ready and whole) or storage.data_ptr() in taken:
-        return value.to(dtype, copy=True).contiguous()
-    taken.add(storage.data_ptr())
-    return value
-
-
-def _is_finite(value: torch.Tensor) -> bool:
-    """Tell whether there is no NaN and no infinity, without a mask as long as the tensor."""
-    return not value.numel() or all(math.isfinite(end.item()) for end in torch.aminmax(value))
-
-
-def _is_plain(value: torch.Tensor) -> bool:
-    """Tell whether the tensor is dense and all its bytes are in the file: no single number stretched to terabytes."""
-    return (
-        value.layout is torch.strided
-        and not value.is_quantized
-        and not value.is_meta
-        and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
-    )
-
-
-def _told_by(content: Any) -> tuple[str, tuple[str, ...]]:
-    """Return the dataset's name and the classes that mmengine wrote beside the weights, where they are plain text."""
-    meta = content.get("meta") if isinstance(content, Mapping) else None
-    told = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    if not isinstance(told, Mapping):
-        return "", ()
-    dataset = told.get("dataset_name", "")
-    classes = told.get("classes", told.get("CLASSES", ()))
-    listed = isinstance(classes, (tuple, list)) and all(isinstance(item, str) for item in classes)
-    return dataset if isinstance(dataset, str) else "", tuple(classes) if listed else ()
 
 
 def _described(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:

@@ -21,29 +21,31 @@ from export.inputs import drawn_inputs
 from export.naming import MODEL_NAME, Target, artifact_name
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
+from runtimes.codec_spec import (
+    BoxesCodec,
+    Codec,
+    DenseCodec,
+    HeatmapCodec,
+    IntegralCodec,
+    PafCodec,
+    RTMDetCodec,
+    SimCCCodec,
+    YOLOXCodec,
+    YxsCodec,
+)
 from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.registry import engine_version, installed_engine, open_session
 from runtimes.spec import (
     DENSE_TASKS,
     FORMAT,
-    BoxesCodec,
     Calibration,
-    Codec,
-    DenseCodec,
-    HeatmapCodec,
-    IntegralCodec,
     KeptLayer,
     Lineage,
     Manifest,
     ModelSpec,
-    PafCodec,
     Parity,
     Precision,
-    RTMDetCodec,
     Runtime,
-    SimCCCodec,
-    YOLOXCodec,
-    YxsCodec,
     model_spec,
 )
 from runtimes.store import publish, refuse_existing, seal, staging

@@ -29,7 +29,12 @@ from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Session
 from runtimes.errors import InputError
 from runtimes.registry import open_session
-from runtimes.spec import Lineage, Manifest, ModelSpec, TensorSpec
+from runtimes.spec import (
+    Lineage,
+    Manifest,
+    ModelSpec,
+    TensorSpec,
+)
 from runtimes.store import seal
 
 MAX_DEPTH = 3  # backbone.stage1.1: a CSP layer, not each of its convolutions

@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from runtimes.spec import ImageSpec, ModelSpec, Precision, TensorSpec
+from runtimes.spec import (
+    ImageSpec,
+    ModelSpec,
+    Precision,
+    TensorSpec,
+)
 
 # fp16 stores tensors of at least so many elements in half. The small ones lie early in a network, where rounding is
 # amplified most: for 3 % of RTMDet-nano's file they cut its error by ten.

@@ -10,7 +10,12 @@ from export.to_onnx import PACKAGES as ONNX_PACKAGES
 from export.to_onnx import float_onnx, half_onnx
 from export.versions import versions
 from runtimes.errors import ConversionError
-from runtimes.spec import ModelSpec, Precision, Task, TensorSpec
+from runtimes.spec import (
+    ModelSpec,
+    Precision,
+    Task,
+    TensorSpec,
+)
 
 PACKAGES = (*ONNX_PACKAGES, "openvino")
 # Model API's words; poses are keypoint_detection, crops of boxes "crop".

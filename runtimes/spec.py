@@ -8,6 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from runtimes.codec_spec import Codec
+from runtimes.record import Record
+
 FORMAT = 1
 
 Runtime = Literal["ncnn", "openvino", "tflite", "onnxruntime"]
@@ -24,10 +27,6 @@ Task = Literal[
 ]
 # Tasks whose result is a value a pixel of the frame.
 DENSE_TASKS: tuple[Task, ...] = ("segment", "depth", "normal")
-
-
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every struct on disk."""
 
 
 class FileRecord(Record, frozen=True, kw_only=True):
@@ -82,121 +81,6 @@ class CropSpec(Record, frozen=True, kw_only=True):
     padding: float = 1.0
     udp: bool = False
     pad_value: int = 0
-
-
-class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind"):
-    """SimCC logits: x bins (B, K, W * split), y bins (B, K, H * split). RTMPose, arXiv:2303.07399."""
-
-    split_ratio: float = 2.0
-
-
-class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="kind"):
-    """Heatmaps (B, K, h, w), one peak a keypoint.
-
-    refine: "shift" moves a quarter bin to the higher neighbour, an axis at a time; "shift-inside" only where the peak
-    has room on both axes (AlphaPose); "dark" is arXiv:1910.06278; "udp" is its form for UDP heatmaps
-    (arXiv:1911.07524), whose bins span the input by W - 1 instead of W.
-    """
-
-    refine: Literal["none", "shift", "shift-inside", "dark", "udp"] = "shift"
-    blur_kernel: int = 11
-    shift_flip: bool = False
-
-
-class IntegralCodec(Record, frozen=True, kw_only=True, tag="integral", tag_field="kind"):
-    """Maps (B, K, h, w) whose mean position is the keypoint: symmetric integral regression, arXiv:2211.03375.
-
-    norm makes a map positive before it is divided by its sum: "sigmoid" gives the score as well, its highest value;
-    "softmax" and "divide_sum" give every keypoint the score 1.
-    """
-
-    norm: Literal["sigmoid", "softmax", "divide_sum"] = "sigmoid"
-    shift_flip: bool = False
-
-
-class YxsCodec(Record, frozen=True, kw_only=True, tag="yxs", tag_field="kind"):
-    """Direct regression (B, 1, K, 3) as (y, x, score), y and x in 0..1 of the input (MoveNet)."""
-
-
-class RTMDetCodec(Record, frozen=True, kw_only=True, tag="rtmdet", tag_field="kind"):
-    """Anchor-free per-level logits and distances in pixels; points at (x * stride, y * stride). arXiv:2212.07784."""
-
-    strides: tuple[int, ...] = (8, 16, 32)
-    max_candidates: int = 1000
-    max_detections: int = 100
-
-
-class YOLOXCodec(Record, frozen=True, kw_only=True, tag="yolox", tag_field="kind"):
-    """One (B, A, 5 + classes) tensor: (cx, cy, log w, log h) in strides, objectness, class scores. arXiv:2107.08430."""
-
-    strides: tuple[int, ...] = (8, 16, 32)
-    max_candidates: int = 1000
-    max_detections: int = 100
-
-
-class BoxesCodec(Record, frozen=True, kw_only=True, tag="boxes", tag_field="kind"):
-    """NMS in the graph: dets (B, N, 5) as x0, y0, x1, y1, score in input pixels, and labels (B, N)."""
-
-
-class DenseCodec(Record, frozen=True, kw_only=True, tag="dense", tag_field="kind"):
-    """One map (B, C, h, w) over the whole input: class logits, depth, or surface normals.
-
-    scale "unit": each pixel's C values are a direction and are brought to length 1 after resizing.
-    """
-
-    scale: Literal["none", "unit"] = "none"
-
-
-class PafLimb(Record, frozen=True, kw_only=True):
-    """A pair of keypoints that the net joins: `ends` are keypoints, `channels` the field's x and y components.
-
-    starts: False for a pair that the skeleton does not need (an ear and a shoulder): it completes people, and is never
-    the first to see one.
-    """
-
-    ends: tuple[int, int]
-    channels: tuple[int, int]
-    starts: bool = True
-
-
-class PafCodec(Record, frozen=True, kw_only=True, tag="paf", tag_field="kind"):
-    """Heatmaps (B, K + 1, h, w), the last the background, and affinity fields (B, 2 L, h, w), of all people at once.
-
-    One output may hold both, heatmaps first. Lengths are in bins of the network's maps. OpenPose, arXiv:1812.08008.
-
-    limbs: in the order people are put together. upsample: maps are enlarged by this (bicubic) before peaks are sought.
-    refine: "parabola" places a peak between bins, "none" on the bin (what the references do, on enlarged maps).
-    blur: sigma of a Gaussian over the heatmaps, 0 for none. Peaks under `peak_score` do not count; of those nearer than
-    `separation` the leftmost stays. `alignment`: a point of a limb agrees where field times direction exceeds it.
-    limb_score: "agreeing" is the mean over agreeing points; "all" over all points, less for limbs over half a map long.
-    assembly: "attach" adds a limb to whoever owns its first end (OpenPose); "merge" also joins two halves of a person
-    that a limb connects (pytorch-openpose). Who has fewer keypoints, or a lower score a keypoint, is dropped.
-    """
-
-    limbs: tuple[PafLimb, ...]
-    upsample: int = 1
-    refine: Literal["none", "parabola"] = "parabola"
-    blur: float = 0.0
-    peak_score: float = 0.1
-    separation: float = 1.5
-    alignment: float = 0.05
-    limb_score: Literal["agreeing", "all"] = "agreeing"
-    assembly: Literal["attach", "merge"] = "attach"
-    min_keypoints: int = 3
-    min_score: float = 0.2
-
-
-Codec = (
-    SimCCCodec
-    | HeatmapCodec
-    | IntegralCodec
-    | YxsCodec
-    | RTMDetCodec
-    | YOLOXCodec
-    | BoxesCodec
-    | DenseCodec
-    | PafCodec
-)
 
 
 class KeypointsSpec(Record, frozen=True, kw_only=True):
@@ -305,7 +189,7 @@ class Manifest(ModelSpec, frozen=True, kw_only=True):
     files: tuple[FileRecord, ...] = ()
     parity: tuple[Parity, ...] = ()
     calibration: Calibration | None = None
-    tools: dict[str, str] = {}
+    tools: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def model_spec(manifest: Manifest) -> ModelSpec:

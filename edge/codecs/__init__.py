@@ -9,19 +9,19 @@ from typing import Any
 from edge.codecs import boxes, dense, heatmap, integral, paf, rtmdet, simcc, yolox, yxs
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array
-from runtimes.errors import InputError
-from runtimes.spec import (
+from runtimes.codec_spec import (
     BoxesCodec,
     DenseCodec,
     HeatmapCodec,
     IntegralCodec,
-    ModelSpec,
     PafCodec,
     RTMDetCodec,
     SimCCCodec,
     YOLOXCodec,
     YxsCodec,
 )
+from runtimes.errors import InputError
+from runtimes.spec import ModelSpec
 
 Decoded = list[Keypoints] | list[Detections] | list[DenseMap]
 

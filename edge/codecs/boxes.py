@@ -6,7 +6,8 @@ import numpy as np
 
 from edge.types import Detections
 from runtimes.base import Array
-from runtimes.spec import BoxesCodec, ModelSpec
+from runtimes.codec_spec import BoxesCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], _codec: BoxesCodec, spec: ModelSpec) -> list[Detections]:

@@ -12,8 +12,9 @@ import numpy as np
 from edge.geometry import Size, letterbox_wh
 from edge.types import F32, DenseMap
 from runtimes.base import Array
+from runtimes.codec_spec import DenseCodec
 from runtimes.errors import InputError
-from runtimes.spec import DenseCodec, ModelSpec
+from runtimes.spec import ModelSpec
 
 # Keeps a direction of length zero finite (the demos' constant).
 EPSILON = 1e-5

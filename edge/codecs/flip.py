@@ -13,8 +13,9 @@ from edge.codecs import decode
 from edge.schema import KeypointSchema
 from edge.types import Keypoints
 from runtimes.base import Array, Outputs
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
-from runtimes.spec import HeatmapCodec, IntegralCodec, ModelSpec, SimCCCodec
+from runtimes.spec import ModelSpec
 
 Order = NDArray[np.intp]
 HALF = np.float32(0.5)

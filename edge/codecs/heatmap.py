@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from edge.types import F32, Keypoints
 from runtimes.base import Array
-from runtimes.spec import HeatmapCodec, ModelSpec
+from runtimes.codec_spec import HeatmapCodec
+from runtimes.spec import ModelSpec
 
 F64 = NDArray[np.float64]
 Sample = Callable[[int, int], F64]

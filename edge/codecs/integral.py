@@ -10,7 +10,8 @@ import numpy as np
 
 from edge.types import F32, Keypoints
 from runtimes.base import Array
-from runtimes.spec import IntegralCodec, ModelSpec
+from runtimes.codec_spec import IntegralCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: IntegralCodec, spec: ModelSpec) -> list[Keypoints]:

@@ -12,8 +12,9 @@ from edge.codecs.paf_group import ABSENT, group_peaks
 from edge.codecs.paf_peaks import find_peaks
 from edge.types import F32, Keypoints
 from runtimes.base import Array
+from runtimes.codec_spec import PafCodec
 from runtimes.errors import InputError
-from runtimes.spec import ModelSpec, PafCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: PafCodec, spec: ModelSpec) -> list[Keypoints]:

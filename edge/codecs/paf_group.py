@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edge.codecs.paf_peaks import F64, Ints, Peaks
 from edge.types import F32
-from runtimes.spec import PafCodec, PafLimb
+from runtimes.codec_spec import PafCodec, PafLimb
 
 SAMPLES = 10  # points looked at along a limb, its ends included
 MIN_AGREEING = 9  # of these must agree with the field: more than 80 %

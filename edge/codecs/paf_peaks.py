@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.types import F32
-from runtimes.spec import PafCodec
+from runtimes.codec_spec import PafCodec
 
 F64 = NDArray[np.float64]
 Ints = NDArray[np.intp]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from edge.nms import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
-from runtimes.spec import ModelSpec, RTMDetCodec
+from runtimes.codec_spec import RTMDetCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: RTMDetCodec, spec: ModelSpec) -> list[Detections]:

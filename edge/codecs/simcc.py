@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from edge.types import F32, Keypoints
 from runtimes.base import Array
-from runtimes.spec import ModelSpec, SimCCCodec
+from runtimes.codec_spec import SimCCCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: SimCCCodec, _spec: ModelSpec) -> list[Keypoints]:

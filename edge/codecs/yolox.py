@@ -11,8 +11,9 @@ import numpy as np
 from edge.nms import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
+from runtimes.codec_spec import YOLOXCodec
 from runtimes.errors import InputError
-from runtimes.spec import ModelSpec, YOLOXCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: YOLOXCodec, spec: ModelSpec) -> list[Detections]:

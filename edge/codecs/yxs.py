@@ -6,7 +6,8 @@ import numpy as np
 
 from edge.types import F32, Keypoints
 from runtimes.base import Array
-from runtimes.spec import ModelSpec, YxsCodec
+from runtimes.codec_spec import YxsCodec
+from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], _codec: YxsCodec, spec: ModelSpec) -> list[Keypoints]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.types import F32
-from runtimes.spec import PafLimb
+from runtimes.codec_spec import PafLimb
 
 SIGMA = 0.875  # of a part's Gaussian: 7 pixels at stride 8
 HALF_WIDTH = 1.0  # of a limb's field

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from runtimes.artifact import Artifact
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.registry import installed_engine
 from runtimes.spec import (
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     Lineage,
     Manifest,

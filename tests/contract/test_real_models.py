@@ -11,16 +11,15 @@ import pytest
 
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
+from runtimes.codec_spec import HeatmapCodec, YxsCodec
 from runtimes.registry import installed_engine, open_session
 from runtimes.spec import (
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     Lineage,
     Manifest,
     Runtime,
     TensorSpec,
-    YxsCodec,
 )
 from runtimes.store import seal
 

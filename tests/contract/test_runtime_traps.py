@@ -12,9 +12,10 @@ import pytest
 
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
+from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import ArtifactError, EngineError
 from runtimes.registry import open_session
-from runtimes.spec import BoxesCodec, ImageSpec, TensorSpec
+from runtimes.spec import ImageSpec, TensorSpec
 from runtimes.store import seal
 
 

@@ -14,7 +14,8 @@ from edge.pose_nms import HEATMAP, INTEGRAL_WHOLE_BODY, Constants, parametric_nm
 from edge.schema import load_schema
 from edge.specs_fastpose import fastpose_spec
 from runtimes.base import Array, Outputs
-from runtimes.spec import Codec, CropSpec, HeatmapCodec, IntegralCodec, ModelSpec, TensorSpec
+from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
+from runtimes.spec import CropSpec, ModelSpec, TensorSpec
 
 WH = (192, 256)
 NORMS = ("sigmoid", "softmax")

@@ -18,15 +18,17 @@ from edge.image import crop_image, read_image
 from edge.schema import load_schema
 from edge.types import Keypoints
 from runtimes.base import Array
-from runtimes.spec import (
+from runtimes.codec_spec import (
     BoxesCodec,
     Codec,
-    CropSpec,
     HeatmapCodec,
-    ImageSpec,
-    ModelSpec,
     RTMDetCodec,
     SimCCCodec,
+)
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
     TensorSpec,
     Thresholds,
 )

@@ -21,7 +21,7 @@ from edge.specs_openpose import LIMBS
 from edge.types import Keypoints
 from export.foreign import import_model, like_spec
 from runtimes.base import Array
-from runtimes.spec import PafCodec
+from runtimes.codec_spec import PafCodec
 
 PARTS = 18
 LIGHT = PafCodec(limbs=LIMBS["openpose18"], upsample=4, refine="none")

@@ -17,9 +17,10 @@ from edge.specs_openpose import openpose_spec, openpose_tf_spec
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Frame, Keypoints, Poses
 from runtimes.base import Array, Outputs
+from runtimes.codec_spec import BoxesCodec, PafCodec
 from runtimes.errors import InputError
 from runtimes.fake import FakeSession
-from runtimes.spec import BoxesCodec, ModelSpec, PafCodec, TensorSpec
+from runtimes.spec import ModelSpec, TensorSpec
 
 OPENPOSE, COCO = load_schema("openpose18"), load_schema("coco17")
 WH = (40, 24)  # of the maps

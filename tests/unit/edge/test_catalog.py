@@ -20,9 +20,9 @@ from edge.specs import (
     rtmdet_spec,
     yolox_spec,
 )
+from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import InputError
 from runtimes.registry import ADAPTERS
-from runtimes.spec import BoxesCodec
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)

@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 
 from edge.codecs import decode
+from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import InputError
-from runtimes.spec import BoxesCodec, CropSpec, ImageSpec, ModelSpec, TensorSpec, Thresholds
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+    Thresholds,
+)
 
 SPEC = ModelSpec(
     model="end2end",

@@ -9,9 +9,16 @@ from edge.codecs import decode
 from edge.codecs.dense import fit_frame, resize
 from edge.model import Model
 from edge.types import DenseMap
+from runtimes.codec_spec import DenseCodec
 from runtimes.errors import InputError
 from runtimes.fake import FakeSession
-from runtimes.spec import CropSpec, DenseCodec, ImageSpec, ModelSpec, Task, TensorSpec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    Task,
+    TensorSpec,
+)
 
 torch = pytest.importorskip("torch")
 

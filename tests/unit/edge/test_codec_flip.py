@@ -6,17 +6,19 @@ import pytest
 from edge.codecs import decode
 from edge.codecs.flip import flip_back
 from runtimes.base import Outputs
+from runtimes.codec_spec import (
+    Codec,
+    HeatmapCodec,
+    SimCCCodec,
+    YxsCodec,
+)
 from runtimes.errors import InputError
 from runtimes.spec import (
-    Codec,
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     KeypointsSpec,
     ModelSpec,
-    SimCCCodec,
     TensorSpec,
-    YxsCodec,
 )
 
 FACE = KeypointsSpec(name="face", names=("nose", "left_eye", "right_eye"), pairs=((1, 2),))

@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 from edge.codecs import decode
 from edge.types import Keypoints
 from runtimes.base import Array
-from runtimes.spec import CropSpec, HeatmapCodec, ImageSpec, ModelSpec, TensorSpec
+from runtimes.codec_spec import HeatmapCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+)
 
 WIDTH, HEIGHT, STRIDE = 48, 64, 4
 SIGMA = 2.0

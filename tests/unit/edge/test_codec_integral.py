@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from edge.codecs import decode
 from edge.codecs.flip import decode_flipped, flip_back
 from runtimes.base import Array
-from runtimes.spec import CropSpec, ImageSpec, IntegralCodec, KeypointsSpec, ModelSpec, TensorSpec
+from runtimes.codec_spec import IntegralCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    KeypointsSpec,
+    ModelSpec,
+    TensorSpec,
+)
 
 WIDTH, HEIGHT, STRIDE = 48, 64, 4
 FACE = KeypointsSpec(name="face", names=("nose", "left_eye", "right_eye"), pairs=((1, 2),))

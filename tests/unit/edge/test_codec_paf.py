@@ -14,8 +14,9 @@ from edge.specs_openpose import LIMBS, openpose_spec, openpose_tf_spec
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Keypoints
 from runtimes.base import Array
+from runtimes.codec_spec import PafCodec, PafLimb
 from runtimes.errors import InputError
-from runtimes.spec import ModelSpec, PafCodec, PafLimb
+from runtimes.spec import ModelSpec
 
 STRIDE = 8
 WH = (54, 46)  # of the maps

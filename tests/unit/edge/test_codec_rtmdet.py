@@ -8,7 +8,14 @@ import pytest
 from edge.codecs import decode
 from edge.nms import pairwise_iou
 from runtimes.base import Outputs
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, RTMDetCodec, TensorSpec, Thresholds
+from runtimes.codec_spec import RTMDetCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+    Thresholds,
+)
 
 STRIDES = (8, 16, 32)
 WIDTH, HEIGHT = 128, 64

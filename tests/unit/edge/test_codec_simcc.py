@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from edge.codecs import decode
 from runtimes.base import Array
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, SimCCCodec, TensorSpec
+from runtimes.codec_spec import SimCCCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+)
 
 SPLIT = 2.0
 SPEC = ModelSpec(

@@ -7,8 +7,15 @@ import pytest
 
 from edge.codecs import decode
 from runtimes.base import Array
+from runtimes.codec_spec import YOLOXCodec
 from runtimes.errors import InputError
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, TensorSpec, Thresholds, YOLOXCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+    Thresholds,
+)
 
 WIDTH, HEIGHT, STRIDES = 96, 64, (8, 16, 32)
 

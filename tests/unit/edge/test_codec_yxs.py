@@ -3,7 +3,13 @@
 import numpy as np
 
 from edge.codecs import decode
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, TensorSpec, YxsCodec
+from runtimes.codec_spec import YxsCodec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    ModelSpec,
+    TensorSpec,
+)
 
 
 def test_y_and_x_are_fractions_of_the_input() -> None:

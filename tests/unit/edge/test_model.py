@@ -7,14 +7,13 @@ import pytest
 from edge.model import MAX_BATCH, Model, load
 from edge.schema import load_schema
 from runtimes.base import Outputs
+from runtimes.codec_spec import BoxesCodec, SimCCCodec
 from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.fake import FakeSession
 from runtimes.spec import (
-    BoxesCodec,
     CropSpec,
     ImageSpec,
     ModelSpec,
-    SimCCCodec,
     TensorSpec,
     Thresholds,
 )

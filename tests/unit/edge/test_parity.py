@@ -11,16 +11,14 @@ from hypothesis import strategies as st
 from edge.parity import compare, decidable_keypoints, make_reference, raw_error
 from edge.schema import load_schema
 from runtimes.base import Outputs
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec, YxsCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     ModelSpec,
     Precision,
-    SimCCCodec,
     TensorSpec,
-    YxsCodec,
 )
 
 WIDTH, HEIGHT, POINTS = 48, 64, 17

@@ -8,14 +8,13 @@ import pytest
 
 from edge.parity import compare, make_reference
 from runtimes.base import Outputs
+from runtimes.codec_spec import BoxesCodec, RTMDetCodec
 from runtimes.spec import (
-    BoxesCodec,
     CropSpec,
     ImageSpec,
     ModelSpec,
     Parity,
     Precision,
-    RTMDetCodec,
     TensorSpec,
 )
 

@@ -13,7 +13,8 @@ from edge.specs_openpose import openpose_spec
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Keypoints
 from runtimes.base import Array, Outputs
-from runtimes.spec import PafCodec, Precision
+from runtimes.codec_spec import PafCodec
+from runtimes.spec import Precision
 
 STRIDE = 8
 WH = (40, 24)  # of the maps

@@ -11,16 +11,15 @@ from edge.pipeline import Follow, Pipeline, follow_boxes, people
 from edge.schema import load_schema
 from edge.types import Detections, Frame, Poses
 from runtimes.base import Outputs
+from runtimes.codec_spec import BoxesCodec, YxsCodec
 from runtimes.errors import EngineError, InputError
 from runtimes.fake import FakeSession
 from runtimes.spec import (
-    BoxesCodec,
     CropSpec,
     ImageSpec,
     ModelSpec,
     TensorSpec,
     Thresholds,
-    YxsCodec,
 )
 
 COCO = load_schema("coco17")

@@ -18,9 +18,9 @@ from edge.schema import load_schema
 from edge.specs import COCO_CLASSES, rtmdet_spec, tinypose_spec
 from edge.types import Poses
 from runtimes.base import Array
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.fake import FakeSession
-from runtimes.spec import HeatmapCodec, IntegralCodec
 
 seeds = st.integers(0, 2**32 - 1)
 SCHEMAS = {17: "coco17", 26: "body26", 133: "coco133", 136: "halpe136"}

@@ -10,12 +10,10 @@ from edge.parity import Reference, compare, make_reference, raw_error
 from edge.reference import MAX_OUTPUT_BYTES, load_reference, save_reference
 from edge.schema import load_schema
 from edge.types import Detections
+from runtimes.codec_spec import BoxesCodec, DenseCodec, HeatmapCodec
 from runtimes.errors import ArtifactError
 from runtimes.spec import (
-    BoxesCodec,
     CropSpec,
-    DenseCodec,
-    HeatmapCodec,
     ImageSpec,
     ModelSpec,
     TensorSpec,

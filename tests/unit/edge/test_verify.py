@@ -12,11 +12,11 @@ from edge.reference import save_reference
 from edge.verify import run_batches, verify, verify_against
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError, InputError
 from runtimes.fake import FakeSession
 from runtimes.spec import (
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     KeypointsSpec,
     Lineage,

@@ -11,8 +11,8 @@ from export.checkpoint import recognise
 from export.models import fastpose
 from export.models.fastpose import SIZES, ChannelGate
 from export.registry import Variant, variant_of
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec
 from runtimes.errors import CheckpointError, InputError
-from runtimes.spec import HeatmapCodec, IntegralCodec
 
 NAMES = [name for name, entry in CATALOG.items() if entry.family == "fastpose"]
 State = dict[str, torch.Tensor]

@@ -16,10 +16,10 @@ from export.layers import Tap, Tapped, block_errors, first_drift, layer_errors, 
 from export.random_weights import random_model
 from export.torch_session import TorchSession
 from runtimes.artifact import REFERENCE, Artifact
+from runtimes.codec_spec import DenseCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
-    DenseCodec,
     ImageSpec,
     Lineage,
     Manifest,

@@ -20,10 +20,10 @@ from export.inputs import GateInputs
 from export.registry import Variant
 from export.write import Exported, Target, _place, artifact_name, export_model
 from runtimes.artifact import Artifact
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
 from runtimes.spec import (
     CropSpec,
-    HeatmapCodec,
     ImageSpec,
     KeypointsSpec,
     Lineage,

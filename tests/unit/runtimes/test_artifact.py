@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from runtimes.artifact import Artifact, sha256_of
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError
-from runtimes.spec import CropSpec, HeatmapCodec, ImageSpec, Lineage, Manifest, TensorSpec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    Lineage,
+    Manifest,
+    TensorSpec,
+)
 from runtimes.store import seal
 
 WEIGHTS = b"weights, several bytes of them"

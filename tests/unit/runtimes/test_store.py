@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 
 from runtimes.artifact import Artifact
+from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import InputError, TargetExistsError
-from runtimes.spec import CropSpec, HeatmapCodec, ImageSpec, Lineage, Manifest, TensorSpec
+from runtimes.spec import (
+    CropSpec,
+    ImageSpec,
+    Lineage,
+    Manifest,
+    TensorSpec,
+)
 from runtimes.store import publish, refuse_existing, seal, staging
 
 MANIFEST = Manifest(
