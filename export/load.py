@@ -60,9 +60,8 @@ def _load_named(
     entry = find(model)
     variant_of(entry)  # raises for a model that can only be imported
     if weights is None:
-        official = f" or --weights download ({entry.url})" if entry.url else ""
         raise InputError(
-            f"{model} needs weights: add --weights FILE{official}, or --weights random for plumbing"
+            f"{model} needs weights: add --weights FILE{_official(entry)}, or --weights random for plumbing"
         )
     if weights == "random":
         return _random(entry, task)
@@ -87,11 +86,23 @@ def _load_from(
         raise InputError(
             f"no official address of {entry.name} is known; fetch its weights yourself and give --weights FILE"
         )
+    if official and not entry.downloadable:
+        raise InputError(
+            f"{entry.name}: its official weights lie behind a web page; open {url} in a browser, "
+            "and give what you fetch as --weights FILE"
+        )
     prefix = entry.sha256_prefix if official else hash_in(url)
     path = fetch(url, prefix, progress=progress).path
     loaded = load_checkpoint(path, name=entry.name, task=task)
     # a hash in the name tells the terms by itself; without one, that it came from the publisher does
     return replace(loaded, lineage=published_as(loaded.lineage, entry)) if official else loaded
+
+
+def _official(entry: CatalogEntry) -> str:
+    """Return where the official weights are, as part of a sentence; empty where they have no address."""
+    if entry.url is None:
+        return ""
+    return f" or --weights download ({entry.url})" if entry.downloadable else f" (from {entry.url})"
 
 
 def _is_path(model: str) -> bool:

@@ -52,6 +52,11 @@ class CatalogEntry:
             return self.schema or self.task
         return "person" if len(self.classes) == 1 else f"{len(self.classes)} classes"
 
+    @property
+    def downloadable(self) -> bool:
+        """Whether the address is the file itself; Google Drive's leads to a page with a button."""
+        return self.url is not None and not self.url.startswith("https://drive.google.com/file/")
+
 
 SpecBuilder = Callable[[CatalogEntry], ModelSpec]
 

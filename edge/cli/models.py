@@ -42,7 +42,7 @@ def command(name: str | None, as_json: bool) -> None:
     if name and entries[0].importable_runtimes and entries[0].url is None:
         hint(f"edgepose import FILE --like {name}")
     else:
-        official = name is None or entries[0].url is not None
+        official = name is None or entries[0].downloadable
         hint(f"edgepose export {name or 'NAME'} --weights {'download' if official else 'FILE'}")
 
 

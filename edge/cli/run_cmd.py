@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import get_args
 
 import click
 import numpy as np
@@ -16,7 +17,7 @@ from edge.cli.options import force_option, json_option, make_run_options, run_op
 from edge.cli.output import emit_json, emit_table, hint, progress, say
 from edge.cli.targets import Targets
 from edge.model import Model
-from edge.pipeline import Pipeline, Result
+from edge.pipeline import Pipeline, PoseNMS, Result
 from edge.sinks import Sink
 from edge.sources import Source, open_source
 from edge.types import Frame, Poses
@@ -96,11 +97,20 @@ class Recording:
     help="A detector artifact; without: the whole frame.",
 )
 @click.option("--skip", default="1", show_default=True, help="Detect on frames 0, N, 2N, ...")
-@click.option("--det-thr", type=click.FloatRange(0, 1), default=0.3, show_default=True)
+@click.option(
+    "--det-thr", type=click.FloatRange(0, 1), help="Box score; default: 0.3 (parametric: 0.1)."
+)
 @click.option(
     "--kpt-thr", type=click.FloatRange(0, 1), help="Draw keypoints above; default: the model's."
 )
 @click.option("--max-people", type=click.IntRange(1))
+@click.option(
+    "--pose-nms",
+    type=click.Choice(get_args(PoseNMS)),
+    default="oks",
+    show_default=True,
+    help="Several poses of one person: keep the best, or (parametric) merge them.",
+)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Annotated FILE.mp4, or a directory of pictures."
 )
@@ -122,9 +132,10 @@ def command(
     pose: Path | None,
     detector: Path | None,
     skip: str,
-    det_thr: float,
+    det_thr: float | None,
     kpt_thr: float | None,
     max_people: int | None,
+    pose_nms: PoseNMS,
     out: Path | None,
     save_json: Path | None,
     save_openpose: Path | None,
@@ -158,6 +169,7 @@ def command(
             skip=every,
             det_thr=det_thr,
             max_people=max_people,
+            pose_nms=pose_nms,
         )
         stack.enter_context(pipeline)
         # entered before the sinks, so that a second Ctrl-C cannot hit them while they are closed

@@ -92,3 +92,11 @@ def test_what_cannot_be_downloaded_says_what_to_do() -> None:
         load_weights("https://example.org/net.pth", None)
     with pytest.raises(InputError, match="--weights download"):
         load_weights("rtmdet-nano", None)
+
+
+def test_weights_behind_a_web_page_are_not_asked_for() -> None:
+    """AlphaPose publishes on Google Drive, whose address gives a page with a button."""
+    with pytest.raises(InputError, match=r"open https://drive.google.com/\S+ in a browser"):
+        load_weights("fastpose-res50", "download")
+    with pytest.raises(InputError, match=r"add --weights FILE \(from https://drive"):
+        load_weights("fastpose-res50", None)
