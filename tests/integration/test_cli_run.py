@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.pipeline import Pipeline
+
 RUN_KEYS = {
     "frames",
     "frames_with_people",
@@ -177,6 +179,29 @@ def test_pictures_directories_and_globs_are_sources_alike(
     assert results["all"][:1] == results["one"]
     assert [result["image_id"] for result in results["all"]] == [0, 1]
     assert cv2.imread(str(here / "one/000000.jpg")).shape == cv2.imread(str(photo)).shape
+
+
+@pytest.mark.parametrize(
+    ("flags", "asked"),
+    [
+        (("--pose-nms", "parametric"), {"pose_nms": "parametric"}),
+        (("--pose-nms", "none", "--det-thr", "0.1"), {"pose_nms": "none", "det_thr": 0.1}),
+        ((), {}),
+    ],
+)
+def test_pose_nms_is_the_pipelines(edgepose, pose, detector, photo, here, flags, asked):
+    """With its threshold: a detector's unsure boxes are asked for where poses are merged."""
+    done = edgepose(
+        *("run", photo, "--pose", pose.path, "--detector", detector.path, *flags),
+        *("--save-json", "o.json"),
+    )
+    assert done.code == 0
+    with Pipeline(pose.path, detector.path, **asked) as pipeline:
+        wanted = pipeline(cv2.imread(str(photo)))
+    found = json.loads((here / "o.json").read_text())
+    assert [result["score"] for result in found] == pytest.approx(
+        wanted.instance_scores(), abs=1e-3
+    )
 
 
 def test_avi_is_written_where_asked_for(edgepose, pose, photo, here):
