@@ -1,0 +1,77 @@
+"""What students are asked for, against the decoders that will read their answers."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.codecs.heatmap import decode
+from edge.specs_vitpose import vitpose_spec
+from quantize.distill.targets import heatmaps, inside, marginals, simcc_labels, strides
+from runtimes.codec_spec import HeatmapCodec
+
+WH, MAP = (192, 256), (48, 64)
+CODECS = [HeatmapCodec(refine="udp", blur_kernel=11), HeatmapCodec(refine="dark", blur_kernel=11)]
+
+
+@pytest.mark.parametrize("codec", CODECS, ids=["udp", "dark"])
+@given(x=st.floats(30, 160), y=st.floats(30, 220))
+def test_the_decoder_finds_what_was_drawn(codec, x, y) -> None:
+    """Both refinements fit a Gaussian: of a Gaussian they recover the centre, but for the blur's truncation."""
+    xy = np.array([[x, y]])
+    stride = strides(WH, MAP, codec)
+    maps = heatmaps(xy / stride, MAP, sigma=2.0)
+    (found,) = decode_maps(maps, codec)
+    np.testing.assert_allclose(found, xy[0], atol=0.15)
+
+
+def decode_maps(maps: np.ndarray, codec: HeatmapCodec) -> np.ndarray:
+    (poses,) = decode([maps[None]], codec, vitpose_spec("any", WH, "coco17"))
+    return poses.xy[0]
+
+
+def test_a_gaussian_has_height_one_and_the_asked_width() -> None:
+    (heat,) = heatmaps(np.array([[10.0, 20.0]]), MAP, sigma=2.0)
+    assert heat[20, 10] == 1
+    assert heat[20, 12] == pytest.approx(np.exp(-0.5))
+    assert heat[23, 14] == pytest.approx(np.exp(-0.5 * (4 + 2.25)))
+
+
+def test_only_points_on_the_input_are_asked_for() -> None:
+    xy = np.array([[0, 0], [191, 255], [191.5, 10], [-0.1, 10], [10, 255.5]], np.float32)
+    np.testing.assert_array_equal(inside(xy, WH), [True, True, False, False, False])
+
+
+def test_simcc_labels_peak_at_the_rounded_bin() -> None:
+    across, down = simcc_labels(np.array([[10.3, 20.2]]), WH, 2.0, (4.9, 5.66))
+    assert across.shape == (1, 384)
+    assert down.shape == (1, 512)
+    assert across[0].argmax() == 21
+    assert down[0].argmax() == 40
+    assert across[0, 21 + 5] == pytest.approx(np.exp(-0.5 * (5 / 4.9) ** 2), rel=1e-5)
+
+
+@given(x=st.floats(40, 150), y=st.floats(40, 210))
+def test_marginals_are_distributions_around_the_point(x, y) -> None:
+    """The mean of a Gaussian's marginal is its centre."""
+    codec = CODECS[0]
+    stride = strides(WH, MAP, codec)
+    maps = heatmaps(np.array([[x, y]]) / stride, MAP, sigma=2.0)
+    across, down = marginals(maps, stride, WH, 2.0)
+    for row, centre in ((across[0], x), (down[0], y)):
+        assert row.sum() == pytest.approx(1, abs=1e-5)
+        assert (row * np.arange(len(row))).sum() / 2.0 == pytest.approx(centre, abs=0.6)
+
+
+def test_noise_under_the_peak_says_nothing() -> None:
+    codec = CODECS[0]
+    stride = strides(WH, MAP, codec)
+    clean = heatmaps(np.array([[50.0, 80.0]]) / stride, MAP, sigma=2.0)
+    noisy = clean + np.random.default_rng(0).uniform(-0.05, 0.05, clean.shape).astype(np.float32)
+    for row, wanted in zip(
+        marginals(noisy, stride, WH, 2.0), marginals(clean, stride, WH, 2.0), strict=True
+    ):
+        assert 0.5 * np.abs(row - wanted).sum() < 0.1  # total variation
+    empty = marginals(-clean, stride, WH, 2.0)
+    assert not empty[0].any()
+    assert not empty[1].any()
