@@ -1,11 +1,11 @@
-"""What a large model costs in memory: loading Sapiens 0.3B, and exporting it to each format.
+"""What a large model costs in memory and time: loading Sapiens 0.3B, and exporting it to each format.
 
-    python benchmarks/large.py [runtime-precision ...]
+    python benchmarks/large.py [step ...]
 
 Every step runs in a process of its own; peaks are the kernel's, of that process and of the converter it started. The
 input is small (96x128), so that what is measured is the weights and not the activations. Weights are random. Measured
-on 2 cores with torch 2.13, in copies of the weights: load 1.0, ONNX 6.4 (split 1.3), OpenVINO 6.3, ncnn 2.3 and pnnx
-2.3 beside it, TFLite 5.5.
+on 2 cores with torch 2.13, in copies of the weights: load 1.0 (.pth and .safetensors alike), ONNX 6.4 (split 1.3),
+OpenVINO 6.3, ncnn 2.3 and pnnx 2.3 beside it, TFLite 5.5.
 """
 
 import re
@@ -13,8 +13,11 @@ import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 import torch
 
 from export.checkpoint import load_checkpoint, with_input
@@ -29,27 +32,59 @@ from export.write import Target, export_model
 VARIANT = Variant("sapiens", "0.3b", (768, 1024), schema="coco17")
 SMALL_WH = (96, 128)
 STEPS = (
-    *("load", "split-fp32", "split-fp16", "onnxruntime-fp32", "onnxruntime-fp16"),
+    *(
+        "load-pth",
+        "load-safetensors",
+        "split-fp32",
+        "split-fp16",
+        "onnxruntime-fp32",
+        "onnxruntime-fp16",
+    ),
     *("openvino-fp32", "openvino-fp16", "ncnn-fp32", "ncnn-fp16", "tflite-fp32", "tflite-fp16"),
 )
 
 
 def main() -> None:
-    """Write the checkpoint, run each step in a process of its own, print a row a step."""
+    """Write the checkpoint in both formats, run each step in a process of its own, print a row a step."""
     with tempfile.TemporaryDirectory(prefix="edgepose-large-") as scratch:
         path = Path(scratch) / "sapiens.pth"
-        torch.save({"state_dict": load_family("sapiens").build(VARIANT).state_dict()}, path)
-        print("step              weights MB   peak / weights   converter / weights")
+        state = load_family("sapiens").build(VARIANT).state_dict()
+        torch.save({"state_dict": state}, path)
+        write_safetensors(state, path.with_suffix(".safetensors"))
+        del state
+        print(
+            "step              weights MB   peak / weights   converter / weights   peak GB   seconds"
+        )
         for step in sys.argv[1:] or STEPS:
             subprocess.run([sys.executable, __file__, "--step", step, path, scratch], check=True)
 
 
+def write_safetensors(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write float32 tensors: the header's length, the header, padded to 8 bytes as writers do, then the tensors."""
+    header, end = {}, 0
+    for name, tensor in state.items():
+        start, end = end, end + 4 * tensor.numel()
+        header[name] = {
+            "dtype": "F32",
+            "shape": list(tensor.shape),
+            "data_offsets": [start, end],
+        }
+    encoded = msgspec.json.encode(header)
+    encoded += b" " * (-len(encoded) % 8)
+    with path.open("wb") as stream:
+        stream.write(len(encoded).to_bytes(8, "little") + encoded)
+        for tensor in state.values():
+            stream.write(tensor.contiguous().numpy().data)
+
+
 def run_step(step: str, path: Path, scratch: Path) -> None:
-    """Do one step and print what its memory came to."""
-    before = peak_bytes()
-    loaded = load_checkpoint(path)
-    weights = weight_bytes(loaded.module)
+    """Do one step and print what its memory came to, above what the imports take, and how long it took."""
+    before, started = peak_bytes(), time.perf_counter()
     name, _, precision = step.partition("-")
+    loaded = load_checkpoint(
+        path.with_suffix(".safetensors") if precision == "safetensors" else path
+    )
+    weights = weight_bytes(loaded.module)
     if name == "split":
         small = with_input(loaded, SMALL_WH)
         target = scratch / "split.onnx"
@@ -60,10 +95,15 @@ def run_step(step: str, path: Path, scratch: Path) -> None:
         small = with_input(loaded, SMALL_WH)
         inputs = drawn_inputs(small.spec, 1)
         with tempfile.TemporaryDirectory(dir=scratch) as out:
-            export_model(small, [Target(name, precision)], Path(out), inputs=inputs)
-    own = (peak_bytes() - before) / weights
+            (made,) = export_model(small, [Target(name, precision)], Path(out), inputs=inputs)
+            if not made.passed:
+                raise SystemExit(f"{step}: {made.error or made.parity}")
+    seconds = time.perf_counter() - started
+    peak = peak_bytes()
+    own = (peak - before) / weights
     child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024 / weights
-    print(f"{step:18}{weights / 1e6:10.0f}{own:17.2f}{child:22.2f}", flush=True)
+    row = f"{step:18}{weights / 1e6:10.0f}{own:17.2f}{child:22.2f}{peak / 1e9:10.2f}{seconds:10.1f}"
+    print(row, flush=True)
 
 
 def peak_bytes() -> int:

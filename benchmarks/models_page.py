@@ -98,6 +98,10 @@ fits what was published; where no hash was published, the one found is printed.
 An artifact carries the licence of its weights where these are known to be the publisher's: by hash, or because they
 were downloaded from there. Weights that others trained are under other terms, and nothing is said of them, unless the
 licence binds the model itself (AlphaPose, CMU OpenPose, Sapiens): then it is always in the artifact's lineage.
+
+Sapiens' body parts, depth and normals are maps: `edge.load(ARTIFACT)(frame)` gives a `DenseMap`, float32 (C, H, W) in
+the frame's pixels, of class logits, relative depth (greater is farther) or unit normals. `edgepose run` draws
+poses only.
 """
 MEASURED = """
 ## Measured

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.codecs import decode
+from edge.codecs.integral import mean_bins, normalise
 from edge.nms import pairwise_iou
 from edge.parity_people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
 from edge.types import DenseMap, Detections, Keypoints
@@ -25,6 +26,7 @@ from runtimes.base import Array, Outputs
 from runtimes.codec_spec import (
     BoxesCodec,
     HeatmapCodec,
+    IntegralCodec,
     SimCCCodec,
     YxsCodec,
 )
@@ -75,6 +77,7 @@ def make_reference(
 def decidable_keypoints(outputs: Outputs, spec: ModelSpec) -> NDArray[np.bool_] | None:
     """Say for which keypoints the best bin beats every bin outside its 5-bin neighbourhood by 10 %; bool (B, K).
 
+    Integral regression: so it is for the normalised map, and the map's mean lies in the best bin's neighbourhood too.
     Regressed keypoints have no bins: theirs must score the model's own threshold. None for what gives no keypoints.
     """
     maps = [outputs[tensor.name] for tensor in spec.outputs]
@@ -82,6 +85,8 @@ def decidable_keypoints(outputs: Outputs, spec: ModelSpec) -> NDArray[np.bool_] 
         return _clear_peak(maps[0][:, :, None]) & _clear_peak(maps[1][:, :, None])
     if isinstance(spec.codec, HeatmapCodec):
         return _clear_peak(maps[0])
+    if isinstance(spec.codec, IntegralCodec):
+        return _clear_mean(normalise(maps[0], spec.codec))
     if isinstance(spec.codec, YxsCodec):
         sure: NDArray[np.bool_] = maps[0][:, 0, :, 2] >= spec.thresholds.keypoint
         return sure
@@ -151,6 +156,18 @@ def _clear_peak(maps: NDArray[Any]) -> NDArray[np.bool_]:
     near = near_row[..., :, None] & near_column[..., None, :]
     rival = np.where(near, -np.inf, maps).max(axis=(2, 3))
     clear: NDArray[np.bool_] = (best > 0) & (best - rival >= MARGIN * np.abs(best))
+    return clear
+
+
+def _clear_mean(positive: NDArray[Any]) -> NDArray[np.bool_]:
+    """(B, K, h, w), normalised -> bool (B, K): the peak is clear, and the mean lies in its neighbourhood.
+
+    A mean elsewhere is drawn there by the background: it would hardly move, whatever became of the peak.
+    """
+    batch, points, _, width = positive.shape
+    rows, columns = np.divmod(positive.reshape(batch, points, -1).argmax(axis=2), width)
+    away = np.abs(mean_bins(positive) - np.stack([columns, rows], axis=2)).max(axis=2)
+    clear: NDArray[np.bool_] = _clear_peak(positive) & (away <= NEIGHBOURS)
     return clear
 
 

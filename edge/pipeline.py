@@ -21,6 +21,7 @@ from edge.pose_nms import constants_of, merge_people
 from edge.types import F32, U8, Detections, Frame, Poses
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
+from runtimes.spec import DENSE_TASKS
 
 PERSON = "person"
 PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
@@ -101,9 +102,7 @@ class Pipeline:
         threshold = DET_THRS[pose_nms] if det_thr is None else det_thr
         self.detector = found.with_threshold(threshold) if found else None
         if not self.pose.spec.task.startswith("pose"):
-            raise InputError(
-                f"{self.pose.name}: task {self.pose.spec.task}; a pipeline needs a pose model, top-down or bottom-up"
-            )
+            raise InputError(_no_poses(self.pose))
         self._bottom_up = self.pose.spec.task == "pose-bottomup"
         if self._bottom_up and self.detector is not None:
             raise InputError(
@@ -191,6 +190,14 @@ class Pipeline:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _no_poses(model: Model) -> str:
+    """Say why the model cannot be a pipeline's pose model, and what it is called for instead."""
+    task = model.spec.task
+    if task in DENSE_TASKS:
+        return f"{model.name}: gives a map (task {task}), no poses; call edge.load(ARTIFACT)(frame)"
+    return f"{model.name}: task {task}; a pipeline needs a pose model, top-down or bottom-up"
 
 
 def _best_alone(poses: Poses, follow: Follow, _codec: Codec) -> Poses:

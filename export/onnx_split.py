@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from export.source import MIN_HALF_ELEMENTS
 from runtimes.errors import ConversionError
-from runtimes.spec import Precision
 
 PAGE = 4096  # tensors begin on one, so that engines can map them
 
@@ -27,10 +25,11 @@ def is_split(path: Path) -> bool:
 
 
 def rewrite_split(
-    traced: Path, target: Path, precision: Precision, metadata: Mapping[str, str]
+    traced: Path, target: Path, metadata: Mapping[str, str], half_from: int | None = None
 ) -> None:
-    """Write the split file `traced` to `target` with its own data file, checked; fp16 halves the large weights.
+    """Write the split file `traced` to `target` with its own data file, checked.
 
+    half_from: float32 weights of at least so many elements become float16; None leaves them all.
     Raises ConversionError for a weight that does not fit float16, and for a graph that the checker refuses.
     """
     import onnx
@@ -43,8 +42,8 @@ def rewrite_split(
             if tensor.data_location != TensorProto.EXTERNAL:
                 continue
             content = _read(tensor, source)
-            if precision == "fp16" and tensor.data_type == TensorProto.FLOAT:
-                content = halve_tensor(tensor, content, casts)
+            if half_from is not None and tensor.data_type == TensorProto.FLOAT:
+                content = halve_tensor(tensor, content, half_from, casts)
             _append(tensor, content, sink, data_path(target).name)
     prepend_nodes(model.graph, casts)
     onnx.helper.set_model_props(model, dict(metadata))
@@ -55,16 +54,16 @@ def rewrite_split(
         raise ConversionError(f"{target.name}: {str(error).splitlines()[0]}") from error
 
 
-def halve_tensor(tensor: Any, content: bytes, casts: list[Any]) -> bytes:
+def halve_tensor(tensor: Any, content: bytes, half_from: int, casts: list[Any]) -> bytes:
     """Make a float32 initializer float16, in place, and return its new bytes; a node that casts it back joins `casts`.
 
-    Tensors under MIN_HALF_ELEMENTS stay as they are.
+    Tensors under `half_from` elements stay as they are.
     """
     import numpy as np
     from onnx import TensorProto, helper
 
     values = np.frombuffer(content, "<f4")
-    if values.size < MIN_HALF_ELEMENTS:
+    if values.size < half_from:
         return content
     full = tensor.name
     if max(abs(values.min()), abs(values.max())) > np.finfo(np.float16).max:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from export.quiet import quiet
-from export.source import MIN_HALF_ELEMENTS, Converted, Source
+from export.source import Converted, Source, min_half_elements
 from export.versions import versions
 from runtimes.spec import ModelSpec, Precision, TensorSpec
 
@@ -40,7 +40,7 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
     path = directory / "model.tflite"
     full = _float_tflite(source)
     if precision == "fp16":
-        _halve(full, path)
+        _halve(full, path, min_half_elements(source))
     else:
         path.write_bytes(full.read_bytes())
     _mirror(path, source.spec)
@@ -81,17 +81,18 @@ def _float_tflite(source: Source) -> Path:
     return path
 
 
-def _halve(full: Path, path: Path) -> None:
+def _halve(full: Path, path: Path, min_elements: int) -> None:
     with quiet():
         from ai_edge_quantizer import quantizer
 
         half = quantizer.Quantizer(str(full))
-        half.load_quantization_recipe([HALF_RULE, *(_full_rule(op) for op in _small_ops(full))])
+        small = _small_ops(full, min_elements)
+        half.load_quantization_recipe([HALF_RULE, *map(_full_rule, small)])
         half.quantize().export_model(str(path))
 
 
-def _small_ops(full: Path) -> list[str]:
-    """Return the scopes (the quantizer's names of operations) whose weights are too small to halve.
+def _small_ops(full: Path, min_elements: int) -> list[str]:
+    """Return the scopes (the quantizer's names of operations) whose weights have fewer than `min_elements`.
 
     The quantizer has a setting for that, `min_weight_elements`, which its float casting does not read.
     """
@@ -102,7 +103,7 @@ def _small_ops(full: Path) -> list[str]:
     return [
         tfl_flatbuffer_utils.get_op_scope(op, tensors)
         for op in model.subgraphs[0].operators
-        if len(op.inputs) > 1 and math.prod(tensors[op.inputs[1]].shape) < MIN_HALF_ELEMENTS
+        if len(op.inputs) > 1 and math.prod(tensors[op.inputs[1]].shape) < min_elements
     ]
 
 

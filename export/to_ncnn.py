@@ -12,7 +12,7 @@ import msgspec
 
 from export.ncnn_half import halve_bin
 from export.quiet import quiet
-from export.source import MIN_HALF_ELEMENTS, Converted, Source
+from export.source import Converted, Source, min_half_elements
 from export.versions import versions
 from runtimes.errors import ConversionError, MissingDependencyError
 from runtimes.spec import Precision, TensorSpec
@@ -27,7 +27,7 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
     param, weights = directory / "model.ncnn.param", directory / "model.ncnn.bin"
     _run_pnnx(source, param, weights, half=False)
     if precision == "fp16":
-        mixed = halve_bin(param, weights, MIN_HALF_ELEMENTS)
+        mixed = halve_bin(param, weights, min_half_elements(source))
         if mixed is None:
             _run_pnnx(source, param, weights, half=True)
         else:

@@ -14,7 +14,7 @@ import msgspec
 from export.limits import SINGLE_FILE_BYTES, weight_bytes
 from export.onnx_split import data_path, halve_tensor, is_split, prepend_nodes, rewrite_split
 from export.quiet import quiet
-from export.source import Converted, Source
+from export.source import Converted, Source, min_half_elements
 from export.versions import versions
 from runtimes.errors import ConversionError
 from runtimes.spec import Precision, TensorSpec
@@ -59,14 +59,15 @@ def write_onnx(
     wrapped = ImageInput(source.module, source.spec.image)
     shape = (2, height, width, 3)
     metadata = {"edgepose": msgspec.json.encode(source.spec).decode()}
+    half_from = min_half_elements(source) if precision == "fp16" else None
     if weight_bytes(wrapped) > inline_limit:
         traced = trace_onnx(wrapped, source, shape, uint8=True, external_data=True)
-        rewrite_split(traced, path, precision, metadata)
+        rewrite_split(traced, path, metadata, half_from)
         _drop(traced)
         return
     model = export_onnx(wrapped, source, shape, uint8=True)
-    if precision == "fp16":
-        half_weights(model)
+    if half_from is not None:
+        half_weights(model, half_from)
     onnx.helper.set_model_props(model, metadata)
     onnx.save(model, path)
 
@@ -85,7 +86,7 @@ def float_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path
     shape = (2, 3, height, width)
     if weight_bytes(source.module) > inline_limit:
         traced = trace_onnx(source.module, source, shape, uint8=False, external_data=True)
-        rewrite_split(traced, path, "fp32", {})
+        rewrite_split(traced, path, {})
         _drop(traced)
     else:
         onnx.save(export_onnx(source.module, source, shape, uint8=False), path)
@@ -101,10 +102,10 @@ def half_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
         return path
     full = float_onnx(source, inline_limit=inline_limit)
     if is_split(full):
-        rewrite_split(full, path, "fp16", {})
+        rewrite_split(full, path, {}, min_half_elements(source))
     else:
         model = onnx.load(full)
-        half_weights(model)
+        half_weights(model, min_half_elements(source))
         onnx.save(model, path)
     return path
 
@@ -158,14 +159,18 @@ def trace_onnx(
     return path
 
 
-def half_weights(model: Any) -> None:
-    """Store the large float32 weights of an onnx ModelProto in float16, cast back to float32; in place."""
+def half_weights(model: Any, half_from: int) -> None:
+    """Store float32 weights of at least `half_from` elements in float16, cast back to float32; in place.
+
+    model: an onnx ModelProto that holds its weights.
+    """
     from onnx import TensorProto, numpy_helper
 
     casts: list[Any] = []
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.FLOAT:
-            content = halve_tensor(tensor, numpy_helper.to_array(tensor).tobytes(), casts)
+            values = numpy_helper.to_array(tensor).tobytes()
+            content = halve_tensor(tensor, values, half_from, casts)
             tensor.ClearField("float_data")
             tensor.raw_data = content
     prepend_nodes(model.graph, casts)

@@ -1,7 +1,9 @@
 """Export: convert, compare, publish. What drifts goes under `.rejected/` with its report, never into place."""
 
+import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -128,15 +130,30 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
 def _place(
     artifact: Artifact, target: Target, parity: tuple[Parity, ...], out: Path, *, force: bool
 ) -> Exported:
-    """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report."""
+    """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report.
+
+    Once one is in place, an earlier rejected one of its name goes, and its report.
+    """
     sealed = seal(artifact.root, msgspec.structs.replace(artifact.manifest, parity=parity))
     name = artifact_name(sealed.manifest, target)
     size = sum(record.bytes for record in sealed.manifest.files)
     if all(record.passed for record in parity):
         placed = publish(sealed, out / name, force=force)
+        _forget_rejected(out, name)
     else:
-        rejected = out / REJECTED / name
-        placed = publish(sealed, rejected, force=True)
+        placed = publish(sealed, out / REJECTED / name, force=True)
         report = msgspec.json.format(msgspec.json.encode(parity), indent=1)
-        (out / REJECTED / f"{name}.report.json").write_bytes(report + b"\n")
+        _report_path(out, name).write_bytes(report + b"\n")
     return Exported(placed.root, target, size, parity)
+
+
+def _forget_rejected(out: Path, name: str) -> None:
+    """Remove what an earlier export left of this artifact under `.rejected/`, and the folder where nothing else is."""
+    shutil.rmtree(out / REJECTED / name, ignore_errors=True)
+    _report_path(out, name).unlink(missing_ok=True)
+    with suppress(OSError):  # absent, or others lie there still
+        (out / REJECTED).rmdir()
+
+
+def _report_path(out: Path, name: str) -> Path:
+    return out / REJECTED / f"{name}.report.json"

@@ -1,6 +1,8 @@
 """Fixtures every test may use: the reference outputs and real data, where they are there, and exports of models."""
 
 import functools
+import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,24 +43,35 @@ def real() -> Path:
 def loaded_model(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], "LoadedModel"]:
-    """Load "random:NAME" (our own draw), "oracle:NAME" (the reference's draw) or "real:rtmdet-nano", each once."""
+    """Load "random:NAME" (our own draw), "oracle:NAME" (the reference's draw) or "real:rtmdet-nano", each once.
+
+    "oracle:NAME:TASK" chooses among the parts of a ViTPose++, and "@WxH" at the end another input size.
+    """
 
     @functools.cache
     def load(source: str) -> "LoadedModel":
         pytest.importorskip("torch")
         from export import load_checkpoint
+        from export.checkpoint import with_input
         from export.random_weights import random_model
 
-        kind, name = source.split(":")
+        weights, _, size = source.partition("@")
+        if size:
+            width, height = map(int, size.split("x"))
+            return with_input(load(weights), (width, height))
+        kind, name, *task = weights.split(":")
         if kind == "random":
             return random_model(name)
         if kind == "real":
             models = request.getfixturevalue("real") / "models"
             return load_checkpoint(models / "rtmdet-nano-person" / "rtmdet_nano_person.pth")
+        oracles = request.getfixturevalue("oracles")
         path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
-        script = request.getfixturevalue("oracles") / "regen.py"
-        subprocess.run([sys.executable, "-B", script, name, path], check=True, capture_output=True)
-        return load_checkpoint(path)
+        regenerate = [sys.executable, "-B", oracles / "regen.py", name, path]
+        subprocess.run(regenerate, check=True, capture_output=True)
+        if (config := oracles / f"{name}.config.json").is_file():
+            shutil.copyfile(config, path.with_name("config.json"))
+        return load_checkpoint(path, task=task[0] if task else None)
 
     return load
 
@@ -75,10 +88,13 @@ def exported(
             pytest.skip(f"{runtime} is not installed")
         loaded = loaded_model(source)
         from export import Target, export_model
+        from export.inputs import drawn_inputs
 
         targets = [Target(runtime, "fp32"), Target(runtime, "fp16")]
         out = tmp_path_factory.mktemp("exported")
-        made = export_model(loaded, targets, out)
+        # the gate's usual number of pictures, but few of those that take seconds each
+        inputs = drawn_inputs(loaded.spec, 4 if math.prod(loaded.spec.image.wh) > 1 << 19 else None)
+        made = export_model(loaded, targets, out, inputs=inputs)
         return {result.target.precision: result for result in made}
 
     return export

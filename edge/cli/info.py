@@ -8,7 +8,7 @@ import msgspec
 from edge.cli.options import json_option
 from edge.cli.output import describe, emit_json, emit_table, hint, verdict
 from runtimes.artifact import Artifact
-from runtimes.spec import Manifest
+from runtimes.spec import Manifest, TensorSpec
 
 
 @click.command("info")
@@ -33,7 +33,9 @@ def _show(manifest: Manifest) -> None:
         ["runtime", f"{manifest.runtime} {manifest.precision}"],
         ["input", f"{manifest.image.wh[0]}x{manifest.image.wh[1]} {manifest.image.order}"],
         ["codec", msgspec.json.encode(manifest.codec).decode()],
+        ["outputs", ", ".join(_shaped(output) for output in manifest.outputs)],
         ["keypoints", manifest.keypoints.name if manifest.keypoints else "-"],
+        ["classes", ", ".join(manifest.classes or ()) or "-"],
         ["weights", f"{lineage.weights} {lineage.checkpoint}".strip()],
         ["licences", ", ".join(lineage.licences) or "unknown"],
         ["commercial use", {True: "yes", False: "no", None: "unknown"}[lineage.commercial_use]],
@@ -45,3 +47,9 @@ def _show(manifest: Manifest) -> None:
         ["tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())],
     ]
     emit_table(["field", "value"], rows)
+
+
+def _shaped(tensor: TensorSpec) -> str:
+    """Write a tensor as name and shape, "?" for a free axis: logits ?x28x512x384."""
+    shape = "x".join("?" if size < 0 else str(size) for size in tensor.shape)
+    return f"{tensor.name} {shape}".strip()

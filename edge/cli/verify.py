@@ -52,11 +52,7 @@ def command(
             f"edgepose verify {artifact} --layers --weights CHECKPOINT names the first block that drifts"
         )
         return 3
-    hint(
-        f"edgepose run synth --pose {artifact}"
-        if opened.manifest.keypoints
-        else f"edgepose info {artifact}"
-    )
+    hint(_next_step(opened))
     return 0
 
 
@@ -111,9 +107,11 @@ def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
         rows = [[row.name, f"{row.raw_error:.2e}", f"{row.limit:.0e}"] for row in errors]
         emit_table(["block", "raw error", "limit"], rows)
         click.echo(f"first over its limit: {worst.name}" if worst else "no block is over its limit")
-    hint(
-        "export with --precision fp32, or to another --format"
-        if worst
-        else f"edgepose run synth --pose {artifact.root}"
-    )
+    hint("export with --precision fp32, or to another --format" if worst else _next_step(artifact))
     return 3 if worst else 0
+
+
+def _next_step(artifact: Artifact) -> str:
+    """Return what can be done with an artifact that passed; only what gives keypoints can be run on pictures."""
+    verb = "run synth --pose" if artifact.manifest.keypoints else "info"
+    return f"edgepose {verb} {artifact.root}"

@@ -22,21 +22,28 @@ def decode(tensors: Sequence[Array], codec: IntegralCodec, spec: ModelSpec) -> l
     (maps,) = tensors
     height, width = maps.shape[2:]
     positive = normalise(maps, codec)
-    along_x, along_y = positive.sum(axis=2), positive.sum(axis=3)
-    total = along_x.sum(axis=2)
-    empty = total == 0
-    mass = np.where(empty, 1, total)
-    bins = np.stack([along_x @ _bins(width) / mass, along_y @ _bins(height) / mass], axis=2)
-    bins[empty] = -1
+    bins = mean_bins(positive)
     xy: F32 = (bins * (np.array(spec.image.wh) / (width, height))).astype(np.float32)
     scores = _SCORES[codec.norm](positive)
-    scores[empty] = 0
+    scores[(bins == -1).all(axis=2)] = 0
     return [Keypoints(xy[i : i + 1], scores[i : i + 1]) for i in range(len(xy))]
 
 
 def normalise(maps: F32, codec: IntegralCodec) -> F32:
     """Return the maps (B, K, h, w) made positive as `codec.norm` says: the first of the two steps."""
     return _NORMS[codec.norm](maps)
+
+
+def mean_bins(positive: F32) -> F32:
+    """Return the mean position (B, K, 2) of normalised maps (B, K, h, w), x and y in bins; -1 where they are empty."""
+    height, width = positive.shape[2:]
+    along_x, along_y = positive.sum(axis=2), positive.sum(axis=3)
+    total = along_x.sum(axis=2)
+    empty = total == 0
+    mass = np.where(empty, 1, total)
+    bins: F32 = np.stack([along_x @ _bins(width) / mass, along_y @ _bins(height) / mass], axis=2)
+    bins[empty] = -1
+    return bins
 
 
 def _sigmoid(maps: F32) -> F32:

@@ -161,6 +161,20 @@ def test_a_rejected_export_leaves_the_good_artifact_in_place(loaded, tmp_path) -
     assert Artifact.open(good.path).manifest.parity == good.parity
 
 
+def test_what_passes_removes_its_own_earlier_rejection_and_no_other(loaded, tmp_path) -> None:
+    def refuse(artifact: Artifact) -> Parity:
+        return verdict(passed=False)
+
+    _, half = export_model(loaded, [ONNX, HALF], tmp_path, inputs=spots(), accuracy=refuse)
+    assert export(loaded, tmp_path).passed
+    assert names(tmp_path) == [".rejected", NAME]
+    assert names(tmp_path / ".rejected") == [half.path.name, f"{half.path.name}.report.json"]
+
+    (now,) = export_model(loaded, [HALF], tmp_path, inputs=spots())
+    assert now.passed
+    assert names(tmp_path) == [now.path.name, NAME]  # the empty folder is gone too
+
+
 def test_an_artifact_that_is_not_the_module_is_rejected(loaded, tmp_path) -> None:
     made = export(loaded, tmp_path / "first")
     other = Spots().eval()
