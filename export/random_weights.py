@@ -37,6 +37,7 @@ def random_model(name: str, seed: int = 0) -> LoadedModel:
     refuse_unloadable(name, weights, detect_machine().memory_bytes)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)  # what `_draw` leaves as torch draws it, such as biases
         module = family.build(variant).eval().requires_grad_(requires_grad=False)
     for layer in module.modules():
         _draw(layer, generator)
