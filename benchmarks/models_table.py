@@ -2,9 +2,11 @@
 
     python benchmarks/models_table.py                       # every family in the registry
     python benchmarks/models_table.py --family sapiens      # one; the others' figures are kept from the last run
+    python benchmarks/models_table.py --family vitpose --size b     # one size; likewise
 
-Every size is built on the meta device and recognised again from its tensors. The smallest of a family is exported to
-every runtime, with trained weights where ../shared has some, else with random ones.
+Every size is built on the meta device and recognised again from its tensors. Sizes up to LARGEST_BYTES are exported to
+every runtime, with trained weights where ../shared has some, else with random ones; a family without such a size shows
+its smallest reference instead.
 Writes docs/measured/models.json, and docs/models.md from it.
 """
 
@@ -34,9 +36,8 @@ from runtimes.spec import Runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = 4
-SMALL_BYTES = 300 << 20
-# Where the smallest alone would not show all that is in a family.
-EXPORTED = {"vitpose": ("s", "s-simple")}
+# Converting takes six times the weights in memory, and minutes a gigabyte.
+LARGEST_BYTES = 400 << 20
 
 
 def variants(family: str) -> list[Variant]:
@@ -112,8 +113,8 @@ def fits(weights: int, runtime: Runtime) -> bool:
     return True
 
 
-def rows_of(family: str, shared: Path) -> list[Row]:
-    """Measure one family."""
+def rows_of(family: str, shared: Path, sizes: list[str] | None, before: list[Row]) -> list[Row]:
+    """Measure one family, or these sizes of it; the other sizes keep the cells they had `before`."""
     known = variants(family)
     table = {
         key(variant): Row(
@@ -135,7 +136,11 @@ def rows_of(family: str, shared: Path) -> list[Row]:
         name = item.oracle.name + (f" ({item.oracle.task})" if item.oracle.task else "")
         row.oracle[name] = item.error
         print(f"{family}-{variant.size}: {name} {item.error:.1e}", flush=True)
-    for loaded, weights in to_measure(family, known, found):
+    for old in before:
+        if old.weights and (old.size, old.task) in table:
+            row = table[old.size, old.task]
+            row.cells, row.weights = row.cells | old.cells, old.weights
+    for loaded, weights in to_measure(known, found, sizes):
         row = table[key(loaded.variant)]
         print(f"{family}-{loaded.size}, {weights} weights", flush=True)
         row.cells = measure(loaded)
@@ -144,20 +149,23 @@ def rows_of(family: str, shared: Path) -> list[Row]:
 
 
 def to_measure(
-    family: str, known: list[Variant], found: list[Found]
+    known: list[Variant], found: list[Found], sizes: list[str] | None
 ) -> Iterator[tuple[LoadedModel, str]]:
-    """What is exported: trained weights where there are some, else the smallest model, else the smallest oracle."""
-    trained = [item.loaded for item in found if item.oracle.weights]
-    named = [variant for variant in known if model_name(variant) in CATALOG]
-    small = [variant for variant in named if weight_bytes(on_meta(variant)) <= SMALL_BYTES]
-    if trained:
-        yield from ((loaded, "trained") for loaded in trained)
-    elif small:
-        smallest = min(small, key=lambda variant: weight_bytes(on_meta(variant)))
-        sizes = EXPORTED.get(family, (smallest.size,))
-        chosen = [variant for variant in small if variant.size in sizes]
-        yield from ((random_model(model_name(variant)), "random") for variant in chosen)
-    elif found:
+    """What is exported: trained weights where there are some, else random ones, of every size that is not too large."""
+    trained = {key(item.loaded.variant): item.loaded for item in found if item.oracle.weights}
+    chosen = [
+        variant
+        for variant in known
+        if (sizes is None or variant.size in sizes)
+        and model_name(variant) in CATALOG
+        and weight_bytes(on_meta(variant)) <= LARGEST_BYTES
+    ]
+    for variant in chosen:
+        if key(variant) in trained:
+            yield trained[key(variant)], "trained"
+        else:
+            yield random_model(model_name(variant)), "random"
+    if found and not chosen:
         yield shaken(found[0].loaded), "reference"
 
 
@@ -179,6 +187,7 @@ def main() -> None:
     """Measure what is asked for, keep the rest, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
+    parser.add_argument("--size", action="append")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
@@ -194,7 +203,8 @@ def main() -> None:
         f"Python {platform.python_version()}, torch {torch.__version__}."
     )
     for family in args.family or FAMILIES:
-        by_family[family] = rows_of(family, args.shared)
+        before = by_family.get(family, [])
+        by_family[family] = rows_of(family, args.shared, args.size, before)
         rows = [row for name in FAMILIES for row in by_family.get(name, [])]
         kept.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
         (args.out / "models.md").write_text(markdown(rows, where))
