@@ -101,7 +101,11 @@ class PatchEmbed(nn.Module):
 
 
 class Vit(nn.Module):
-    """A normalised image, float32 (B, 3, H, W) of exactly `input_wh`, to features (B, C, rows, columns)."""
+    """A normalised image, float32 (B, 3, H, W) of exactly `input_wh`, to features (B, C, rows, columns).
+
+    tokens: learnt vectors that go through the blocks after the patches, have no place in the image, and are dropped
+    before the features: knowledge tokens (ViTPose++, arXiv:2212.04246, section 3.4).
+    """
 
     def __init__(
         self,
@@ -110,12 +114,14 @@ class Vit(nn.Module):
         *,
         padding: int = PADDING,
         mlp_ratio: int = 4,
+        tokens: int = 0,
     ) -> None:
         super().__init__()
         self.padding = padding
         self.grid = grid_of(input_wh, padding)
         self.patch_embed = PatchEmbed(width.dim, padding)
         self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], width.dim))
+        self.token = nn.Parameter(torch.zeros(1, tokens, width.dim)) if tokens else None
         hidden = mlp_ratio * width.dim
         self.layers = nn.Sequential(
             *(Block(width.dim, width.heads, hidden) for _ in range(width.depth))
@@ -125,7 +131,12 @@ class Vit(nn.Module):
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the last block's tokens, normalised and laid out as an image."""
         tokens = self.patch_embed(image).flatten(2).transpose(1, 2) + self.pos_embed
-        tokens = self.ln1(self.layers(tokens))
+        if self.token is not None:
+            beside = self.token.expand(tokens.shape[0], -1, -1)
+            tokens = self.layers(torch.cat([tokens, beside], dim=1))
+            tokens = self.ln1(tokens[:, : self.grid[0] * self.grid[1]])
+        else:
+            tokens = self.ln1(self.layers(tokens))
         return tokens.transpose(1, 2).reshape(-1, tokens.shape[2], *self.grid)
 
     def stretch(self, input_wh: tuple[int, int]) -> None:

@@ -7,32 +7,22 @@ transformers' configs say 1e-12, which moves a heatmap by less than 1e-5.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
 from edge.specs import SCHEMA_OF_COUNT
 from edge.specs_vitpose import vitpose_spec
 from export.models.vit import PATCH, Vit, Width
 from export.models.vitpose_layouts import to_mmpose
+from export.models.vitpose_sizes import TAUGHT, WIDTHS, plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
-# Twelve heads for the smallest as well: 32 channels each, not the usual 64. No tensor shows it.
-WIDTHS = {
-    "s": Width(384, 12, 12),
-    "b": Width(768, 12, 12),
-    "l": Width(1024, 24, 16),
-    "h": Width(1280, 32, 16),
-    "s-d3": Width(384, 3, 12),
-}
 INPUT_WH = (192, 256)
-CHANNELS = 256
-UPSCALE = 4
 FINAL = "head.final_layer.weight"
 DECONV = "head.deconv_layers.0.weight"
 MARKS = ("backbone.pos_embed", "backbone.patch_embed.projection.weight", FINAL)
@@ -40,68 +30,14 @@ MARKS = ("backbone.pos_embed", "backbone.patch_embed.projection.weight", FINAL)
 FOREIGN = "head.conv_layers.0.weight"
 
 
-class ClassicDecoder(nn.Module):
-    """Two deconvolutions, each doubling the grid, then one channel a keypoint."""
-
-    def __init__(self, cin: int, keypoints: int) -> None:
-        super().__init__()
-        self.deconv_layers = nn.Sequential(
-            nn.ConvTranspose2d(cin, CHANNELS, 4, 2, padding=1, bias=False),
-            nn.BatchNorm2d(CHANNELS),
-            nn.ReLU(),
-            nn.ConvTranspose2d(CHANNELS, CHANNELS, 4, 2, padding=1, bias=False),
-            nn.BatchNorm2d(CHANNELS),
-            nn.ReLU(),
-        )
-        self.final_layer = nn.Conv2d(CHANNELS, keypoints, 1)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (B, K, 4 h, 4 w)."""
-        return self.final_layer(self.deconv_layers(features))
-
-
-class SimpleDecoder(nn.Module):
-    """ReLU, four times as fine by bilinear interpolation, and one convolution."""
-
-    def __init__(self, cin: int, keypoints: int, kernel: int) -> None:
-        super().__init__()
-        self.final_layer = nn.Conv2d(cin, keypoints, kernel, padding=kernel // 2)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """Return (B, K, 4 h, 4 w)."""
-        fine = interpolate(
-            features.relu(), scale_factor=UPSCALE, mode="bilinear", align_corners=False
-        )
-        return self.final_layer(fine)
-
-
-def _simple(cin: int, keypoints: int) -> nn.Module:
-    return SimpleDecoder(cin, keypoints, 3)
-
-
-def _minimal(cin: int, keypoints: int) -> nn.Module:
-    return SimpleDecoder(cin, keypoints, 1)
-
-
-DECODERS: dict[str, Callable[[int, int], nn.Module]] = {
-    "": ClassicDecoder,
-    "-simple": _simple,
-    "-minimal": _minimal,
-}
-# Every size by its name: width, then decoder.
-SIZES = {
-    f"{width}{decoder}": (WIDTHS[width], DECODERS[decoder])
-    for decoder in DECODERS
-    for width in WIDTHS
-}
-
-
 class ViTPose(nn.Module):
     """A normalised RGB crop, float32 (B, 3, H, W) of exactly `input_wh`, to (heatmap,) at a quarter of its size."""
 
-    def __init__(self, width: Width, input_wh: tuple[int, int], head: nn.Module) -> None:
+    def __init__(
+        self, width: Width, input_wh: tuple[int, int], head: nn.Module, tokens: int = 0
+    ) -> None:
         super().__init__()
-        self.backbone = Vit(width, input_wh)
+        self.backbone = Vit(width, input_wh, tokens=tokens)
         self.head = head
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
@@ -133,6 +69,7 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
     ):
         return None
     size = _width(state, patches.shape[0]) + _decoder(state, final.shape[-1])
+    size += TAUGHT if "backbone.token" in state else ""
     keypoints = final.shape[0]
     if keypoints not in SCHEMA_OF_COUNT:
         raise CheckpointError(
@@ -145,8 +82,9 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
 
 def build(variant: Variant) -> nn.Module:
     """Return the network of that variant, freshly initialised."""
-    width, decoder = SIZES[variant.size]
-    return ViTPose(width, variant.input_wh, decoder(width.dim, variant.keypoints))
+    plan = plan_of(variant.size)
+    head = plan.decoder(plan.width.dim, variant.keypoints)
+    return ViTPose(plan.width, variant.input_wh, head, plan.tokens)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from export.models.vitpose import SIZES, UPSCALE
 from export.models.vitpose_layouts import TRANSFORMERS_MARK
+from export.models.vitpose_sizes import UPSCALE, plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError
 
@@ -77,7 +77,7 @@ def _described(config: _Config) -> dict[str, int | str]:
 
 
 def _expected(variant: Variant) -> dict[str, int | str]:
-    size, _ = SIZES[variant.size]
+    size = plan_of(variant.size).width
     width, height = variant.input_wh
     return {
         "hidden_size": size.dim,

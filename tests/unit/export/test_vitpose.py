@@ -10,7 +10,8 @@ import torch
 from edge.specs_vitpose import vitpose_spec
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.models.vit import Attention, Vit, Width, at_input, grid_of, resize_positions
-from export.models.vitpose import SIZES, SimpleDecoder, build, recognise
+from export.models.vitpose import build, recognise
+from export.models.vitpose_sizes import SIZES, SimpleDecoder, plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError, InputError
 
@@ -38,6 +39,34 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 def test_size_decoder_and_input_are_read_off_the_tensors(size: str, wh: tuple[int, int]) -> None:
     variant = Variant("vitpose", size, wh, schema="coco133")
     assert recognise(state_of(variant)) == variant
+
+
+def test_a_token_is_seen_in_the_tensors() -> None:
+    variant = Variant("vitpose", "s-simple-token", (192, 256), schema="coco17")
+    assert state_of(variant)["backbone.token"].shape == (1, 1, 384)
+    assert recognise(state_of(variant)) == variant
+
+
+def test_a_size_may_say_it_all() -> None:
+    plan = plan_of("192x6x3-simple-token")
+    assert (plan.width, plan.tokens) == (Width(192, 6, 3), 1)
+    assert isinstance(plan.decoder(192, 17), SimpleDecoder)
+    assert plan_of("l") == plan_of("1024x24x16")
+    for wrong in ("xl", "100x6x3", "192x6x0", "192x0x3", "192x6", "s-simple-minimal", ""):
+        with pytest.raises(CheckpointError, match="vitpose has no size"):
+            plan_of(wrong)
+
+
+def test_a_token_is_attended_to_and_dropped() -> None:
+    """As many features as without it, and others; with nobody listening (no blocks) the same."""
+    torch.manual_seed(0)
+    image = torch.randn(2, 3, 64, 48)
+    for depth, heard in ((2, True), (0, False)):
+        plain, taught = (Vit(Width(32, depth, 2), (48, 64), tokens=n) for n in (0, 1))
+        taught.load_state_dict(plain.state_dict() | {"token": torch.randn(1, 1, 32)})
+        without, beside = plain(image), taught(image)
+        assert without.shape == beside.shape
+        assert torch.equal(without, beside) != heard
 
 
 def test_heads_are_those_of_the_published_configs() -> None:
