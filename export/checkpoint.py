@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from edge.catalog import CATALOG, of_hash
-from edge.schema import load_schema
+from edge.schema import SCHEMAS, load_schema
 from edge.specs import SCHEMA_OF_DATASET
 from export.lineage import lineage_of
 from export.models.vit import at_input
@@ -16,8 +16,9 @@ from export.models.vitpose_config import configured
 from export.models.vitpose_layouts import split_task
 from export.naming import MODEL_NAME
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
+from export.student_file import Card, taught
 from export.weights import COUNTER, Weights, read_weights
-from runtimes.errors import CheckpointError
+from runtimes.errors import CheckpointError, InputError
 from runtimes.spec import Lineage, ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]
@@ -58,6 +59,8 @@ def load_checkpoint(
     """
     path = Path(path)
     weights = read_weights(path)
+    if weights.card is not None:
+        return _student(path, weights.state, weights.card, name, task)
     weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
     if task is None and name in CATALOG:
         task = CATALOG[name].dataset or None
@@ -72,6 +75,32 @@ def load_checkpoint(
     name = name or _name(variant, lineage, task or weights.dataset)
     spec = load_family(variant.family).spec(variant, name)
     return LoadedModel(module, spec, lineage, variant)
+
+
+def _student(
+    path: Path, state: Mapping[str, torch.Tensor], card: Card, name: str | None, task: str | None
+) -> LoadedModel:
+    """Build the network that a student's card describes: it says more than its tensors."""
+    if task is not None or name in CATALOG:
+        raise CheckpointError(
+            f"{path}: is the student {card.model}, which says itself what it is; leave name and task out"
+        )
+    name = name or card.model
+    if not MODEL_NAME.fullmatch(name):
+        raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
+    if card.family not in FAMILIES or card.schema not in (None, *SCHEMAS):
+        raise CheckpointError(
+            f"{path}: a student of family {card.family} with keypoints {card.schema} is not known here; update edgepose"
+        )
+    variant = card.variant
+    try:
+        spec = load_family(variant.family).spec(variant, name)
+        module = _assembled(path, variant, state)
+    except (InputError, KeyError) as error:
+        raise CheckpointError(
+            f"{path}: says it is {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
+        ) from error
+    return LoadedModel(module, spec, taught(lineage_of(path, variant), card), variant)
 
 
 def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from export.safetensors_file import read_safetensors
+from export.student_file import Card, read_card
 from export.unpickle import RESAVE, read_torch_file
 from runtimes.errors import CheckpointError
 
@@ -23,11 +24,15 @@ COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a file holds: tensors by their official names, and what it says of its data (empty where silent)."""
+    """What a file holds: tensors by their official names, and what it says of its data (empty where silent).
+
+    `card` is what one of our own students says of itself.
+    """
 
     state: Mapping[str, torch.Tensor]
     dataset: str = ""
     classes: tuple[str, ...] = ()
+    card: Card | None = None
 
 
 def read_weights(path: Path) -> Weights:
@@ -38,7 +43,8 @@ def read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path}: is empty; download or copy it again")
     if path.suffix == ".safetensors":
         tensors, metadata = read_safetensors(path)
-        return Weights(_network_tensors(path, tensors), dataset=metadata.get("dataset_name", ""))
+        dataset = metadata.get("dataset_name", "")
+        return Weights(_network_tensors(path, tensors), dataset, card=read_card(path, metadata))
     content = read_torch_file(path)
     return Weights(_network_tensors(path, _state_in(path, content)), *_told_by(content))
 
