@@ -1,7 +1,6 @@
 """Fixtures every test may use: the reference outputs and real data, where they are there, and exports of models."""
 
 import functools
-import math
 import shutil
 import subprocess
 import sys
@@ -79,11 +78,16 @@ def loaded_model(
 @pytest.fixture(scope="session")
 def exported(
     loaded_model: Callable[[str], "LoadedModel"], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, "Runtime"], dict[str, "Exported"]]:
-    """Export a model of `loaded_model` to a runtime, once a session: {"fp32": ..., "fp16": ...}."""
+) -> Callable[..., dict[str, "Exported"]]:
+    """Export a model of `loaded_model` to a runtime, once a session: {"fp32": ..., "fp16": ...}.
+
+    The gate runs its usual number of pictures, or `pictures` of them.
+    """
 
     @functools.cache
-    def export(source: str, runtime: "Runtime") -> dict[str, "Exported"]:
+    def export(
+        source: str, runtime: "Runtime", pictures: int | None = None
+    ) -> dict[str, "Exported"]:
         if installed_engine(runtime) is None:
             pytest.skip(f"{runtime} is not installed")
         loaded = loaded_model(source)
@@ -92,8 +96,7 @@ def exported(
 
         targets = [Target(runtime, "fp32"), Target(runtime, "fp16")]
         out = tmp_path_factory.mktemp("exported")
-        # the gate's usual number of pictures, but few of those that take seconds each
-        inputs = drawn_inputs(loaded.spec, 4 if math.prod(loaded.spec.image.wh) > 1 << 19 else None)
+        inputs = drawn_inputs(loaded.spec, pictures)
         made = export_model(loaded, targets, out, inputs=inputs)
         return {result.target.precision: result for result in made}
 

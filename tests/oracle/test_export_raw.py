@@ -40,10 +40,7 @@ ORACLES = {
     "oracle:vitpose-s": Oracle("vitpose-s", pictures=2),
     "oracle:vitae-vitpose-s": Oracle("vitae-vitpose-s"),
     "oracle:hf-vitpose-s-d3": Oracle("hf-vitpose-s-d3", pictures=2),
-    **{
-        f"oracle:{MIXTURE}:{task}": Oracle(MIXTURE, renamed={"heatmap": f"heatmap_{task}"})
-        for task in ("ap10k", "wholebody")
-    },
+    f"oracle:{MIXTURE}:wholebody": Oracle(MIXTURE, renamed={"heatmap": "heatmap_wholebody"}),
     "oracle:sapiens-mini-17": Oracle("sapiens-mini-17"),
     "oracle:fastpose-res50": Oracle("fastpose-res50"),
     "oracle:openpose-coco18@248x184": Oracle("openpose-coco18"),

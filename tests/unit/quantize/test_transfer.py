@@ -1,0 +1,81 @@
+"""What a teacher says, in the student's keypoints and crops: by names, by geometry, and never made up."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edge.schema import load_schema  # noqa: E402
+from quantize.distill.targets import heatmaps, strides  # noqa: E402
+from quantize.distill.transfer import map_keypoints, select, warp_maps  # noqa: E402
+from quantize.distill.view import View, crop_of, in_bins, relative  # noqa: E402
+from runtimes.codec_spec import HeatmapCodec  # noqa: E402
+from runtimes.errors import InputError  # noqa: E402
+from runtimes.spec import CropSpec  # noqa: E402
+
+UDP = CropSpec(kind="affine", padding=1.25, udp=True)
+CODEC = HeatmapCodec(refine="udp")
+
+
+@pytest.mark.parametrize("teacher", ["coco133", "halpe136", "body26", "sapiens308", "coco17"])
+def test_the_body_is_found_in_larger_sets(teacher) -> None:
+    large, small = load_schema(teacher), load_schema("coco17")
+    found = map_keypoints(large, small)
+    assert found.taught.all()
+    assert [large.names[row] for row in found.rows] == list(small.names)
+    assert len(set(found.rows)) == 17
+
+
+def test_what_a_teacher_does_not_know_is_masked() -> None:
+    """AIC's 14 points have no face; COCO's have no neck."""
+    coco, aic = load_schema("coco17"), load_schema("aic14")
+    found = map_keypoints(aic, coco)
+    assert not found.taught[:5].any()
+    assert found.taught[5:].all()
+    values = torch.arange(2 * 14, dtype=torch.float32).reshape(2, 14) + 1
+    taught = select(values, found)
+    assert taught.shape == (2, 17)
+    assert not taught[:, :5].any()
+    assert taught[0, coco.names.index("left_wrist")] == 1 + aic.names.index("left_wrist")
+
+
+def test_sets_without_a_common_point_are_refused() -> None:
+    with pytest.raises(InputError, match="hand21 and the student's coco17 share no keypoint"):
+        map_keypoints(load_schema("hand21"), load_schema("coco17"))
+
+
+def test_the_same_crop_changes_nothing() -> None:
+    maps = torch.rand(2, 3, 16, 12)
+    same = np.tile(np.eye(2, 3), (2, 1, 1))
+    warped, seen = warp_maps(maps, same, (12, 16))
+    np.testing.assert_allclose(warped, maps, atol=1e-6)
+    assert seen.min() == 1
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("turn", [0.0, 40.0])
+def test_peaks_move_with_the_crop(turn, mirrored) -> None:
+    """A Gaussian on the teacher's map is found where the student's crop has that point of the frame."""
+    teacher = crop_of(View((100.0, 80.0), (90.0, 120.0)), UDP, (192, 256))
+    student = crop_of(View((106.0, 74.0), (80.0, 110.0), turn, mirrored), UDP, (96, 128))
+    there, here = strides((192, 256), (48, 64), CODEC), strides((96, 128), (24, 32), CODEC)
+    points = np.array(((95.0, 70.0), (110.0, 90.0)))
+    maps = heatmaps(teacher.to_input(points) / there, (48, 64), sigma=2.0)
+    matrix = in_bins(relative(teacher, student), there, here)
+    warped, _ = warp_maps(torch.from_numpy(maps)[None], matrix[None], (24, 32))
+    wanted = student.to_input(points) / here
+    for heat, place in zip(warped[0].numpy(), wanted, strict=True):
+        mass = np.where(heat > 0.3, heat, 0)
+        rows, columns = np.indices(heat.shape)
+        centre = np.array(((columns * mass).sum(), (rows * mass).sum())) / mass.sum()
+        np.testing.assert_allclose(centre, place, atol=0.2)
+
+
+def test_what_the_teacher_never_saw_weighs_nothing() -> None:
+    """A shift by three bins to the right leaves the three first columns unknown."""
+    matrix = np.array([[[1, 0, 3.0], [0, 1, 0]]])
+    maps = torch.ones(1, 2, 8, 6)
+    warped, seen = warp_maps(maps, matrix, (6, 8))
+    wanted = np.broadcast_to(np.arange(6) >= 3, (8, 6))
+    np.testing.assert_array_equal(seen[0, 0], wanted)
+    np.testing.assert_array_equal(warped[0, 1], wanted)
