@@ -85,9 +85,7 @@ def exported(
     """
 
     @functools.cache
-    def export(
-        source: str, runtime: "Runtime", pictures: int | None = None
-    ) -> dict[str, "Exported"]:
+    def export(source: str, runtime: "Runtime", pictures: int | None) -> dict[str, "Exported"]:
         if installed_engine(runtime) is None:
             pytest.skip(f"{runtime} is not installed")
         loaded = loaded_model(source)
@@ -100,4 +98,5 @@ def exported(
         made = export_model(loaded, targets, out, inputs=inputs)
         return {result.target.precision: result for result in made}
 
-    return export
+    # the cache tells a default that is left out from one that is given
+    return lambda source, runtime, pictures=None: export(source, runtime, pictures)

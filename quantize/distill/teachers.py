@@ -1,0 +1,131 @@
+"""Whoever teaches: a PyTorch model or an artifact on any runtime, asked for heatmaps of upright crops.
+
+What teachers answer with (heatmaps, SimCC logits, maps to be averaged) is brought to one form here: heights over a
+grid of bins, highest where the keypoint is.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edge.codecs.integral import normalise
+from edge.geometry import F64
+from edge.schema import KeypointSchema
+from edge.types import F32, U8
+from export import load_weights
+from export.torch_session import TorchSession
+from quantize.distill.targets import strides
+from runtimes.artifact import MANIFEST, Artifact
+from runtimes.base import Outputs, RunOptions, Session
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
+from runtimes.errors import InputError
+from runtimes.registry import open_session
+from runtimes.spec import Lineage, ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Teacher:
+    """A model that is asked, and what must be known of it.
+
+    identity: a hash of what answers, for caches and tokens. module: the network, where it is PyTorch's.
+    """
+
+    session: Session
+    spec: ModelSpec
+    identity: str
+    lineage: Lineage
+    module: Any = None
+
+    @property
+    def schema(self) -> KeypointSchema:
+        """Its keypoints."""
+        if self.spec.keypoints is None:
+            raise InputError(f"{self.spec.model} gives no keypoints (task {self.spec.task})")
+        return KeypointSchema.from_spec(self.spec.keypoints)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Heights float32 (B, K, h, w) over bins, and how many input pixels of the teacher a bin spans, (x, y)."""
+
+    maps: F32
+    stride: F64
+
+
+def open_teacher(
+    name: str, weights: str | None = None, *, task: str | None = None, threads: int | None = None
+) -> Teacher:
+    """Open an artifact directory, a checkpoint, or a catalogue name with `weights`.
+
+    Raises InputError for a model that is not top-down pose or answers with coordinates, and as `load_weights` and
+    `open_session` do.
+    """
+    path = Path(name)
+    if (path / MANIFEST).is_file():
+        artifact = Artifact.open(path)
+        _check(artifact.manifest)
+        session = open_session(artifact, RunOptions(threads=threads))
+        identity = _digest([record.sha256 for record in artifact.manifest.files])
+        return Teacher(session, artifact.manifest, identity, artifact.manifest.lineage)
+    loaded = load_weights(name, weights, task=task)
+    _check(loaded.spec)
+    identity = loaded.lineage.checkpoint_sha256 or _digest([f"random {loaded.spec.model}"])
+    session = TorchSession(loaded.module, loaded.spec, threads)
+    return Teacher(session, loaded.spec, identity, loaded.lineage, loaded.module)
+
+
+def ask(teacher: Teacher, images: U8) -> Answer:
+    """Return what the teacher says of crops, uint8 BGR (B, H, W, 3) of its own input size."""
+    outputs = teacher.session.run({teacher.spec.inputs[0].name: images})
+    maps, stride = _as_maps(outputs, teacher.spec)
+    return Answer(np.ascontiguousarray(maps, np.float32), stride)
+
+
+def simcc_maps(logits_x: F32, logits_y: F32) -> F32:
+    """Return heights (B, K, ny, nx) of SimCC logits (B, K, nx) and (B, K, ny): the product of what both axes say.
+
+    Trained with softmax(10 logit) = softmax(10 label), logits are labels (Gaussians of height 1) up to a constant,
+    which the bins far from the keypoint show: their median is 0 in the label.
+    """
+    across, down = (
+        np.clip(each - np.median(each, axis=-1, keepdims=True), 0, None)
+        for each in (logits_x, logits_y)
+    )
+    maps: F32 = down[..., :, None] * across[..., None, :]
+    return maps
+
+
+def _as_maps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
+    tensors = [outputs[tensor.name] for tensor in spec.outputs]
+    match spec.codec:
+        case HeatmapCodec():
+            return tensors[0], strides(spec.image.wh, tensors[0].shape[:1:-1], spec.codec)
+        case IntegralCodec():
+            positive = normalise(tensors[0], spec.codec)
+            return positive, strides(spec.image.wh, positive.shape[:1:-1], HeatmapCodec())
+        case SimCCCodec(split_ratio=split):
+            return simcc_maps(tensors[0], tensors[1]), np.full(2, 1 / split)
+        case _:
+            raise InputError(_unfit(spec))
+
+
+def _check(spec: ModelSpec) -> None:
+    codecs = (HeatmapCodec, SimCCCodec, IntegralCodec)
+    top_down = spec.task == "pose-topdown" and spec.crop.kind in {"affine", "square"}
+    if not (top_down and isinstance(spec.codec, codecs)):
+        raise InputError(_unfit(spec))
+
+
+def _unfit(spec: ModelSpec) -> str:
+    return (
+        f"{spec.model} cannot teach (task {spec.task}, outputs {type(spec.codec).__name__}); a teacher is a top-down "
+        "pose model with heatmaps or SimCC"
+    )
+
+
+def _digest(parts: list[str]) -> str:
+    return hashlib.sha256(msgspec.json.encode(sorted(parts))).hexdigest()

@@ -1,0 +1,170 @@
+"""Teachers asked and their lessons kept: right places, once, resumable, and nobody else's."""
+
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from edge.schema import load_schema  # noqa: E402
+from edge.specs import rtmdet_spec  # noqa: E402
+from edge.specs_vitpose import vitpose_spec  # noqa: E402
+from export.torch_session import TorchSession  # noqa: E402
+from quantize.distill import lessons as lessons_module  # noqa: E402
+from quantize.distill.album import Album  # noqa: E402
+from quantize.distill.lessons import write_lessons  # noqa: E402
+from quantize.distill.people import Person  # noqa: E402
+from quantize.distill.teachers import Teacher, ask, open_teacher, simcc_maps  # noqa: E402
+from quantize.distill.transfer import map_keypoints  # noqa: E402
+from runtimes.errors import ArtifactError, InputError  # noqa: E402
+from runtimes.spec import Lineage  # noqa: E402
+
+COCO = load_schema("coco17")
+LEVELS = [40 + 12 * row for row in range(17)]
+WH = (96, 128)
+
+
+class GreyTeacher(nn.Module):
+    """Finds discs by their grey level: a real network's manners (normalised input, quarter maps) with known answers."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        super().__init__()
+        self.mean, self.std = (torch.tensor(each).view(1, 3, 1, 1) for each in (mean, std))
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
+        grey = (image * self.std + self.mean).mean(dim=1, keepdim=True)
+        levels = torch.tensor(LEVELS, dtype=torch.float32).view(1, -1, 1, 1)
+        near = torch.exp(-(((grey - levels) / 4) ** 2))
+        near = functional.avg_pool2d(near, 5, 1, padding=2)  # a disc's rim has others' levels
+        wh = (image.shape[2] // 4, image.shape[3] // 4)
+        return (functional.interpolate(near, wh, mode="bilinear", align_corners=True),)
+
+
+def teacher(identity: str = "grey", wh: tuple[int, int] = WH) -> Teacher:
+    spec = vitpose_spec("grey", wh, "coco17")
+    module = GreyTeacher(spec.image.mean, spec.image.std)
+    return Teacher(TorchSession(module, spec), spec, identity, Lineage(weights="random"), module)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> list[Person]:
+    """Five people whose keypoints are discs of the levels the teacher knows, each in a place of its own."""
+    made = []
+    for number in range(5):
+        rng = np.random.default_rng(number)
+        frame = np.zeros((200, 160, 3), np.uint8)
+        cells = rng.permutation([(30 + 24 * c, 30 + 24 * r) for c in range(5) for r in range(6)])
+        for (x, y), level in zip(cells, LEVELS, strict=False):
+            cv2.circle(frame, (int(x), int(y)), 6, (level,) * 3, -1)
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), frame)
+        xyv = np.concatenate([cells[:17], np.full((17, 1), 2)], axis=1).astype(np.float32)
+        made.append(Person(path.name, path, np.array((20, 20, 140, 180), np.float32), xyv))
+    return made
+
+
+def kept(directory: Path, people: list[Person], who: Teacher, map_wh=(24, 32)):
+    album = Album(people, who.spec.crop.padding)
+    steps: list[tuple[int, int]] = []
+    made = write_lessons(
+        directory, who, album, map_keypoints(COCO, COCO), map_wh, lambda *step: steps.append(step)
+    )
+    return made, steps
+
+
+@pytest.mark.parametrize("map_wh", [(24, 32), (48, 64)], ids=["the teacher's", "twice"])
+def test_maps_peak_where_the_keypoints_are(people, tmp_path, map_wh) -> None:
+    made, _ = kept(tmp_path / "lessons", people, teacher(), map_wh)
+    maps = made.of(range(5))
+    assert maps.shape == (5, 17, *map_wh[::-1])
+    for number, person in enumerate(people):
+        inputs = person.keypoints[:, :2] @ made.crops[number][:, :2].T + made.crops[number][:, 2]
+        peaks = maps[number].reshape(17, -1).argmax(axis=1)
+        found = np.stack(np.divmod(peaks, map_wh[0])[::-1], axis=1) * made.stride
+        # a disc's plateau is 3 pixels wide in the input, a bin up to 4
+        assert np.abs(found - inputs).max() <= 4.0
+
+
+def test_writing_goes_on_where_it_stopped(people, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(lessons_module, "SHARD", 2)
+    whole, steps = kept(tmp_path / "whole", people, teacher())
+    assert steps == [(0, 5), (2, 5), (4, 5), (5, 5)]
+
+    album = Album(people, 1.25)
+
+    def stop(done: int, _total: int) -> None:
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_lessons(tmp_path / "cut", teacher(), album, map_keypoints(COCO, COCO), (24, 32), stop)
+    assert len(list((tmp_path / "cut").glob("*.npy"))) == 2
+    again, steps = kept(tmp_path / "cut", people, teacher())
+    assert steps == [(4, 5), (5, 5)]
+    np.testing.assert_array_equal(again.of(range(5)), whole.of(range(5)))
+    _, steps = kept(tmp_path / "cut", people, teacher())
+    assert steps == [(5, 5)]
+
+
+def test_lessons_of_others_are_not_taken(people, tmp_path) -> None:
+    kept(tmp_path / "lessons", people, teacher())
+    with pytest.raises(ArtifactError, match="what another teacher said"):
+        kept(tmp_path / "lessons", people, teacher("other"))
+    with pytest.raises(ArtifactError, match="or of other people"):
+        kept(tmp_path / "lessons", people[:4], teacher())
+
+
+def test_a_damaged_shard_is_found(people, tmp_path) -> None:
+    kept(tmp_path / "lessons", people, teacher())
+    path = tmp_path / "lessons" / "00000.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match=r"00000\.npy: is missing or damaged"):
+        kept(tmp_path / "lessons", people, teacher())
+
+
+def test_simcc_heights_are_products_of_labels() -> None:
+    """Logits are labels up to a constant; Gaussians of height 1 multiply to one of height 1 at the same place."""
+    bins = [np.arange(96), np.arange(128)]
+    labels = [np.exp(-(((b - c) / 5) ** 2) / 2) for b, c in zip(bins, (30, 70), strict=True)]
+    logits = [(label - 3.7)[None, None].astype(np.float32) for label in labels]
+    (maps,) = simcc_maps(*logits)
+    assert maps.shape == (1, 128, 96)
+    np.testing.assert_allclose(maps[0], np.outer(labels[1], labels[0]), atol=1e-3)
+
+
+def test_who_cannot_teach_is_told(tmp_path) -> None:
+    spec = rtmdet_spec("finder", (320, 320), ("person",))
+    with pytest.raises(InputError, match=r"rtmdet-nano cannot teach \(task detect"):
+        open_teacher("rtmdet-nano", "random")
+    finder = Teacher(TorchSession(nn.Identity(), spec), spec, "", Lineage(weights="random"))
+    with pytest.raises(InputError, match="finder gives no keypoints"):
+        _ = finder.schema
+
+
+def test_an_artifact_teaches_as_its_network_does(exported, loaded_model, tmp_path) -> None:
+    """The same weights asked as PyTorch and as an ONNX artifact give the same heights."""
+    made = exported("random:rtmpose-t", "onnxruntime")["fp32"]
+    artifact = open_teacher(str(made.path))
+    loaded = loaded_model("random:rtmpose-t")
+    network = Teacher(TorchSession(loaded.module, loaded.spec), loaded.spec, "", loaded.lineage)
+    images = np.random.default_rng(0).integers(0, 256, (2, 256, 192, 3), dtype=np.uint8)
+    ours, theirs = (ask(each, images) for each in (artifact, network))
+    scale = max(1.0, float(np.abs(theirs.maps).max()))
+    assert np.abs(ours.maps - theirs.maps).max() <= 5e-3 * scale
+    np.testing.assert_array_equal(ours.stride, theirs.stride)
+    assert len(artifact.identity) == 64
+    assert msgspec.structs.replace(artifact.lineage) == made_lineage(made.path)
+
+
+def made_lineage(path: Path) -> Lineage:
+    from runtimes.artifact import Artifact
+
+    return Artifact.open(path).manifest.lineage
