@@ -1,6 +1,7 @@
-"""What a student is punished for. Every loss is a mean over the batch's keypoints that count: one number, float32.
+"""What a student is punished for. Every loss is one number, float32: a mean over all keypoints of the batch.
 
-Knows tensors only: where targets come from is `targets`' and `teachers`' affair.
+Keypoints that do not count add nothing and are counted all the same, as in mmpose: so the loss of a batch is the mean
+of its halves', on however many processes. Knows tensors only: where targets come from is not its affair.
 """
 
 from typing import Any
@@ -13,14 +14,12 @@ AMPLITUDE = 2.0  # of the symmetric gradient, AlphaPose
 
 
 def heatmap_mse(found: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of heatmaps (B, K, h, w).
+    """Return the mean squared error of heatmaps (B, K, h, w); mmpose's KeypointMSELoss.
 
-    weights: (B, K), or (B, K, h, w) where parts of a map are unknown. Keypoints without weight do not enter the mean's
-    denominator either: mmpose divides by all, which makes the loss of half-seen people smaller.
+    weights: (B, K), or (B, K, h, w) where parts of a map are unknown.
     """
     by_bin = weights[..., None, None] if weights.ndim == 2 else weights
-    error = (found - wanted).square() * by_bin
-    return error.sum() / (by_bin.expand_as(error).sum().clamp(min=1))
+    return ((found - wanted).square() * by_bin).mean()
 
 
 def simcc_kl(
@@ -64,8 +63,7 @@ def integral_l1(maps: torch.Tensor, xy: torch.Tensor, weights: torch.Tensor) -> 
     shares = positive / positive.sum(dim=(2, 3), keepdim=True).clamp(min=1e-8)
     sides = torch.tensor(maps.shape[:1:-1], dtype=maps.dtype, device=maps.device)
     means = torch.stack([symmetric_mean(shares.sum(dim=axis)) for axis in (2, 3)], dim=-1)
-    error = ((means - xy) / sides).abs().sum(dim=-1) * weights
-    return error.sum() / weights.sum().clamp(min=1)
+    return (((means - xy) / sides).abs().sum(dim=-1) * weights).mean()
 
 
 class SymmetricMean(torch.autograd.Function):  # type: ignore[misc]  # torch leaves it untyped
@@ -107,5 +105,5 @@ def _by_axis(
         divergence = functional.kl_div(
             functional.log_softmax(BETA * each, -1), shares, reduction="none"
         ).mean(dim=-1)
-        total = total + (divergence * weights).sum()
-    return total / weights.sum().clamp(min=1)
+        total = total + (divergence * weights).mean()
+    return total

@@ -30,10 +30,19 @@ def test_heatmaps_of_keypoints_that_count(rng) -> None:
     weights = np.array([[1, 0, 1], [0, 0, 1]], np.float64)
     error = ((found - wanted) ** 2).mean(axis=(2, 3))
     loss = heatmap_mse(*(torch.tensor(each) for each in (found, wanted, weights)))
-    assert loss.item() == pytest.approx((error * weights).sum() / 3)
+    assert loss.item() == pytest.approx((error * weights).sum() / 6)
     whole = np.broadcast_to(weights[..., None, None], found.shape).copy()
     loss = heatmap_mse(*(torch.tensor(each) for each in (found, wanted, whole)))
-    assert loss.item() == pytest.approx((error * weights).sum() / 3)
+    assert loss.item() == pytest.approx((error * weights).sum() / 6)
+
+
+def test_the_loss_of_a_batch_is_the_mean_of_its_halves(rng) -> None:
+    """Whatever counts in each half: this is what makes processes add up."""
+    found, wanted = (torch.tensor(each) for each in rng.normal(size=(2, 4, 3, 4, 5)))
+    weights = torch.tensor(rng.integers(0, 2, (4, 3)).astype(np.float64))
+    whole = heatmap_mse(found, wanted, weights)
+    halves = [heatmap_mse(found[s], wanted[s], weights[s]) for s in (slice(2), slice(2, 4))]
+    assert whole.item() == pytest.approx(sum(halves).item() / 2)
 
 
 def test_nothing_to_learn_is_no_loss() -> None:
@@ -56,10 +65,10 @@ def test_simcc_is_rtmposes_divergence(rng) -> None:
         total += ((p * np.log(p / q)).mean(axis=-1) * weights).sum()
     tensors = [tuple(map(torch.tensor, pair)) for pair in (found, wanted)]
     loss = simcc_kl(*tensors, torch.tensor(weights))
-    assert loss.item() == pytest.approx(total / 5)
+    assert loss.item() == pytest.approx(total / 6)
     shares = tuple(torch.softmax(10 * torch.tensor(each), -1) for each in wanted)
     again = simcc_from_shares(tensors[0], shares, torch.tensor(weights))
-    assert again.item() == pytest.approx(total / 5)
+    assert again.item() == pytest.approx(total / 6)
 
 
 def test_a_student_that_agrees_is_not_punished(rng) -> None:
