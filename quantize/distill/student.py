@@ -1,0 +1,97 @@
+"""Who learns: a fresh network of a family and size, ready to be trained, and what is written of it afterwards."""
+
+import torch
+from torch import nn
+
+from edge.catalog import CATALOG
+from edge.schema import load_schema
+from export.checkpoint import LoadedModel
+from export.lineage import random_lineage
+from export.models.vit import Vit
+from export.registry import Variant, load_family, variant_of
+from runtimes.errors import InputError
+from runtimes.spec import ModelSpec
+
+# The families that are taught, and what an input's sides must be multiples of: no weights fix them yet.
+FAMILIES = {"vitpose": 16, "rtmpose": 32}
+INPUT_WH = (192, 256)
+# How transformers are begun (timm, mmpretrain), and heads that give heatmaps (mmpose): near zero, as most bins are.
+EMBEDDING_STD = 0.02
+HEAD_STD = 0.001
+
+
+def student_variant(
+    name: str, input_wh: tuple[int, int] | None = None, schema: str | None = None
+) -> Variant:
+    """Return the network a name means: of the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
+
+    Raises InputError for a family that is not taught here, and as the family does for a size or input it has not.
+    """
+    family, _, size = name.partition("-")
+    if name in CATALOG:
+        variant = variant_of(CATALOG[name])
+        family, size = variant.family, variant.size
+        input_wh, schema = input_wh or variant.input_wh, schema or variant.schema
+    if family not in FAMILIES or not size:
+        raise InputError(
+            f"{name!r} cannot be a student; give {' or '.join(FAMILIES)} with a size, such as rtmpose-t or "
+            "vitpose-192x6x3-simple (channels x blocks x heads)"
+        )
+    keypoints = load_schema(schema or "coco17").name
+    variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints)
+    _check_input(variant)
+    try:
+        with torch.device("meta"):
+            load_family(family).build(variant)
+    except KeyError as error:
+        raise InputError(f"{family} has no size {size!r}; see `edgepose models`") from error
+    return variant
+
+
+def new_student(variant: Variant, seed: int) -> nn.Module:
+    """Return the network with fresh weights that follow from the seed, float32 on the CPU, in training mode."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module: nn.Module = load_family(variant.family).build(variant)
+        for part in module.modules():
+            if isinstance(part, Vit):
+                _begin_transformer(part)
+        if variant.family == "vitpose":
+            _begin_head(module)
+    return module.train()
+
+
+def student_spec(variant: Variant, model: str) -> ModelSpec:
+    """Return what the student takes and gives."""
+    return load_family(variant.family).spec(variant, model)
+
+
+def as_loaded(module: nn.Module, variant: Variant, model: str) -> LoadedModel:
+    """Return the student as any other loaded model, to be run, measured or exported."""
+    spec = student_spec(variant, model)
+    return LoadedModel(module.eval(), spec, random_lineage(variant), variant)
+
+
+def _check_input(variant: Variant) -> None:
+    stride = FAMILIES[variant.family]
+    if any(side < stride or side % stride for side in variant.input_wh):
+        width, height = variant.input_wh
+        raise InputError(
+            f"{variant.family} takes inputs whose sides are multiples of {stride}, not {width}x{height}"
+        )
+
+
+def _begin_transformer(vit: Vit) -> None:
+    nn.init.trunc_normal_(vit.pos_embed, std=EMBEDDING_STD)
+    for layer in vit.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.trunc_normal_(layer.weight, std=EMBEDDING_STD)
+            nn.init.zeros_(layer.bias)
+
+
+def _begin_head(module: nn.Module) -> None:
+    for layer in module.head.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(layer.weight, std=HEAD_STD)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

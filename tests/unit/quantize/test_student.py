@@ -1,0 +1,58 @@
+"""Who can learn: names, fresh weights that follow from a seed, and refusals."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from quantize.distill.student import as_loaded, new_student, student_variant  # noqa: E402
+from runtimes.errors import EdgeposeError  # noqa: E402
+
+
+@pytest.mark.parametrize(
+    ("name", "wh", "found"),
+    [
+        ("vitpose-96x2x3-simple", (96, 128), ("vitpose", "96x2x3-simple", (96, 128), "coco17")),
+        ("vitpose-s", None, ("vitpose", "s", (192, 256), "coco17")),
+        ("rtmpose-t", None, ("rtmpose", "t", (192, 256), "coco17")),
+        ("rtmpose-s-halpe26", (96, 128), ("rtmpose", "s", (96, 128), "body26")),
+    ],
+)
+def test_names_mean_networks(name, wh, found) -> None:
+    variant = student_variant(name, wh)
+    assert (variant.family, variant.size, variant.input_wh, variant.schema) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "wh", "said"),
+    [
+        ("rtmdet-nano", None, "'rtmdet-nano' cannot be a student"),
+        ("vitpose", None, "cannot be a student"),
+        ("vitpose-s", (100, 128), "multiples of 16"),
+        ("rtmpose-t", (100, 128), "multiples of 32"),
+        ("rtmpose-xxl", None, "rtmpose has no size 'xxl'"),
+        ("vitpose-97x2x3", None, "vitpose has no size '97x2x3'"),
+    ],
+)
+def test_what_cannot_learn_is_told(name, wh, said) -> None:
+    with pytest.raises(EdgeposeError, match=said):
+        student_variant(name, wh)
+
+
+@pytest.mark.parametrize("name", ["vitpose-32x2x2-simple", "rtmpose-t"])
+def test_fresh_weights_follow_from_the_seed(name) -> None:
+    variant = student_variant(name, (64, 64))
+    torch.rand(1)
+    first, again, other = (new_student(variant, seed).state_dict() for seed in (0, 0, 1))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
+
+
+def test_a_new_student_says_nearly_nothing_anywhere() -> None:
+    """Most bins of a heatmap are zero: learning starts from there."""
+    variant = student_variant("vitpose-32x2x2", (64, 64))
+    loaded = as_loaded(new_student(variant, 0), variant, "new")
+    with torch.no_grad():
+        (maps,) = loaded.module(torch.randn(2, 3, 64, 64))
+    assert maps.abs().max() < 0.1
+    assert loaded.spec.model == "new"
+    assert not loaded.module.training
