@@ -32,16 +32,13 @@ def simcc_kl(
     wanted: Gaussians of height 1, or a teacher's logits: both become distributions by a softmax of 10 times them
     (RTMPose's KLDiscretLoss). weights: (B, K). The mean over bins is theirs too.
     """
-    return _by_axis(found, tuple(functional.softmax(BETA * each, -1) for each in wanted), weights)
-
-
-def simcc_from_shares(
-    found: tuple[torch.Tensor, torch.Tensor],
-    shares: tuple[torch.Tensor, torch.Tensor],
-    weights: torch.Tensor,
-) -> torch.Tensor:
-    """Return the same divergence from distributions over the bins, such as a heatmap's marginals; see `simcc_kl`."""
-    return _by_axis(found, shares, weights)
+    total = found[0].new_zeros(())
+    for each, label in zip(found, wanted, strict=True):
+        ours = functional.log_softmax(BETA * each, -1)
+        theirs = functional.softmax(BETA * label, -1)
+        divergence = functional.kl_div(ours, theirs, reduction="none").mean(dim=-1)
+        total = total + (divergence * weights).mean()
+    return total
 
 
 def feature_mse(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
@@ -93,17 +90,3 @@ def symmetric_mean(shares: torch.Tensor) -> torch.Tensor:
     """Return the mean bin (B, K) of distributions (B, K, bins); see SymmetricMean."""
     mean: torch.Tensor = SymmetricMean.apply(shares)
     return mean
-
-
-def _by_axis(
-    found: tuple[torch.Tensor, torch.Tensor],
-    wanted: tuple[torch.Tensor, ...],
-    weights: torch.Tensor,
-) -> torch.Tensor:
-    total = found[0].new_zeros(())
-    for each, shares in zip(found, wanted, strict=True):
-        divergence = functional.kl_div(
-            functional.log_softmax(BETA * each, -1), shares, reduction="none"
-        ).mean(dim=-1)
-        total = total + (divergence * weights).mean()
-    return total

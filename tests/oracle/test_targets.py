@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantize.distill.targets import heatmaps, inside, simcc_labels, strides
+from quantize.distill.targets import heatmaps, inside, simcc_labels, simcc_sigma, strides
 from runtimes.codec_spec import HeatmapCodec
 
 WH = (192, 256)
@@ -21,7 +21,7 @@ def test_udp_heatmaps(oracles: Path, name: str, map_wh, input_wh, sigma: float) 
         wanted, weights = archive[f"{name}/heatmaps"], archive[f"{name}/w"][0]
         xy = archive["keypoints"][0][: len(wanted)] * (np.array(input_wh) / WH)
     stride = strides(input_wh, map_wh, HeatmapCodec(refine="udp"))
-    found = heatmaps(xy / stride, map_wh, sigma)
+    found = heatmaps(xy / stride, map_wh, np.array((sigma, sigma)))
     asked = weights[: len(wanted)] > 0
     assert asked.sum() > len(wanted) // 2
     near = (wanted > 0) & asked[:, None, None]
@@ -34,6 +34,6 @@ def test_simcc_labels(oracles: Path) -> None:
         xy, weights = archive["keypoints"][0], archive["simcc/w"][0]
         wanted = archive["simcc/x"][0], archive["simcc/y"][0]
     asked = (weights > 0) & inside(xy, WH)
-    for found, each in zip(simcc_labels(xy, WH, 2.0, (4.9, 5.66)), wanted, strict=True):
+    for found, each in zip(simcc_labels(xy, WH, 2.0, simcc_sigma(WH)), wanted, strict=True):
         near = (each > 0) & asked[:, None]
         np.testing.assert_allclose(found[near], each[near], atol=1e-6)

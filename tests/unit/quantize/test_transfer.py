@@ -60,7 +60,7 @@ def test_peaks_move_with_the_crop(turn, mirrored) -> None:
     student = crop_of(View((106.0, 74.0), (80.0, 110.0), turn, mirrored), UDP, (96, 128))
     there, here = strides((192, 256), (48, 64), CODEC), strides((96, 128), (24, 32), CODEC)
     points = np.array(((95.0, 70.0), (110.0, 90.0)))
-    maps = heatmaps(teacher.to_input(points) / there, (48, 64), sigma=2.0)
+    maps = heatmaps(teacher.to_input(points) / there, (48, 64), sigma=np.array((2.0, 2.0)))
     matrix = in_bins(relative(teacher, student), there, here)
     warped, _ = warp_maps(torch.from_numpy(maps)[None], matrix[None], (24, 32))
     wanted = student.to_input(points) / here

@@ -1,0 +1,165 @@
+"""The parts of a loss: what each asks of a student's outputs for one batch. A method is a few of them, added."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from edge.geometry import F64, Crop, Size
+from edge.schema import KeypointSchema
+from quantize.distill.batches import Batch
+from quantize.distill.lessons import Lessons
+from quantize.distill.losses import heatmap_mse, simcc_kl
+from quantize.distill.targets import (
+    heatmap_sigma,
+    heatmaps,
+    marginals,
+    simcc_labels,
+    simcc_sigma,
+    strides,
+)
+from quantize.distill.transfer import KeypointMap, warp_maps
+from quantize.distill.view import in_bins, relative
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec
+from runtimes.errors import InputError
+from runtimes.spec import ModelSpec
+
+Outputs = tuple[torch.Tensor, ...]
+Term = Callable[[Outputs, Batch], torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapTruth:
+    """Heatmaps of the labelled keypoints: MSE(S(X), K_gt)."""
+
+    spec: ModelSpec
+    codec: HeatmapCodec
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (heatmaps,)."""
+        (found,) = outputs
+        map_wh = (found.shape[3], found.shape[2])
+        stride = strides(self.spec.image.wh, map_wh, self.codec)
+        bins = batch.xy.numpy().reshape(-1, 2) / stride
+        sigma = heatmap_sigma(self.spec.image.wh) / stride
+        wanted = torch.from_numpy(heatmaps(bins, map_wh, sigma)).to(found)
+        return heatmap_mse(found, wanted.reshape(found.shape), batch.weights.to(found))
+
+
+@dataclass(frozen=True, slots=True)
+class SimCCTruth:
+    """SimCC labels of the labelled keypoints: KL(labels || S(X)), RTMPose's own loss."""
+
+    spec: ModelSpec
+    codec: SimCCCodec
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (x logits, y logits)."""
+        wh = self.spec.image.wh
+        xy = batch.xy.numpy().reshape(-1, 2)
+        labels = simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(wh))
+        wanted = [
+            torch.from_numpy(each).to(found).reshape(found.shape)
+            for each, found in zip(labels, outputs, strict=True)
+        ]
+        weights = batch.weights.to(outputs[0])
+        return simcc_kl((outputs[0], outputs[1]), (wanted[0], wanted[1]), weights)
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtMaps:
+    """A teacher's heatmaps where the student's crop shows them: what every heatmap term starts from."""
+
+    lessons: Lessons
+    keypoints: KeypointMap
+    schema: KeypointSchema
+
+    def of(self, batch: Batch, map_wh: Size, stride: F64) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return maps float32 (B, K, h, w) in the student's bins, and weights: 0 where the teacher saw nothing."""
+        maps = torch.from_numpy(self.lessons.of(batch.rows))
+        matrices = np.stack(
+            [
+                in_bins(
+                    relative(Crop(self.lessons.crops[row], crop.wh), crop),
+                    self.lessons.stride,
+                    stride,
+                )
+                for row, crop in zip(batch.rows, batch.crops, strict=True)
+            ]
+        )
+        warped, seen = warp_maps(maps, matrices, map_wh)
+        taught = torch.from_numpy(self.keypoints.taught).float()
+        weights = taught.view(1, -1, 1, 1) * seen
+        flip = torch.from_numpy(self.schema.flip_order)
+        for place in np.flatnonzero(batch.mirrored):
+            warped[place] = warped[place, flip]
+            weights[place] = weights[place, flip]
+        return warped, weights
+
+
+@dataclass(frozen=True, slots=True)
+class HeatmapTaught:
+    """Heatmaps like the teacher's: MSE(S(X), K_t), of every keypoint, labelled or not."""
+
+    spec: ModelSpec
+    codec: HeatmapCodec
+    taught: TaughtMaps
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (heatmaps,)."""
+        (found,) = outputs
+        map_wh = (found.shape[3], found.shape[2])
+        stride = strides(self.spec.image.wh, map_wh, self.codec)
+        wanted, weights = self.taught.of(batch, map_wh, stride)
+        return heatmap_mse(found, wanted.to(found), weights.to(found))
+
+
+@dataclass(frozen=True, slots=True)
+class MarginalsTaught:
+    """SimCC outputs like the marginals of the teacher's heatmaps, as far as their peaks are sure (their height)."""
+
+    spec: ModelSpec
+    codec: SimCCCodec
+    taught: TaughtMaps
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (x logits, y logits)."""
+        width, height = self.spec.image.wh
+        map_wh = (width // 4, height // 4)
+        stride = strides((width, height), map_wh, HeatmapCodec())
+        maps, weights = self.taught.of(batch, map_wh, stride)
+        flat = (maps * weights).numpy().reshape(-1, *maps.shape[2:])
+        labels = marginals(flat, stride, (width, height), self.codec.split_ratio)
+        wanted = [
+            torch.from_numpy(each).to(found).reshape(found.shape)
+            for each, found in zip(labels, outputs, strict=True)
+        ]
+        sure = (maps * weights).amax(dim=(2, 3)).clamp(0, 1).to(outputs[0])
+        return simcc_kl((outputs[0], outputs[1]), (wanted[0], wanted[1]), sure)
+
+
+def truth_term(spec: ModelSpec) -> Term:
+    """Return what a student of that spec learns from labels; raises InputError for outputs that are not taught."""
+    match spec.codec:
+        case HeatmapCodec() as codec:
+            return HeatmapTruth(spec, codec)
+        case SimCCCodec() as codec:
+            return SimCCTruth(spec, codec)
+        case _:
+            raise InputError(
+                f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"
+            )
+
+
+def taught_term(spec: ModelSpec, taught: TaughtMaps) -> Term:
+    """Return what it learns from a teacher's heatmaps."""
+    match spec.codec:
+        case HeatmapCodec() as codec:
+            return HeatmapTaught(spec, codec, taught)
+        case SimCCCodec() as codec:
+            return MarginalsTaught(spec, codec, taught)
+        case _:
+            raise InputError(
+                f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"
+            )

@@ -1,0 +1,139 @@
+"""The parts of a loss on real samples: nothing to complain of when the student is right, and only then."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from edge.schema import load_schema  # noqa: E402
+from edge.specs import rtmpose_spec  # noqa: E402
+from edge.specs_vitpose import vitpose_spec  # noqa: E402
+from quantize.distill.album import Album  # noqa: E402
+from quantize.distill.augment import AT_REST, STRONG  # noqa: E402
+from quantize.distill.batches import Batch, collate  # noqa: E402
+from quantize.distill.lessons import UDP, Lessons  # noqa: E402
+from quantize.distill.people import drawn_people  # noqa: E402
+from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.targets import heatmap_sigma, heatmaps, simcc_labels, simcc_sigma, strides  # noqa: E402
+from quantize.distill.terms import TaughtMaps, taught_term, truth_term  # noqa: E402
+from quantize.distill.transfer import map_keypoints  # noqa: E402
+from quantize.distill.view import crop_of, view_of_box  # noqa: E402
+
+COCO = load_schema("coco17")
+WH, MAP = (96, 128), (24, 32)
+TEACHER_WH, KEPT = (192, 256), (48, 64)
+HEATMAP = vitpose_spec("student", WH, "coco17")
+SIMCC = rtmpose_spec("student", WH, "coco17")
+
+
+@pytest.fixture(scope="module")
+def album(tmp_path_factory) -> Album:
+    return Album(drawn_people(tmp_path_factory.mktemp("drawn"), 3, 4, COCO), 1.25)
+
+
+def batch(album: Album, spec, strength=STRONG) -> Batch:
+    sampler = Sampler(album, COCO, spec.crop, WH, seed=4)
+    return collate([sampler.sample(row, 0, strength) for row in range(len(album))])
+
+
+def exact_lessons(album: Album) -> Lessons:
+    """What a faultless teacher would say: Gaussians at the true places in its own upright crops."""
+    crops = [
+        crop_of(view_of_box(person.box, 1.25), HEATMAP.crop, TEACHER_WH) for person in album.people
+    ]
+    stride = strides(TEACHER_WH, KEPT, UDP)
+    maps = [
+        heatmaps(crop.to_input(person.keypoints[:, :2]) / stride, KEPT, np.array((2.0, 2.0)))
+        * (person.keypoints[:, 2] > 0)[:, None, None]
+        for crop, person in zip(crops, album.people, strict=True)
+    ]
+    return Lessons(
+        (np.stack(maps).astype(np.float16),), np.stack([crop.matrix for crop in crops]), stride
+    )
+
+
+def right_heatmaps(made: Batch) -> torch.Tensor:
+    """Labels as heatmaps; a Gaussian of 2 bins of 48 is one bin of 24."""
+    bins = made.xy.numpy().reshape(-1, 2) / strides(WH, MAP, HEATMAP.codec)
+    sigma = heatmap_sigma(WH) / strides(WH, MAP, HEATMAP.codec)
+    maps = torch.from_numpy(heatmaps(bins, MAP, sigma))
+    return maps.reshape(len(made.rows), 17, *MAP[::-1]) * made.weights[..., None, None]
+
+
+def right_simcc(made: Batch) -> tuple[torch.Tensor, ...]:
+    labels = simcc_labels(made.xy.numpy().reshape(-1, 2), WH, 2.0, simcc_sigma(WH))
+    return tuple(torch.from_numpy(each).reshape(len(made.rows), 17, -1) for each in labels)
+
+
+def test_a_right_heatmap_costs_nothing(album) -> None:
+    made = batch(album, HEATMAP)
+    term = truth_term(HEATMAP)
+    assert term((right_heatmaps(made),), made).item() == pytest.approx(0, abs=1e-10)
+    blank = term((torch.zeros(len(made.rows), 17, *MAP[::-1]),), made).item()
+    # a Gaussian of height 1 and sigma 1 holds pi of squares, over 768 bins
+    share = made.weights.mean().item()
+    assert blank == pytest.approx(share * np.pi / 768, rel=0.25)
+
+
+def test_right_simcc_costs_nothing(album) -> None:
+    made = batch(album, SIMCC)
+    outputs, term = right_simcc(made), truth_term(SIMCC)
+    assert term(outputs, made).item() == pytest.approx(0, abs=1e-7)
+    assert term(tuple(each.flip(-1) for each in outputs), made).item() > 0.01
+
+
+@pytest.mark.parametrize("strength", [AT_REST, STRONG], ids=["upright", "strong"])
+def test_a_teacher_is_heard_in_the_students_crop(album, strength) -> None:
+    """However the crop is turned and mirrored, a faultless teacher asks for peaks where the labels are."""
+    made = batch(album, HEATMAP, strength)
+    taught = TaughtMaps(exact_lessons(album), map_keypoints(COCO, COCO), COCO)
+    stride = strides(WH, MAP, HEATMAP.codec)
+    wanted, weights = taught.of(made, MAP, stride)
+    checked = 0
+    for person, point in np.argwhere(made.weights.numpy() > 0):
+        column, row = made.xy[person, point].numpy() / stride
+        if weights[person, point, round(float(row)), round(float(column))] == 0:
+            continue  # the upright crop did not reach so far
+        peak = wanted[person, point].argmax().item()
+        found = np.array((peak % MAP[0], peak // MAP[0]))
+        assert np.abs(found - (column, row)).max() <= 1.5
+        checked += 1
+    assert checked > 20
+    term = taught_term(HEATMAP, taught)
+    right, blank = (
+        term((maps,), made).item() for maps in (right_heatmaps(made), torch.zeros_like(wanted))
+    )
+    assert right < 0.5 * blank
+
+
+def test_simcc_students_hear_heatmap_teachers(album) -> None:
+    """A student that is right is told so more than one that is mirrored."""
+    made = batch(album, SIMCC)
+    taught = TaughtMaps(exact_lessons(album), map_keypoints(COCO, COCO), COCO)
+    term = taught_term(SIMCC, taught)
+    outputs = right_simcc(made)
+    right = term(outputs, made).item()
+    assert right < 0.3 * term(tuple(each.flip(-1) for each in outputs), made).item()
+
+
+def test_what_the_teacher_does_not_know_is_not_asked(album) -> None:
+    """AIC's teacher has no face: whatever the student says of noses costs nothing."""
+    made = batch(album, HEATMAP)
+    lessons = exact_lessons(album)
+    term = taught_term(
+        HEATMAP, TaughtMaps(lessons, map_keypoints(load_schema("aic14"), COCO), COCO)
+    )
+    maps = right_heatmaps(made)
+    wild = maps.clone()
+    wild[:, 0] = 100
+    assert term((wild,), made).item() == pytest.approx(term((maps,), made).item())
+    wild[:, 9] = 100
+    assert term((wild,), made).item() > 10
+
+
+def test_outputs_that_are_not_taught_are_refused() -> None:
+    from edge.specs import movenet_spec
+    from runtimes.errors import InputError
+
+    with pytest.raises(InputError, match="is no student"):
+        truth_term(movenet_spec())
