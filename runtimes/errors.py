@@ -9,6 +9,7 @@
     │   └── TargetExistsError (FileExistsError)       2   would overwrite without --force
     ├── ConversionError (RuntimeError)                2   a converter could not take the model
     ├── EngineError (RuntimeError)                    2   an engine refused or failed on an artifact
+    ├── TrainingError (RuntimeError)                  2   a training that cannot go on; its last good state is kept
     ├── GateError                                     3   converted, but drifted from its reference
     └── MissingDependencyError (ImportError)          4   a package is not installed
 
@@ -52,6 +53,10 @@ class ConversionError(EdgeposeError, RuntimeError):
 
 class EngineError(EdgeposeError, RuntimeError):
     """An inference engine refused an artifact, or failed while running it."""
+
+
+class TrainingError(EdgeposeError, RuntimeError):
+    """A training that cannot go on; what was saved before it is good."""
 
 
 class GateError(EdgeposeError):

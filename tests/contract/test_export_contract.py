@@ -9,11 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.model import Model, load
+from edge.model import load
 from edge.parity import compare
 from edge.reference import load_reference
 from edge.verify import verify, verify_against
-from export.layers import first_drift, layer_errors
 from export.registry import FAMILIES
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
@@ -37,6 +36,10 @@ MODELS = {
 }
 QUICK = {"rtmpose", "rtmdet", "vitpose"}
 PRECISIONS = ("fp32", "fp16")
+# What every byte of some weights is made: an engine loads it all the same. Zeros, but not for the VGG networks: drawn
+# weights give them outputs near 0.1, and stages that hardly need the ones before, so that zeros there move the outputs
+# by less than the limits. Theirs become 3.0 (2.1 in half).
+DAMAGE = {"openpose": b"@", "openpose_body25": b"@"}
 
 
 def marks(family: str) -> list[pytest.MarkDecorator]:
@@ -45,7 +48,7 @@ def marks(family: str) -> list[pytest.MarkDecorator]:
 
 SOURCES = [pytest.param(MODELS[family], id=family, marks=marks(family)) for family in MODELS]
 CASES = [
-    pytest.param((MODELS[family], runtime), id=f"{family}-{runtime}", marks=marks(family))
+    pytest.param((family, runtime), id=f"{family}-{runtime}", marks=marks(family))
     for family in MODELS
     for runtime in ADAPTERS
 ]
@@ -62,20 +65,25 @@ def test_each_network_is_of_the_family_it_stands_for(loaded_model, family) -> No
 
 @pytest.fixture(scope="session", params=CASES)
 def case(request) -> tuple[str, Runtime]:
-    """A family's network and a runtime."""
+    """A family and a runtime."""
     return request.param
 
 
 @pytest.fixture(scope="session")
-def spec(case, loaded_model) -> ModelSpec:
-    source, _ = case
-    return loaded_model(source).spec
+def family(case) -> str:
+    return case[0]
+
+
+@pytest.fixture(scope="session")
+def spec(family, loaded_model) -> ModelSpec:
+    return loaded_model(MODELS[family]).spec
 
 
 @pytest.fixture(scope="session")
 def pair(case, exported):
     """The artifacts of one family on one runtime, by precision."""
-    return exported(*case)
+    family, runtime = case
+    return exported(MODELS[family], runtime)
 
 
 @pytest.fixture(params=PRECISIONS)
@@ -100,7 +108,7 @@ def test_it_passes_its_own_gate(made) -> None:
 
 
 def test_its_manifest_is_the_models_spec_and_the_engines_tensors(
-    made, case, spec, loaded_model
+    made, family, spec, loaded_model
 ) -> None:
     artifact = Artifact.open(made.path)
     manifest = artifact.manifest
@@ -111,9 +119,8 @@ def test_its_manifest_is_the_models_spec_and_the_engines_tensors(
     name = f"{model}-{width}x{height}.{manifest.runtime}-{manifest.precision}"
     assert artifact.root.name == name
     assert manifest.image.embedded is (manifest.runtime != "ncnn")
-    source, _ = case
-    assert manifest.lineage == loaded_model(source).lineage
-    drawn_here = source.startswith("random:")
+    assert manifest.lineage == loaded_model(MODELS[family]).lineage
+    drawn_here = MODELS[family].startswith("random:")
     assert manifest.lineage.weights == ("random" if drawn_here else "checkpoint")
     assert manifest.tools
     assert {out.name for out in manifest.outputs} == set(
@@ -144,15 +151,13 @@ def test_it_verifies_wherever_it_is_copied(made, tmp_path) -> None:
     assert (verdict.samples, verdict.arithmetic) == (8, "f32")
 
 
-def test_damaged_weights_are_refused_with_and_without_their_hashes(made, tmp_path) -> None:
+def test_damaged_weights_are_refused_with_and_without_their_hashes(made, family, tmp_path) -> None:
     shutil.copytree(made.path, tmp_path / "copy")
     artifact = Artifact.open(tmp_path / "copy")
     largest = max(engine_files(artifact), key=lambda path: path.stat().st_size)
     data = bytearray(largest.read_bytes())
     start, length = len(data) // 2, len(data) // 8
-    data[start : start + length] = bytes(
-        length
-    )  # zeros for weights: the engine loads it all the same
+    data[start : start + length] = DAMAGE.get(family, b"\0") * length
     largest.write_bytes(data)
     with pytest.raises(ArtifactError, match="sha256"):
         Artifact.open(artifact.root)
@@ -199,6 +204,18 @@ def test_runtimes_agree_on_one_picture(exported, source) -> None:
     artifacts = [Artifact.open(exported(source, r)["fp32"].path) for r in ADAPTERS]
     for artifact in artifacts[1:]:
         assert verify_against(artifact, artifacts[0], RunOptions()).passed is True
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_artifact_that_mistook_one_picture_for_another_would_not_pass(exported, source) -> None:
+    """Drawn weights must let the picture through to the outputs, or the comparison shows nothing."""
+    made = exported(source, "onnxruntime")["fp32"]
+    artifact = Artifact.open(made.path)
+    reference = load_reference(made.path / REFERENCE)
+    session = open_session(artifact)
+    outputs = session.run({"image": np.roll(reference.images, 1, axis=0)})
+    session.close()
+    assert compare(reference, outputs, artifact.manifest, "fp32").passed is False
 
 
 # What other tools find in the files
@@ -273,34 +290,3 @@ def test_ncnn_files_hold_no_wrapper(exported, loaded_model, source) -> None:
     assert not {kind for kind in kinds if "." in kind}  # `Tensor.to` and its like do not load
     outputs = set(re.findall(r"\bout\d\b", param))
     assert len(outputs) == len(loaded_model(source).spec.outputs)
-
-
-# The block that drifts
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("runtime", ADAPTERS)
-@pytest.mark.parametrize("precision", PRECISIONS)
-def test_right_weights_have_no_block_over_its_limit(exported, runtime, precision) -> None:
-    runtime_name: Runtime = runtime
-    artifact = Artifact.open(exported(MODELS["rtmpose"], runtime_name)[precision].path)
-    errors = layer_errors(artifact, "random")
-    assert first_drift(errors) is None, errors
-    names = [error.name for error in errors]
-    assert names[0] == "backbone.stem.0"
-    assert names[-2:] == ["simcc_x", "simcc_y"]
-    assert "head.gau" in names
-    if precision == "fp16":
-        assert max(error.raw_error for error in errors) > 1e-5  # rounding is there to be seen
-
-
-def test_a_wrong_decision_is_the_comparisons_not_the_engines(exported) -> None:
-    """The same outputs, judged on a reference with its decoded keypoints moved."""
-    made = exported(MODELS["rtmpose"], "onnxruntime")["fp32"]
-    artifact = Artifact.open(made.path)
-    reference = load_reference(made.path / REFERENCE)
-    with Model(artifact.manifest, open_session(artifact)) as model:
-        outputs = model.session.run({"image": reference.images})
-    assert compare(reference, outputs, artifact.manifest, "fp32").passed is True
-    swapped = {"simcc_x": outputs["simcc_x"][::-1], "simcc_y": outputs["simcc_y"]}
-    assert compare(reference, swapped, artifact.manifest, "fp16").passed is False

@@ -1,0 +1,160 @@
+"""The loop: it learns, goes on exactly where it stopped, and stops at the first number that is none."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from lightning_fabric import Fabric  # noqa: E402
+
+from edge.schema import load_schema  # noqa: E402
+from quantize.distill.album import Album  # noqa: E402
+from quantize.distill.augment import WEAK  # noqa: E402
+from quantize.distill.batches import Share, batches_of, order_of, prepare  # noqa: E402
+from quantize.distill.optim import Rates  # noqa: E402
+from quantize.distill.people import drawn_people  # noqa: E402
+from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
+from quantize.distill.terms import truth_term  # noqa: E402
+from quantize.distill.train import LOG, STATE, Settings, new_learner, train  # noqa: E402
+from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
+
+COCO = load_schema("coco17")
+WH = (48, 64)
+VARIANT = student_variant("vitpose-48x2x3-simple", WH)
+SPEC = student_spec(VARIANT, "tiny")
+RATES = Rates(lr=2e-3, warmup_steps=3)
+
+
+@pytest.fixture(scope="module")
+def sampler(tmp_path_factory) -> Sampler:
+    people = drawn_people(tmp_path_factory.mktemp("drawn"), 3, 6, COCO)
+    return Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, WH, seed=1)
+
+
+def batches(sampler: Sampler, first: int = 0, size: int = 4):
+    """Batch after batch from the first step on, epoch after epoch."""
+    per_epoch = len(batches_of(order_of([Share(0, len(sampler.album))], 1, 0), size))
+    epoch = first // per_epoch
+    skip = first % per_epoch
+    while True:
+        plan = batches_of(order_of([Share(0, len(sampler.album))], 1, epoch), size)
+        yield from prepare(sampler, plan[skip:], epoch, WEAK)
+        epoch, skip = epoch + 1, 0
+
+
+def run(sampler, folder: Path, steps: int, resume: bool = False, terms=None, save_every: int = 4):  # noqa: FBT001, FBT002
+    folder.mkdir(exist_ok=True)
+    learner = new_learner(new_student(VARIANT, 0), RATES)
+    if resume:
+        learner.load(folder / STATE)
+    settings = Settings(steps, RATES, save_every=save_every)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    heard = []
+    source = batches(sampler, learner.done)
+    terms = terms or {"truth": truth_term(SPEC)}
+    train(fabric, learner, terms, source, SPEC.image, settings, folder, heard.append)
+    return learner, heard
+
+
+def curve(folder: Path) -> list[str]:
+    with (folder / LOG).open() as stream:
+        return [row["loss"] for row in csv.DictReader(stream)]
+
+
+def test_it_learns(sampler, tmp_path) -> None:
+    _, heard = run(sampler, tmp_path / "a", 60)
+    losses = [step.loss for step in heard]
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:3])
+    assert heard[0].rate == pytest.approx(1 / 3)
+    assert [step.number for step in heard] == list(range(1, 61))
+
+
+def test_a_resumed_training_is_the_same_to_the_bit(sampler, tmp_path) -> None:
+    """Killed after step 6, whose state is that of step 4: steps 5 and 6 are made again."""
+    whole, _ = run(sampler, tmp_path / "whole", 12)
+    run_cut(sampler, tmp_path / "cut", 6)
+    assert len(curve(tmp_path / "cut")) == 6
+    resumed, heard = run(sampler, tmp_path / "cut", 12, resume=True)
+    assert heard[0].number == 5
+    assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[name])
+    for name, value in whole.average.state.items():
+        assert torch.equal(value, resumed.average.state[name])
+
+
+def run_cut(sampler, folder: Path, after: int) -> None:
+    folder.mkdir()
+    learner = new_learner(new_student(VARIANT, 0), RATES)
+
+    def stop(step) -> None:
+        if step.number == after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            Fabric(accelerator="cpu", devices=1),
+            learner,
+            {"truth": truth_term(SPEC)},
+            batches(sampler),
+            SPEC.image,
+            Settings(12, RATES, save_every=4),
+            folder,
+            stop,
+        )
+
+
+def test_gathered_gradients_are_those_of_a_larger_batch(sampler, tmp_path) -> None:
+    """Two batches of 4, or one of 8: the same step but for rounding."""
+    made = []
+    for size, accumulate in ((8, 1), (4, 2)):
+        folder = tmp_path / str(size)
+        folder.mkdir()
+        learner = new_learner(new_student(VARIANT, 0), RATES)
+        plan = [list(range(8))] if size == 8 else [[0, 1, 2, 3], [4, 5, 6, 7]]
+        source = prepare(sampler, plan, 0, WEAK)
+        settings = Settings(1, RATES, accumulate=accumulate)
+        steps: list = []
+        train(
+            Fabric(accelerator="cpu", devices=1),
+            learner,
+            {"truth": truth_term(SPEC)},
+            source,
+            SPEC.image,
+            settings,
+            folder,
+            steps.append,
+        )
+        made.append((steps[0].loss, learner.module.state_dict()))
+    assert made[0][0] == pytest.approx(made[1][0], rel=1e-5)
+    for name, value in made[0][1].items():
+        np.testing.assert_allclose(value, made[1][1][name], atol=2e-4)
+
+
+def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_state(sampler, tmp_path) -> None:
+    calls = []
+
+    def broken(outputs, batch) -> torch.Tensor:
+        calls.append(batch.rows)
+        return outputs[0].mean() * (float("nan") if len(calls) == 6 else 1.0)
+
+    with pytest.raises(TrainingError, match=r"the broken loss of step 6 is no number") as raised:
+        run(sampler, tmp_path / "a", 12, terms={"broken": broken})
+    assert ", ".join(map(str, calls[5])) in str(raised.value)
+    learner = new_learner(new_student(VARIANT, 0), RATES)
+    learner.load(tmp_path / "a" / STATE)
+    assert learner.done == 4
+    assert all(torch.isfinite(value).all() for value in learner.module.state_dict().values())
+
+
+def test_a_damaged_state_is_told(sampler, tmp_path) -> None:
+    run(sampler, tmp_path / "a", 4)
+    path = tmp_path / "a" / STATE
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be resumed from"):
+        run(sampler, tmp_path / "a", 8, resume=True)
