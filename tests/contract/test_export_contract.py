@@ -67,7 +67,6 @@ def test_each_network_is_of_the_family_it_stands_for(loaded_model, family) -> No
 
 @pytest.fixture(scope="session", params=CASES)
 def case(request) -> tuple[str, Runtime]:
-    """A family and a runtime."""
     return request.param
 
 
