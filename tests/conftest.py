@@ -14,6 +14,7 @@ from runtimes.registry import installed_engine
 
 if TYPE_CHECKING:
     from export import Exported, LoadedModel
+    from export.inputs import GateInputs
     from runtimes.spec import Runtime
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
@@ -85,17 +86,21 @@ def exported(
     """
 
     @functools.cache
+    def draw(source: str, pictures: int | None) -> "GateInputs":
+        from export.inputs import drawn_inputs
+
+        return drawn_inputs(loaded_model(source).spec, pictures)
+
+    @functools.cache
     def export(source: str, runtime: "Runtime", pictures: int | None) -> dict[str, "Exported"]:
         if installed_engine(runtime) is None:
             pytest.skip(f"{runtime} is not installed")
         loaded = loaded_model(source)
         from export import Target, export_model
-        from export.inputs import drawn_inputs
 
         targets = [Target(runtime, "fp32"), Target(runtime, "fp16")]
         out = tmp_path_factory.mktemp("exported")
-        inputs = drawn_inputs(loaded.spec, pictures)
-        made = export_model(loaded, targets, out, inputs=inputs)
+        made = export_model(loaded, targets, out, inputs=draw(source, pictures))
         return {result.target.precision: result for result in made}
 
     # the cache tells a default that is left out from one that is given
