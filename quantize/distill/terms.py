@@ -30,6 +30,19 @@ Term = Callable[[Outputs, Batch], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A term and its weight in the sum: `start` at the first step, `end` after the last, a straight line between."""
+
+    term: Term
+    start: float = 1.0
+    end: float = 1.0
+
+    def weight_at(self, share: float) -> float:
+        """Return the weight when that share of the training (0 to 1) is done."""
+        return self.start + (self.end - self.start) * share
+
+
+@dataclass(frozen=True, slots=True)
 class HeatmapTruth:
     """Heatmaps of the labelled keypoints: MSE(S(X), K_gt)."""
 

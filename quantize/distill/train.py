@@ -1,6 +1,6 @@
 """The training loop: plain, resumable to the bit, and stopped where the numbers are no longer numbers.
 
-Knows neither pictures nor teachers: batches come from an iterator, the loss is a sum of terms.
+Knows neither pictures nor teachers: batches come from an iterator, the loss is a weighted sum of terms.
 """
 
 import csv
@@ -20,7 +20,7 @@ from torch import nn
 
 from quantize.distill.batches import Batch
 from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, set_rate
-from quantize.distill.terms import Term
+from quantize.distill.terms import Part, Term
 from runtimes.errors import CheckpointError, TrainingError
 from runtimes.spec import ImageSpec
 
@@ -103,7 +103,7 @@ def new_learner(module: nn.Module, rates: Rates) -> Learner:
 def train(
     fabric: Fabric,
     learner: Learner,
-    terms: Mapping[str, Term],
+    parts: Mapping[str, Part],
     batches: Iterable[Batch],
     image: ImageSpec,
     settings: Settings,
@@ -124,8 +124,9 @@ def train(
         taken = list(itertools.islice(source, settings.accumulate))
         if not taken:
             break
-        parts = _step(fabric, module, optimiser, terms, taken, normalise, settings.clip_norm)
-        _check(parts, taken, learner.done)
+        terms = _weighted(parts, learner.done / settings.steps)
+        found = _step(fabric, module, optimiser, terms, taken, normalise, settings.clip_norm)
+        _check(found, taken, learner.done)
         rate = rate_at(learner.done, settings.steps, settings.rates)
         set_rate(learner.optimiser, rate)
         optimiser.step()
@@ -134,7 +135,7 @@ def train(
         learner.done += 1
         seconds = time.perf_counter() - began
         images = sum(len(batch.rows) for batch in taken) * fabric.world_size
-        step = Step(learner.done, sum(parts.values()), parts, rate, images / seconds)
+        step = Step(learner.done, sum(found.values()), found, rate, images / seconds)
         if fabric.is_global_zero:
             _log(folder / LOG, step)
             heard(step)
@@ -142,22 +143,28 @@ def train(
                 learner.save(folder / STATE)
 
 
+def _weighted(parts: Mapping[str, Part], share: float) -> dict[str, tuple[float, Term]]:
+    """Return each term and its weight at that share of the training; what weighs nothing is not asked."""
+    weights = {name: part.weight_at(share) for name, part in parts.items()}
+    return {name: (weight, parts[name].term) for name, weight in weights.items() if weight}
+
+
 def _step(
     fabric: Fabric,
     module: Any,
     optimiser: Any,
-    terms: Mapping[str, Term],
+    terms: Mapping[str, tuple[float, Term]],
     taken: Sequence[Batch],
     normalise: Callable[[torch.Tensor], torch.Tensor],
     clip_norm: float,
 ) -> dict[str, float]:
-    """Add up the gradients of the batches taken; return each term's mean over them and over processes."""
+    """Add up the gradients of the batches taken; return each weighted term's mean over them and over processes."""
     sums = dict.fromkeys(terms, 0.0)
     for place, batch in enumerate(taken):
         last = place == len(taken) - 1
         with fabric.no_backward_sync(module, enabled=not last):
             outputs = module(normalise(batch.images))
-            parts = {name: term(outputs, batch) for name, term in terms.items()}
+            parts = {name: weight * term(outputs, batch) for name, (weight, term) in terms.items()}
             total = torch.stack(list(parts.values())).sum() / len(taken)
             fabric.backward(total)
         for name, part in parts.items():

@@ -19,7 +19,7 @@ from quantize.distill.optim import Rates  # noqa: E402
 from quantize.distill.people import drawn_people  # noqa: E402
 from quantize.distill.samples import Sampler  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.terms import truth_term  # noqa: E402
+from quantize.distill.terms import Part, truth_term  # noqa: E402
 from quantize.distill.train import LOG, STATE, Settings, new_learner, train  # noqa: E402
 from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
 
@@ -47,7 +47,7 @@ def batches(sampler: Sampler, first: int = 0, size: int = 4):
         epoch, skip = epoch + 1, 0
 
 
-def run(sampler, folder: Path, steps: int, resume: bool = False, terms=None, save_every: int = 4):  # noqa: FBT001, FBT002
+def run(sampler, folder: Path, steps: int, resume: bool = False, parts=None, save_every: int = 4):  # noqa: FBT001, FBT002
     folder.mkdir(exist_ok=True)
     learner = new_learner(new_student(VARIANT, 0), RATES)
     if resume:
@@ -56,8 +56,8 @@ def run(sampler, folder: Path, steps: int, resume: bool = False, terms=None, sav
     fabric = Fabric(accelerator="cpu", devices=1)
     heard = []
     source = batches(sampler, learner.done)
-    terms = terms or {"truth": truth_term(SPEC)}
-    train(fabric, learner, terms, source, SPEC.image, settings, folder, heard.append)
+    parts = parts or {"truth": Part(truth_term(SPEC))}
+    train(fabric, learner, parts, source, SPEC.image, settings, folder, heard.append)
     return learner, heard
 
 
@@ -100,7 +100,7 @@ def run_cut(sampler, folder: Path, after: int) -> None:
         train(
             Fabric(accelerator="cpu", devices=1),
             learner,
-            {"truth": truth_term(SPEC)},
+            {"truth": Part(truth_term(SPEC))},
             batches(sampler),
             SPEC.image,
             Settings(12, RATES, save_every=4),
@@ -123,7 +123,7 @@ def test_gathered_gradients_are_those_of_a_larger_batch(sampler, tmp_path) -> No
         train(
             Fabric(accelerator="cpu", devices=1),
             learner,
-            {"truth": truth_term(SPEC)},
+            {"truth": Part(truth_term(SPEC))},
             source,
             SPEC.image,
             settings,
@@ -144,7 +144,7 @@ def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_state(sampler, tmp_
         return outputs[0].mean() * (float("nan") if len(calls) == 6 else 1.0)
 
     with pytest.raises(TrainingError, match=r"the broken loss of step 6 is no number") as raised:
-        run(sampler, tmp_path / "a", 12, terms={"broken": broken})
+        run(sampler, tmp_path / "a", 12, parts={"broken": Part(broken)})
     assert ", ".join(map(str, calls[5])) in str(raised.value)
     learner = new_learner(new_student(VARIANT, 0), RATES)
     learner.load(tmp_path / "a" / STATE)
@@ -158,3 +158,13 @@ def test_a_damaged_state_is_told(sampler, tmp_path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot be resumed from"):
         run(sampler, tmp_path / "a", 8, resume=True)
+
+
+def test_a_part_fades_along_a_straight_line(sampler, tmp_path) -> None:
+    """Twice the weight, twice the loss; a part that ends at 0 is at half its start half way."""
+    constant = Part(lambda outputs, batch: outputs[0].mean() * 0 + 3.0)
+    fading = Part(lambda outputs, batch: outputs[0].mean() * 0 + 3.0, start=2.0, end=0.0)
+    _, heard = run(sampler, tmp_path / "a", 4, parts={"constant": constant, "fading": fading})
+    assert [step.parts["constant"] for step in heard] == pytest.approx([3.0] * 4)
+    assert [step.parts["fading"] for step in heard] == pytest.approx([6.0, 4.5, 3.0, 1.5])
+    assert heard[1].loss == pytest.approx(7.5)
