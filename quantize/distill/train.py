@@ -144,9 +144,8 @@ def train(
 
 
 def _weighted(parts: Mapping[str, Part], share: float) -> dict[str, tuple[float, Term]]:
-    """Return each term and its weight at that share of the training; what weighs nothing is not asked."""
-    weights = {name: part.weight_at(share) for name, part in parts.items()}
-    return {name: (weight, parts[name].term) for name, weight in weights.items() if weight}
+    """Return each term and its weight at that share of the training."""
+    return {name: (part.weight_at(share), part.term) for name, part in parts.items()}
 
 
 def _step(
@@ -164,7 +163,11 @@ def _step(
         last = place == len(taken) - 1
         with fabric.no_backward_sync(module, enabled=not last):
             outputs = module(normalise(batch.images))
-            parts = {name: weight * term(outputs, batch) for name, (weight, term) in terms.items()}
+            parts = {
+                name: weight * term(outputs, batch)
+                for name, (weight, term) in terms.items()
+                if weight  # what weighs nothing is not asked
+            }
             total = torch.stack(list(parts.values())).sum() / len(taken)
             fabric.backward(total)
         for name, part in parts.items():

@@ -162,9 +162,12 @@ def test_a_damaged_state_is_told(sampler, tmp_path) -> None:
 
 def test_a_part_fades_along_a_straight_line(sampler, tmp_path) -> None:
     """Twice the weight, twice the loss; a part that ends at 0 is at half its start half way."""
-    constant = Part(lambda outputs, batch: outputs[0].mean() * 0 + 3.0)
-    fading = Part(lambda outputs, batch: outputs[0].mean() * 0 + 3.0, start=2.0, end=0.0)
-    _, heard = run(sampler, tmp_path / "a", 4, parts={"constant": constant, "fading": fading})
+
+    def three(outputs, batch) -> torch.Tensor:
+        return outputs[0].mean() * 0 + 3.0
+
+    parts = {"constant": Part(three), "fading": Part(three, start=2.0, end=0.0)}
+    _, heard = run(sampler, tmp_path / "a", 4, parts=parts)
     assert [step.parts["constant"] for step in heard] == pytest.approx([3.0] * 4)
     assert [step.parts["fading"] for step in heard] == pytest.approx([6.0, 4.5, 3.0, 1.5])
     assert heard[1].loss == pytest.approx(7.5)
