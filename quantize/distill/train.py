@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from quantize.distill.batches import Batch
+from quantize.distill.failures import told, written
 from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, set_rate
-from quantize.distill.terms import Part, Term
+from quantize.distill.terms import Part
 from runtimes.errors import CheckpointError, TrainingError
 from runtimes.spec import ImageSpec
 
@@ -53,12 +54,16 @@ class Step:
 
 @dataclass
 class Learner:
-    """A student in training: what a state file holds, and no more."""
+    """A student in training: what a state file holds, and no more.
+
+    precision: what the scaling of f16's gradients stands at; empty in f32 and bf16.
+    """
 
     module: nn.Module
     optimiser: torch.optim.Optimizer
     average: Average
     done: int = 0
+    precision: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write the state; the file is whole or is the one before."""
@@ -67,6 +72,7 @@ class Learner:
             "optimiser": self.optimiser.state_dict(),
             "average": self.average.state_dict(),
             "done": self.done,
+            "precision": self.precision,
         }
         descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
         try:
@@ -79,6 +85,13 @@ class Learner:
             Path(draft).unlink(missing_ok=True)
             raise
 
+    def move_to(self, device: torch.device) -> None:
+        """Bring the network and all that belongs to it to a device."""
+        self.module.to(device)
+        # loading brings the optimiser's state to where its parameters are now
+        self.optimiser.load_state_dict(self.optimiser.state_dict())
+        self.average.state = {name: value.to(device) for name, value in self.average.state.items()}
+
     def load(self, path: Path) -> None:
         """Go on from a state file; raises CheckpointError where it is damaged or another network's."""
         try:
@@ -87,6 +100,7 @@ class Learner:
             self.optimiser.load_state_dict(state["optimiser"])
             self.average.load_state_dict(state["average"])
             self.done = int(state["done"])
+            self.precision = dict(state["precision"])
         except (OSError, RuntimeError, KeyError, ValueError, EOFError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(
@@ -112,80 +126,115 @@ def train(
 ) -> None:
     """Train until `settings.steps`; `batches` must begin where the learner stands, `accumulate` of them a step.
 
-    Writes the state and the log into `folder` (process 0 alone). Raises TrainingError where the loss is no number,
-    naming the batch; the state on disk is then the last good one.
+    Each of several processes is given its own part of every batch, all of them equal (`fabric.share_out`). Process 0
+    alone writes the state and the log into `folder`. Raises TrainingError where the loss is no number, naming the
+    batch, where memory or the disk is full, or where a worker is lost; the state on disk is then the last good one.
     """
-    module, optimiser = fabric.setup(learner.module, learner.optimiser)
-    normalise = _normaliser(image, fabric.device)
-    source = iter(batches)
-    trim_log(folder / LOG, learner.done)
-    while learner.done < settings.steps:
-        began = time.perf_counter()
-        taken = list(itertools.islice(source, settings.accumulate))
-        if not taken:
-            break
-        terms = _weighted(parts, learner.done / settings.steps)
-        found = _step(fabric, module, optimiser, terms, taken, normalise, settings.clip_norm)
-        _check(found, taken, learner.done)
+    with told(fabric.world_size):
+        loop = _begin(fabric, learner, parts, image, settings)
+        source = iter(batches)
+        if fabric.is_global_zero:
+            with written(folder):
+                trim_log(folder / LOG, learner.done)
+        while learner.done < settings.steps:
+            began = time.perf_counter()
+            taken = list(itertools.islice(source, settings.accumulate))
+            if not taken:
+                break
+            found, rate = loop.step(taken)
+            seconds = time.perf_counter() - began
+            images = sum(len(batch.rows) for batch in taken) * fabric.world_size
+            step = Step(learner.done, sum(found.values()), found, rate, images / seconds)
+            if fabric.is_global_zero:
+                with written(folder):
+                    _log(folder / LOG, step)
+                    if learner.done % settings.save_every == 0 or learner.done == settings.steps:
+                        learner.precision = fabric.strategy.precision.state_dict()
+                        learner.save(folder / STATE)
+                heard(step)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """What stays the same from step to step."""
+
+    fabric: Fabric
+    learner: Learner
+    module: Any
+    optimiser: Any
+    parts: Mapping[str, Part]
+    normalise: Callable[[torch.Tensor], torch.Tensor]
+    settings: Settings
+
+    def step(self, taken: Sequence[Batch]) -> tuple[dict[str, float], float]:
+        """Learn from the batches taken; return each weighted part of the loss, and the rate's factor."""
+        learner, settings = self.learner, self.settings
+        found = self._gradients(taken)
+        norm = self.fabric.clip_gradients(
+            self.module,
+            self.optimiser,
+            max_norm=settings.clip_norm or math.inf,
+            error_if_nonfinite=False,
+        )
+        numbers = {f"the {name} loss": value for name, value in found.items()}
+        if getattr(self.fabric.strategy.precision, "scaler", None) is None:
+            numbers["the gradient"] = float(norm)  # type: ignore[arg-type]  # torch is not followed
+        self._check(numbers, taken)
         rate = rate_at(learner.done, settings.steps, settings.rates)
         set_rate(learner.optimiser, rate)
-        optimiser.step()
-        optimiser.zero_grad()
+        self.optimiser.step()
+        self.optimiser.zero_grad()
         learner.average.update(learner.module)
         learner.done += 1
-        seconds = time.perf_counter() - began
-        images = sum(len(batch.rows) for batch in taken) * fabric.world_size
-        step = Step(learner.done, sum(found.values()), found, rate, images / seconds)
-        if fabric.is_global_zero:
-            _log(folder / LOG, step)
-            heard(step)
-            if learner.done % settings.save_every == 0 or learner.done == settings.steps:
-                learner.save(folder / STATE)
+        return found, rate
 
+    def _gradients(self, taken: Sequence[Batch]) -> dict[str, float]:
+        """Add up the gradients of the batches; return each weighted part's mean over them and over processes."""
+        share = self.learner.done / self.settings.steps
+        weights = {name: part.weight_at(share) for name, part in self.parts.items()}
+        sums = dict.fromkeys(self.parts, 0.0)
+        for place, batch in enumerate(taken):
+            last = place == len(taken) - 1
+            with self.fabric.no_backward_sync(self.module, enabled=not last):
+                outputs = self.module(self.normalise(batch.images))
+                found = {
+                    name: weight * self.parts[name].term(outputs, batch)
+                    for name, weight in weights.items()
+                    if weight  # what weighs nothing is not asked
+                }
+                total = torch.stack(list(found.values())).sum() / len(taken)
+                self.fabric.backward(total)
+            for name, part in found.items():
+                shared: Any = self.fabric.all_reduce(part.detach(), reduce_op="mean")
+                sums[name] += float(shared) / len(taken)
+        return sums
 
-def _weighted(parts: Mapping[str, Part], share: float) -> dict[str, tuple[float, Term]]:
-    """Return each term and its weight at that share of the training."""
-    return {name: (part.weight_at(share), part.term) for name, part in parts.items()}
-
-
-def _step(
-    fabric: Fabric,
-    module: Any,
-    optimiser: Any,
-    terms: Mapping[str, tuple[float, Term]],
-    taken: Sequence[Batch],
-    normalise: Callable[[torch.Tensor], torch.Tensor],
-    clip_norm: float,
-) -> dict[str, float]:
-    """Add up the gradients of the batches taken; return each weighted term's mean over them and over processes."""
-    sums = dict.fromkeys(terms, 0.0)
-    for place, batch in enumerate(taken):
-        last = place == len(taken) - 1
-        with fabric.no_backward_sync(module, enabled=not last):
-            outputs = module(normalise(batch.images))
-            parts = {
-                name: weight * term(outputs, batch)
-                for name, (weight, term) in terms.items()
-                if weight  # what weighs nothing is not asked
-            }
-            total = torch.stack(list(parts.values())).sum() / len(taken)
-            fabric.backward(total)
-        for name, part in parts.items():
-            shared: Any = fabric.all_reduce(part.detach(), reduce_op="mean")
-            sums[name] += float(shared) / len(taken)
-    if clip_norm:
-        fabric.clip_gradients(module, optimiser, max_norm=clip_norm, error_if_nonfinite=False)
-    return sums
-
-
-def _check(parts: Mapping[str, float], taken: Sequence[Batch], done: int) -> None:
-    wrong = [name for name, value in parts.items() if not math.isfinite(value)]
-    if wrong:
-        rows = ", ".join(str(row) for batch in taken for row in batch.rows)
+    def _check(self, numbers: Mapping[str, float], taken: Sequence[Batch]) -> None:
+        wrong = [name for name, value in numbers.items() if not math.isfinite(value)]
+        if not wrong:
+            return
+        own = torch.tensor([row for batch in taken for row in batch.rows])
+        everybody: Any = self.fabric.all_gather(own)
+        rows = ", ".join(str(row) for row in everybody.flatten().tolist())
         raise TrainingError(
-            f"the {wrong[0]} loss of step {done + 1} is no number (people {rows}); the last good state is kept: "
+            f"{wrong[0]} of step {self.learner.done + 1} is no number (people {rows}); the last good state is kept: "
             "go on with --resume and a lower rate, or look at these people's labels"
         )
+
+
+def _begin(
+    fabric: Fabric,
+    learner: Learner,
+    parts: Mapping[str, Part],
+    image: ImageSpec,
+    settings: Settings,
+) -> _Loop:
+    learner.move_to(fabric.device)
+    module, optimiser = fabric.setup(learner.module, learner.optimiser)
+    if learner.precision:
+        fabric.strategy.precision.load_state_dict(learner.precision)
+    normalise = _normaliser(image, fabric.device)
+    return _Loop(fabric, learner, module, optimiser, parts, normalise, settings)
 
 
 def _normaliser(image: ImageSpec, device: torch.device) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -202,14 +251,18 @@ def _normaliser(image: ImageSpec, device: torch.device) -> Callable[[torch.Tenso
 
 
 def trim_log(path: Path, done: int) -> None:
-    """Drop lines of steps that a resumed training makes again."""
+    """Drop the lines of steps that a resumed training makes again, and one that was cut short."""
     if not path.exists():
         return
-    lines = path.read_text().splitlines(keepends=True)
-    kept = [line for line in lines[1:] if int(line.split(",", 1)[0]) <= done]
-    path.write_text("".join(lines[:1] + kept) if done else "")
     if not done:
         path.unlink()
+        return
+    head, *lines = path.read_text().splitlines(keepends=True) or [""]
+    whole = [line for line in lines if line.endswith("\n") and line.count(",") == head.count(",")]
+    kept = [line for line in whole if int(line.split(",", 1)[0]) <= done]
+    draft = path.with_suffix(".part")
+    draft.write_text("".join([head, *kept]))
+    draft.replace(path)
 
 
 def _log(path: Path, step: Step) -> None:

@@ -1,6 +1,10 @@
 """The loop: it learns, goes on exactly where it stopped, and stops at the first number that is none."""
 
 import csv
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
 from lightning_fabric import Fabric  # noqa: E402
+from lightning_fabric.plugins.precision.amp import MixedPrecision  # noqa: E402
 
 from edge.schema import load_schema  # noqa: E402
 from quantize.distill.album import Album  # noqa: E402
@@ -20,7 +25,7 @@ from quantize.distill.people import drawn_people  # noqa: E402
 from quantize.distill.samples import Sampler  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
 from quantize.distill.terms import Part, truth_term  # noqa: E402
-from quantize.distill.train import LOG, STATE, Settings, new_learner, train  # noqa: E402
+from quantize.distill.train import LOG, STATE, Settings, new_learner, train, trim_log  # noqa: E402
 from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
 
 COCO = load_schema("coco17")
@@ -47,13 +52,13 @@ def batches(sampler: Sampler, first: int = 0, size: int = 4):
         epoch, skip = epoch + 1, 0
 
 
-def run(sampler, folder: Path, steps: int, resume: bool = False, parts=None, save_every: int = 4):  # noqa: FBT001, FBT002
+def run(sampler, folder: Path, steps: int, *, resume: bool = False, parts=None, fabric=None):
     folder.mkdir(exist_ok=True)
     learner = new_learner(new_student(VARIANT, 0), RATES)
     if resume:
         learner.load(folder / STATE)
-    settings = Settings(steps, RATES, save_every=save_every)
-    fabric = Fabric(accelerator="cpu", devices=1)
+    settings = Settings(steps, RATES, save_every=4)
+    fabric = fabric or Fabric(accelerator="cpu", devices=1)
     heard = []
     source = batches(sampler, learner.done)
     parts = parts or {"truth": Part(truth_term(SPEC))}
@@ -88,7 +93,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(sampler, tmp_path) -> None:
         assert torch.equal(value, resumed.average.state[name])
 
 
-def run_cut(sampler, folder: Path, after: int) -> None:
+def run_cut(sampler, folder: Path, after: int, fabric: Fabric | None = None) -> None:
     folder.mkdir()
     learner = new_learner(new_student(VARIANT, 0), RATES)
 
@@ -98,7 +103,7 @@ def run_cut(sampler, folder: Path, after: int) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         train(
-            Fabric(accelerator="cpu", devices=1),
+            fabric or Fabric(accelerator="cpu", devices=1),
             learner,
             {"truth": Part(truth_term(SPEC))},
             batches(sampler),
@@ -171,3 +176,102 @@ def test_a_part_fades_along_a_straight_line(sampler, tmp_path) -> None:
     assert [step.parts["constant"] for step in heard] == pytest.approx([3.0] * 4)
     assert [step.parts["fading"] for step in heard] == pytest.approx([6.0, 4.5, 3.0, 1.5])
     assert heard[1].loss == pytest.approx(7.5)
+
+
+def half_fabric() -> Fabric:
+    """float16 with scaled gradients, on the CPU: the scale doubles every third step."""
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
+    return Fabric(accelerator="cpu", plugins=MixedPrecision("16-mixed", "cpu", scaler))
+
+
+def brain_fabric() -> Fabric:
+    return Fabric(accelerator="cpu", plugins=MixedPrecision("bf16-mixed", "cpu"))
+
+
+@pytest.mark.parametrize("fabric_of", [half_fabric, brain_fabric])
+def test_narrow_precision_resumes_to_the_bit(sampler, tmp_path, fabric_of) -> None:
+    whole, _ = run(sampler, tmp_path / "whole", 12, fabric=fabric_of())
+    folder = tmp_path / "cut"
+    run_cut(sampler, folder, 6, fabric_of())
+    resumed, heard = run(sampler, folder, 12, resume=True, fabric=fabric_of())
+    assert heard[0].number == 5
+    assert resumed.precision == whole.precision
+    assert curve(folder) == curve(tmp_path / "whole")
+    for name, value in whole.average.state.items():
+        assert torch.equal(value, resumed.average.state[name])
+
+
+def test_the_scale_of_gradients_is_kept(sampler, tmp_path) -> None:
+    """Twice doubled after 8 steps, and two steps on the way to the third."""
+    learner, _ = run(sampler, tmp_path / "a", 8, fabric=half_fabric())
+    assert (learner.precision["scale"], learner.precision["_growth_tracker"]) == (2.0**12, 2)
+    again = new_learner(new_student(VARIANT, 0), RATES)
+    again.load(tmp_path / "a" / STATE)
+    assert again.precision == learner.precision
+
+
+def test_a_gradient_that_is_no_number_ends_it(sampler, tmp_path) -> None:
+    """The root of 0 is 0, and its slope is none: weights would be lost though the loss is a number."""
+
+    def steep(outputs, batch) -> torch.Tensor:
+        return (outputs[0].mean() * 0).sqrt()
+
+    with pytest.raises(TrainingError, match="the gradient of step 1 is no number"):
+        run(sampler, tmp_path / "a", 4, parts={"steep": Part(steep)})
+
+
+def test_no_memory_is_told(sampler, tmp_path) -> None:
+    def greedy(outputs, batch) -> torch.Tensor:
+        return outputs[0].mean() + torch.empty(1 << 50).sum()
+
+    with pytest.raises(TrainingError, match="halve --batch and double --accumulate"):
+        run(sampler, tmp_path / "a", 4, parts={"greedy": Part(greedy)})
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A file system that has room for one state, and not for two."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a file system")
+    yield place
+    subprocess.run(["umount", place], check=True)  # noqa: S607
+
+
+def test_a_full_disk_ends_it_and_keeps_the_state(sampler, small_disk) -> None:
+    with pytest.raises(TrainingError, match="the disk is full") as raised:
+        run(sampler, small_disk, 8)
+    assert str(small_disk) in str(raised.value)
+    _assert_state_of_step_4(small_disk)
+
+
+def test_a_refused_write_ends_it_and_keeps_the_state(sampler, tmp_path) -> None:
+    run(sampler, tmp_path, 4)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(TrainingError, match=r"cannot be written .*File too large"):
+            run(sampler, tmp_path, 8, resume=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    _assert_state_of_step_4(tmp_path)
+
+
+def _assert_state_of_step_4(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {STATE, LOG}
+    learner = new_learner(new_student(VARIANT, 0), RATES)
+    learner.load(folder / STATE)
+    assert learner.done == 4
+
+
+@pytest.mark.parametrize("cut", [1, 12, 40])
+def test_a_line_that_was_cut_short_is_dropped(tmp_path, cut) -> None:
+    """However much of it was written; the lines before it stay."""
+    head, lines = "step,loss,rate\n", [f"{step},0.123456789,0.5\n" for step in range(1, 4)]
+    text = "".join([head, *lines])
+    (tmp_path / LOG).write_text(text[:-cut])
+    trim_log(tmp_path / LOG, 3)
+    whole = (len(text) - cut - len(head)) // len(lines[0])
+    assert (tmp_path / LOG).read_text() == "".join([head, *lines[:whole]])

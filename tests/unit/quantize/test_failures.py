@@ -1,0 +1,67 @@
+"""What PyTorch and the system raise becomes a line that says how to go on; what is our bug stays what it is."""
+
+import errno
+import os
+import signal
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from quantize.distill.failures import told, written  # noqa: E402
+from runtimes.errors import InputError, TrainingError  # noqa: E402
+
+
+def test_memory_of_the_cpu() -> None:
+    with pytest.raises(TrainingError, match=r"memory ran out .*--resume"), told(1):
+        torch.empty(1 << 50)
+
+
+def test_memory_of_a_gpu() -> None:
+    with pytest.raises(TrainingError, match=r"memory ran out .*CUDA out of memory"), told(1):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+
+def test_bugs_and_errors_of_ours_pass() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ") as raised, told(2):
+        raise RuntimeError("shapes differ")
+    assert not isinstance(raised.value, TrainingError)
+    with pytest.raises(InputError, match="as it was"), told(2):
+        raise InputError("as it was")
+    with pytest.raises(KeyboardInterrupt), told(2):
+        raise KeyboardInterrupt
+
+
+def test_a_lost_worker_is_told_among_several_only() -> None:
+    """The text is gloo's."""
+    text = "[gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:24482: Connection reset by peer"
+    with pytest.raises(TrainingError, match=r"a worker was lost .*--resume"), told(2):
+        raise RuntimeError(text)
+    with pytest.raises(RuntimeError, match="Read error") as raised, told(1):
+        raise RuntimeError(text)
+    assert not isinstance(raised.value, TrainingError)
+
+
+def test_a_request_to_end_is_told_and_the_next_one_ignored() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(TrainingError, match="SIGTERM"), told(2):
+            signal.raise_signal(signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_handler_is_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with told(2):
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_the_folder_is_named(tmp_path) -> None:
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(TrainingError, match=f"{tmp_path}: the disk is full"), written(tmp_path):
+        raise full
+    with pytest.raises(TrainingError, match="cannot be written"), written(tmp_path):
+        (tmp_path / "nowhere" / "file").write_text("")
