@@ -4,6 +4,7 @@ What was saved last is whole in each case: every message says how to go on from 
 """
 
 import errno
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from runtimes.errors import EdgeposeError, TrainingError
 # Parts of what PyTorch's allocator of CPU memory, gloo and NCCL say: all of them raise plain RuntimeErrors.
 NO_MEMORY = ("DefaultCPUAllocator", "not enough memory")
 LOST = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+PLACE = re.compile(r"^\[[^]]*\] *")  # in PyTorch's sources
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -62,7 +64,7 @@ def written(folder: Path) -> Iterator[None]:
 def _message(error: BaseException, processes: int) -> str | None:
     """Return what to say of an error, or None for one that is our bug."""
     said = str(error)
-    first = said.splitlines()[0] if said else type(error).__name__
+    first = PLACE.sub("", said.splitlines()[0]) if said else type(error).__name__
     memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
     if memory or any(part in said for part in NO_MEMORY):
         return (
@@ -70,7 +72,8 @@ def _message(error: BaseException, processes: int) -> str | None:
             "which is the same step in less memory, and go on with --resume"
         )
     if processes > 1 and _is_lost(error):
-        return f"a worker was lost ({first}); go on with --resume"
+        reason = first.split(". ")[0]
+        return f"a worker was lost ({reason}); go on with --resume"
     return None
 
 

@@ -34,8 +34,14 @@ def test_bugs_and_errors_of_ours_pass() -> None:
 
 def test_a_lost_worker_is_told_among_several_only() -> None:
     """The text is gloo's."""
-    text = "[gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:24482: Connection reset by peer"
-    with pytest.raises(TrainingError, match=r"a worker was lost .*--resume"), told(2):
+    text = (
+        "[/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:24482: Connection reset by peer. "
+        "This is typically caused by a remote worker hanging"
+    )
+    wanted = (
+        r"lost \(Read error \[127.0.0.1\]:24482: Connection reset by peer\); go on with --resume"
+    )
+    with pytest.raises(TrainingError, match=wanted), told(2):
         raise RuntimeError(text)
     with pytest.raises(RuntimeError, match="Read error") as raised, told(1):
         raise RuntimeError(text)
