@@ -103,16 +103,21 @@ def _names(module: nn.Module) -> Iterator[str]:
 
 def _block_of(name: str) -> int | None:
     """Return which of a transformer's blocks a parameter lies in."""
-    parts = name.split(".")
+    parts = _within(name).split(".")
     place = parts.index("layers") if "layers" in parts and parts[0] == "backbone" else -1
     return int(parts[place + 1]) if place >= 0 and parts[place + 1].isdecimal() else None
 
 
 def _above(name: str, depth: int) -> int:
     """Return how many blocks lie above a parameter: 0 for the head, all of them for the patches' embedding."""
-    if depth < 0 or not name.startswith("backbone."):
-        return 0
-    if name.startswith("backbone.ln1"):
+    within = _within(name)
+    if depth < 0 or not within.startswith("backbone.") or within.startswith("backbone.ln1"):
         return 0
     block = _block_of(name)
     return depth + 1 if block is None else depth - block
+
+
+def _within(name: str) -> str:
+    """Return a parameter's name in the network itself, without whatever is wrapped around that."""
+    _, mark, rest = name.partition("backbone.")
+    return mark + rest if mark else name

@@ -91,11 +91,21 @@ def drawn_people(
 
     The folder's name says what was drawn: another seed or number of pictures is another folder.
     """
+    return annotated_people(drawn_annotations(directory, seed, pictures), schema)
+
+
+def drawn_annotations(directory: str | Path, seed: int, pictures: int) -> Path:
+    """Return the annotation file of drawn pictures, rendered where they are not there yet."""
     folder = Path(directory) / f"drawn-seed{seed}-{pictures}"
     annotations = folder / ANNOTATIONS
     if not annotations.is_file():
-        annotations = write_dataset(folder, seed, pictures)
-    return annotated_people(annotations, schema)
+        try:
+            write_dataset(folder, seed, pictures)
+        except OSError:
+            # another process may have drawn the same meanwhile: whoever was first is right
+            if not annotations.is_file():
+                raise
+    return annotations
 
 
 def _whole(path: Path) -> F32:

@@ -1,0 +1,56 @@
+"""Long work in several phases on stderr: a bar for the present one, and lines worth keeping above it."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+
+class Phases:
+    """Shows one phase at a time; where stderr is no terminal, only the lines and the phases' names."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task = bar.add_task("", visible=False)
+
+    def phase(self, name: str, total: int) -> None:
+        """Begin a phase of `total` steps; 0 where nobody knows how many."""
+        if self._bar.disable:
+            print(f"{name} ...", file=sys.stderr, flush=True)  # noqa: T201
+        self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(name, total=total or None)
+
+    def advance(self, done: int, text: str) -> None:
+        """Say that `done` steps of the phase are done, and how it goes."""
+        self._bar.update(self._task, completed=done, description=text)
+
+    def say(self, text: str) -> None:
+        """Print a line that stays."""
+        if self._bar.disable:
+            print(text, file=sys.stderr, flush=True)  # noqa: T201
+        else:
+            self._bar.console.print(text, highlight=False)
+
+
+@contextmanager
+def phases(*, quiet: bool = False) -> Iterator[Phases]:
+    """Yield phases; `quiet` shows no bar even on a terminal (a second process of the same work)."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    silent = quiet or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=silent) as bar:
+        yield Phases(bar)

@@ -1,0 +1,155 @@
+"""The knowledge token (ViTPose++, arXiv:2212.04246, section 3.4): what a frozen teacher likes beside the patches.
+
+One vector is appended to the teacher's patches and trained so that the teacher's heatmaps fit the ground truth,
+t* = argmin_t MSE(T({t; X}), K_gt); nothing else of the teacher moves. The frozen t* then stands among the student's
+patches, without a position, and is dropped before the decoder. It is a small file of its own, trained once.
+
+Where the student is narrower or wider than the teacher, a linear map without bias, trained with the student, brings t*
+to its width; when the training is over the map is applied once and only its result, one vector, is kept.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import nn
+from torch.nn.utils import parametrize
+
+from export.models.vit import Vit
+from export.models.vitpose_sizes import TAUGHT
+from export.registry import Variant, load_family
+from quantize.distill.teachers import Teacher
+from runtimes.errors import CheckpointError, InputError
+from runtimes.record import Record
+from runtimes.whole import whole_file
+
+CARD = "edgepose-token"
+NAME = "token"
+INITIAL_STD = 0.02  # as transformers' embeddings begin
+
+
+class TokenCard(Record, frozen=True, kw_only=True):
+    """Whose token it is (`Teacher.identity`), the teacher's name, and how it was trained."""
+
+    format: int = 1
+    teacher: str
+    teacher_model: str
+    steps: int
+    licences: tuple[str, ...] = ()
+    commercial_use: bool | None = None
+
+
+class Bridge(nn.Module):
+    """The linear map from the teacher's width to the student's; lengths stay about the same at the start."""
+
+    def __init__(self, theirs: int, ours: int) -> None:
+        super().__init__()
+        self.map = nn.Linear(theirs, ours, bias=False)
+        nn.init.normal_(self.map.weight, std=ours**-0.5)
+
+    def forward(self, token: torch.Tensor) -> torch.Tensor:
+        """Return the token (1, 1, ours)."""
+        return self.map(token)
+
+
+def token_teacher(teacher: Teacher) -> Any:
+    """Return the teacher with one token beside its patches: all is frozen but that.
+
+    Raises InputError for a teacher that is no PyTorch ViTPose: an artifact's graph has no place for another token.
+    """
+    module = teacher.module
+    if module is None or not isinstance(getattr(module, "backbone", None), Vit):
+        raise InputError(
+            f"{teacher.spec.model} has no knowledge token to give: the teacher must be a PyTorch ViTPose checkpoint"
+        )
+    if module.backbone.token is not None:
+        raise InputError(
+            f"{teacher.spec.model} has a knowledge token of its own; take a teacher that was not taught by one"
+        )
+    taught = copy.deepcopy(module).requires_grad_(requires_grad=False).eval()
+    width = taught.backbone.pos_embed.shape[2]
+    taught.backbone.token = nn.Parameter(torch.empty(1, 1, width).normal_(std=INITIAL_STD))
+    return AlwaysEval(taught)
+
+
+class AlwaysEval(nn.Module):
+    """A frozen network around what is learned in it: its batch norms stay as they are, whoever says `train()`."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def train(self, mode: bool = True) -> "AlwaysEval":  # noqa: FBT001, FBT002 torch's signature
+        """Stay in evaluation mode."""
+        super().train(mode=False)
+        return self
+
+    def forward(self, image: torch.Tensor) -> Any:
+        """Run the network."""
+        return self.module(image)
+
+
+def random_token(width: int, seed: int) -> torch.Tensor:
+    """Return a token (1, 1, width) that nobody trained: the control of an ablation."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.empty(1, 1, width).normal_(std=INITIAL_STD, generator=generator)
+
+
+def with_token(variant: Variant) -> Variant:
+    """Return the student's network with a place for one token."""
+    bare = variant.size.removesuffix(TAUGHT)
+    return replace(variant, size=bare + TAUGHT)
+
+
+def give_token(student: Any, token: torch.Tensor) -> None:
+    """Put a frozen token (1, 1, theirs) among the student's patches, through a bridge where widths differ."""
+    vit = student.backbone
+    own, theirs = vit.pos_embed.shape[2], token.shape[2]
+    vit.token = nn.Parameter(token.detach().clone(), requires_grad=False)
+    if own != theirs:
+        parametrize.register_parametrization(vit, "token", Bridge(theirs, own), unsafe=True)
+        vit.parametrizations.token.original.requires_grad_(requires_grad=False)
+
+
+def settled(variant: Variant, state: Mapping[str, torch.Tensor], theirs: int) -> Any:
+    """Return the bare network of a trained state dict, the bridge applied and gone."""
+    module = load_family(variant.family).build(variant)
+    give_token(module, torch.zeros(1, 1, theirs))
+    module.load_state_dict(state)
+    if parametrize.is_parametrized(module.backbone, "token"):
+        parametrize.remove_parametrizations(module.backbone, "token", leave_parametrized=True)
+    return module
+
+
+def write_token(path: Path, token: torch.Tensor, card: TokenCard) -> None:
+    """Write a token and its card as safetensors; the file appears when it is whole."""
+    data = save(
+        {NAME: token.detach().contiguous().cpu()}, {CARD: msgspec.json.encode(card).decode()}
+    )
+    with whole_file(path) as stream:
+        stream.write(data)
+
+
+def read_token(path: Path, teacher: Teacher) -> tuple[torch.Tensor, TokenCard]:
+    """Return a teacher's token (1, 1, C); raises CheckpointError for a file that is none, or another teacher's."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            token = file.get_tensor(NAME)
+        card = msgspec.json.decode(metadata[CARD], type=TokenCard)
+    except (OSError, SafetensorError, KeyError, msgspec.DecodeError) as error:
+        raise CheckpointError(
+            f"{path}: is no knowledge token ({error}); train one by leaving --token out"
+        ) from error
+    if card.teacher != teacher.identity:
+        raise CheckpointError(
+            f"{path}: is the token of another teacher ({card.teacher_model}, {card.teacher[:12]}), not of "
+            f"{teacher.spec.model} ({teacher.identity[:12]}); train one by leaving --token out"
+        )
+    return token.float(), card
