@@ -1,0 +1,207 @@
+"""What a training sample costs before the network sees it: CPU milliseconds of each transform.
+
+    python benchmarks/input_pipeline.py docs/measured
+
+For a 192x256 student, on drawn people and on real photographs (../shared, where it is there). One thread, CPU time,
+medians of interleaved rounds over the same people. Real ones have 12 of 17 keypoints labelled.
+"""
+
+import argparse
+import itertools
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import msgspec
+import numpy as np
+import torch
+from timing import interleaved_cpu_us
+
+from edge.geometry import make_crops
+from edge.schema import load_schema
+from quantize.distill.album import Album
+from quantize.distill.augment import AT_REST, STRONG, WEAK, stray
+from quantize.distill.batches import Batch, collate
+from quantize.distill.lessons import SHARD, UDP, Lessons
+from quantize.distill.people import Person, annotated_people, drawn_people
+from quantize.distill.pixels import cut_out, disturb, recolour
+from quantize.distill.samples import Sampler, warp
+from quantize.distill.student import student_spec, student_variant
+from quantize.distill.targets import (
+    heatmap_sigma,
+    heatmaps,
+    marginals,
+    simcc_labels,
+    simcc_sigma,
+    strides,
+)
+from quantize.distill.terms import TaughtMaps
+from quantize.distill.transfer import map_keypoints
+from quantize.distill.view import View, crop_of, view_of_box
+from runtimes.codec_spec import HeatmapCodec
+
+REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"
+COCO = load_schema("coco17")
+SPEC = student_spec(student_variant("vitpose-192x6x3-simple"), "student")
+WH = SPEC.image.wh
+MAP_WH = (WH[0] // 4, WH[1] // 4)
+SPLIT = 2.0
+PEOPLE = 64
+PICTURES = 200
+ROUNDS = 15
+BATCH = 16
+BLURRED = replace(AT_REST, blurred=1.0)
+
+
+def pixel_steps(people: Sequence[Person]) -> dict[str, Callable[[], object]]:
+    """What makes a sample's image; each call takes the next person."""
+    rows = itertools.cycle(range(len(people)))
+    fresh, kept = Album(people, SPEC.crop.padding, max_bytes=0), Album(people, SPEC.crop.padding)
+    patches = [kept.patch(row) for row in range(len(people))]
+    rng = np.random.default_rng(0)
+    crops = [crop_of(_strayed(person, rng), SPEC.crop, WH) for person in people]
+    images = [
+        warp(patch, crop, SPEC.crop.pad_value) for patch, crop in zip(patches, crops, strict=True)
+    ]
+    sampler = Sampler(kept, COCO, SPEC.crop, WH)
+
+    def view() -> object:
+        return crop_of(_strayed(people[next(rows)], rng), SPEC.crop, WH)
+
+    def warped() -> object:
+        row = next(rows)
+        return warp(patches[row], crops[row], SPEC.crop.pad_value)
+
+    return {
+        "picture read, cut and kept (first epoch)": lambda: fresh.patch(next(rows)),
+        "kept patch decoded (later epochs)": lambda: kept.patch(next(rows)),
+        "view drawn": view,
+        "warp": warped,
+        "recolour": lambda: recolour(images[next(rows)], WEAK.hsv, rng),
+        "blur": lambda: disturb(images[next(rows)], BLURRED, rng),
+        "cutout": lambda: cut_out(images[next(rows)], rng),
+        "whole sample, weak, later epochs": lambda: sampler.sample(next(rows), 0, WEAK),
+        "whole sample, strong, later epochs": lambda: sampler.sample(next(rows), 0, STRONG),
+    }
+
+
+def target_steps(people: Sequence[Person]) -> dict[str, Callable[[], object]]:
+    """What makes the targets of a batch of BATCH samples."""
+    album = Album(people, SPEC.crop.padding)
+    sampler = Sampler(album, COCO, SPEC.crop, WH)
+    batch = collate([sampler.sample(row, 0, WEAK) for row in range(BATCH)])
+    xy = batch.xy.numpy().reshape(-1, 2)
+    stride = strides(WH, MAP_WH, UDP)
+    plain = strides(WH, MAP_WH, HeatmapCodec())
+    small, large = (_taught(people, batch, scale) for scale in (1, 2))
+    maps = small.of(batch, MAP_WH, plain)[0].numpy().reshape(-1, MAP_WH[1], MAP_WH[0])
+    return {
+        "heatmaps of the labels": lambda: heatmaps(xy / stride, MAP_WH, heatmap_sigma(WH) / stride),
+        "SimCC labels": lambda: simcc_labels(xy, WH, SPLIT, simcc_sigma(WH)),
+        "lesson's maps warped, of 48x64": lambda: small.of(batch, MAP_WH, stride),
+        "lesson's maps warped, of 96x128": lambda: large.of(batch, MAP_WH, stride),
+        "marginals of a lesson's maps": lambda: marginals(maps, plain, WH, SPLIT),
+    }
+
+
+def measure(people: Sequence[Person]) -> dict[str, float]:
+    """CPU milliseconds a sample of every step."""
+    pixels = interleaved_cpu_us(pixel_steps(people), rounds=ROUNDS, calls=len(people))
+    targets = interleaved_cpu_us(target_steps(people), rounds=ROUNDS, calls=4)
+    spans = {name: us / 1e3 for name, us in pixels.items()}
+    return spans | {name: us / 1e3 / BATCH for name, us in targets.items()}
+
+
+def epochs(folder: Path) -> dict[str, float]:
+    """CPU seconds of drawing PICTURES pictures, of finding them drawn, and of the crops of three epochs."""
+    spans = {}
+
+    def clock(name: str, call: Callable[[], object]) -> None:
+        start = time.process_time()
+        call()
+        spans[name] = time.process_time() - start
+
+    clock("drawn", lambda: drawn_people(folder, 0, PICTURES, COCO))
+    clock("found drawn", lambda: drawn_people(folder, 0, PICTURES, COCO))
+    people = drawn_people(folder, 0, PICTURES, COCO)
+    sampler = Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, WH)
+    for epoch in range(3):
+        clock(
+            f"epoch {epoch + 1}",
+            lambda epoch=epoch: [sampler.sample(row, epoch, WEAK) for row in range(len(people))],
+        )
+    return spans | {"pictures": PICTURES, "people": len(people)}
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        passed = epochs(Path(scratch))
+        drawn = drawn_people(scratch, 0, PICTURES, COCO)
+        people = {"drawn, 640x480 frames": _some(drawn)}
+        if REAL.is_file():
+            people["photographs (LSPET)"] = _some(annotated_people(REAL, COCO))
+        table = {name: measure(found) for name, found in people.items()}
+    text = _page(table, passed)
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "input_pipeline.md").write_text(text)
+    record = {"ms_a_sample": table, "cpu_s": passed}
+    (args.out / "input_pipeline.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    )
+    print(text)
+
+
+def _some(people: Sequence[Person]) -> Sequence[Person]:
+    """Return PEOPLE of them, evenly spread."""
+    return [people[row] for row in np.linspace(0, len(people) - 1, PEOPLE).astype(int)]
+
+
+def _strayed(person: Person, rng: np.random.Generator) -> View:
+    return stray(view_of_box(person.box, SPEC.crop.padding), person.keypoints, COCO, WEAK, rng)
+
+
+def _taught(people: Sequence[Person], batch: Batch, scale: int) -> TaughtMaps:
+    """Return lessons of any content: what they cost does not hang on it."""
+    map_wh = (scale * MAP_WH[0], scale * MAP_WH[1])
+    shape = (len(people), len(COCO), map_wh[1], map_wh[0])
+    maps = np.random.default_rng(0).random(shape).astype(np.float16)
+    shards = tuple(maps[start : start + SHARD] for start in range(0, len(maps), SHARD))
+    boxes = np.stack([person.box for person in people])
+    crops = np.stack([crop.matrix for crop in make_crops(boxes, (0, 0), SPEC.crop, WH)])
+    lessons = Lessons(shards, crops, strides(WH, map_wh, UDP))
+    return TaughtMaps(lessons, map_keypoints(COCO, COCO), COCO)
+
+
+def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:
+    lines = ["| CPU milliseconds a sample | " + " | ".join(table) + " |"]
+    lines.append("|---" * (len(table) + 1) + "|")
+    first = next(iter(table.values()))
+    for name in first:
+        cells = " | ".join(f"{spans[name]:.3f}" for spans in table.values())
+        lines.append(f"| {name} | {cells} |")
+    people, pictures = passed["people"], passed["pictures"]
+    each = {name: 1e3 * passed[name] / people for name in ("epoch 1", "epoch 2", "epoch 3")}
+    drawn_ms = 1e3 * passed["drawn"] / pictures
+    text = (
+        f"A 192x256 student, {PEOPLE} people of each kind, one thread, medians of {ROUNDS} interleaved rounds. "
+        f"{WEAK.blurred:.0%} of all samples are blurred; of the weakly changed ones {WEAK.cutout:.0%} lose a patch, of "
+        "the strongly changed ones all. Targets are made a batch at a time.\n\n"
+        f"Drawn people are rendered once and reused: {pictures} pictures ({people} people) took {passed['drawn']:.1f} "
+        f"s of CPU time to draw ({drawn_ms:.1f} ms a picture) and {passed['found drawn']:.2f} s to find again. "
+        f"A sample then took {each['epoch 1']:.2f} ms in the first epoch, which reads, cuts and keeps the patches, "
+        f"{each['epoch 2']:.2f} ms in the second and {each['epoch 3']:.2f} ms in the third."
+    )
+    return "\n".join([*lines, "", text]) + "\n"
+
+
+if __name__ == "__main__":
+    main()
