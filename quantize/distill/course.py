@@ -57,11 +57,8 @@ class Course:
         return batches_of(rows, self.batch)
 
     def _gentle(self) -> Strength:
-        return (
-            self.strength
-            if self.strength is AT_REST
-            else replace(WEAK, jitter=self.strength.jitter)
-        )
+        still = replace(self.strength, jitter=AT_REST.jitter) == AT_REST
+        return self.strength if still else replace(WEAK, jitter=self.strength.jitter)
 
 
 def plan_course(shares: Sequence[Share], recipe: Recipe) -> Course:

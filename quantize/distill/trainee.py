@@ -4,7 +4,7 @@ Which method adds what is decided here; how long and on whom, elsewhere.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,8 +13,11 @@ from torch import nn
 from edge.schema import KeypointSchema
 from export import load_checkpoint
 from export.registry import Variant, load_family
+from quantize.distill.feature import FirstOutputs, feature_parts, finished, with_features
+from quantize.distill.fresh_head import fresh_head, head_parts
 from quantize.distill.lessons import Lessons
 from quantize.distill.recipe import Recipe
+from quantize.distill.simcc_terms import simcc_parts
 from quantize.distill.student import new_student, student_spec
 from quantize.distill.teachers import Teacher
 from quantize.distill.terms import Part, TaughtMaps, taught_term, truth_term
@@ -23,6 +26,8 @@ from quantize.distill.transfer import map_keypoints
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
+Finish = Callable[[Mapping[str, torch.Tensor]], nn.Module]
+
 
 @dataclass(frozen=True, slots=True)
 class Trainee:
@@ -30,7 +35,7 @@ class Trainee:
 
     module: nn.Module
     parts: Mapping[str, Part]
-    finish: Callable[[Mapping[str, torch.Tensor]], nn.Module]
+    finish: Finish
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +51,63 @@ class Help:
 def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given: Help) -> Trainee:
     """Return the trainee of a recipe's methods; raises InputError where nothing is left to learn from."""
     spec = student_spec(variant, "student")
+    if "head" in recipe.methods:
+        return _head(recipe, variant, spec, _asked(given))
     parts = {"truth": Part(truth_term(spec))} if given.labelled else {}
     module: Any = begun(recipe, variant)
+    if "feature" in recipe.methods:
+        return _features(recipe, variant, schema, _asked(given), module, parts)
     finish = _plain(variant)
     if given.token is not None:
         give_token(module, given.token)
         finish = _tokened(variant, given.token.shape[2])
-    if given.lessons is not None and given.teacher is not None:
-        keypoints = map_keypoints(given.teacher.schema, schema)
-        taught = TaughtMaps(given.lessons, keypoints, schema)
-        parts["heatmap"] = Part(
-            taught_term(spec, taught), recipe.teacher_share, recipe.teacher_share
-        )
+    if given.lessons is not None:
+        keypoints = map_keypoints(_asked(given).schema, schema)
+        term = taught_term(spec, TaughtMaps(given.lessons, keypoints, schema))
+        parts["heatmap"] = Part(term, recipe.teacher_share, recipe.teacher_share)
+    if "simcc" in recipe.methods:
+        parts |= simcc_parts(_asked(given), spec, schema)
     if not parts:
         raise InputError(
             "nobody in --data has a label, and the method asks no teacher: nothing can be learned"
         )
+    return _ready(module, parts, finish)
+
+
+def _features(
+    recipe: Recipe,
+    variant: Variant,
+    schema: KeypointSchema,
+    teacher: Teacher,
+    module: nn.Module,
+    parts: dict[str, Part],
+) -> Trainee:
+    """DWPose's first stage: the labels' part sees the network's own outputs only."""
+    spec = student_spec(variant, "student")
+    own = len(spec.outputs)
+    shown = {name: replace(part, term=FirstOutputs(part.term, own)) for name, part in parts.items()}
+    shown |= feature_parts(teacher, spec, schema)
+    build = _plain(variant)
+    wrapped = with_features(module, spec, teacher, recipe.seed)
+    return _ready(wrapped, shown, lambda state: build(finished(state)))
+
+
+def _head(recipe: Recipe, variant: Variant, spec: ModelSpec, teacher: Teacher) -> Trainee:
+    """DWPose's second stage."""
+    module = fresh_head(teacher, variant, recipe.seed)
+    return _ready(module, head_parts(teacher, spec), _plain(variant))
+
+
+def _ready(module: nn.Module, parts: Mapping[str, Part], finish: Finish) -> Trainee:
     # convolutions over interleaved channels learn half as fast again on CPUs, and crops come that way
     module.to(memory_format=torch.channels_last)
     return Trainee(module.train(), parts, finish)
+
+
+def _asked(given: Help) -> Teacher:
+    if given.teacher is None:
+        raise InputError("this method needs a teacher: add --teacher MODEL")
+    return given.teacher
 
 
 def begun(recipe: Recipe, variant: Variant) -> nn.Module:
@@ -81,7 +124,7 @@ def begun(recipe: Recipe, variant: Variant) -> nn.Module:
     return module
 
 
-def _plain(variant: Variant) -> Callable[[Mapping[str, torch.Tensor]], nn.Module]:
+def _plain(variant: Variant) -> Finish:
     def finish(state: Mapping[str, torch.Tensor]) -> nn.Module:
         module: nn.Module = load_family(variant.family).build(variant)
         module.load_state_dict(state)
@@ -90,14 +133,9 @@ def _plain(variant: Variant) -> Callable[[Mapping[str, torch.Tensor]], nn.Module
     return finish
 
 
-def _tokened(variant: Variant, theirs: int) -> Callable[[Mapping[str, torch.Tensor]], nn.Module]:
+def _tokened(variant: Variant, theirs: int) -> Finish:
     def finish(state: Mapping[str, torch.Tensor]) -> nn.Module:
         module: nn.Module = settled(variant, state, theirs)
         return module.eval()
 
     return finish
-
-
-def spec_of(variant: Variant) -> ModelSpec:
-    """Return what the student takes and gives."""
-    return student_spec(variant, "student")

@@ -1,0 +1,139 @@
+"""Knowledge tokens: only the vector moves, widths are bridged, the file knows its teacher."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("safetensors")
+
+from export.registry import load_family  # noqa: E402
+from export.torch_session import TorchSession  # noqa: E402
+from quantize.distill.optim import Rates  # noqa: E402
+from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
+from quantize.distill.teachers import Teacher  # noqa: E402
+from quantize.distill.token import (  # noqa: E402
+    TokenCard,
+    give_token,
+    random_token,
+    read_token,
+    settled,
+    token_teacher,
+    with_token,
+    write_token,
+)
+from quantize.distill.train import new_learner  # noqa: E402
+from runtimes.errors import CheckpointError, InputError  # noqa: E402
+from runtimes.spec import Lineage  # noqa: E402
+
+WH = (48, 64)
+VARIANT = student_variant("vitpose-48x2x3-simple", WH)
+
+
+def teacher(name: str = "vitpose-48x2x3-simple", identity: str = "a" * 64) -> Teacher:
+    variant = student_variant(name, WH)
+    module, spec = new_student(variant, 1).eval(), student_spec(variant, name)
+    return Teacher(TorchSession(module, spec), spec, identity, Lineage(weights="random"), module)
+
+
+def test_nothing_but_the_token_learns() -> None:
+    taught = token_teacher(teacher()).train()
+    learner = new_learner(taught, Rates(1e-2))
+    assert [name for name, p in taught.named_parameters() if p.requires_grad] == [
+        "module.backbone.token"
+    ]
+    before = {name: value.clone() for name, value in taught.state_dict().items()}
+    for seed in range(3):
+        image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(seed))
+        taught(image)[0].square().mean().backward()
+        learner.optimiser.step()
+    moved = {name for name, value in taught.state_dict().items() if not value.equal(before[name])}
+    assert moved == {"module.backbone.token"}
+    assert not any(part.training for part in taught.modules())
+
+
+def test_the_teacher_itself_is_left_alone() -> None:
+    given = teacher()
+    token_teacher(given)
+    assert given.module.backbone.token is None
+    assert all(parameter.requires_grad for parameter in given.module.parameters())
+
+
+def test_a_token_has_no_place_in_the_image() -> None:
+    """Appended after the positions, dropped before the decoder: the maps are as large as ever.
+
+    With attention's values silenced no token can speak to another, so the token changes nothing at all.
+    """
+    variant = with_token(VARIANT)
+    bare, taught = new_student(VARIANT, 0).eval(), new_student(variant, 0).eval()
+    taught.load_state_dict(bare.state_dict(), strict=False)
+    give_token(taught, random_token(48, 0))
+    image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        heard = taught(image)[0]
+        assert heard.shape == bare(image)[0].shape
+        assert not torch.allclose(heard, bare(image)[0], atol=1e-6)
+        for module in (bare, taught):
+            for block in module.backbone.layers:
+                block.attn.proj.weight.zero_()
+        torch.testing.assert_close(taught(image)[0], bare(image)[0])
+
+
+@pytest.mark.parametrize("theirs", [48, 96], ids=["same width", "wider teacher"])
+def test_a_trained_student_settles_into_a_bare_network(theirs) -> None:
+    """The bridge learns, the token does not; afterwards one vector says the same."""
+    variant = with_token(VARIANT)
+    student = new_student(variant, 0)
+    token = random_token(theirs, 3)
+    give_token(student, token)
+    learner = new_learner(student, Rates(1e-2))
+    image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(1))
+    for _ in range(2):
+        student(image)[0].square().mean().backward()
+        learner.optimiser.step()
+        learner.optimiser.zero_grad()
+    bare = settled(variant, student.state_dict(), theirs).eval()
+    expected = load_family("vitpose").build(variant).state_dict()
+    assert {k: v.shape for k, v in bare.state_dict().items()} == {
+        k: v.shape for k, v in expected.items()
+    }
+    with torch.no_grad():
+        torch.testing.assert_close(bare(image)[0], student.eval()(image)[0])
+    if theirs == 48:
+        assert bare.backbone.token.equal(token)
+    else:
+        bridge = student.backbone.parametrizations.token
+        assert bridge.original.equal(token)
+        torch.testing.assert_close(bare.backbone.token, bridge[0].map(token))
+
+
+def test_a_token_file_is_its_teachers_alone(tmp_path) -> None:
+    path = tmp_path / "token.safetensors"
+    token = random_token(48, 5)
+    card = TokenCard(teacher="a" * 64, teacher_model="t", steps=7)
+    write_token(path, token, card)
+    found, told = read_token(path, teacher())
+    assert found.equal(token)
+    assert told == card
+    with pytest.raises(CheckpointError, match="the token of another teacher"):
+        read_token(path, teacher(identity="b" * 64))
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 10, None], ids=["empty", "junk", "missing"])
+def test_what_is_no_token_is_told(tmp_path, content) -> None:
+    path = tmp_path / "token.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is no knowledge token"):
+        read_token(path, teacher())
+
+
+def test_teachers_without_a_place_for_it_are_refused() -> None:
+    with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
+        token_teacher(replace(teacher(), module=None))
+    rtmpose = student_variant("rtmpose-t", (64, 64))
+    other = replace(teacher(), module=new_student(rtmpose, 0))
+    with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
+        token_teacher(other)
+    with pytest.raises(InputError, match="a knowledge token of its own"):
+        token_teacher(teacher("vitpose-48x2x3-simple-token"))
