@@ -2,7 +2,7 @@
 
 from edge.schema import load_schema
 from edge.specs import MEAN_RGB, STD_RGB, image_input
-from runtimes.codec_spec import HeatmapCodec
+from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
@@ -19,11 +19,19 @@ HEATMAP_STRIDE = 4
 UDP_SCHEMAS = ("coco17", "mpii16")
 UDP_CODEC = HeatmapCodec(refine="udp", blur_kernel=11)
 CLASSIC_CODEC = HeatmapCodec(refine="shift-inside", shift_flip=True)
+# How keypoints are found, by `codec` of a variant, with UDP and without. Nobody published ViTPose for integral
+# regression: only students are trained for it. A mean is read the classic way, W / w pixels a bin, in either crop.
+INTEGRAL_CODEC = IntegralCodec(norm="sigmoid", shift_flip=True)
+CODECS: dict[str, tuple[Codec, Codec]] = {
+    "": (UDP_CODEC, CLASSIC_CODEC),
+    "integral": (INTEGRAL_CODEC, INTEGRAL_CODEC),
+}
 
 
-def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpec:
+def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str = "") -> ModelSpec:
     """Top-down: one person (or animal) crop to `heatmap` (B, K, H / 4, W / 4).
 
+    codec: "" for heatmaps, "integral" for a student trained by symmetric integral regression (logits then).
     Raises InputError unless both sides are multiples of 16.
     """
     width, height = input_wh
@@ -32,6 +40,7 @@ def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpe
     keypoints = load_schema(schema)
     cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
     udp = schema in UDP_SCHEMAS
+    with_udp, without = CODECS[codec]
     return ModelSpec(
         model=model,
         task="pose-topdown",
@@ -39,6 +48,6 @@ def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpe
         outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25, udp=udp),
-        codec=UDP_CODEC if udp else CLASSIC_CODEC,
+        codec=with_udp if udp else without,
         keypoints=keypoints.to_spec(),
     )

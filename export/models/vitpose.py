@@ -3,7 +3,8 @@
 Checked against mmpose 1.3.2, the authors' repository and Hugging Face's transformers; state dict keys are mmpose's.
 ViTPose++ (arXiv:2212.04246) is the same network once a task is chosen. `size` names the width, and the decoder where it
 is not the classic one; `-d3` is cut to three blocks, as small references are. Layer norm's eps is the authors' 1e-6:
-transformers' configs say 1e-12, which moves a heatmap by less than 1e-5.
+transformers' configs say 1e-12, which moves a heatmap by less than 1e-5. Published weights give heatmaps; a student's
+card may say `integral` instead.
 """
 
 import math
@@ -89,7 +90,7 @@ def build(variant: Variant) -> nn.Module:
 
 def spec(variant: Variant, model: str) -> ModelSpec:
     """Return what the model takes and gives; `model` is its name."""
-    return vitpose_spec(model, variant.input_wh, variant.schema or "coco17")
+    return vitpose_spec(model, variant.input_wh, variant.schema or "coco17", variant.codec)
 
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:

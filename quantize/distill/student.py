@@ -15,6 +15,9 @@ from runtimes.spec import ModelSpec
 # The families that are taught, and what an input's sides must be multiples of: no weights fix them yet.
 FAMILIES = {"vitpose": 16, "rtmpose": 32}
 INPUT_WH = (192, 256)
+# Students whose keypoints are the mean of a map, not its peak, end in this; of these families.
+INTEGRAL = "-integral"
+INTEGRAL_FAMILIES = ("vitpose",)
 # How transformers are begun (timm, mmpretrain), and heads that give heatmaps (mmpose): near zero, as most bins are.
 EMBEDDING_STD = 0.02
 HEAD_STD = 0.001
@@ -25,11 +28,14 @@ def student_variant(
 ) -> Variant:
     """Return the network a name means: of the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
 
+    `-integral` at the end: a ViTPose trained by symmetric integral regression (arXiv:2211.03375) instead of heatmaps.
     Raises InputError for a family that is not taught here, and as the family does for a size or input it has not.
     """
-    family, _, size = name.partition("-")
-    if name in CATALOG:
-        variant = variant_of(CATALOG[name])
+    network = name.removesuffix(INTEGRAL)
+    codec = "" if network == name else INTEGRAL[1:]
+    family, _, size = network.partition("-")
+    if network in CATALOG:
+        variant = variant_of(CATALOG[network])
         family, size = variant.family, variant.size
         input_wh, schema = input_wh or variant.input_wh, schema or variant.schema
     if family not in FAMILIES or not size:
@@ -37,8 +43,13 @@ def student_variant(
             f"{name!r} cannot be a student; give {' or '.join(FAMILIES)} with a size, such as rtmpose-t or "
             "vitpose-192x6x3-simple (channels x blocks x heads)"
         )
+    if codec and family not in INTEGRAL_FAMILIES:
+        raise InputError(
+            f"{name!r} cannot be a student: integral regression reads maps, which {family} has not; "
+            "leave -integral out, or take vitpose"
+        )
     keypoints = load_schema(schema or "coco17").name
-    variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints)
+    variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints, codec=codec)
     _check_input(variant)
     try:
         with torch.device("meta"):

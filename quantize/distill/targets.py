@@ -61,14 +61,20 @@ def marginals(maps: F32, stride: F64, input_wh: Size, split_ratio: float) -> tup
     the peak does not count; and a heatmap's Gaussian is three times as wide as a label's, so heights are raised to the
     power that makes the one the other. A map without a positive value gives zeros.
     """
-    peaks = maps.max(axis=(1, 2), keepdims=True)
-    mass = np.where(maps > FLOOR * peaks, maps, 0) * (peaks > 0)
+    mass = above_floor(maps)
     sharpen = (heatmap_sigma(input_wh) / simcc_sigma(input_wh) * split_ratio) ** 2
     across, down = (
         _resampled(mass.sum(axis=1 + axis), split_ratio * stride[axis], side, sharpen[axis])
         for axis, side in enumerate(np.array(input_wh) * split_ratio)
     )
     return across, down
+
+
+def above_floor(maps: F32) -> F32:
+    """Return maps (..., h, w) without what is under a tenth of their peak; one without a positive value is all 0."""
+    peaks = maps.max(axis=(-2, -1), keepdims=True)
+    mass: F32 = np.where(maps > FLOOR * peaks, maps, 0) * (peaks > 0)
+    return mass
 
 
 def heatmap_sigma(input_wh: Size) -> F64:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from edge.codecs.integral import mean_bins
 from edge.geometry import F64, Crop, Size
 from edge.schema import KeypointSchema
 from quantize.distill.batches import Batch
 from quantize.distill.lessons import Lessons
-from quantize.distill.losses import heatmap_mse, simcc_kl
+from quantize.distill.losses import heatmap_mse, integral_l1, simcc_kl
 from quantize.distill.targets import (
+    above_floor,
     heatmap_sigma,
     heatmaps,
     marginals,
@@ -21,10 +23,12 @@ from quantize.distill.targets import (
 )
 from quantize.distill.transfer import KeypointMap, warp_maps
 from quantize.distill.view import in_bins, relative
-from runtimes.codec_spec import HeatmapCodec, SimCCCodec
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
+# Bin 0 is pixel 0, and sizes divide: how means of maps are decoded.
+CLASSIC = HeatmapCodec()
 Outputs = tuple[torch.Tensor, ...]
 Term = Callable[[Outputs, Batch], torch.Tensor]
 
@@ -152,6 +156,44 @@ class MarginalsTaught:
         return simcc_kl((outputs[0], outputs[1]), (wanted[0], wanted[1]), sure)
 
 
+@dataclass(frozen=True, slots=True)
+class IntegralTruth:
+    """Maps whose mean position is the labelled keypoint: L1 with AlphaPose's symmetric gradient.
+
+    How high the map is, which the decoder takes for the score, is not asked for.
+    """
+
+    spec: ModelSpec
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (logits of maps,)."""
+        (found,) = outputs
+        stride = strides(self.spec.image.wh, (found.shape[3], found.shape[2]), CLASSIC)
+        bins = batch.xy.to(found) / torch.from_numpy(stride).to(found)
+        return integral_l1(found, bins, batch.weights.to(found))
+
+
+@dataclass(frozen=True, slots=True)
+class IntegralTaught:
+    """Maps whose mean position is that of the teacher's map, as far as its peak is sure (its height).
+
+    What lies under a tenth of the teacher's peak is its noise: a mean over the whole map would be drawn to the middle.
+    """
+
+    spec: ModelSpec
+    taught: TaughtMaps
+
+    def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
+        """Return the loss of (logits of maps,)."""
+        (found,) = outputs
+        map_wh = (found.shape[3], found.shape[2])
+        maps, weights = self.taught.of(batch, map_wh, strides(self.spec.image.wh, map_wh, CLASSIC))
+        known = (maps * weights).numpy()
+        bins = torch.from_numpy(mean_bins(above_floor(known))).to(found)
+        sure = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1)).to(found)
+        return integral_l1(found, bins, sure)
+
+
 def truth_term(spec: ModelSpec) -> Term:
     """Return what a student of that spec learns from labels; raises InputError for outputs that are not taught."""
     match spec.codec:
@@ -159,6 +201,8 @@ def truth_term(spec: ModelSpec) -> Term:
             return HeatmapTruth(spec, codec)
         case SimCCCodec() as codec:
             return SimCCTruth(spec, codec)
+        case IntegralCodec(norm="sigmoid"):
+            return IntegralTruth(spec)
         case _:
             raise InputError(
                 f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"
@@ -172,6 +216,8 @@ def taught_term(spec: ModelSpec, taught: TaughtMaps) -> Term:
             return HeatmapTaught(spec, codec, taught)
         case SimCCCodec() as codec:
             return MarginalsTaught(spec, codec, taught)
+        case IntegralCodec(norm="sigmoid"):
+            return IntegralTaught(spec, taught)
         case _:
             raise InputError(
                 f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"

@@ -1,10 +1,19 @@
 """Who can learn: names, fresh weights that follow from a seed, and refusals."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from quantize.distill.student import as_loaded, new_student, student_variant  # noqa: E402
+from quantize.distill.student import (  # noqa: E402
+    as_loaded,
+    new_student,
+    student_spec,
+    student_variant,
+)
+from runtimes.codec_spec import HeatmapCodec, IntegralCodec  # noqa: E402
 from runtimes.errors import EdgeposeError  # noqa: E402
 
 
@@ -23,8 +32,24 @@ def test_names_mean_networks(name, wh, found) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "size"),
+    [("vitpose-96x2x3-simple-integral", "96x2x3-simple"), ("vitpose-s-integral", "s")],
+)
+def test_integral_students_are_the_same_networks(name, size) -> None:
+    """Their maps are read otherwise: by their mean, and the crop stays ViTPose's."""
+    variant = student_variant(name, (96, 128))
+    assert (variant.family, variant.size, variant.codec) == ("vitpose", size, "integral")
+    spec, plain = (student_spec(each, name) for each in (variant, replace(variant, codec="")))
+    assert spec.codec == IntegralCodec(norm="sigmoid", shift_flip=True)
+    assert isinstance(plain.codec, HeatmapCodec)
+    assert msgspec.structs.replace(spec, codec=plain.codec) == plain
+
+
+@pytest.mark.parametrize(
     ("name", "wh", "said"),
     [
+        ("rtmpose-t-integral", None, "integral regression reads maps, which rtmpose has not"),
+        ("vitpose-integral", None, "cannot be a student"),
         ("rtmdet-nano", None, "'rtmdet-nano' cannot be a student"),
         ("vitpose", None, "cannot be a student"),
         ("vitpose-s", (100, 128), "multiples of 16"),

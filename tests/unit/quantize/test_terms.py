@@ -1,10 +1,13 @@
 """The parts of a loss on real samples: nothing to complain of when the student is right, and only then."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from edge.specs import rtmpose_spec  # noqa: E402
 from edge.specs_vitpose import vitpose_spec  # noqa: E402
@@ -24,6 +27,7 @@ WH, MAP = (96, 128), (24, 32)
 TEACHER_WH, KEPT = (192, 256), (48, 64)
 HEATMAP = vitpose_spec("student", WH, "coco17")
 SIMCC = rtmpose_spec("student", WH, "coco17")
+INTEGRAL = vitpose_spec("student", WH, "coco17", "integral")
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +141,52 @@ def test_outputs_that_are_not_taught_are_refused() -> None:
 
     with pytest.raises(InputError, match="is no student"):
         truth_term(movenet_spec())
+
+
+@pytest.mark.parametrize("strength", [AT_REST, STRONG], ids=["upright", "strong"])
+def test_a_mean_at_the_keypoint_costs_nothing(album, strength) -> None:
+    """And the decoder finds the keypoint there: one convention for both."""
+    made = batch(album, INTEGRAL, strength)
+    maps = right_integral(made)
+    cost = truth_term(INTEGRAL)((maps,), made).item()
+    assert cost == pytest.approx(0, abs=1e-4)
+    people = decode({"heatmap": maps.numpy()}, INTEGRAL)
+    found = np.concatenate([each.xy for each in people])
+    counted = reachable(made) & (made.weights.numpy() > 0)
+    assert counted.sum() > 20
+    assert np.abs(found - made.xy.numpy())[counted].max() < 0.02  # pixels
+    inner = counted & (made.xy.numpy()[..., 0] < 80)  # the others would leave the map
+    some = replace(made, weights=torch.from_numpy(inner.astype(np.float32)))
+    moved = truth_term(INTEGRAL)((maps.roll(3, -1),), some).item()
+    assert moved == pytest.approx(3 / MAP[0] * inner.mean(), rel=1e-3)
+
+
+def test_an_integral_student_hears_heatmap_teachers(album) -> None:
+    """A faultless teacher asks for the keypoints' places; where it sees nothing it asks for nothing."""
+    made = batch(album, INTEGRAL, AT_REST)
+    lessons = exact_lessons(album)
+    term = taught_term(INTEGRAL, TaughtMaps(lessons, map_keypoints(COCO, COCO), COCO))
+    maps = right_integral(made)
+    # a Gaussian cut at a tenth of its peak and laid on whole bins keeps its mean within a twentieth of a bin
+    assert term((maps,), made).item() < 0.1 / MAP[0]
+    assert term((maps.roll(3, -1),), made).item() > 2 / MAP[0] * 0.8
+    silent = Lessons(tuple(0 * each for each in lessons.maps), lessons.crops, lessons.stride)
+    term = taught_term(INTEGRAL, TaughtMaps(silent, map_keypoints(COCO, COCO), COCO))
+    assert term((maps,), made).item() == 0
+
+
+def reachable(made: Batch) -> np.ndarray:
+    """A mean lies between the first and the last bin."""
+    return (made.xy.numpy() <= (np.array(MAP) - 1) * 4).all(axis=2)
+
+
+def right_integral(made: Batch) -> torch.Tensor:
+    """Logits whose sigmoid is all in the four bins around the keypoint, each as near as its share."""
+    bins = np.clip(made.xy.numpy() / 4, 0, np.array(MAP) - 1)
+    tents = [
+        np.clip(1 - np.abs(np.arange(count) - bins[..., axis, None]), 0, 1)
+        for axis, count in enumerate(MAP)
+    ]
+    shares = tents[1][..., :, None] * tents[0][..., None, :]
+    probable = torch.from_numpy(0.5 * shares).clamp(min=1e-9)
+    return torch.logit(probable).float()
