@@ -64,7 +64,7 @@ def simcc_term(online: Online, spec: ModelSpec, schema: KeypointSchema) -> SimCC
             )
         case _:
             raise InputError(
-                f"the student {spec.model} has no SimCC outputs; the method simcc is for rtmpose students"
+                "the student has no SimCC outputs; the method simcc is for rtmpose students"
             )
 
 

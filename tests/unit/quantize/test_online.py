@@ -90,7 +90,9 @@ def test_an_artifact_is_asked_as_its_network_is(exported, loaded_model, batch_of
 
 def test_another_aspect_is_refused(teacher_of) -> None:
     teacher = teacher_of("vitpose-32x2x2-simple", (64, 64))
-    with pytest.raises(InputError, match=r"vitpose-32x2x2-simple looks at 64x64.*narrow at 48x64"):
+    with pytest.raises(
+        InputError, match=r"vitpose-32x2x2-simple looks at 64x64 pixels and the student at 48x64"
+    ):
         Online(teacher, rtmpose_spec("narrow", (48, 64), "coco17"))
 
 

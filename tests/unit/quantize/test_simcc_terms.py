@@ -135,7 +135,7 @@ def test_who_cannot_is_told(teacher_of) -> None:
     simcc, maps = teacher_of("rtmpose-t", WH), teacher_of("vitpose-32x2x2-simple", WH)
     with pytest.raises(InputError, match="vitpose-32x2x2-simple gives no SimCC logits"):
         simcc_parts(maps, rtmpose_spec("student", WH, "coco17"), COCO)
-    with pytest.raises(InputError, match="the student student has no SimCC outputs"):
+    with pytest.raises(InputError, match="the student has no SimCC outputs"):
         simcc_parts(simcc, vitpose_spec("student", WH, "coco17"), COCO)
     with pytest.raises(InputError, match="looks at 64x64 pixels"):
         simcc_parts(simcc, rtmpose_spec("student", (96, 128), "coco17"), COCO)
