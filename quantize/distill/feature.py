@@ -39,7 +39,7 @@ SILENCE = {SimCCCodec: 1.0, HeatmapCodec: 0.25, IntegralCodec: 30.0}
 ADAPTER = "adapter."
 
 
-class WithFeatures(nn.Module):  # type: ignore[misc]  # torch leaves it untyped
+class WithFeatures(nn.Module):
     """A student that also shows its last features: its own outputs, then the features in the teacher's channels.
 
     Its tensors keep their names, so that a transformer's blocks learn at their own rates; `finished` drops the rest.

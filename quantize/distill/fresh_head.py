@@ -26,7 +26,7 @@ from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
 
-class FreshHead(nn.Module):  # type: ignore[misc]  # torch leaves it untyped
+class FreshHead(nn.Module):
     """A frozen backbone, in evaluation mode whoever says `train()`, and a head that learns.
 
     Tensors keep the names of the bare student.

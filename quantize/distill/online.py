@@ -28,9 +28,9 @@ class Online:
         ours, theirs = student.image.wh, teacher.spec.image.wh
         if ours[0] * theirs[1] != ours[1] * theirs[0]:
             raise InputError(
-                f"{teacher.spec.model} looks at {theirs[0]}x{theirs[1]} pixels and the student at {ours[0]}x{ours[1]}; to "
-                "be asked about the student's crops the teacher needs their aspect: choose "
-                "another input size, or the method heatmap"
+                f"{teacher.spec.model} looks at {theirs[0]}x{theirs[1]} pixels and the student at {ours[0]}x{ours[1]}; "
+                "to be asked about the student's crops the teacher needs their aspect: choose another input size, or "
+                "the method heatmap"
             )
         self.teacher = teacher
         self.stretch = stretch_of(student, teacher.spec)
