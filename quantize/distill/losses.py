@@ -63,7 +63,7 @@ def integral_l1(maps: torch.Tensor, xy: torch.Tensor, weights: torch.Tensor) -> 
     return (((means - xy) / sides).abs().sum(dim=-1) * weights).mean()
 
 
-class SymmetricMean(torch.autograd.Function):  # type: ignore[misc]  # torch leaves it untyped
+class SymmetricMean(torch.autograd.Function):
     """The mean bin of distributions, with a gradient that pushes all bins equally hard.
 
     Honestly derived, d mean / d share is the bin's number: bins at the right would be moved more than those at the
