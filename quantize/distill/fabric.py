@@ -74,9 +74,10 @@ def share_out(plan: Sequence[Sequence[int]], fabric: Fabric) -> list[list[int]]:
 def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:
     """Spread a frozen transformer over all processes, block by block (FSDP): for teachers that one GPU cannot hold.
 
-    The module is changed in place and returned. Every process then has to call it equally often, with crops of its own;
-    a block is put together while it is computed, and no longer. Works on CUDA (NCCL) and on the CPU (gloo). Raises
-    InputError without torchrun, and for a network without a transformer.
+    The module is changed in place and returned; its head stays whole. Every process then has to call it, or its
+    backbone, equally often and under `torch.no_grad`, with crops of its own; a block is put together while it is
+    computed, and no longer. Works on the CPU (gloo), where it is tested, and on CUDA (NCCL). Raises InputError without
+    torchrun, and for a network without a transformer.
     """
     if fabric.world_size == 1:
         raise InputError(
@@ -92,9 +93,11 @@ def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:
     mesh = init_device_mesh(fabric.device.type, (fabric.world_size,))
     for transformer in transformers:
         for block in transformer.layers:
-            fully_shard(block, mesh=mesh)
-    fully_shard(module, mesh=mesh)
-    return module
+            fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        fully_shard(transformer, mesh=mesh, reshard_after_forward=True)
+    return module.to(
+        fabric.device
+    )  # its head, which stays whole: features may be asked for without it
 
 
 def _accelerator(device: Device | None) -> Device:

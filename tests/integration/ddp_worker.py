@@ -64,20 +64,23 @@ def learn(fabric: Fabric, args: argparse.Namespace) -> None:
 
 
 def shard(fabric: Fabric, folder: Path) -> None:
-    """Write how far a spread teacher's maps are from the whole one's, and how many of its weights lie here."""
-    teacher = new_student(VARIANT, 0).eval()
-    wanted_of = new_student(VARIANT, 0).eval()
+    """Write how far a spread teacher's maps and features are from the whole one's, and how many weights lie here."""
+    teacher, whole = new_student(VARIANT, 0).eval(), new_student(VARIANT, 0).eval()
     own = torch.Generator().manual_seed(fabric.global_rank)
-    image = torch.randn(3, 3, WH[1], WH[0], generator=own)
     shard_teacher(teacher, fabric)
-    with torch.inference_mode():  # as teachers are asked
-        differences = [
-            (teacher(image)[0] - wanted_of(image)[0]).abs().max().item() for _ in range(2)
-        ]
     block = teacher.backbone.layers[0]
-    here = sum(parameter.to_local().numel() for parameter in block.parameters())
-    whole = sum(parameter.numel() for parameter in block.parameters())
-    found = {"difference": max(differences), "here": here, "whole": whole}
+    farthest, here = 0.0, []
+    for _ in range(2):
+        image = torch.randn(3, 3, WH[1], WH[0], generator=own)
+        with torch.no_grad():
+            pairs = (
+                (teacher(image)[0], whole(image)[0]),
+                (teacher.backbone(image), whole.backbone(image)),
+            )
+        farthest = max(farthest, *((found - wanted).abs().max().item() for found, wanted in pairs))
+        here.append(sum(parameter.to_local().numel() for parameter in block.parameters()))
+    count = sum(parameter.numel() for parameter in block.parameters())
+    found = {"difference": farthest, "here": max(here), "whole": count}
     (folder / f"shard-{fabric.global_rank}.json").write_text(json.dumps(found))
 
 
