@@ -6,8 +6,6 @@ Knows neither pictures nor teachers: batches come from an iterator, the loss is 
 import csv
 import itertools
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, se
 from quantize.distill.terms import Part
 from runtimes.errors import CheckpointError, TrainingError
 from runtimes.spec import ImageSpec
+from runtimes.whole import whole_file
 
 STATE = "state.pt"
 LOG = "log.csv"
@@ -74,16 +73,8 @@ class Learner:
             "done": self.done,
             "precision": self.precision,
         }
-        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as stream:
-                torch.save(state, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(draft).replace(path)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
+        with whole_file(path) as stream:
+            torch.save(state, stream)
 
     def move_to(self, device: torch.device) -> None:
         """Bring the network and all that belongs to it to a device."""
@@ -251,18 +242,21 @@ def _normaliser(image: ImageSpec, device: torch.device) -> Callable[[torch.Tenso
 
 
 def trim_log(path: Path, done: int) -> None:
-    """Drop the lines of steps that a resumed training makes again, and one that was cut short."""
+    """Drop the lines of steps that a resumed training makes again, and one that was cut short.
+
+    Several processes may do so at once: all of them come to the same file.
+    """
+    if not done:
+        path.unlink(missing_ok=True)
     if not path.exists():
         return
-    if not done:
-        path.unlink()
-        return
-    head, *lines = path.read_text().splitlines(keepends=True) or [""]
-    whole = [line for line in lines if line.endswith("\n") and line.count(",") == head.count(",")]
-    kept = [line for line in whole if int(line.split(",", 1)[0]) <= done]
-    draft = path.with_suffix(".part")
-    draft.write_text("".join([head, *kept]))
-    draft.replace(path)
+    head, *lines = path.read_bytes().splitlines(keepends=True) or [b""]
+    whole = [
+        line for line in lines if line.endswith(b"\n") and line.count(b",") == head.count(b",")
+    ]
+    kept = [line for line in whole if int(line.split(b",", 1)[0]) <= done]
+    with whole_file(path) as stream:
+        stream.write(b"".join([head, *kept]))
 
 
 def _log(path: Path, step: Step) -> None:

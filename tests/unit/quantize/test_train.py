@@ -269,9 +269,9 @@ def _assert_state_of_step_4(folder: Path) -> None:
 @pytest.mark.parametrize("cut", [1, 12, 40])
 def test_a_line_that_was_cut_short_is_dropped(tmp_path, cut) -> None:
     """However much of it was written; the lines before it stay."""
-    head, lines = "step,loss,rate\n", [f"{step},0.123456789,0.5\n" for step in range(1, 4)]
+    head, lines = "step,loss,rate\r\n", [f"{step},0.123456789,0.5\r\n" for step in range(1, 4)]
     text = "".join([head, *lines])
-    (tmp_path / LOG).write_text(text[:-cut])
+    (tmp_path / LOG).write_bytes(text[:-cut].encode())
     trim_log(tmp_path / LOG, 3)
     whole = (len(text) - cut - len(head)) // len(lines[0])
-    assert (tmp_path / LOG).read_text() == "".join([head, *lines[:whole]])
+    assert (tmp_path / LOG).read_bytes().decode() == "".join([head, *lines[:whole]])
