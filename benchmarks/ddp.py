@@ -1,0 +1,157 @@
+"""How much faster two processes train than one: the same batch, one thread each, taking turns on the same machine.
+
+    python benchmarks/ddp.py docs/measured
+
+Starts torchrun by itself. While process 0 trains alone the other waits; then both train on halves of the batch (DDP,
+gloo). Medians over steps. Wall time tells the speed-up of an idle machine only: where others compute, two processes are
+given more of it than one. The CPU time beside it says how idle it was, and how the work itself is shared.
+"""
+
+import argparse
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import msgspec
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.strategies.single_device import SingleDeviceStrategy
+
+from edge.schema import load_schema
+from quantize.distill.album import Album
+from quantize.distill.augment import WEAK
+from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
+from quantize.distill.fabric import open_fabric, share_out
+from quantize.distill.optim import Rates
+from quantize.distill.people import drawn_people
+from quantize.distill.samples import Sampler
+from quantize.distill.student import new_student, student_spec, student_variant
+from quantize.distill.terms import Part, truth_term
+from quantize.distill.train import Settings, Step, new_learner, train
+
+STUDENT = "vitpose-192x6x3-simple"
+BATCH = 16
+ROUNDS = 6
+STEPS = 9
+FIRST = 2  # steps of every round that do not count: memory is found, threads begin
+RATES = Rates()
+
+
+def measure(fabric: Fabric, sampler: Sampler, folder: Path) -> tuple[list[float], list[float]]:
+    """Return wall and CPU milliseconds of process 0 for each step of one round."""
+    variant = student_variant(STUDENT)
+    spec = student_spec(variant, "student")
+    wall, cpu = [time.perf_counter()], [time.process_time()]
+
+    def heard(step: Step) -> None:
+        wall.append(time.perf_counter())
+        cpu.append(time.process_time())
+
+    train(
+        fabric,
+        new_learner(new_student(variant, 0), RATES),
+        {"truth": Part(truth_term(spec))},
+        batches(fabric, sampler),
+        spec.image,
+        Settings(STEPS, RATES, save_every=10**9),
+        folder,
+        heard,
+    )
+    return _spans(wall), _spans(cpu)
+
+
+def batches(fabric: Fabric, sampler: Sampler) -> Iterator[Batch]:
+    """Yield this process' parts, as long as they are wanted."""
+    plan = batches_of(order_of([Share(0, len(sampler.album))], 0, 0), BATCH)
+    while True:
+        yield from prepare(sampler, share_out(plan, fabric), 0, WEAK)
+
+
+def work(out: Path) -> None:
+    """Measure on both processes; the first prints and writes."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    both = open_fabric("cpu", "f32")
+    alone = Fabric(strategy=SingleDeviceStrategy("cpu"))
+    spans: dict[str, list[float]] = {"alone": [], "both": [], "alone_cpu": [], "both_cpu": []}
+    with tempfile.TemporaryDirectory() as scratch:
+        coco = load_schema("coco17")
+        people = drawn_people(scratch, 0, 64, coco)
+        spec = student_spec(student_variant(STUDENT), "student")
+        sampler = Sampler(Album(people, spec.crop.padding), coco, spec.crop, spec.image.wh)
+        for _ in range(ROUNDS):
+            if both.is_global_zero:
+                _add(spans, "alone", measure(alone, sampler, Path(scratch)))
+            both.barrier()
+            _add(spans, "both", measure(both, sampler, Path(scratch)))
+    if both.is_global_zero:
+        write(out, {name: statistics.median(values) for name, values in spans.items()})
+    torch.distributed.destroy_process_group()
+
+
+def write(out: Path, ms: dict[str, float]) -> None:
+    """Write what was measured, and print it."""
+    busy = {name: ms[f"{name}_cpu"] / ms[name] for name in ("alone", "both")}
+    lines = [
+        "| | wall ms a step | CPU ms a step and process | CPU / wall |",
+        "|---|---|---|---|",
+        f"| one process | {ms['alone']:.0f} | {ms['alone_cpu']:.0f} | {busy['alone']:.2f} |",
+        f"| two processes | {ms['both']:.0f} | {ms['both_cpu']:.0f} | {busy['both']:.2f} |",
+    ]
+    wall, cpu = ms["alone"] / ms["both"], ms["alone_cpu"] / ms["both_cpu"]
+    text = (
+        f"{STUDENT} at 192x256 on drawn people, batches of {BATCH}, one thread a process and one that prepares "
+        f"samples; {ROUNDS} rounds of {STEPS} steps each, taking turns on {os.cpu_count()} cores, load average "
+        f"{os.getloadavg()[1]:.1f}.\n\n"
+        f"By the clock two processes were {wall:.2f} times as fast as one. CPU / wall says how much of the time a "
+        "process was given a core (or waited for the other): well under 1, other programs ran meanwhile, among which "
+        f"two processes are given more than one, and the figure is no measure of scaling. By CPU time each of two does "
+        f"1 / {cpu:.2f} of the work of one, exchange of gradients included: the most that cores of their own give, "
+        "waiting for each other left out."
+    )
+    page = "\n".join([*lines, "", text]) + "\n"
+    record = {
+        "ms_a_step": ms,
+        "speed_up": {"wall": wall, "cpu": cpu},
+        "load_average": os.getloadavg()[1],
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "ddp.md").write_text(page)
+    (out / "ddp.json").write_bytes(
+        msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
+    )
+    print(page)
+
+
+def main() -> None:
+    """Start torchrun, or work under it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    args = parser.parse_args()
+    if "RANK" in os.environ:
+        work(args.out)
+        return
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [sys.executable, *launcher, __file__, str(args.out)]
+    subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+
+def _spans(times: list[float]) -> list[float]:
+    """Return the milliseconds between, without the first ones."""
+    return [1e3 * (end - start) for start, end in itertools.pairwise(times[FIRST:])]
+
+
+def _add(spans: dict[str, list[float]], name: str, found: tuple[list[float], list[float]]) -> None:
+    spans[name] += found[0]
+    spans[f"{name}_cpu"] += found[1]
+
+
+if __name__ == "__main__":
+    main()
