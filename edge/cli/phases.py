@@ -16,21 +16,24 @@ from rich.progress import (
 
 
 class Phases:
-    """Shows one phase at a time; where stderr is no terminal, only the lines and the phases' names."""
+    """Shows one phase at a time; where stderr is no terminal, the lines, and a phase's name once it gets on."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
         self._task = bar.add_task("", visible=False)
+        self._unsaid = ""
 
     def phase(self, name: str, total: int) -> None:
         """Begin a phase of `total` steps; 0 where nobody knows how many."""
-        if self._bar.disable:
-            print(f"{name} ...", file=sys.stderr, flush=True)  # noqa: T201
+        self._unsaid = name
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(name, total=total or None)
 
     def advance(self, done: int, text: str) -> None:
         """Say that `done` steps of the phase are done, and how it goes."""
+        if self._bar.disable and self._unsaid:
+            print(f"{self._unsaid} ...", file=sys.stderr, flush=True)  # noqa: T201
+            self._unsaid = ""
         self._bar.update(self._task, completed=done, description=text)
 
     def say(self, text: str) -> None:

@@ -12,6 +12,7 @@ from edge.schema import KeypointSchema, load_schema
 from edge.specs import SCHEMA_OF_COUNT
 from quantize.distill.batches import Share
 from quantize.distill.people import Person, drawn_people, people_of, pictured_people
+from quantize.distill.recipe import Recipe
 from quantize.distill.transfer import KeypointMap, map_keypoints
 from runtimes.errors import InputError
 
@@ -48,6 +49,20 @@ def gather(
         shares.append(Share(len(people), len(found), weight))
         people += found
     return Crowd(tuple(people), tuple(shares))
+
+
+def refuse_idle(recipe: Recipe, crowd: Crowd) -> None:
+    """Raise InputError where nothing can be learned: no labels where labels are what there is to learn from."""
+    if crowd.labelled:
+        return
+    if recipe.methods == ("none",):
+        raise InputError(
+            "nobody in --data has a label, and no teacher is asked: nothing can be learned; add --teacher MODEL"
+        )
+    if "token" in recipe.methods and not recipe.token:
+        raise InputError(
+            "a knowledge token is trained on labels, and nobody in --data has any; give --token FILE"
+        )
 
 
 def drawn_folder() -> Path:

@@ -94,21 +94,17 @@ def check_methods(methods: tuple[Method, ...], teacher: str, student: str) -> No
         )
 
 
-def begin(folder: Path, recipe: Recipe, *, resume: bool) -> None:
-    """Write the recipe into `folder`, or check on `resume` that it is the one the folder was begun with.
+def check_begun(folder: Path, recipe: Recipe, *, resume: bool) -> None:
+    """Raise unless a training of this recipe can begin in `folder`, or on `resume` go on there.
 
-    Raises TargetExistsError where a training lies there already, InputError where there is none to resume or where it
-    was another one, naming what differs.
+    TargetExistsError where a training lies there already; InputError where there is none to resume, or another one,
+    naming what differs.
     """
-    path = folder / RECIPE
     if not resume:
-        if path.exists():
+        if (folder / RECIPE).exists():
             raise TargetExistsError(
                 f"{folder} holds a training; go on with it by --resume, or name another --out"
             )
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as stream:
-            stream.write(msgspec.json.format(msgspec.json.encode(recipe), indent=1) + b"\n")
         return
     before = read_recipe(folder)
     differing = [
@@ -122,6 +118,13 @@ def begin(folder: Path, recipe: Recipe, *, resume: bool) -> None:
             f"{folder} was begun with {name} {getattr(before, name)!r}, not {getattr(recipe, name)!r}; "
             "resume with the same, or begin anew in another --out"
         )
+
+
+def begin(folder: Path, recipe: Recipe) -> None:
+    """Write the recipe into `folder`: from now on a training lies there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with whole_file(folder / RECIPE) as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(recipe), indent=1) + b"\n")
 
 
 def read_recipe(folder: Path) -> Recipe:

@@ -58,11 +58,8 @@ class Bridge(nn.Module):
         return self.map(token)
 
 
-def token_teacher(teacher: Teacher) -> Any:
-    """Return the teacher with one token beside its patches: all is frozen but that.
-
-    Raises InputError for a teacher that is no PyTorch ViTPose: an artifact's graph has no place for another token.
-    """
+def refuse_tokenless(teacher: Teacher) -> None:
+    """Raise InputError for a teacher that is no PyTorch ViTPose: an artifact's graph has no place for a token."""
     module = teacher.module
     if module is None or not isinstance(getattr(module, "backbone", None), Vit):
         raise InputError(
@@ -72,7 +69,12 @@ def token_teacher(teacher: Teacher) -> Any:
         raise InputError(
             f"{teacher.spec.model} has a knowledge token of its own; take a teacher that was not taught by one"
         )
-    taught = copy.deepcopy(module).requires_grad_(requires_grad=False).eval()
+
+
+def token_teacher(teacher: Teacher) -> Any:
+    """Return the teacher with one token beside its patches: all is frozen but that. Raises as `refuse_tokenless`."""
+    refuse_tokenless(teacher)
+    taught = copy.deepcopy(teacher.module).requires_grad_(requires_grad=False).eval()
     width = taught.backbone.pos_embed.shape[2]
     taught.backbone.token = nn.Parameter(torch.empty(1, 1, width).normal_(std=INITIAL_STD))
     return AlwaysEval(taught)

@@ -19,7 +19,6 @@ from quantize.distill.terms import Part, truth_term
 from quantize.distill.token import TokenCard, read_token, token_teacher, write_token
 from quantize.distill.train import STATE, Settings, Step, new_learner, train
 from quantize.distill.transfer import map_keypoints
-from runtimes.errors import InputError
 
 FILE = "token.safetensors"
 FOLDER = "token"
@@ -39,18 +38,13 @@ def trained_token(
 ) -> torch.Tensor:
     """Return the teacher's token (1, 1, C): from `recipe.token`, or trained, written into `folder` and kept.
 
-    Raises CheckpointError for another teacher's token, InputError where the teacher is no PyTorch ViTPose or nobody is
-    labelled.
+    Raises CheckpointError for another teacher's token, InputError where the teacher is no PyTorch ViTPose.
     """
     if recipe.token:
         return read_token(Path(recipe.token), teacher)[0]
     path = folder / FILE
     if not path.exists():
         taught = token_teacher(teacher)
-        if not crowd.labelled:
-            raise InputError(
-                "a knowledge token is trained on labels, and nobody in --data has any; give --token FILE"
-            )
         _train(
             recipe,
             folder / FOLDER,

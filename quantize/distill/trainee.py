@@ -5,6 +5,7 @@ Which method adds what is decided here; how long and on whom, elsewhere.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from quantize.distill.simcc_terms import simcc_parts
 from quantize.distill.student import new_student, student_spec
 from quantize.distill.teachers import Teacher
 from quantize.distill.terms import Part, TaughtMaps, taught_term, truth_term
-from quantize.distill.token import give_token, settled
+from quantize.distill.token import give_token, read_token, refuse_tokenless, settled
 from quantize.distill.transfer import map_keypoints
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
@@ -48,8 +49,24 @@ class Help:
     token: torch.Tensor | None = None
 
 
+def check_pair(recipe: Recipe, variant: Variant, schema: KeypointSchema, teacher: Teacher) -> None:
+    """Raise InputError where the teacher cannot teach this student by the recipe's methods, before anything long."""
+    spec = student_spec(variant, "student")
+    map_keypoints(teacher.schema, schema)
+    if "token" in recipe.methods:
+        refuse_tokenless(teacher)
+        if recipe.token:
+            read_token(Path(recipe.token), teacher)
+    if "simcc" in recipe.methods:
+        simcc_parts(teacher, spec, schema)
+    if "feature" in recipe.methods:
+        feature_parts(teacher, spec, schema)
+    if "head" in recipe.methods:
+        fresh_head(teacher, variant, recipe.seed)
+
+
 def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given: Help) -> Trainee:
-    """Return the trainee of a recipe's methods; raises InputError where nothing is left to learn from."""
+    """Return the trainee of a recipe's methods; raises InputError where they do not fit (see `check_pair`)."""
     spec = student_spec(variant, "student")
     if "head" in recipe.methods:
         return _head(recipe, variant, spec, _asked(given))
@@ -67,10 +84,6 @@ def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given
         parts["heatmap"] = Part(term, recipe.teacher_share, recipe.teacher_share)
     if "simcc" in recipe.methods:
         parts |= simcc_parts(_asked(given), spec, schema)
-    if not parts:
-        raise InputError(
-            "nobody in --data has a label, and the method asks no teacher: nothing can be learned"
-        )
     return _ready(module, parts, finish)
 
 

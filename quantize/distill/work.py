@@ -21,18 +21,18 @@ from quantize.distill.album import Album
 from quantize.distill.course import plan_course
 from quantize.distill.curves import draw_curves, read_log
 from quantize.distill.fabric import Device, open_fabric
-from quantize.distill.gather import Crowd, gather
+from quantize.distill.gather import Crowd, gather, refuse_idle
 from quantize.distill.lessons import Lessons, write_lessons
 from quantize.distill.measure import Marks, held_out, judge
 from quantize.distill.optim import Rates
-from quantize.distill.recipe import STUDENT, Recipe, begin, check_methods
+from quantize.distill.recipe import STUDENT, Recipe, begin, check_begun, check_methods
 from quantize.distill.samples import Sampler
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teachers import Teacher, open_teacher
 from quantize.distill.token import with_token
 from quantize.distill.token_training import trained_token
 from quantize.distill.train import LOG, STATE, Learner, Settings, Step, new_learner, train, trim_log
-from quantize.distill.trainee import Help, Trainee, make_trainee
+from quantize.distill.trainee import Help, Trainee, check_pair, make_trainee
 from quantize.distill.transfer import map_keypoints
 from runtimes.spec import Lineage
 from runtimes.whole import whole_file
@@ -116,6 +116,7 @@ def _prepare(
     resume: bool,
 ) -> Bench:
     check_methods(recipe.methods, recipe.teacher, recipe.student)
+    check_begun(folder, recipe, resume=resume)
     schema = load_schema(recipe.schema)
     variant = student_variant(recipe.student, recipe.input_wh, recipe.schema)
     if "token" in recipe.methods:
@@ -123,14 +124,15 @@ def _prepare(
     teacher = None
     if recipe.teacher:
         teacher = open_teacher(recipe.teacher, recipe.teacher_weights, task=recipe.teacher_task)
-        map_keypoints(teacher.schema, schema)  # raises where they share none
+        check_pair(recipe, variant, schema, teacher)
     fabric = open_fabric(device, recipe.precision)
     with fabric.rank_zero_first():
-        if fabric.is_global_zero:
-            begin(folder, recipe, resume=resume)
         listener.phase("people", 0)
         crowd = gather(recipe.data, schema, recipe.drawn, recipe.images or None)
         judged = held_out(*val, schema)
+        refuse_idle(recipe, crowd)
+        if fabric.is_global_zero:
+            begin(folder, recipe)
     album = Album(crowd.people, student_spec(variant, "student").crop.padding)
     return Bench(recipe, folder, fabric, variant, schema, teacher, crowd, judged, album, listener)
 

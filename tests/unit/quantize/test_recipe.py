@@ -3,7 +3,15 @@
 import msgspec
 import pytest
 
-from quantize.distill.recipe import RECIPE, Recipe, begin, check_methods, parse_methods, read_recipe
+from quantize.distill.recipe import (
+    RECIPE,
+    Recipe,
+    begin,
+    check_begun,
+    check_methods,
+    parse_methods,
+    read_recipe,
+)
 from runtimes.errors import InputError, TargetExistsError
 
 RECIPE_A = Recipe(student="rtmpose-t", teacher="t.pth", methods=("heatmap",))
@@ -43,18 +51,20 @@ def test_what_goes_together_passes() -> None:
 
 
 def test_a_training_goes_on_as_it_began(tmp_path) -> None:
-    begin(tmp_path / "a", RECIPE_A, resume=False)
-    assert read_recipe(tmp_path / "a") == RECIPE_A
-    begin(tmp_path / "a", msgspec.structs.replace(RECIPE_A, workers=4), resume=True)
+    folder = tmp_path / "a"
+    check_begun(folder, RECIPE_A, resume=False)
+    begin(folder, RECIPE_A)
+    assert read_recipe(folder) == RECIPE_A
+    check_begun(folder, msgspec.structs.replace(RECIPE_A, workers=4), resume=True)
     with pytest.raises(InputError, match="begun with batch 32, not 8"):
-        begin(tmp_path / "a", msgspec.structs.replace(RECIPE_A, batch=8), resume=True)
+        check_begun(folder, msgspec.structs.replace(RECIPE_A, batch=8), resume=True)
     with pytest.raises(TargetExistsError, match="holds a training"):
-        begin(tmp_path / "a", RECIPE_A, resume=False)
+        check_begun(folder, RECIPE_A, resume=False)
 
 
 def test_nothing_to_resume_is_told(tmp_path) -> None:
     with pytest.raises(InputError, match="no training to resume"):
-        begin(tmp_path, RECIPE_A, resume=True)
+        check_begun(tmp_path, RECIPE_A, resume=True)
     (tmp_path / RECIPE).write_text('{"student": 1}')
     with pytest.raises(InputError, match="cannot be read"):
-        begin(tmp_path, RECIPE_A, resume=True)
+        check_begun(tmp_path, RECIPE_A, resume=True)

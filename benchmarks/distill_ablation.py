@@ -1,0 +1,225 @@
+"""The arms of ViTPose++'s section 3.4 on drawn people: labels alone, a token, heatmaps, both, and a random token.
+
+    python benchmarks/distill_ablation.py TEACHER.safetensors docs/measured OUT
+
+TEACHER is a deeper ViTPose of the student's width, trained by `edgepose distill --method none --data synth`; its token
+is trained once. Every seed gives all arms the same first weights and the same batches, to the pixel. Judged on drawn
+people whom nobody learned from. Writes distill_ablation.json and .md; goes on where it was stopped.
+"""
+
+import argparse
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from lightning_fabric import Fabric
+from telling import Telling, machine_words, write_report
+
+from edge.schema import load_schema
+from export import load_checkpoint
+from quantize.distill.album import Album
+from quantize.distill.batches import Batch
+from quantize.distill.course import plan_course
+from quantize.distill.fabric import open_fabric
+from quantize.distill.gather import Crowd, gather
+from quantize.distill.lessons import Lessons, write_lessons
+from quantize.distill.measure import Marks, drawn_dataset, judge
+from quantize.distill.optim import Rates
+from quantize.distill.recipe import Recipe
+from quantize.distill.samples import Sampler
+from quantize.distill.student import student_spec, student_variant
+from quantize.distill.teachers import Teacher, open_teacher
+from quantize.distill.token import random_token, with_token
+from quantize.distill.token_training import trained_token
+from quantize.distill.train import Settings, Step, new_learner, train
+from quantize.distill.trainee import Help, make_trainee
+from quantize.distill.transfer import map_keypoints
+
+COCO = load_schema("coco17")
+INPUT_WH = (96, 128)
+MAP_WH = (24, 32)  # the teacher's own
+SEEDS = (0, 1, 2)
+VAL_PICTURES = 300
+# arm: methods, and whose token
+ARMS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "labels": (("none",), ""),
+    "token": (("token",), "teacher"),
+    "heatmap": (("heatmap",), ""),
+    "both": (("heatmap", "token"), "teacher"),
+    "random token": (("token",), "random"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm and seed; `loss` is the mean of the labels' part over the last tenth."""
+
+    arm: str
+    seed: int
+    ap: float
+    pck: float
+    px: float
+    loss: float
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What all arms share."""
+
+    fabric: Fabric
+    teacher: Teacher
+    crowd: Crowd
+    album: Album
+    lessons: Lessons
+    token: torch.Tensor
+    args: Any
+
+
+def recipe(args: Any, methods: tuple[Any, ...], seed: int) -> Recipe:
+    """One arm's training."""
+    return Recipe(
+        student=args.student,
+        input_wh=INPUT_WH,
+        teacher=str(args.teacher),
+        methods=methods,
+        steps=args.steps,
+        batch=32,
+        views="weak",
+        drawn=args.drawn,
+        token_steps=args.token_steps,
+        seed=seed,
+    )
+
+
+def prepared(args: Any) -> Stage:
+    """Draw people, ask the teacher about them, train its token; all of it once."""
+    fabric = open_fabric("cpu", "f32")
+    teacher = open_teacher(str(args.teacher))
+    first = recipe(args, ("token",), 0)
+    crowd = gather(first.data, COCO, first.drawn)
+    spec = student_spec(student_variant(args.student, INPUT_WH), "student")
+    album = Album(crowd.people, spec.crop.padding)
+    talk = Telling("ablation")
+    talk.phase("teacher's maps", len(album))
+    lessons = write_lessons(
+        args.out / "lessons",
+        teacher,
+        album,
+        map_keypoints(teacher.schema, COCO),
+        MAP_WH,
+        lambda done, _: talk.advance(done, "asked"),
+    )
+    talk.phase("token", args.token_steps)
+    token = trained_token(
+        first, args.out, fabric, teacher, crowd, COCO, lambda step, _: talk.advance(step.number, "")
+    )
+    return Stage(fabric, teacher, crowd, album, lessons, token, args)
+
+
+def batches_of_seed(stage: Stage, seed: int) -> list[Batch]:
+    """Every batch of a seed's training, in memory, so that each arm sees the same."""
+    wanted = recipe(stage.args, ("none",), seed)
+    spec = student_spec(student_variant(wanted.student, INPUT_WH), "student")
+    sampler = Sampler(stage.album, COCO, spec.crop, INPUT_WH, seed)
+    return list(plan_course(stage.crowd.shares, wanted).batches(sampler, 0, stage.fabric, 1))
+
+
+def run_arm(stage: Stage, arm: str, seed: int, batches: Sequence[Batch]) -> Row:
+    """Train one arm and judge it."""
+    methods, whose = ARMS[arm]
+    wanted = recipe(stage.args, methods, seed)
+    variant = student_variant(wanted.student, INPUT_WH)
+    lessons = stage.lessons if "heatmap" in methods else None
+    token = None
+    if whose:
+        variant = with_token(variant)
+        width = stage.token.shape[2]
+        token = stage.token if whose == "teacher" else random_token(width, 1000 + seed)
+    given = Help(labelled=True, teacher=stage.teacher, lessons=lessons, token=token)
+    trainee = make_trainee(wanted, variant, COCO, given)
+    rates = Rates(wanted.lr, warmup_steps=max(stage.args.steps // 20, 1))
+    learner = new_learner(trainee.module, rates)
+    settings = Settings(stage.args.steps, rates, save_every=stage.args.steps, seed=seed)
+    folder = stage.args.out / f"{arm.replace(' ', '-')}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    heard: list[Step] = []
+    spec = student_spec(variant, "student")
+    train(stage.fabric, learner, trainee.parts, batches, spec.image, settings, folder, heard.append)
+    student = trainee.finish(learner.average.state)
+    marks = judge(student, spec, drawn_dataset(VAL_PICTURES))
+    tail = heard[-max(len(heard) // 10, 1) :]
+    loss = statistics.mean(step.parts["truth"] for step in tail)
+    return Row(arm, seed, marks.ap or 0.0, marks.pck, marks.px, loss)
+
+
+def report(rows: Sequence[Row], teacher: Marks, args: Any) -> str:
+    """The table: each arm's mean over seeds, and its difference from labels alone, seed by seed."""
+    lines = [
+        "| arm | AP, each seed | mean AP | difference from labels (mean, each seed) | PCK@0.2 |",
+        "|---|---|---|---|---|",
+    ]
+    base = {row.seed: row.ap for row in rows if row.arm == "labels"}
+    for arm in ARMS:
+        mine = [row for row in rows if row.arm == arm]
+        gains = [row.ap - base[row.seed] for row in mine]
+        each = ", ".join(f"{gain:+.4f}" for gain in gains)
+        aps = ", ".join(f"{row.ap:.4f}" for row in mine)
+        mean = statistics.mean(row.ap for row in mine)
+        pck = statistics.mean(row.pck for row in mine)
+        gain = "" if arm == "labels" else f"{statistics.mean(gains):+.4f} ({each})"
+        lines.append(f"| {arm} | {aps} | {mean:.4f} | {gain} | {pck:.4f} |")
+    lines.append(f"| the teacher | {teacher.ap or 0:.4f} | | | {teacher.pck:.4f} |")
+    names = ("labels", "token", "heatmap", "both")
+    means = {name: statistics.mean(r.ap for r in rows if r.arm == name) for name in names}
+    found = " < ".join(sorted(names, key=lambda name: means[name]))
+    teacher_size = load_checkpoint(args.teacher).size
+    words = (
+        f"Order found: {found}; the paper's: labels < token < heatmap < both. Student {args.student}, teacher "
+        f"vitpose-{teacher_size}, {INPUT_WH[0]}x{INPUT_WH[1]}, {args.steps} steps of 32 crops, {len(SEEDS)} seeds, "
+        f"drawn people ({args.drawn} pictures to learn from, {VAL_PICTURES} others with {teacher.people} people to be "
+        f"judged by, ground-truth boxes). {machine_words()}"
+    )
+    return "\n".join([*lines, "", words, ""])
+
+
+def done_before(path: Path) -> list[Row]:
+    """Rows of an earlier run that was stopped."""
+    return msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
+
+
+def main() -> None:
+    """Run all arms and seeds, and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("teacher", type=Path)
+    parser.add_argument("measured", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--student", default="vitpose-128x2x4-simple")
+    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--token-steps", type=int, default=300)
+    parser.add_argument("--drawn", type=int, default=4000)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    kept = args.out / "rows.json"
+    rows = done_before(kept)
+    stage = prepared(args)
+    for seed in SEEDS:
+        missing = [
+            arm for arm in ARMS if not any((row.arm, row.seed) == (arm, seed) for row in rows)
+        ]
+        batches = batches_of_seed(stage, seed) if missing else []
+        for arm in missing:
+            rows.append(run_arm(stage, arm, seed, batches))
+            kept.write_bytes(msgspec.json.encode(rows))
+            print(rows[-1], flush=True)
+    spec = stage.teacher.spec
+    text = report(rows, judge(stage.teacher.module, spec, drawn_dataset(VAL_PICTURES)), args)
+    write_report(args.measured, "distill_ablation", text, [asdict(row) for row in rows])
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

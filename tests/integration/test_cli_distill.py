@@ -1,0 +1,188 @@
+"""edgepose distill, end to end on drawn people: student, curves and card; what is refused, and that nothing is lost."""
+
+import csv
+import json
+from pathlib import Path
+
+import cv2
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+pytest.importorskip("matplotlib")
+
+from edge.synth import write_dataset
+
+TINY = (
+    *("--student", "vitpose-48x2x3-simple", "--input", "48x64"),
+    *("--batch", "4", "--max-steps", "6"),
+)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cache of its own, and a few drawn people to learn from and to be judged by."""
+    root = tmp_path_factory.mktemp("distill")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEPOSE_CACHE", str(root / "cache"))
+        write_dataset(root / "learn", 21, 4)
+        write_dataset(root / "val", 31, 2)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def distil(edgepose, home):
+    """Run the command on the few people; options given later win."""
+
+    def run(out: str, *options: str):
+        few = ("--data", f"{home / 'learn' / 'person_keypoints.json'}")
+        data = () if "--data" in options else few
+        val = ("--val", f"{home / 'val' / 'person_keypoints.json'}")
+        return edgepose("distill", *TINY, *data, *val, "--out", str(home / out), *options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def teacher(distil, home) -> Path:
+    """A student taught by nobody, which teaches the others."""
+    done = distil("teacher", "--method", "none", "--student", "vitpose-48x3x3-simple")
+    assert done.code == 0, done.err
+    return home / "teacher" / "student.safetensors"
+
+
+def test_what_is_left_in_the_folder(distil, teacher, home) -> None:
+    done = distil("both", "--teacher", str(teacher), "--method", "heatmap,token", "--json")
+    assert done.code == 0, done.err
+    assert done.json["steps"] == 6
+    assert done.json["student"] == str(home / "both" / "student.safetensors")
+    assert done.talk[-1].startswith("next: edgepose export ")
+    folder = home / "both"
+    with (folder / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == list("123456")
+    assert {"truth", "heatmap"} < set(rows[0])
+    assert cv2.imread(str(folder / "curves.png")) is not None
+    assert json.loads((folder / "result.json").read_text())["steps"] == 6
+    assert (folder / "token.safetensors").is_file()
+
+
+def test_a_student_needs_no_flag_to_be_exported(edgepose, distil, teacher, home) -> None:
+    done = distil("taught", "--teacher", str(teacher), "--method", "token")
+    assert done.code == 0, done.err
+    made = edgepose(
+        *("export", str(home / "taught" / "student.safetensors"), "--format", "onnx"),
+        *("--out", str(home / "artifacts"), "--json"),
+    )
+    assert made.code == 0, made.err
+    assert made.json[0]["passed"]
+    manifest = json.loads((Path(made.json[0]["artifact"]) / "artifact.json").read_text())
+    assert manifest["model"] == "vitpose-48x2x3-simple-token"
+    assert manifest["lineage"]["teacher"] == "vitpose-48x3x3-simple"
+
+
+def test_it_goes_on_where_it_stopped(distil, home) -> None:
+    """A finished training resumed is the same student; another recipe is refused, and so is a second beginning."""
+    first = distil("again", "--method", "none")
+    assert first.code == 0, first.err
+    path = home / "again" / "student.safetensors"
+    before = path.read_bytes()
+    assert distil("again", "--method", "none", "--resume").code == 0
+    assert path.read_bytes() == before
+    other = distil("again", "--method", "none", "--resume", "--lr", "0.5")
+    assert other.code == 2
+    assert "begun with lr" in other.message
+    twice = distil("again", "--method", "none")
+    assert twice.code == 2
+    assert "holds a training" in twice.message
+
+
+def test_pictures_without_labels_are_taught_by_the_teacher_alone(distil, teacher, home) -> None:
+    folder = home / "learn" / "images"
+    done = distil("pictures", "--teacher", str(teacher), "--data", str(folder), "--json")
+    assert done.code == 0, done.err
+    with (home / "pictures" / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert float(rows[0]["heatmap"]) > 0
+
+
+REFUSED = {
+    "unknown method": (("--method", "heat"), "unknown method heat; known:"),
+    "no teacher": (("--method", "heatmap"), "needs a teacher"),
+    "unknown student": (("--method", "none", "--student", "fastpose-x"), "cannot be a student"),
+    "no such teacher": (("--teacher", "nobody"), "nobody"),
+    "token for a convolution": (
+        ("--teacher", "TEACHER", "--method", "token", "--student", "rtmpose-t", "--input", "64x64"),
+        "rtmpose-t has none",
+    ),
+    "missing data": (("--method", "none", "--data", "no.json"), "cannot read no.json"),
+    "missing images": (
+        ("--method", "none", "--images", "nowhere"),
+        "no image 000000.jpg",
+    ),
+    "no labels and no teacher": (
+        ("--method", "none", "--data", "IMAGES"),
+        "nothing can be learned",
+    ),
+    "another's token": (
+        ("--teacher", "TEACHER", "--method", "token", "--token", "TOKEN"),
+        "the token of another teacher",
+    ),
+    "no common keypoint": (
+        ("--teacher", "HANDS", "--method", "heatmap"),
+        "share no keypoint",
+    ),
+    "simcc from heatmaps": (
+        (
+            "--teacher",
+            "TEACHER",
+            "--method",
+            "simcc",
+            "--student",
+            "rtmpose-t",
+            "--input",
+            "96x128",
+        ),
+        "gives no SimCC logits",
+    ),
+    "a size that fits no patch": (("--method", "none", "--input", "50x64"), "multiples of 16"),
+    "half precision on a CPU": (
+        ("--method", "none", "--precision", "f16", "--device", "cpu"),
+        "f16 is trained on CUDA GPUs only",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def places(teacher, home) -> dict[str, str]:
+    """What the names in capitals stand for."""
+    from export.student_file import Card, write_student
+    from quantize.distill.student import new_student, student_variant
+    from quantize.distill.token import TokenCard, random_token, write_token
+
+    write_token(
+        home / "other.safetensors",
+        random_token(48, 0),
+        TokenCard(teacher="0" * 64, teacher_model="x", steps=1),
+    )
+    variant = student_variant("vitpose-48x1x3-simple", (48, 64), "hand21")
+    card = Card(
+        model="hands", family="vitpose", size=variant.size, input_wh=(48, 64), schema="hand21"
+    )
+    write_student(home / "hands.safetensors", new_student(variant, 0), card)
+    return {
+        "TEACHER": str(teacher),
+        "IMAGES": str(home / "learn" / "images"),
+        "TOKEN": str(home / "other.safetensors"),
+        "HANDS": str(home / "hands.safetensors"),
+    }
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line_and_leaves_no_student(distil, places, home, case) -> None:
+    options, said = REFUSED[case]
+    out = f"refused-{case.replace(' ', '-')}"
+    done = distil(out, *(places.get(option, option) for option in options))
+    assert done.code == 2
+    assert said in done.message
+    assert not (home / out).exists()

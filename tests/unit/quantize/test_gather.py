@@ -1,0 +1,110 @@
+"""Everybody there is to learn from: sources, weights, and other keypoint sets."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+
+from edge.schema import load_schema
+from edge.synth import write_dataset
+from quantize.distill.gather import annotated, gather
+from runtimes.errors import InputError
+
+COCO, BODY26, COCO133 = (load_schema(name) for name in ("coco17", "body26", "coco133"))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture(scope="module")
+def drawn_json(tmp_path_factory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("set") / "drawn", 5, 3)
+
+
+def in_schema(source: Path, target: Path, schema) -> Path:
+    """The same people as if labelled with another keypoint set, its points numbered by x."""
+    data = json.loads(source.read_text())
+    for each in data["annotations"]:
+        each["keypoints"] = [v for place in range(len(schema)) for v in (place, 1, 2)]
+    target.write_text(json.dumps(data))
+    return target
+
+
+def test_sources_are_put_together(drawn_json, tmp_path) -> None:
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((40, 30, 3), np.uint8))
+    crowd = gather([f"{drawn_json}:2", "synth:0.5", str(tmp_path)], COCO, drawn=2)
+    file, drawn, folder = crowd.shares
+    assert [share.weight for share in crowd.shares] == [2.0, 0.5, 1.0]
+    assert (file.first, drawn.first, folder.first) == (0, file.count, file.count + drawn.count)
+    assert folder.count == 1
+    assert len(crowd.people) == folder.first + 1
+    assert crowd.people[-1].box.tolist() == [0, 0, 30, 40]
+    assert crowd.labelled
+    assert not gather([str(tmp_path)], COCO, drawn=2).labelled
+
+
+def test_drawn_people_are_rendered_once(tmp_path) -> None:
+    first = gather(["synth"], COCO, drawn=2)
+    picture = first.people[0].picture
+    written = picture.stat().st_mtime_ns
+    again = gather(["synth"], COCO, drawn=2)
+    assert again.people[0].picture == picture
+    assert picture.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("theirs", [BODY26, COCO133], ids=lambda schema: schema.name)
+def test_another_keypoint_set_goes_over_by_name(drawn_json, tmp_path, theirs) -> None:
+    path = in_schema(drawn_json, tmp_path / "other.json", theirs)
+    people = annotated(path, COCO, drawn_json.parent / "images")
+    assert len(people) == len(annotated(drawn_json, COCO))
+    for place, name in enumerate(COCO.names):
+        assert people[0].keypoints[place].tolist() == [theirs.names.index(name), 1, 2]
+
+
+def test_what_a_set_does_not_name_is_unlabelled(drawn_json) -> None:
+    people = annotated(drawn_json, BODY26)
+    known = np.array([name in COCO.names for name in BODY26.names])
+    assert (people[0].keypoints[~known] == 0).all()
+    assert (people[0].keypoints[known, 2] > 0).any()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("nothing.txt", "give a COCO.json, a directory of pictures, or `synth`"),
+        ("synth:0", "a weight is a number above 0"),
+        ("synth:inf", "a weight is a number above 0"),
+        ("missing.json", "cannot read missing.json"),
+    ],
+)
+def test_what_is_no_source_is_told(source, said) -> None:
+    with pytest.raises(InputError, match=said):
+        gather([source], COCO, drawn=2)
+
+
+def test_drawn_people_have_cocos_points() -> None:
+    with pytest.raises(InputError, match="COCO's 17 keypoints, not body26"):
+        gather(["synth"], BODY26, drawn=2)
+
+
+def test_an_unknown_set_is_told(drawn_json, tmp_path) -> None:
+    data = json.loads(drawn_json.read_text())
+    for each in data["annotations"]:
+        each["keypoints"] = [1, 1, 2] * 5
+    path = tmp_path / "five.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(InputError, match="people of 5 keypoints are no set known here"):
+        annotated(path, COCO, drawn_json.parent / "images")
+
+
+def test_a_missing_image_is_named(drawn_json, tmp_path) -> None:
+    path = tmp_path / "moved.json"
+    path.write_text(drawn_json.read_text())
+    with pytest.raises(InputError, match=r"no image 000000\.jpg .*--images DIR"):
+        annotated(path, COCO)
