@@ -31,7 +31,7 @@ def start(*args: object, processes: int) -> "subprocess.Popen[str]":
     )
 
 
-def finish(running: "subprocess.Popen[str]", timeout_s: float = 120) -> tuple[int, str]:
+def finish(running: "subprocess.Popen[str]", timeout_s: float = 300) -> tuple[int, str]:
     """Return the code and what was said on stderr; nothing may hang."""
     try:
         _, err = running.communicate(timeout=timeout_s)
@@ -116,7 +116,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(pictures, alone, tmp_path) -> 
 def test_a_lost_worker_ends_the_other_in_a_line(together, pictures, tmp_path) -> None:
     """One process is killed; the other says so, and what it saved goes on to the curve nobody disturbed."""
     running = start("train", tmp_path, "--pictures", pictures, "--steps", 100_000, processes=2)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not (tmp_path / "state.pt").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(int((tmp_path / "pid-1").read_text()), signal.SIGKILL)
