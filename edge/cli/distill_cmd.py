@@ -55,9 +55,19 @@ PACKAGES = {
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True)
 @click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
+@click.option(
+    "--guide",
+    type=click.FloatRange(0),
+    default=0.01,
+    show_default=True,
+    help="Weight of inner heatmaps of a convolutional student; it fades.",
+)
 @click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0)
 @click.option(
-    "--views", type=click.Choice(["strong", "weak", "upright"]), default="strong", show_default=True
+    "--views",
+    type=click.Choice(["strong", "weak", "gentle", "still"]),
+    default="strong",
+    show_default=True,
 )
 @click.option("--jitter", type=click.Choice(["none", "detector"]), default="none")
 @click.option("--drawn", type=click.IntRange(1), default=2000, help="Pictures of drawn people.")
@@ -88,6 +98,7 @@ def command(
     batch: int,
     accumulate: int,
     lr: float,
+    guide: float,
     layer_decay: float,
     views: Any,
     jitter: Any,
@@ -129,6 +140,7 @@ def command(
         batch=batch,
         accumulate=accumulate,
         lr=lr,
+        guide=guide,
         layer_decay=layer_decay,
         views=views,
         jitter=jitter,

@@ -18,8 +18,9 @@ from rich.progress import (
 class Phases:
     """Shows one phase at a time; where stderr is no terminal, the lines, and a phase's name once it gets on."""
 
-    def __init__(self, bar: Progress) -> None:
+    def __init__(self, bar: Progress, *, quiet: bool = False) -> None:
         self._bar = bar
+        self._quiet = quiet
         self._task = bar.add_task("", visible=False)
         self._unsaid = ""
 
@@ -32,12 +33,14 @@ class Phases:
     def advance(self, done: int, text: str) -> None:
         """Say that `done` steps of the phase are done, and how it goes."""
         if self._bar.disable and self._unsaid:
-            print(f"{self._unsaid} ...", file=sys.stderr, flush=True)  # noqa: T201
+            self.say(f"{self._unsaid} ...")
             self._unsaid = ""
         self._bar.update(self._task, completed=done, description=text)
 
     def say(self, text: str) -> None:
         """Print a line that stays."""
+        if self._quiet:
+            return
         if self._bar.disable:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
         else:
@@ -46,7 +49,7 @@ class Phases:
 
 @contextmanager
 def phases(*, quiet: bool = False) -> Iterator[Phases]:
-    """Yield phases; `quiet` shows no bar even on a terminal (a second process of the same work)."""
+    """Yield phases; `quiet` says nothing at all: a second process of the same work."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -56,4 +59,4 @@ def phases(*, quiet: bool = False) -> Iterator[Phases]:
     )
     silent = quiet or not sys.stderr.isatty()
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=silent) as bar:
-        yield Phases(bar)
+        yield Phases(bar, quiet=quiet)

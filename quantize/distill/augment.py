@@ -47,6 +47,8 @@ class Strength:
 # RTMPose's two stages (arXiv:2303.07399): strong first, weak for the last of the training.
 STRONG = Strength(scale=(0.6, 1.4), turn_deg=80.0, shift=0.16, cutout=1.0)
 WEAK = Strength()
+# For cameras that see people upright and whole, as a robot's or a kiosk's does: easier, and sooner learned.
+GENTLE = Strength((0.8, 1.25), 30.0, 0.3, 0.05, 0.5, 0.1, "none", (5.0, 30.0, 30.0), 0.1, 0.0)
 AT_REST = Strength((1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, "none", (0.0, 0.0, 0.0), 0.0, 0.0)
 
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 
 from lightning_fabric import Fabric
 
-from quantize.distill.augment import AT_REST, STRONG, WEAK, Strength
+from quantize.distill.augment import AT_REST, GENTLE, STRONG, WEAK, Strength
 from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
 from quantize.distill.fabric import share_out
 from quantize.distill.recipe import Recipe
 from quantize.distill.samples import Sampler
 
-VIEWS = {"strong": STRONG, "weak": WEAK, "upright": AT_REST}
-# RTMPose ends with weak augmentation for its last 30 of 420 epochs (arXiv:2303.07399); short courses need no less.
+VIEWS = {"strong": STRONG, "weak": WEAK, "gentle": GENTLE, "still": AT_REST}
+# RTMPose ends strong augmentation with weak for its last 30 of 420 epochs (arXiv:2303.07399); short courses need more.
 WEAK_SHARE = 0.1
 
 
@@ -45,7 +45,7 @@ class Course:
             mine = share_out(plan, fabric)
             cut = min(max(weak_from - step, 0), count) * self.accumulate
             yield from prepare(sampler, mine[:cut], epoch, self.strength, workers)
-            yield from prepare(sampler, mine[cut:], epoch, self._gentle(), workers)
+            yield from prepare(sampler, mine[cut:], epoch, self._end(), workers)
             step += count
 
     def _plan(self, epoch: int) -> list[list[int]]:
@@ -56,9 +56,10 @@ class Course:
             rows += order_of(self.shares, self.seed, epoch)
         return batches_of(rows, self.batch)
 
-    def _gentle(self) -> Strength:
-        still = replace(self.strength, jitter=AT_REST.jitter) == AT_REST
-        return self.strength if still else replace(WEAK, jitter=self.strength.jitter)
+    def _end(self) -> Strength:
+        """Return how the last steps' crops stray: where all were strong, weakly."""
+        strong = replace(self.strength, jitter=STRONG.jitter) == STRONG
+        return replace(WEAK, jitter=self.strength.jitter) if strong else self.strength
 
 
 def plan_course(shares: Sequence[Share], recipe: Recipe) -> Course:

@@ -53,7 +53,7 @@ def written(folder: Path) -> Iterator[None]:
     except (OSError, RuntimeError) as error:
         # torch.save, cut short by the system, complains of a position in the file instead
         system = error if isinstance(error, OSError) else error.__context__
-        if not isinstance(system, OSError):
+        if isinstance(error, EdgeposeError) or not isinstance(system, OSError):
             raise
         reason = "the disk is full" if system.errno in FULL else f"cannot be written ({system})"
         raise TrainingError(

@@ -35,9 +35,14 @@ def read(head: Any, features: torch.Tensor) -> Outputs:
 
 def channels_of(backbone: nn.Module, input_wh: Size) -> int:
     """Return the channels of the last features, found without computing any."""
+    return channels_of_maps(backbone, input_wh)[-1]
+
+
+def channels_of_maps(backbone: nn.Module, input_wh: Size) -> tuple[int, ...]:
+    """Return the channels of every map that the backbone gives, found without computing any."""
     tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
     shapes = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     image = torch.empty(1, 3, input_wh[1], input_wh[0], device="meta")
     found = functional_call(backbone, shapes, (image,))
-    features = found[-1] if isinstance(found, tuple) else found
-    return int(features.shape[1])
+    maps = found if isinstance(found, tuple) else (found,)
+    return tuple(int(each.shape[1]) for each in maps)

@@ -21,7 +21,8 @@ METHODS = {
     "head": "a fresh head on the student's own frozen backbone, like the old one (DWPose, second stage)",
 }
 Method = Literal["none", "heatmap", "token", "simcc", "feature", "head"]
-# What may differ when a training goes on: where it runs and how often it says so decide nothing.
+# What may differ when a training goes on: how it is prepared and saved decides nothing. Nor does how a step's samples
+# are parted, which is what helps where memory ran out.
 FREE = ("workers", "save_every", "lessons")
 
 
@@ -30,11 +31,12 @@ class Recipe(Record, frozen=True, kw_only=True):
 
     teacher: an artifact's directory, a checkpoint or a name (with `teacher_weights`); empty for none. data: COCO.json,
     DIR or synth, each with `:WEIGHT` where its people are seen more or less often than once an epoch. schema: the
-    student's keypoints. steps: optimiser steps; None for `epochs` of the data. batch: crops at once, on all processes
-    together; a step learns from `accumulate` of these. token: a file, trained before; empty to train one where the
-    method wants it. init: a checkpoint of the same network to begin with. lessons: a folder of teacher's maps to share
-    with other trainings; empty for one of its own. drawn: pictures of drawn people, for `synth`. views: how far the
-    crops stray for most of the training; its end is always weak.
+    student's keypoints. init: a checkpoint of the same family and size to begin with; of another input, its backbone.
+    token: a file, trained before; empty to train one where the method wants it. lessons: a folder of teacher's maps to
+    share with other trainings; empty for one of its own. steps: optimiser steps; None for `epochs` of the data.
+    batch: crops at once, on all processes together; a step learns from `accumulate` of these. guide: the first weight
+    of heatmaps asked of the inside of a convolutional student (`guide`), 0 for none. views: how far crops stray.
+    drawn: pictures of drawn people, for `synth`.
     """
 
     format: int = 1
@@ -58,7 +60,8 @@ class Recipe(Record, frozen=True, kw_only=True):
     lr: float = 1e-3
     layer_decay: float = 1.0
     teacher_share: float = 1.0
-    views: Literal["strong", "weak", "upright"] = "strong"
+    guide: float = 0.01
+    views: Literal["strong", "weak", "gentle", "still"] = "strong"
     jitter: Literal["none", "detector"] = "none"
     drawn: int = 2000
     precision: Literal["f32", "bf16", "f16"] = "f32"
@@ -107,10 +110,12 @@ def check_begun(folder: Path, recipe: Recipe, *, resume: bool) -> None:
             )
         return
     before = read_recipe(folder)
+    same_step = recipe.batch * recipe.accumulate == before.batch * before.accumulate
+    free = (*FREE, "batch", "accumulate") if same_step else FREE
     differing = [
         name
         for name in recipe.__struct_fields__
-        if name not in FREE and getattr(recipe, name) != getattr(before, name)
+        if name not in free and getattr(recipe, name) != getattr(before, name)
     ]
     if differing:
         name = differing[0]

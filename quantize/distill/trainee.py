@@ -13,9 +13,11 @@ from torch import nn
 
 from edge.schema import KeypointSchema
 from export import load_checkpoint
+from export.models.vit import at_input
 from export.registry import Variant, load_family
 from quantize.distill.feature import FirstOutputs, feature_parts, finished, with_features
 from quantize.distill.fresh_head import fresh_head, head_parts
+from quantize.distill.guide import GUIDED, guide_parts, guided, unguided
 from quantize.distill.lessons import Lessons
 from quantize.distill.recipe import Recipe
 from quantize.distill.simcc_terms import simcc_parts
@@ -27,7 +29,8 @@ from quantize.distill.transfer import map_keypoints
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-Finish = Callable[[Mapping[str, torch.Tensor]], nn.Module]
+State = Mapping[str, torch.Tensor]
+Finish = Callable[[State], nn.Module]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +81,18 @@ def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given
     if given.token is not None:
         give_token(module, given.token)
         finish = _tokened(variant, given.token.shape[2])
+    taught = None
     if given.lessons is not None:
         keypoints = map_keypoints(_asked(given).schema, schema)
-        term = taught_term(spec, TaughtMaps(given.lessons, keypoints, schema))
-        parts["heatmap"] = Part(term, recipe.teacher_share, recipe.teacher_share)
+        taught = TaughtMaps(given.lessons, keypoints, schema)
+        share = recipe.teacher_share
+        parts["heatmap"] = Part(taught_term(spec, taught), share, share)
     if "simcc" in recipe.methods:
         parts |= simcc_parts(_asked(given), spec, schema)
+    if recipe.guide and variant.family in GUIDED:
+        guides = guide_parts(spec, recipe.guide, taught, labelled=given.labelled)
+        module = guided(module, len(schema), variant.input_wh)
+        return _ready(module, _own_outputs(parts, spec) | guides, _without(finish, unguided))
     return _ready(module, parts, finish)
 
 
@@ -105,6 +114,17 @@ def _features(
     return _ready(wrapped, shown, lambda state: build(finished(state)))
 
 
+def _own_outputs(parts: Mapping[str, Part], spec: ModelSpec) -> dict[str, Part]:
+    """Return parts that see the network's own outputs, of a module that gives more."""
+    own = len(spec.outputs)
+    return {name: replace(part, term=FirstOutputs(part.term, own)) for name, part in parts.items()}
+
+
+def _without(finish: Finish, strip: Callable[[State], State]) -> Finish:
+    """Return a finish for a state that holds more than the network's."""
+    return lambda state: finish(strip(state))
+
+
 def _head(recipe: Recipe, variant: Variant, spec: ModelSpec, teacher: Teacher) -> Trainee:
     """DWPose's second stage."""
     module = fresh_head(teacher, variant, recipe.seed)
@@ -124,16 +144,25 @@ def _asked(given: Help) -> Teacher:
 
 
 def begun(recipe: Recipe, variant: Variant) -> nn.Module:
-    """Return the student before its first step: fresh from the seed, or as `init` left it."""
-    module = new_student(variant, recipe.seed)
-    if recipe.init:
-        loaded = load_checkpoint(recipe.init)
-        if loaded.variant != variant:
-            raise InputError(
-                f"--init {recipe.init} holds {loaded.family}-{loaded.size} for {loaded.variant.input_wh}, the student "
-                f"is {variant.family}-{variant.size} for {variant.input_wh}; give a checkpoint of the same network"
-            )
+    """Return the student before its first step: fresh from the seed, or as `init` left it.
+
+    Of an `init` for another input, or another number of keypoints, the backbone is taken and the head is fresh. Raises
+    InputError for one of another family or size.
+    """
+    module: Any = new_student(variant, recipe.seed)
+    if not recipe.init:
+        return module
+    loaded = load_checkpoint(recipe.init)
+    if (loaded.family, loaded.size) != (variant.family, variant.size):
+        raise InputError(
+            f"--init {recipe.init} holds {loaded.family}-{loaded.size}, the student is "
+            f"{variant.family}-{variant.size}; give a checkpoint of the same network"
+        )
+    if loaded.variant == variant:
         module.load_state_dict(loaded.module.state_dict())
+        return module
+    backbone = at_input(loaded.module, variant.input_wh).backbone
+    module.backbone.load_state_dict(backbone.state_dict())
     return module
 
 

@@ -5,6 +5,7 @@ lessons/ (what the teacher said), token.safetensors, and at the end student.safe
 """
 
 import csv
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from quantize.distill.album import Album
 from quantize.distill.course import plan_course
 from quantize.distill.curves import draw_curves, read_log
 from quantize.distill.fabric import Device, open_fabric
+from quantize.distill.failures import told, written
 from quantize.distill.gather import Crowd, gather, refuse_idle
 from quantize.distill.lessons import Lessons, write_lessons
 from quantize.distill.measure import Marks, held_out, judge
@@ -98,11 +100,14 @@ def distil(
     this. Raises InputError for whatever does not fit, before anything long begins; TrainingError where the training
     cannot go on.
     """
-    bench = _prepare(recipe, folder, listener, val, device, resume=resume)
-    given = _help(bench)
-    trainee = make_trainee(recipe, bench.variant, bench.schema, given)
-    learner = _train(bench, trainee, resume=resume)
-    marks = _written(bench, trainee, learner)
+    with told(int(os.environ.get("WORLD_SIZE", "1"))):
+        bench = _prepare(recipe, folder, listener, val, device, resume=resume)
+        with written(folder):
+            given = _help(bench)
+        trainee = make_trainee(recipe, bench.variant, bench.schema, given)
+        learner = _train(bench, trainee, resume=resume)
+        with written(folder):
+            marks = _written(bench, trainee, learner)
     return Outcome(folder / STUDENT, marks, learner.done, len(bench.crowd.people))
 
 

@@ -13,7 +13,7 @@ from lightning_fabric import Fabric  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from edge.specs_vitpose import vitpose_spec  # noqa: E402
 from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import AT_REST, STRONG, WEAK  # noqa: E402
+from quantize.distill.augment import AT_REST, GENTLE, STRONG, WEAK  # noqa: E402
 from quantize.distill.batches import Share  # noqa: E402
 from quantize.distill.course import plan_course  # noqa: E402
 from quantize.distill.people import drawn_people  # noqa: E402
@@ -75,13 +75,14 @@ def test_fewer_people_than_a_step_needs_come_more_often(sampler) -> None:
         assert np.bincount(batch, minlength=count).min() >= 1
 
 
-def test_the_end_is_gentle(sampler) -> None:
-    """Crops of strong views stray further than those of the last tenth."""
+def test_strong_views_end_weak(sampler) -> None:
+    """The last tenth; all other views stay as they are, and a detector's jitter stays with them."""
     assert course(sampler, views="strong").strength == STRONG
-    assert course(sampler, views="strong")._gentle() == WEAK
-    assert course(sampler, views="upright")._gentle() == AT_REST
+    assert course(sampler, views="strong")._end() == WEAK
+    assert course(sampler, views="gentle")._end() == GENTLE
+    assert course(sampler, views="still")._end() == AT_REST
     jittered = course(sampler, views="strong", jitter="detector")
-    assert (jittered.strength.jitter, jittered._gentle().jitter) == ("detector", "detector")
+    assert (jittered.strength.jitter, jittered._end().jitter) == ("detector", "detector")
 
 
 def test_shares_weigh(sampler) -> None:

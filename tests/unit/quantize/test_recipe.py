@@ -56,6 +56,8 @@ def test_a_training_goes_on_as_it_began(tmp_path) -> None:
     begin(folder, RECIPE_A)
     assert read_recipe(folder) == RECIPE_A
     check_begun(folder, msgspec.structs.replace(RECIPE_A, workers=4), resume=True)
+    halved = msgspec.structs.replace(RECIPE_A, batch=16, accumulate=2)
+    check_begun(folder, halved, resume=True)
     with pytest.raises(InputError, match="begun with batch 32, not 8"):
         check_begun(folder, msgspec.structs.replace(RECIPE_A, batch=8), resume=True)
     with pytest.raises(TargetExistsError, match="holds a training"):
