@@ -73,6 +73,11 @@ PACKAGES = {
 @click.option("--drawn", type=click.IntRange(1), default=2000, help="Pictures of drawn people.")
 @click.option("--precision", type=click.Choice(["f32", "bf16", "f16"]), default="f32")
 @click.option("--device", type=click.Choice(["cpu", "cuda"]), help="A GPU where there is one.")
+@click.option(
+    "--spread-teacher",
+    is_flag=True,
+    help="Part the teacher among torchrun's processes (simcc, feature).",
+)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=1, help="Threads that cut crops.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("distilled"))
@@ -105,6 +110,7 @@ def command(
     drawn: int,
     precision: Any,
     device: Any,
+    spread_teacher: bool,
     seed: int,
     workers: int,
     out: Path,
@@ -154,7 +160,15 @@ def command(
 
     first = int(os.environ.get("RANK", "0")) == 0  # torchrun's other processes say nothing
     with phases(quiet=not first) as listener:
-        outcome = distil(recipe, out, listener, val=(val, val_images), device=device, resume=resume)
+        outcome = distil(
+            recipe,
+            out,
+            listener,
+            val=(val, val_images),
+            device=device,
+            spread=spread_teacher,
+            resume=resume,
+        )
     if first:
         _show(outcome, as_json)
         hint(f"edgepose export {outcome.student} --precision fp32,fp16")

@@ -38,5 +38,5 @@ def cut_out(image: U8, rng: np.random.Generator) -> U8:
     left, top = (rng.random(2) * ((width, height) - sides)).astype(int)
     right, bottom = left + int(sides[0]), top + int(sides[1])
     covered: U8 = image.copy()
-    covered[top:bottom, left:right] = image.mean(axis=(0, 1)).astype(np.uint8)
+    covered[top:bottom, left:right] = np.array(cv2.mean(image)[:3]).astype(np.uint8)
     return covered

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from edge.schema import KeypointSchema
 from export import load_checkpoint
 from export.models.vit import at_input
 from export.registry import Variant, load_family
+from quantize.distill.fabric import shard_teacher
 from quantize.distill.feature import FirstOutputs, feature_parts, finished, with_features
 from quantize.distill.fresh_head import fresh_head, head_parts
 from quantize.distill.guide import GUIDED, guide_parts, guided, unguided
@@ -66,6 +68,16 @@ def check_pair(recipe: Recipe, variant: Variant, schema: KeypointSchema, teacher
         feature_parts(teacher, spec, schema)
     if "head" in recipe.methods:
         fresh_head(teacher, variant, recipe.seed)
+
+
+def spread_teacher(recipe: Recipe, teacher: Teacher | None, fabric: Fabric) -> None:
+    """Part a frozen teacher's weights among the processes, in place; raises InputError where that cannot be."""
+    if teacher is None or teacher.module is None or not set(recipe.methods) <= {"simcc", "feature"}:
+        raise InputError(
+            "only a PyTorch teacher of the methods simcc and feature, asked at every step, can be spread over "
+            "processes; leave --spread-teacher out"
+        )
+    shard_teacher(teacher.module, fabric)
 
 
 def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given: Help) -> Trainee:

@@ -34,7 +34,7 @@ from quantize.distill.teachers import Teacher, open_teacher
 from quantize.distill.token import with_token
 from quantize.distill.token_training import trained_token
 from quantize.distill.train import LOG, STATE, Learner, Settings, Step, new_learner, train, trim_log
-from quantize.distill.trainee import Help, Trainee, check_pair, make_trainee
+from quantize.distill.trainee import Help, Trainee, check_pair, make_trainee, spread_teacher
 from quantize.distill.transfer import map_keypoints
 from runtimes.spec import Lineage
 from runtimes.whole import whole_file
@@ -92,16 +92,19 @@ def distil(
     *,
     val: tuple[str, str] = ("", ""),
     device: Device | None = None,
+    spread: bool = False,
     resume: bool = False,
 ) -> Outcome:
     """Train the recipe's student in `folder`, or go on where it stopped, and return what came out.
 
-    val: a COCO.json to judge by, and its images' folder; drawn people where empty. Under torchrun every process calls
-    this. Raises InputError for whatever does not fit, before anything long begins; TrainingError where the training
-    cannot go on.
+    val: a COCO.json to judge by, and its images' folder; drawn people where empty. spread: part the teacher's weights
+    among the processes. Under torchrun every process calls this. Raises InputError for whatever does not fit, before
+    anything long begins; TrainingError where the training cannot go on.
     """
     with told(int(os.environ.get("WORLD_SIZE", "1"))):
         bench = _prepare(recipe, folder, listener, val, device, resume=resume)
+        if spread:
+            spread_teacher(recipe, bench.teacher, bench.fabric)
         with written(folder):
             given = _help(bench)
         trainee = make_trainee(recipe, bench.variant, bench.schema, given)

@@ -146,6 +146,14 @@ REFUSED = {
         "gives no SimCC logits",
     ),
     "a size that fits no patch": (("--method", "none", "--input", "50x64"), "multiples of 16"),
+    "a teacher spread over nothing": (
+        ("--teacher", "TEACHER", "--method", "feature", "--spread-teacher"),
+        "this is the only one; start with torchrun",
+    ),
+    "a teacher that cannot be spread": (
+        ("--teacher", "TEACHER", "--spread-teacher"),
+        "leave --spread-teacher out",
+    ),
     "half precision on a CPU": (
         ("--method", "none", "--precision", "f16", "--device", "cpu"),
         "f16 is trained on CUDA GPUs only",
@@ -185,4 +193,4 @@ def test_bad_input_is_one_line_and_leaves_no_student(distil, places, home, case)
     done = distil(out, *(places.get(option, option) for option in options))
     assert done.code == 2
     assert said in done.message
-    assert not (home / out).exists()
+    assert not (home / out / "state.pt").exists()
