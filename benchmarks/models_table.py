@@ -2,11 +2,12 @@
 
     python benchmarks/models_table.py                       # every family in the registry
     python benchmarks/models_table.py --family sapiens      # one; the others' figures are kept from the last run
-    python benchmarks/models_table.py --family vitpose --size b     # one size; likewise
+    python benchmarks/models_table.py --family vitpose --size l --runtime ncnn      # some cells; likewise
+    python benchmarks/models_table.py --page                # measure nothing: what loads, and the page anew
 
-Every size is built on the meta device and recognised again from its tensors. Sizes up to LARGEST_BYTES are exported to
-every runtime, with trained weights where ../shared has some, else with random ones; a family without such a size shows
-its smallest reference instead.
+Every size is built on the meta device and recognised again from its tensors. It is exported to every runtime for which
+this takes at most MEMORY, with trained weights where ../shared has some, else with its reference's, else with random
+ones. A process that exported one large model holds memory: give large ones a process a runtime.
 Writes docs/measured/models.json, and docs/models.md from it.
 """
 
@@ -14,8 +15,7 @@ import argparse
 import copy
 import platform
 import tempfile
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -26,18 +26,45 @@ from models_page import PRECISIONS, RUNTIMES, Row, markdown
 from devices.detect import detect_machine
 from edge.catalog import CATALOG
 from export import Exported, LoadedModel, Target, export_model
-from export.checkpoint import recognise
+from export.checkpoint import recognise, with_input
 from export.inputs import drawn_inputs
-from export.limits import refuse_oversized, weight_bytes
-from export.random_weights import random_model
-from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
+from export.limits import (
+    EXPORT_COPIES,
+    SINGLE_FILE_BYTES,
+    SPLIT_COPIES,
+    refuse_oversized,
+    weight_bytes,
+)
+from export.random_weights import random_variant
+from export.registry import FAMILIES, Variant, load_family, variant_of
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
 
 ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = 4
-# Converting takes six times the weights in memory, and minutes a gigabyte.
-LARGEST_BYTES = 400 << 20
+KEPT = Path("measured/models.json")
+OBSTACLES = ("refused", "not measured")
+MEMORY = 10e9  # bytes that an export may take, by what export.limits says it takes
+# These take half a minute a picture and runtime at their own size; their weights are the same at any.
+INPUT_WH = {"sapiens": (192, 256), "openpose_body25": (256, 192), "rtmdet": (320, 320)}
+
+Key = tuple[str, str]  # size, and what a dense model's map says
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be measured: of which sizes and tasks (None: of all), for which runtimes."""
+
+    sizes: list[str] | None
+    tasks: list[str] | None
+    runtimes: list[Runtime]
+
+    def holds(self, variant: Variant) -> bool:
+        """Whether the variant's cells are asked for."""
+        size, task = key(variant)
+        return (self.sizes is None or size in self.sizes) and (
+            self.tasks is None or (task or "pose") in self.tasks
+        )
 
 
 def variants(family: str) -> list[Variant]:
@@ -49,7 +76,7 @@ def variants(family: str) -> list[Variant]:
     return list(first.values())
 
 
-def key(variant: Variant) -> tuple[str, str]:
+def key(variant: Variant) -> Key:
     """What makes a row: the size, and what a dense model's map says."""
     return variant.size, variant.dense or ""
 
@@ -70,9 +97,9 @@ def loads(variant: Variant) -> str:
     return f"yes, {sum(p.numel() for p in module.parameters()) / 1e6:.4g} M"
 
 
-def measure(loaded: LoadedModel) -> dict[str, float | str]:
-    """Export to every runtime and precision; the raw error by "runtime precision", or why there is none."""
-    targets = [Target(runtime, precision) for runtime in RUNTIMES for precision in PRECISIONS]
+def measure(loaded: LoadedModel, runtimes: list[Runtime]) -> dict[str, float | str]:
+    """Export to these runtimes in every precision; the raw error by "runtime precision", or why there is none."""
+    targets = [Target(runtime, precision) for runtime in runtimes for precision in PRECISIONS]
     cells: dict[str, float | str] = {}
     with tempfile.TemporaryDirectory() as out:
         inputs = drawn_inputs(loaded.spec, SAMPLES)
@@ -90,83 +117,81 @@ def cell_of(made: Exported) -> float | str:
     error = made.parity[0].raw_error
     if error is None:
         return "no raw outputs"
-    return error if made.passed else f"{error:.1e} refused"
+    return error if made.passed else f"{error:.1e}, not let through"
 
 
-def refused(variant: Variant) -> dict[str, float | str]:
-    """The cells that are refused before any work, for the size of the weights."""
+def without(variant: Variant) -> dict[str, float | str]:
+    """The cells that are not measured, each with why: no file holds such weights, or it takes more than MEMORY."""
     weights = weight_bytes(on_meta(variant))
     return {
-        f"{runtime} {precision}": "refused: over 2 GB"
+        f"{runtime} {precision}": why
         for runtime in RUNTIMES
         for precision in PRECISIONS
-        if not fits(weights, runtime)
+        if (why := obstacle(weights, runtime))
     }
 
 
-def fits(weights: int, runtime: Runtime) -> bool:
-    """Whether a model of so many bytes is taken at all, whatever the machine."""
+def obstacle(weights: int, runtime: Runtime) -> str:
+    """Why so many bytes of weights are not exported to a runtime here; empty where nothing is in the way."""
     try:
         refuse_oversized("", weights, [runtime], None)
     except InputError:
-        return False
-    return True
+        return f"{OBSTACLES[0]}: over 2 GB"
+    copies = SPLIT_COPIES if weights > SINGLE_FILE_BYTES else EXPORT_COPIES
+    needed = weights * copies[runtime]
+    return f"{OBSTACLES[1]}: needs {needed / 1e9:.0f} GB" if needed > MEMORY else ""
 
 
-def rows_of(family: str, shared: Path, sizes: list[str] | None, before: list[Row]) -> list[Row]:
-    """Measure one family, or these sizes of it; the other sizes keep the cells they had `before`."""
-    known = variants(family)
-    table = {
-        key(variant): Row(
-            family,
-            variant.size,
-            variant.dense or "",
-            loads(variant),
-            cells=refused(variant),
-        )
-        for variant in known
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        found = list(find_oracles(shared, family, Path(scratch))) if shared.is_dir() else []
+def known_of(family: str, found: list[Found]) -> dict[Key, Variant]:
+    """Every size and kind of map: the catalogue's and the family's own, then what only a reference has."""
+    known = {key(variant): variant for variant in variants(family)}
     for item in found:
-        variant = item.loaded.variant
-        row = table.setdefault(
-            key(variant), Row(family, variant.size, variant.dense or "", loads(variant))
-        )
+        known.setdefault(key(item.loaded.variant), item.loaded.variant)
+    return known
+
+
+def rows_of(family: str, found: list[Found], before: list[Row]) -> dict[Key, Row]:
+    """One row a size and kind of map: whether it loads, how near its references are, what was measured `before`."""
+    old = {(row.size, row.task): row for row in before}
+    table = {}
+    for name, variant in known_of(family, found).items():
+        row = old.get(name) or Row(family, *name, "")
+        row.loads = loads(variant)
+        row.cells = without(variant) | {
+            cell: value for cell, value in row.cells.items() if not str(value).startswith(OBSTACLES)
+        }
+        table[name] = row
+    for row in before:
+        table.setdefault((row.size, row.task), row)
+    for item in found:
         name = item.oracle.name + (f" ({item.oracle.task})" if item.oracle.task else "")
-        row.oracle[name] = item.error
-        print(f"{family}-{variant.size}: {name} {item.error:.1e}", flush=True)
-    for old in before:
-        if old.weights and (old.size, old.task) in table:
-            row = table[old.size, old.task]
-            row.cells, row.weights = row.cells | old.cells, old.weights
-    for loaded, weights in to_measure(known, found, sizes):
-        row = table[key(loaded.variant)]
-        print(f"{family}-{loaded.size}, {weights} weights", flush=True)
-        row.cells = measure(loaded)
-        row.weights = weights
-    return list(table.values())
+        table[key(item.loaded.variant)].oracle[name] = item.error
+        print(f"{family}-{item.loaded.size}: {name} {item.error:.1e}", flush=True)
+    return table
 
 
-def to_measure(
-    known: list[Variant], found: list[Found], sizes: list[str] | None
-) -> Iterator[tuple[LoadedModel, str]]:
-    """What is exported: trained weights where there are some, else random ones, of every size that is not too large."""
-    trained = {key(item.loaded.variant): item.loaded for item in found if item.oracle.weights}
-    chosen = [
-        variant
-        for variant in known
-        if (sizes is None or variant.size in sizes)
-        and model_name(variant) in CATALOG
-        and weight_bytes(on_meta(variant)) <= LARGEST_BYTES
-    ]
-    for variant in chosen:
-        if key(variant) in trained:
-            yield trained[key(variant)], "trained"
-        else:
-            yield random_model(model_name(variant)), "random"
-    if found and not chosen:
-        yield shaken(found[0].loaded), "reference"
+def fill(row: Row, variant: Variant, found: list[Found], runtimes: list[Runtime]) -> None:
+    """Measure the row's cells for these runtimes; those that `without` filled stay."""
+    able = [runtime for runtime in runtimes if f"{runtime} fp32" not in without(variant)]
+    if able:
+        loaded, row.weights = to_measure(variant, found)
+        print(f"{variant.family}-{variant.size}, {row.weights} weights", flush=True)
+        row.cells |= measure(loaded, able)
+
+
+def to_measure(variant: Variant, found: list[Found]) -> tuple[LoadedModel, str]:
+    """What is exported, and whose weights: trained ones where there are some, else a reference's, else random ones."""
+    same = [item for item in found if key(item.loaded.variant) == key(variant)]
+    trained = [item.loaded for item in same if item.oracle.weights]
+    if trained:
+        return trained[0], "trained"
+    if same:
+        return shaken(same[0].loaded), "reference"
+    made = random_variant(variant)
+    if variant.family not in INPUT_WH:
+        return made, "random"
+    width, height = INPUT_WH[variant.family]
+    return with_input(made, (width, height)), f"random, at {height}x{width}"
 
 
 def shaken(loaded: LoadedModel) -> LoadedModel:
@@ -187,27 +212,45 @@ def main() -> None:
     """Measure what is asked for, keep the rest, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
-    parser.add_argument("--size", action="append")
+    parser.add_argument("--size", action="append", help="as in the table")
+    parser.add_argument(
+        "--task", action="append", help="what a map says: segment, depth, normal; pose"
+    )
+    parser.add_argument("--runtime", action="append", choices=list(RUNTIMES))
+    parser.add_argument("--page", action="store_true", help="measure nothing")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
-    kept = args.out / "measured" / "models.json"
-    kept.parent.mkdir(parents=True, exist_ok=True)
     by_family: dict[str, list[Row]] = {}
-    if kept.exists():
+    if (kept := args.out / KEPT).exists():
         for row in msgspec.json.decode(kept.read_bytes(), type=list[Row]):
             by_family.setdefault(row.family, []).append(row)
+    asked = Asked(args.size, args.task, args.runtime or list(RUNTIMES))
+    for family in args.family or FAMILIES:
+        found: list[Found] = []
+        if args.shared.is_dir() and not args.page:
+            with tempfile.TemporaryDirectory() as scratch:
+                found = list(find_oracles(args.shared, family, Path(scratch)))
+        table = rows_of(family, found, by_family.get(family, []))
+        by_family[family] = list(table.values())
+        for name, variant in known_of(family, found).items():
+            if asked.holds(variant) and not args.page:
+                fill(table[name], variant, found, asked.runtimes)
+                save(by_family, args.out)
+    save(by_family, args.out)
+
+
+def save(by_family: dict[str, list[Row]], out: Path) -> None:
+    """Write the figures, and the page from them."""
     machine = detect_machine()
     where = (
         f"{SAMPLES} drawn people, {machine.cpu_model or machine.arch} ({' '.join(machine.isa)}), "
         f"Python {platform.python_version()}, torch {torch.__version__}."
     )
-    for family in args.family or FAMILIES:
-        before = by_family.get(family, [])
-        by_family[family] = rows_of(family, args.shared, args.size, before)
-        rows = [row for name in FAMILIES for row in by_family.get(name, [])]
-        kept.write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
-        (args.out / "models.md").write_text(markdown(rows, where))
+    rows = [row for name in FAMILIES for row in by_family.get(name, [])]
+    (out / KEPT).parent.mkdir(parents=True, exist_ok=True)
+    (out / KEPT).write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1) + b"\n")
+    (out / "models.md").write_text(markdown(rows, where, (out / KEPT).parent))
 
 
 if __name__ == "__main__":

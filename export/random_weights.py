@@ -17,7 +17,7 @@ from export.checkpoint import LoadedModel
 from export.limits import refuse_unloadable, weight_bytes
 from export.lineage import random_lineage
 from export.models.layers import HiddenConv
-from export.registry import load_family, model_name, variant_of
+from export.registry import Variant, load_family, model_name, variant_of
 
 PREDICTION_GAIN = (
     0.15  # of convolutions with a bias: predictions stay near their prior, so nothing is detected
@@ -30,11 +30,18 @@ def random_model(name: str, seed: int = 0) -> LoadedModel:
     Raises InputError for an unknown name and for one larger than this machine's memory, CheckpointError for a model
     without a PyTorch definition.
     """
-    variant = variant_of(find(name))
+    return random_variant(variant_of(find(name)), seed)
+
+
+def random_variant(variant: Variant, seed: int = 0) -> LoadedModel:
+    """Return that network with weights that follow from `seed`, catalogued or not.
+
+    Raises InputError where it is larger than this machine's memory.
+    """
     family = load_family(variant.family)
     with torch.device("meta"):
         weights = weight_bytes(family.build(variant))
-    refuse_unloadable(name, weights, detect_machine().memory_bytes)
+    refuse_unloadable(model_name(variant), weights, detect_machine().memory_bytes)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # what `_draw` leaves as torch draws it, such as biases
