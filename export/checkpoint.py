@@ -150,6 +150,10 @@ def _described(path: Path, variant: Variant, weights: Weights, task: str | None)
     if task is not None and task not in SCHEMA_OF_DATASET:
         raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
     if variant.schema is None:
+        if task is not None:
+            raise CheckpointError(
+                f"{path}: looks like {variant.family}-{variant.size}, which gives no keypoints; leave task out"
+            )
         fits = len(weights.classes) == len(variant.classes)
         return replace(variant, classes=weights.classes) if fits else variant
     wanted = SCHEMA_OF_DATASET.get(task or weights.dataset, variant.schema)
@@ -158,7 +162,8 @@ def _described(path: Path, variant: Variant, weights: Weights, task: str | None)
     if task is None:
         return variant
     raise CheckpointError(
-        f"{path}: has {variant.keypoints} keypoints, task {task} has {len(load_schema(wanted))}"
+        f"{path}: looks like {variant.family}-{variant.size}, but has {variant.keypoints} keypoints, "
+        f"task {task} has {len(load_schema(wanted))}"
     )
 
 

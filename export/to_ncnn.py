@@ -18,7 +18,7 @@ from runtimes.errors import ConversionError, MissingDependencyError
 from runtimes.spec import Precision, TensorSpec
 
 PACKAGES = ("torch", "pnnx", "ncnn")
-TIMEOUT_S = 600
+TIMEOUT_S = 1800  # a busy machine needs ten minutes for what a quiet one does in one
 
 
 def convert(source: Source, precision: Precision, directory: Path) -> Converted:
@@ -67,7 +67,12 @@ def _run_pnnx(source: Source, param: Path, weights: Path, *, half: bool) -> None
         f"pnnxpy={work / 'model_pnnx.py'}",
         f"pnnxonnx={work / 'model.pnnx.onnx'}",
     ]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 - argv list, our binary
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)  # noqa: S603 - argv list, our binary
+    except subprocess.TimeoutExpired as error:
+        raise ConversionError(
+            f"pnnx did not finish {source.spec.model} in {TIMEOUT_S} s; try again when the machine is less busy"
+        ) from error
     if done.returncode or not weights.is_file():
         raise ConversionError(
             f"pnnx failed on {source.spec.model}: {(done.stderr or done.stdout)[-300:].strip()}"

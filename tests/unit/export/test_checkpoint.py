@@ -113,8 +113,16 @@ def test_seventeen_keypoints_are_named_by_task_then_file_then_count(
     assert schema(silent, "ap10k") == "ap10k17"
     assert schema(animal) == "ap10k17"
     assert schema(animal, "coco") == "coco17"
-    assert "17 keypoints, task mpii has 16" in refused(silent, task="mpii")
+    assert "looks like rtmpose-t, but has 17 keypoints, task mpii has 16" in refused(
+        silent, task="mpii"
+    )
     assert "unknown task 'cocoo'" in refused(silent, task="cocoo")
+
+
+def test_a_detector_has_no_task(nano: State, tmp_path: Path) -> None:
+    assert "looks like rtmdet-nano, which gives no keypoints" in refused(
+        saved(nano, tmp_path), task="coco"
+    )
 
 
 def test_classes_are_named_by_the_file(nano: State, tmp_path: Path) -> None:
