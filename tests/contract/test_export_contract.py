@@ -34,7 +34,8 @@ MODELS = {
     "openpose_body25": "random:openpose-body25@96x64",
     "openpose_light": "random:openpose-light@128x96",
 }
-QUICK = {"rtmpose", "rtmdet", "vitpose"}
+# The others take ten times as much work a picture, and confirm what these show.
+QUICK = {"rtmpose", "rtmdet"}
 PICTURES = 8  # in the gate of the others, in which each takes long; an artifact keeps as many
 LIMITS = {"fp32": 1e-3, "fp16": 3e-2}
 PRECISIONS = tuple(LIMITS)

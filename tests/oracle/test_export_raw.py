@@ -33,7 +33,6 @@ class Oracle:
 
 FEW = 4  # drawn pictures, of networks that take long over each
 MIXTURE = "vitae-vitpose++-s-moe-d3"
-LIGHT = "oracle:lightweight-openpose@424x256"
 # Where the weights come from, and the reference that ran them. Bottom-up networks run at the size of its picture.
 ORACLES = {
     "oracle:rtmpose-t": Oracle("rtmpose-t", pictures=2),
@@ -50,9 +49,11 @@ ORACLES = {
     "oracle:sapiens-mini-17": Oracle("sapiens-mini-17", gate=FEW),
     "oracle:fastpose-res50": Oracle("fastpose-res50", gate=FEW),
     "oracle:openpose-coco18@248x184": Oracle("openpose-coco18", gate=FEW),
-    LIGHT: Oracle(
+    "oracle:lightweight-openpose@424x256": Oracle(
         "lightweight-openpose",
-        # judged as the product does: over 4 pictures fp16 is 3.02e-2, over its 32, with larger outputs among them, 6e-3
+        # fp16 over the product's own 32 pictures is 6.3e-3 of the largest output seen, which one picture gives: 91, the
+        # others up to 35. Without that picture it is 1.9e-2, over the first 4 alone 3.02e-2; each picture by its own
+        # largest output, 0.5e-2 to 4.9e-2.
         renamed={"heatmap": "stage1_heatmaps", "paf": "stage1_pafs"},
     ),
 }
@@ -134,10 +135,6 @@ def test_the_gate_lets_them_through(exported, source: str, runtime: str) -> None
         assert made["fp32"].passed
         assert not made["fp16"].passed
         assert ".rejected" in made["fp16"].path.parts
-        return
-    if source == LIGHT:
-        # half precision is at the limit: 2.1e-2 on the reference's picture, as much as 3.0e-2 on a drawn one
-        assert made["fp32"].passed
         return
     assert all(result.passed for result in made.values())
     assert made["fp32"].parity[0].basis == ("boxes" if source.startswith("real") else "raw")
