@@ -31,6 +31,7 @@ from quantize.distill.work import distil
 ARMS = {"without a teacher": ("none",), "taught by PP-TinyPose": ("heatmap",)}
 SEEDS = (0, 1, 2)
 STUDENT_NAME, INPUT_WH = "rtmpose-t", (96, 128)
+BATCH = 16
 SHOWN = 12
 
 
@@ -67,8 +68,8 @@ def recipe(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int
         drawn=1000,
         lessons=str(out / "lessons") if methods != ("none",) else "",
         steps=steps,
-        batch=32,
-        views="weak",
+        batch=BATCH,
+        views="gentle",
         precision="bf16",
         seed=seed,
         save_every=steps,
@@ -116,7 +117,7 @@ def report(rows: list[Row], teacher: Marks, steps: int) -> str:
     said = "exceeds" if gain > spread else "does not exceed"
     words = (
         f"The teacher's gain is {gain:+.4f}, which {said} the larger spread of three seeds, {spread:.4f}. "
-        f"{STUDENT_NAME} at {INPUT_WH[0]}x{INPUT_WH[1]}, {steps} steps of 32 crops in bf16, of 1500 photographs "
+        f"{STUDENT_NAME} at {INPUT_WH[0]}x{INPUT_WH[1]}, {steps} steps of {BATCH} crops in bf16, of 1500 photographs "
         "of athletes (twice as often) and 1000 drawn pictures; judged on "
         f"{teacher.people} people of 80 COCO photographs in ground-truth boxes. {machine_words()}"
     )
@@ -129,7 +130,7 @@ def main() -> None:
     parser.add_argument("real", type=Path)
     parser.add_argument("measured", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=800)
+    parser.add_argument("--steps", type=int, default=1000)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     val = args.real / "coco-mini" / "person_keypoints.json"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -81,3 +82,16 @@ def test_a_new_student_says_nearly_nothing_anywhere() -> None:
     assert maps.abs().max() < 0.1
     assert loaded.spec.model == "new"
     assert not loaded.module.training
+
+
+def test_a_fresh_transformer_knows_where_its_patches_lie() -> None:
+    """Positions are waves: 0 and 1 at the origin, and two of them agree by their distance alone (cos a - b)."""
+    module = new_student(student_variant("vitpose-48x1x3-simple", (96, 128)), 0)
+    positions = module.backbone.pos_embed.detach()[0].double().numpy()
+    assert positions.shape == (48, 48)
+    np.testing.assert_allclose(positions[0], np.tile(np.repeat([0, 1], 12), 2), atol=1e-7)
+    rates = 10000.0 ** (-np.arange(12) / 12)
+    rows, columns = np.divmod(np.arange(48), 6)
+    apart = [each[:, None] - each for each in (rows, columns)]
+    wanted = sum(np.cos(each[..., None] * rates).sum(axis=-1) for each in apart)
+    np.testing.assert_allclose(positions @ positions.T, wanted, atol=1e-4)
