@@ -1,0 +1,79 @@
+"""What ships: every file is listed and whole, says itself what it is, and does on drawn people what it is for."""
+
+import msgspec
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from safetensors import safe_open  # noqa: E402
+
+from edge.model import Model  # noqa: E402
+from edge.nms import pairwise_iou  # noqa: E402
+from edge.synth import draw_scene  # noqa: E402
+from export.checkpoint import load_checkpoint  # noqa: E402
+from export.shipped import ASSETS, SHIPPED, shipped, shipped_for  # noqa: E402
+from export.student_file import CARD  # noqa: E402
+from export.torch_session import TorchSession  # noqa: E402
+from runtimes.errors import InputError  # noqa: E402
+
+MOST_BYTES = 8_000_000
+# Scenes that no training drew: `benchmarks/train_detector.py` draws its seeds below 2^31.
+FIRST_SEED, SCENES = 2**31, 12
+
+
+def test_files_and_entries_are_the_same() -> None:
+    assert {each.file for each in SHIPPED.values()} == {path.name for path in ASSETS.iterdir()}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_file_is_small_in_halves_and_says_what_it_is(name) -> None:
+    entry = shipped(name)
+    assert entry.path.stat().st_size <= MOST_BYTES
+    with safe_open(entry.path, "pt") as opened:
+        kinds = {opened.get_tensor(key).dtype for key in opened.keys()}  # noqa: SIM118 no mapping
+        card = msgspec.json.decode(opened.metadata()[CARD])
+    assert kinds <= {torch.float16, torch.int64}
+    assert card["model"] == name
+    assert card["licences"] == [entry.licence] == ["Apache-2.0"]
+    assert "drawn" in card["method"]
+    assert card.get("teacher", "") == ""  # nobody's terms but ours bind it
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_it_loads_like_any_checkpoint_in_float32(name) -> None:
+    entry = shipped(name)
+    loaded = load_checkpoint(entry.path)
+    floats = [value for value in loaded.module.state_dict().values() if value.is_floating_point()]
+    assert {value.dtype for value in floats} == {torch.float32}
+    assert (loaded.spec.model, loaded.spec.task) == (name, entry.task)
+    assert (loaded.lineage.weights, loaded.lineage.commercial_use) == ("checkpoint", True)
+
+
+def test_the_detector_finds_drawn_people() -> None:
+    """Nine of ten of those who show 1000 pixels or more, in scenes that it never saw."""
+    loaded = load_checkpoint(shipped("rtmdet-nano-drawn").path)
+    model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec)).with_threshold(0.3)
+    people = found = 0
+    for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
+        scene = draw_scene(seed)
+        truth = np.stack([person.box for person in scene.people])
+        overlap = pairwise_iou(truth, model.detect(scene.image).boxes)
+        large = np.array([person.area >= 1000 for person in scene.people])
+        people += int(large.sum())
+        found += int((overlap.max(axis=1, initial=0)[large] >= 0.5).sum())
+    assert found >= 0.9 * people
+
+
+def test_a_task_without_weights_has_none() -> None:
+    first = shipped_for("detect")
+    assert first is not None
+    assert first.task == "detect"
+    assert shipped_for("depth") is None
+
+
+def test_a_name_that_does_not_ship_is_told() -> None:
+    with pytest.raises(
+        InputError, match="'rtmdet-x' does not ship with edgepose; these do: rtmdet"
+    ):
+        shipped("rtmdet-x")
