@@ -1,0 +1,36 @@
+"""The demo: on every runtime the shipped detector finds the drawn people, and what is random says so."""
+
+import json
+
+import pytest
+
+from export.shipped import shipped_for
+
+
+def test_it_overwrites_nothing(edgepose, tmp_path) -> None:
+    (tmp_path / "summary.json").write_text("[]")
+    done = edgepose("demo", "--out", tmp_path)
+    assert done.code == 2
+    assert "summary.json" in done.message
+    assert [path.name for path in tmp_path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.slow
+def test_it_finds_the_drawn_people_on_every_runtime(edgepose, tmp_path) -> None:
+    for module in ("torch", "onnxruntime", "openvino", "ncnn", "ai_edge_litert", "litert_torch"):
+        pytest.importorskip(module)
+    done = edgepose("demo", "--out", tmp_path, "--json")
+    assert done.code == 0, done.err
+    rows = done.json
+    assert [row["runtime"] for row in rows] == ["onnxruntime", "openvino", "ncnn", "tflite"]
+    for row in rows:
+        assert row["detector"].startswith("passed: ")
+        assert "boxes matched" in row["detector"]  # judged by what it finds: it is trained
+        assert row["pose"].startswith("passed: ")
+        assert row["found"] >= 0.9 * row["drawn"] > 0
+        assert row["poses"] == row["boxes"]
+    assert json.loads((tmp_path / "summary.json").read_text()) == rows
+    assert {"annotated.mp4", "clip.mp4", "poses.json"} <= {path.name for path in tmp_path.iterdir()}
+    trained = shipped_for("pose-topdown") is not None
+    assert ("RANDOM WEIGHTS" in done.err) is not trained
+    assert "rtmdet-nano-drawn: trained on drawn people" in done.err
