@@ -90,6 +90,7 @@ def learn(network: FastPose, images: torch.Tensor, wanted: torch.Tensor) -> None
         optimiser.step()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ADAPTERS)
 def test_keypoints_of_the_mean_are_judged_in_pixels(
     model: LoadedModel, inputs: GateInputs, places: np.ndarray, tmp_path: Path, runtime: Runtime
