@@ -19,9 +19,9 @@ def test_it_overwrites_nothing(edgepose, tmp_path) -> None:
 def test_it_finds_the_drawn_people_on_every_runtime(edgepose, tmp_path) -> None:
     for module in ("torch", "onnxruntime", "openvino", "ncnn", "ai_edge_litert", "litert_torch"):
         pytest.importorskip(module)
-    done = edgepose("demo", "--out", tmp_path, "--json")
+    done = edgepose("demo", "--out", tmp_path)
     assert done.code == 0, done.err
-    rows = done.json
+    rows = json.loads((tmp_path / "summary.json").read_text())
     assert [row["runtime"] for row in rows] == ["onnxruntime", "openvino", "ncnn", "tflite"]
     for row in rows:
         assert row["detector"].startswith("passed: ")
@@ -29,7 +29,6 @@ def test_it_finds_the_drawn_people_on_every_runtime(edgepose, tmp_path) -> None:
         assert row["pose"].startswith("passed: ")
         assert row["found"] >= 0.9 * row["drawn"] > 0
         assert row["poses"] == row["boxes"]
-    assert json.loads((tmp_path / "summary.json").read_text()) == rows
     assert {"annotated.mp4", "clip.mp4", "poses.json"} <= {path.name for path in tmp_path.iterdir()}
     trained = shipped_for("pose-topdown") is not None
     assert ("RANDOM WEIGHTS" in done.err) is not trained
