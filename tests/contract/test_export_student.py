@@ -36,8 +36,8 @@ def student(tmp_path_factory) -> LoadedModel:
     with torch.no_grad():
         network.head.final_layer.weight.mul_(50)
         for block in network.backbone.layers:
-            block.attn.qkv.weight.mul_(20)
-            block.attn.proj.weight.mul_(20)
+            block.attn.qkv.weight.mul_(8)
+            block.attn.proj.weight.mul_(8)
     bare = settled(variant, network.state_dict(), TEACHERS_WIDTH)
     path = tmp_path_factory.mktemp("student") / "student.safetensors"
     card = Card(
