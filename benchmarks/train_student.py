@@ -3,9 +3,9 @@
     python benchmarks/train_student.py SCRATCH docs/measured [--real ../shared/real]
 
 RTMPose-t at 96x128, where a step costs a quarter of what it does at its usual 192x256. Goes on where it was stopped.
-Writes the weights in halves to export/assets/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2 in
-ground-truth boxes of 100 drawn pictures that were not trained on, and with --real of 80 photographs, which a student that
-never saw a photograph is not made for.
+Writes the weights in halves to export/assets/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2
+in ground-truth boxes of 100 drawn pictures that were not trained on, and with --real of 80 photographs, which a student
+that never saw a photograph is not made for.
 """
 
 import argparse

@@ -34,6 +34,13 @@ SHIPPED = {
         is_for="finding the people that `edge.synth` draws: demos, tests, trying the tools without a download",
         is_not_for="photographs or cameras: it has never seen a real person",
     ),
+    "rtmpose-t-drawn": Shipped(
+        "pose-topdown",
+        "rtmpose-t-drawn.safetensors",
+        "Apache-2.0",
+        is_for="poses of the people that `edge.synth` draws, and a beginning for students of your own (`--init`)",
+        is_not_for="photographs or cameras: it has never seen a real person",
+    ),
 }
 
 

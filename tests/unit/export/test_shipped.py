@@ -65,6 +65,22 @@ def test_the_detector_finds_drawn_people() -> None:
     assert found >= 0.9 * people
 
 
+def test_the_pose_student_places_drawn_keypoints() -> None:
+    """Nine of ten visible ones within a fifth of the box's longer side, in scenes that it never saw."""
+    loaded = load_checkpoint(shipped("rtmpose-t-drawn").path)
+    model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
+    near = []
+    for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
+        scene = draw_scene(seed)
+        people = [person for person in scene.people if person.area >= 1000]
+        truth = np.stack([person.keypoints for person in people])
+        boxes = np.stack([person.box for person in people])
+        sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
+        away = np.linalg.norm(model.poses(scene.image, boxes).xy - truth[..., :2], axis=-1) / sides
+        near += (away <= 0.2)[truth[..., 2] == 2].tolist()
+    assert np.mean(near) >= 0.9
+
+
 def test_a_task_without_weights_has_none() -> None:
     first = shipped_for("detect")
     assert first is not None
