@@ -48,10 +48,11 @@ class TokenCard(Record, frozen=True, kw_only=True):
 class Bridge(nn.Module):
     """The linear map from the teacher's width to the student's; lengths stay about the same at the start."""
 
-    def __init__(self, theirs: int, ours: int) -> None:
+    def __init__(self, theirs: int, ours: int, seed: int) -> None:
         super().__init__()
         self.map = nn.Linear(theirs, ours, bias=False)
-        nn.init.normal_(self.map.weight, std=ours**-0.5)
+        generator = torch.Generator().manual_seed(seed)
+        nn.init.normal_(self.map.weight, std=ours**-0.5, generator=generator)
 
     def forward(self, token: torch.Tensor) -> torch.Tensor:
         """Return the token (1, 1, ours)."""
@@ -71,12 +72,15 @@ def refuse_tokenless(teacher: Teacher) -> None:
         )
 
 
-def token_teacher(teacher: Teacher) -> Any:
-    """Return the teacher with one token beside its patches: all is frozen but that. Raises as `refuse_tokenless`."""
+def token_teacher(teacher: Teacher, seed: int) -> Any:
+    """Return the teacher with one token beside its patches, drawn from the seed: all is frozen but that.
+
+    Raises as `refuse_tokenless`.
+    """
     refuse_tokenless(teacher)
     taught = copy.deepcopy(teacher.module).requires_grad_(requires_grad=False).eval()
     width = taught.backbone.pos_embed.shape[2]
-    taught.backbone.token = nn.Parameter(torch.empty(1, 1, width).normal_(std=INITIAL_STD))
+    taught.backbone.token = nn.Parameter(random_token(width, seed))
     return AlwaysEval(taught)
 
 
@@ -109,20 +113,23 @@ def with_token(variant: Variant) -> Variant:
     return replace(variant, size=bare + TAUGHT)
 
 
-def give_token(student: Any, token: torch.Tensor) -> None:
-    """Put a frozen token (1, 1, theirs) among the student's patches, through a bridge where widths differ."""
+def give_token(student: Any, token: torch.Tensor, seed: int) -> None:
+    """Put a frozen token (1, 1, theirs) among the student's patches.
+
+    Where widths differ it crosses a bridge, whose first weights follow from the seed.
+    """
     vit = student.backbone
     own, theirs = vit.pos_embed.shape[2], token.shape[2]
     vit.token = nn.Parameter(token.detach().clone(), requires_grad=False)
     if own != theirs:
-        parametrize.register_parametrization(vit, "token", Bridge(theirs, own), unsafe=True)
+        parametrize.register_parametrization(vit, "token", Bridge(theirs, own, seed), unsafe=True)
         vit.parametrizations.token.original.requires_grad_(requires_grad=False)
 
 
 def settled(variant: Variant, state: Mapping[str, torch.Tensor], theirs: int) -> Any:
     """Return the bare network of a trained state dict, the bridge applied and gone."""
     module = load_family(variant.family).build(variant)
-    give_token(module, torch.zeros(1, 1, theirs))
+    give_token(module, torch.zeros(1, 1, theirs), seed=0)
     module.load_state_dict(state)
     if parametrize.is_parametrized(module.backbone, "token"):
         parametrize.remove_parametrizations(module.backbone, "token", leave_parametrized=True)

@@ -44,7 +44,7 @@ def trained_token(
         return read_token(Path(recipe.token), teacher)[0]
     path = folder / FILE
     if not path.exists():
-        taught = token_teacher(teacher)
+        taught = token_teacher(teacher, recipe.seed)
         _train(
             recipe,
             folder / FOLDER,

@@ -91,7 +91,7 @@ def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given
         return _features(recipe, variant, schema, _asked(given), module, parts)
     finish = _plain(variant)
     if given.token is not None:
-        give_token(module, given.token)
+        give_token(module, given.token, recipe.seed)
         finish = _tokened(variant, given.token.shape[2])
     taught = None
     if given.lessons is not None:

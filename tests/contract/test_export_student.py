@@ -32,7 +32,7 @@ def student(tmp_path_factory) -> LoadedModel:
     variant = with_token(student_variant("vitpose-48x2x3-simple", WH))
     network = new_student(variant, 0)
     token = torch.randn(1, 1, TEACHERS_WIDTH, generator=torch.Generator().manual_seed(1))
-    give_token(network, token)
+    give_token(network, token, 0)
     with torch.no_grad():
         network.head.final_layer.weight.mul_(50)
         for block in network.backbone.layers:

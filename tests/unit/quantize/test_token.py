@@ -37,7 +37,7 @@ def teacher(name: str = "vitpose-48x2x3-simple", identity: str = "a" * 64) -> Te
 
 
 def test_nothing_but_the_token_learns() -> None:
-    taught = token_teacher(teacher()).train()
+    taught = token_teacher(teacher(), 0).train()
     learner = new_learner(taught, Rates(1e-2))
     assert [name for name, p in taught.named_parameters() if p.requires_grad] == [
         "module.backbone.token"
@@ -54,7 +54,7 @@ def test_nothing_but_the_token_learns() -> None:
 
 def test_the_teacher_itself_is_left_alone() -> None:
     given = teacher()
-    token_teacher(given)
+    token_teacher(given, 0)
     assert given.module.backbone.token is None
     assert all(parameter.requires_grad for parameter in given.module.parameters())
 
@@ -67,7 +67,7 @@ def test_a_token_has_no_place_in_the_image() -> None:
     variant = with_token(VARIANT)
     bare, taught = new_student(VARIANT, 0).eval(), new_student(variant, 0).eval()
     taught.load_state_dict(bare.state_dict(), strict=False)
-    give_token(taught, random_token(48, 0))
+    give_token(taught, random_token(48, 0), 0)
     image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         heard = taught(image)[0]
@@ -85,7 +85,7 @@ def test_a_trained_student_settles_into_a_bare_network(theirs) -> None:
     variant = with_token(VARIANT)
     student = new_student(variant, 0)
     token = random_token(theirs, 3)
-    give_token(student, token)
+    give_token(student, token, 0)
     learner = new_learner(student, Rates(1e-2))
     image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(1))
     for _ in range(2):
@@ -130,10 +130,24 @@ def test_what_is_no_token_is_told(tmp_path, content) -> None:
 
 def test_teachers_without_a_place_for_it_are_refused() -> None:
     with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
-        token_teacher(replace(teacher(), module=None))
+        token_teacher(replace(teacher(), module=None), 0)
     rtmpose = student_variant("rtmpose-t", (64, 64))
     other = replace(teacher(), module=new_student(rtmpose, 0))
     with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
-        token_teacher(other)
+        token_teacher(other, 0)
     with pytest.raises(InputError, match="a knowledge token of its own"):
-        token_teacher(teacher("vitpose-48x2x3-simple-token"))
+        token_teacher(teacher("vitpose-48x2x3-simple-token"), 0)
+
+
+def test_the_seed_decides_where_it_begins() -> None:
+    """The token of a fresh teacher, and the bridge of a fresh student."""
+    begun = [token_teacher(teacher(), seed).module.backbone.token for seed in (1, 1, 2)]
+    assert begun[0].equal(begun[1])
+    assert not begun[0].equal(begun[2])
+    maps = []
+    for seed in (1, 1, 2):
+        student = new_student(with_token(VARIANT), 0)
+        give_token(student, random_token(96, 0), seed)
+        maps.append(student.backbone.parametrizations.token[0].map.weight)
+    assert maps[0].equal(maps[1])
+    assert not maps[0].equal(maps[2])
