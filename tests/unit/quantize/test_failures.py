@@ -62,7 +62,7 @@ def test_a_lost_worker_is_told_among_several_only() -> None:
 
 
 def test_a_request_to_end_is_told_and_the_next_one_ignored() -> None:
-    """In a process of its own: one that had loaded all converters died of the signal here (segmentation fault)."""
+    """In a process of its own: after the contract tests, pytest's died of the signal (a segmentation fault)."""
     code = """
 import os, signal
 from quantize.distill.failures import told
