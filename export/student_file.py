@@ -4,8 +4,6 @@ A transformer's heads, the input's size and the dataset's keypoints are not in t
 decides its terms. The card lies in the file's own metadata, under "edgepose", as JSON.
 """
 
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -15,6 +13,7 @@ from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.record import Record
 from runtimes.spec import Lineage
+from runtimes.whole import whole_file
 
 CARD = "edgepose"
 FORMAT = 1
@@ -76,17 +75,8 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
         raise MissingDependencyError("safetensors", "distill") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
     data = save(state, {CARD: msgspec.json.encode(card).decode()})
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as stream:
+        stream.write(data)
 
 
 def taught(lineage: Lineage, card: Card) -> Lineage:

@@ -118,12 +118,9 @@ def _features(
 ) -> Trainee:
     """DWPose's first stage: the labels' part sees the network's own outputs only."""
     spec = student_spec(variant, "student")
-    own = len(spec.outputs)
-    shown = {name: replace(part, term=FirstOutputs(part.term, own)) for name, part in parts.items()}
-    shown |= feature_parts(teacher, spec, schema)
-    build = _plain(variant)
     wrapped = with_features(module, spec, teacher, recipe.seed)
-    return _ready(wrapped, shown, lambda state: build(finished(state)))
+    shown = _own_outputs(parts, spec) | feature_parts(teacher, spec, schema)
+    return _ready(wrapped, shown, _without(_plain(variant), finished))
 
 
 def _own_outputs(parts: Mapping[str, Part], spec: ModelSpec) -> dict[str, Part]:
