@@ -5,6 +5,7 @@ there. Another's weights in the same network may be under other terms, so nothin
 binds the network itself, whoever trained it: then it is always said.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,18 @@ def random_lineage(variant: Variant) -> Lineage:
 def published_as(lineage: Lineage, entry: CatalogEntry) -> Lineage:
     """Add the terms of an entry whose official file this is."""
     return _under(lineage, entry)
+
+
+def joined_terms(sources: Sequence[Lineage]) -> tuple[tuple[str, ...], bool | None]:
+    """Return the licences of all that weights come from, and whether commercial use is allowed.
+
+    One that forbids it forbids it; else where one is unknown so is the whole, and so is what comes from nothing.
+    """
+    licences = tuple(dict.fromkeys(each for source in sources for each in source.licences))
+    allowed = {source.commercial_use for source in sources}
+    if False in allowed:
+        return licences, False
+    return licences, True if allowed == {True} else None
 
 
 def _under(lineage: Lineage, terms: CatalogEntry | None) -> Lineage:

@@ -16,6 +16,8 @@ from lightning_fabric import Fabric
 
 from edge.coco import Dataset
 from edge.schema import KeypointSchema, load_schema
+from export import load_checkpoint
+from export.lineage import joined_terms
 from export.registry import Variant
 from export.student_file import Card, write_student
 from quantize.distill.album import Album
@@ -36,7 +38,6 @@ from quantize.distill.token_training import trained_token
 from quantize.distill.train import LOG, STATE, Learner, Settings, Step, new_learner, train, trim_log
 from quantize.distill.trainee import Help, Trainee, check_pair, make_trainee, spread_teacher
 from quantize.distill.transfer import map_keypoints
-from runtimes.spec import Lineage
 from runtimes.whole import whole_file
 
 MARKS = "marks.csv"
@@ -270,9 +271,12 @@ def _written(bench: Bench, trainee: Trainee, learner: Learner) -> Marks:
 
 
 def _card(bench: Bench) -> Card:
-    """Return what the student's file says of it; what learns from a teacher is bound as the teacher is."""
+    """Return what the student's file says of it; it is bound as its teacher is, and as what it began from."""
     recipe, variant = bench.recipe, bench.variant
-    terms = bench.teacher.lineage if bench.teacher else Lineage(weights="checkpoint")
+    sources = [bench.teacher.lineage] if bench.teacher else []
+    if recipe.init:
+        sources.append(load_checkpoint(recipe.init).lineage)
+    licences, commercial_use = joined_terms(sources)
     return Card(
         model=f"{variant.family}-{variant.size}",
         family=variant.family,
@@ -282,8 +286,8 @@ def _card(bench: Bench) -> Card:
         codec=variant.codec,
         teacher=bench.teacher.spec.model if bench.teacher else "",
         method=",".join(recipe.methods),
-        licences=terms.licences,
-        commercial_use=terms.commercial_use,
+        licences=licences,
+        commercial_use=commercial_use,
     )
 
 
