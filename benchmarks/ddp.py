@@ -28,7 +28,7 @@ from edge.schema import load_schema
 from quantize.distill.album import Album
 from quantize.distill.augment import WEAK
 from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.fabric import open_fabric, share_out
+from quantize.distill.fabric import close_fabric, open_fabric, share_out
 from quantize.distill.optim import Rates
 from quantize.distill.people import drawn_people
 from quantize.distill.samples import Sampler
@@ -93,7 +93,7 @@ def work(out: Path) -> None:
             _add(spans, "both", measure(both, sampler, Path(scratch)))
     if both.is_global_zero:
         write(out, {name: statistics.median(values) for name, values in spans.items()})
-    torch.distributed.destroy_process_group()
+    close_fabric(both)
 
 
 def write(out: Path, ms: dict[str, float]) -> None:

@@ -23,7 +23,7 @@ from export.student_file import Card, write_student
 from quantize.distill.album import Album
 from quantize.distill.course import plan_course
 from quantize.distill.curves import draw_curves, read_log
-from quantize.distill.fabric import Device, open_fabric
+from quantize.distill.fabric import Device, close_fabric, open_fabric
 from quantize.distill.failures import told, written
 from quantize.distill.gather import Crowd, gather, refuse_idle
 from quantize.distill.lessons import Lessons, write_lessons
@@ -112,6 +112,7 @@ def distil(
         learner = _train(bench, trainee, resume=resume)
         with written(folder):
             marks = _written(bench, trainee, learner)
+        close_fabric(bench.fabric)
     return Outcome(folder / STUDENT, marks, learner.done, len(bench.crowd.people))
 
 

@@ -19,7 +19,7 @@ from edge.schema import load_schema
 from quantize.distill.album import Album
 from quantize.distill.augment import WEAK
 from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.fabric import open_fabric, shard_teacher, share_out
+from quantize.distill.fabric import close_fabric, open_fabric, shard_teacher, share_out
 from quantize.distill.optim import Rates
 from quantize.distill.people import drawn_people
 from quantize.distill.samples import Sampler
@@ -103,6 +103,7 @@ def main() -> int:
             learn(fabric, args)
         else:
             shard(fabric, args.folder)
+        close_fabric(fabric)
     except EdgeposeError as error:
         print(f"edgepose: {error}", file=sys.stderr, flush=True)  # noqa: T201
         return error.exit_code
