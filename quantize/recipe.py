@@ -1,0 +1,75 @@
+"""What an int8 artifact is made by: how activations are treated, what stays in float, and what a quantizer gives back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.artifact import Artifact
+from runtimes.spec import ImageSpec, KeptLayer, TensorSpec
+
+# static: activations in int8 by calibrated ranges; dynamic: by their ranges in each run; weight-only: in float.
+Mode = Literal["static", "dynamic", "weight-only"]
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer that can be quantized: the engine's own name, its kind in the engine's words, its weights' number."""
+
+    name: str
+    kind: str
+    weights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one artifact becomes int8. kept: layers left in float, beside those that the runtime's recipe always leaves."""
+
+    mode: Mode
+    kept: tuple[KeptLayer, ...] = ()
+
+    @property
+    def kept_names(self) -> frozenset[str]:
+        """Return the names of the layers left in float."""
+        return frozenset(layer.layer for layer in self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantized:
+    """What stands in the new artifact: its tensors, how images enter, every layer left in float, and the method.
+
+    method: the recipe in words, as `calibration.method` keeps it. weight_bytes: what the weights should take at most,
+    int8 ones a byte each and kept ones as the runtime stores them; the measure for the file that came out.
+    """
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    image: ImageSpec
+    kept: tuple[KeptLayer, ...]
+    method: str
+    weight_bytes: int
+    tools: dict[str, str] = field(default_factory=dict)
+
+
+class Quantizer(Protocol):
+    """What every `*_int8` module offers."""
+
+    PACKAGES: tuple[str, ...]
+    # the first is what is done where nobody asks for another
+    MODES: tuple[Mode, ...]
+
+    def layers(self, artifact: Artifact) -> Sequence[Layer]:
+        """Return the layers that can be quantized, in the order of the graph."""
+        ...
+
+    def quantize(
+        self, artifact: Artifact, images: NDArray[np.uint8], recipe: Recipe, directory: Path
+    ) -> Quantized:
+        """Write the int8 engine files into `directory`; raises ConversionError.
+
+        images: uint8 BGR (N, H, W, 3), calibration inputs as the seam takes them; none for weight-only and dynamic.
+        """
+        ...
