@@ -9,7 +9,7 @@ Outputs that are not finite never pass.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edge.codecs import decode
 from edge.codecs.integral import mean_bins, normalise
-from edge.nms import pairwise_iou
+from edge.parity_boxes import box_numbers, strong_boxes
 from edge.parity_people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array, Outputs
@@ -35,13 +35,6 @@ from runtimes.spec import ModelSpec, Parity, Precision
 
 PX_LIMITS: dict[Precision, float] = {"fp32": 0.1, "fp16": 0.5, "int8": 2.0}
 RAW_LIMITS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 3e-2}
-# IoU at which a reference box counts as found again, and the share that must be.
-BOX_LIMITS: dict[Precision, tuple[float, float]] = {
-    "fp32": (0.9, 0.99),
-    "fp16": (0.9, 0.99),
-    "int8": (0.75, 0.95),
-}
-BOX_SCORE = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +98,28 @@ def compare(
     if raw is not None and not math.isfinite(raw):
         return _judge_raw(reference, raw, precision)
     decoded = decode(outputs, spec)
-    if spec.task == "detect" and _strong_boxes(reference):
-        return _judge_boxes(reference, decoded, raw, precision)
+    wanted = strong_boxes(reference.decoded) if spec.task == "detect" else {}
+    if wanted:
+        return Parity(
+            reference=reference.label,
+            samples=len(reference.images),
+            raw_error=raw,
+            **box_numbers(wanted, decoded, precision),
+        )
     numbers = _px_numbers(reference, decoded, spec)
     if numbers and 2 * numbers["decidable"] >= max(numbers["keypoints"], 1):
         return _judge_px(reference, numbers, raw, precision)
     return msgspec.structs.replace(_judge_raw(reference, raw, precision), **numbers)
+
+
+def all_passed(records: Sequence[Parity]) -> bool:
+    """Whether something was judged and all that was judged passed, and nothing is broken outright.
+
+    Undecided has not passed; a record without a limit had nothing to judge by.
+    """
+    judged = [record for record in records if record.limit is not None]
+    broken = any(record.symptoms for record in records)
+    return bool(judged) and all(record.passed for record in judged) and not broken
 
 
 def with_px_limit(parity: Parity, max_px: float | None) -> Parity:
@@ -233,48 +242,3 @@ def _judge_raw(reference: Reference, raw: float | None, precision: Precision) ->
         samples=len(reference.images),
         raw_error=raw,
     )
-
-
-def _judge_boxes(
-    reference: Reference, decoded: list[Any], raw: float | None, precision: Precision
-) -> Parity:
-    iou_limit, share = BOX_LIMITS[precision]
-    strong = _strong_boxes(reference)
-    found = sum(_matched(strong[i], decoded[i], iou_limit) for i in strong)
-    wanted = sum(len(boxes) for boxes in strong.values())
-    matched = found / wanted
-    return Parity(
-        basis="boxes",
-        reference=reference.label,
-        passed=matched >= share,
-        limit=share,
-        samples=len(reference.images),
-        raw_error=raw,
-        boxes=wanted,
-        matched=matched,
-    )
-
-
-def _strong_boxes(reference: Reference) -> dict[int, Detections]:
-    """Return, by image, the reference's boxes that must be found again; images without are left out."""
-    boxes = {
-        index: item[item.scores >= BOX_SCORE]
-        for index, item in enumerate(reference.decoded)
-        if isinstance(item, Detections)
-    }
-    return {index: strong for index, strong in boxes.items() if len(strong)}
-
-
-def _matched(expected: Detections, got: Detections, iou_limit: float) -> int:
-    """Count the expected boxes that find a box of their class of their own, best score first."""
-    if not len(expected) or not len(got):
-        return 0
-    iou = pairwise_iou(expected.boxes, got.boxes)
-    iou[expected.labels[:, None] != got.labels[None]] = 0
-    count = 0
-    for row in range(len(expected)):
-        column = int(iou[row].argmax())
-        if iou[row, column] >= iou_limit:
-            count += 1
-            iou[:, column] = 0
-    return count

@@ -7,9 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from export.accuracy import ap_gate
     from export.checkpoint import LoadedModel, load_checkpoint
     from export.foreign import import_model
+    from export.gate import torch_ap_gate
     from export.inputs import gate_inputs
     from export.load import load_weights
     from export.naming import Target
@@ -20,24 +20,24 @@ _EXPORTS = {
     "Exported": "export.write",
     "LoadedModel": "export.checkpoint",
     "Target": "export.naming",
-    "ap_gate": "export.accuracy",
     "export_model": "export.write",
     "gate_inputs": "export.inputs",
     "import_model": "export.foreign",
     "load_checkpoint": "export.checkpoint",
     "load_weights": "export.load",
+    "torch_ap_gate": "export.gate",
 }
 
 __all__ = [
     "Exported",
     "LoadedModel",
     "Target",
-    "ap_gate",
     "export_model",
     "gate_inputs",
     "import_model",
     "load_checkpoint",
     "load_weights",
+    "torch_ap_gate",
 ]
 
 

@@ -1,4 +1,4 @@
-"""The gate where there is ground truth: the drop in AP from PyTorch to the artifact, with its bootstrap interval."""
+"""The gate where there is ground truth: the drop in AP from a reference to an artifact, with its bootstrap interval."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,6 @@ from edge.evaluate import bootstrap_ap_drop
 from edge.keypoint_map import scored_schema
 from edge.model import Model
 from edge.predict import predict, score
-from export.checkpoint import LoadedModel
-from export.torch_session import TorchSession
 from runtimes.artifact import Artifact
 from runtimes.registry import open_session
 from runtimes.spec import Parity
@@ -17,16 +15,16 @@ AccuracyGate = Callable[[Artifact], Parity]
 DEFAULT_MAX_DROP = 0.5  # points: 0.005 AP
 
 
-def ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
-    """Return a judge of artifacts of `loaded` on `dataset`; PyTorch itself is run once, now.
+def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
+    """Return a judge of artifacts on `dataset` by what `reference` gives there; that is run once, now.
 
-    max_drop: in points (0.5 = .005 AP). A drop whose interval spans the limit is undecided: `passed` None.
+    reference: the PyTorch model, or the artifact that others are made from; `label` names it. max_drop: in points
+    (0.5 = .005 AP). A drop whose interval spans the limit is undecided: `passed` None.
     """
     limit = (DEFAULT_MAX_DROP if max_drop is None else max_drop) / 100
-    reference = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
     expected = predict(reference, dataset)
     reference_ap = score(reference, dataset, expected).AP
-    sigmas = None if loaded.spec.task == "detect" else scored_schema(reference.schema).sigmas
+    sigmas = None if reference.spec.task == "detect" else scored_schema(reference.schema).sigmas
 
     def judge(artifact: Artifact) -> Parity:
         with Model(artifact.manifest, open_session(artifact)) as model:
@@ -35,7 +33,7 @@ def ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None) -> Ac
         drop, low, high = bootstrap_ap_drop(dataset.truth, expected, results, sigmas=sigmas)
         return Parity(
             basis="ap",
-            reference="PyTorch float32",
+            reference=label,
             passed=True if high <= limit else False if low > limit else None,
             limit=limit,
             samples=len(dataset.paths),

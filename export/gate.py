@@ -4,8 +4,12 @@ from typing import Any
 
 import msgspec
 
+from edge.coco import Dataset
+from edge.model import Model
 from edge.parity import Reference, make_reference, with_px_limit
 from edge.verify import measure, run_batches
+from export.accuracy import AccuracyGate, ap_gate
+from export.checkpoint import LoadedModel
 from export.inputs import GateInputs
 from export.torch_session import TorchSession
 from runtimes.artifact import Artifact
@@ -20,6 +24,12 @@ def torch_reference(module: Any, spec: ModelSpec, inputs: GateInputs) -> Referen
     session = TorchSession(module, spec)
     outputs = run_batches(session, "image", inputs.images)
     return make_reference(inputs.images, outputs, spec, REFERENCE_LABEL)
+
+
+def torch_ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
+    """Return a judge of artifacts of `loaded` by ground truth; see `ap_gate`."""
+    model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
+    return ap_gate(model, REFERENCE_LABEL, dataset, max_drop)
 
 
 def judge(

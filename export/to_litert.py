@@ -43,7 +43,7 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
         _halve(full, path, min_half_elements(source))
     else:
         path.write_bytes(full.read_bytes())
-    _mirror(path, source.spec)
+    mirror(path, source.spec)
     image_input = TensorSpec(
         name="image",
         engine_name="args_0",
@@ -111,7 +111,7 @@ def _full_rule(scope: str) -> dict[str, Any]:
     return {"regex": f"^{re.escape(scope)}$", "operation": "*", "algorithm_key": "no_quantize"}
 
 
-def _mirror(path: Path, spec: ModelSpec) -> None:
+def mirror(path: Path, spec: ModelSpec) -> None:
     """Put the spec where TFLite tools look: a zip archive at the file's tail."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("edgepose.json", msgspec.json.encode(spec))

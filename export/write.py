@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from devices.detect import detect_machine
-from edge.parity import Reference
+from edge.parity import Reference, all_passed
 from edge.reference import save_reference
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
@@ -48,7 +48,7 @@ class Exported:
     @property
     def passed(self) -> bool:
         """True where it was compared and every comparison passed; undecided is not passed."""
-        return bool(self.parity) and all(record.passed for record in self.parity)
+        return all_passed(self.parity)
 
 
 def export_model(
@@ -93,7 +93,7 @@ def export_model(
                     parity = [judge(artifact, reference, gate_inputs, max_px)]
                     if accuracy is not None:
                         parity.append(accuracy(artifact))
-                    results.append(_place(artifact, target, tuple(parity), out, force=force))
+                    results.append(place(artifact, target, tuple(parity), out, force=force))
             except (ConversionError, EngineError) as error:
                 path = out / artifact_name(loaded.spec, target)
                 results.append(Exported(path, target, 0, (), error=str(error)))
@@ -127,7 +127,7 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
     )
 
 
-def _place(
+def place(
     artifact: Artifact, target: Target, parity: tuple[Parity, ...], out: Path, *, force: bool
 ) -> Exported:
     """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report.
@@ -137,7 +137,7 @@ def _place(
     sealed = seal(artifact.root, msgspec.structs.replace(artifact.manifest, parity=parity))
     name = artifact_name(sealed.manifest, target)
     size = sum(record.bytes for record in sealed.manifest.files)
-    if all(record.passed for record in parity):
+    if all_passed(parity):
         placed = publish(sealed, out / name, force=force)
         _forget_rejected(out, name)
     else:

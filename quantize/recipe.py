@@ -1,4 +1,4 @@
-"""What an int8 artifact is made by: how activations are treated, what stays in float, and what a quantizer gives back."""
+"""What an int8 artifact is made by: how activations are treated, what stays in float, what a quantizer gives back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one artifact becomes int8. kept: layers left in float, beside those that the runtime's recipe always leaves."""
+    """How one artifact becomes int8. kept: layers left in float, beside those that the runtime always leaves."""
 
     mode: Mode
     kept: tuple[KeptLayer, ...] = ()

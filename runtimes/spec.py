@@ -132,6 +132,8 @@ class Parity(Record, frozen=True, kw_only=True):
     Numbers that the basis does not define are None. `limit` is in the basis' own unit.
     basis "ap": average precision against ground truth, 0 to 1, and the drop from the reference with its paired
     bootstrap interval; `passed` is None (undecided) where the interval spans the limit.
+    `score_shift`: the mean change of the matched boxes' scores. `symptoms`: what is broken outright, in words; whatever
+    the numbers say, it does not pass then. Without a `limit` there was nothing to judge by.
     """
 
     basis: Literal["px", "boxes", "raw", "ap"]
@@ -148,11 +150,13 @@ class Parity(Record, frozen=True, kw_only=True):
     oks_mean: float | None = None
     boxes: int | None = None
     matched: float | None = None
+    score_shift: float | None = None
     ap: float | None = None
     ap_reference: float | None = None
     ap_drop: float | None = None
     ap_interval: tuple[float, float] | None = None
     inputs: str = ""
+    symptoms: tuple[str, ...] = ()
     arithmetic: str = "f32"
     isa: tuple[str, ...] = ()
 

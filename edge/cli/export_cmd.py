@@ -1,21 +1,18 @@
 """edgepose export: one PyTorch model to several artifacts, each checked; what drifts is refused (exit 3)."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edge.catalog import CATALOG
+from edge.cli.made import emit_made, say_refused
 from edge.cli.options import force_option, json_option, parse_list, parse_wh, task_option
-from edge.cli.output import describe, emit_json, emit_table, hint, progress, say, verdict
+from edge.cli.output import hint, progress, say
 from edge.cli.precheck import require_engine, require_torch, require_writable
 from edge.cli.weights import load
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
 from runtimes.store import refuse_existing
-
-if TYPE_CHECKING:
-    from export import Exported
 
 FORMATS = {
     "onnx": "onnxruntime",
@@ -88,7 +85,7 @@ def command(
     _require_tools(runtimes)
 
     from edge.coco import load_dataset
-    from export import Target, ap_gate, export_model, gate_inputs
+    from export import Target, export_model, gate_inputs, torch_ap_gate
     from export.limits import refuse_entry
     from export.naming import artifact_name
 
@@ -103,7 +100,7 @@ def command(
     if loaded.lineage.weights == "random":
         say("weights are RANDOM: this proves the plumbing and says nothing about poses")
     inputs = gate_inputs(loaded.spec, images or val, image_dir)
-    accuracy = ap_gate(loaded, truth, max_ap_drop) if truth else None
+    accuracy = torch_ap_gate(loaded, truth, max_ap_drop) if truth else None
     with progress("reference", len(targets) + 1) as advance:
         results = export_model(
             loaded,
@@ -115,11 +112,8 @@ def command(
             force=force,
             progress=advance,
         )
-    _show(results, as_json)
-    refused = [result for result in results if not result.passed]
-    if refused:
-        for result in refused:
-            say(_refusal(result))
+    emit_made(results, "against PyTorch", as_json=as_json)
+    if refused := say_refused(results):
         hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
         return 3
     hint(f"edgepose verify {results[0].path}")
@@ -135,38 +129,3 @@ def _require_tools(runtimes: list[Runtime]) -> None:
     for runtime in runtimes:
         require(converter(runtime).PACKAGES, "export")
         require_engine(runtime)
-
-
-def _refusal(result: "Exported") -> str:
-    """Say why there is no artifact in place."""
-    if result.error:
-        return f"not made: {result.path.name}: {' '.join(result.error.split())}"
-    return f"refused, kept for study: {result.path} (report: {result.path}.report.json)"
-
-
-def _show(results: "list[Exported]", as_json: bool) -> None:
-    if as_json:
-        emit_json(
-            [
-                {
-                    "artifact": str(result.path),
-                    "runtime": result.target.runtime,
-                    "precision": result.target.precision,
-                    "bytes": result.bytes,
-                    "passed": result.passed,
-                    "parity": result.parity,
-                }
-                for result in results
-            ]
-        )
-        return
-    rows = [
-        [
-            result.path.name,
-            f"{result.bytes / 1e6:.2f}",
-            "FAILED" if result.error else verdict(result.passed),
-            "; ".join(describe(record) for record in result.parity),
-        ]
-        for result in results
-    ]
-    emit_table(["artifact", "MB", "verdict", "against PyTorch"], rows)

@@ -18,7 +18,7 @@ from export.checkpoint import LoadedModel
 from export.gate import judge, torch_reference
 from export.inputs import GateInputs
 from export.registry import Variant
-from export.write import Exported, Target, _place, artifact_name, export_model
+from export.write import Exported, Target, artifact_name, export_model, place
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
@@ -101,7 +101,7 @@ def test_directories_are_named_width_first(model, name) -> None:
     assert artifact_name(spec, Target("ncnn", "int8")) == name
 
 
-def test_what_passes_is_put_into_place_whole(loaded, tmp_path) -> None:
+def test_what_passes_is_put_intoplace_whole(loaded, tmp_path) -> None:
     made = export(loaded, tmp_path)
     assert made.passed
     assert names(tmp_path) == [NAME]
@@ -153,7 +153,7 @@ def test_what_drifts_or_is_undecided_goes_under_rejected_with_its_report(
     assert report[1]["ap_drop"] == 0.1
 
 
-def test_a_rejected_export_leaves_the_good_artifact_in_place(loaded, tmp_path) -> None:
+def test_a_rejected_export_leaves_the_good_artifact_inplace(loaded, tmp_path) -> None:
     good = export(loaded, tmp_path)
     before = (good.path / "artifact.json").read_bytes()
     export(loaded, tmp_path, force=True, accuracy=lambda _: verdict(passed=False))
@@ -184,7 +184,7 @@ def test_an_artifact_that_is_not_the_module_is_rejected(loaded, tmp_path) -> Non
     artifact = Artifact.open(made.path)
     parity = judge(artifact, reference, spots(), None)
     assert (parity.basis, parity.passed) == ("px", False)
-    placed = _place(artifact, ONNX, (parity,), tmp_path / "second", force=False)
+    placed = place(artifact, ONNX, (parity,), tmp_path / "second", force=False)
     assert placed.path == tmp_path / "second" / ".rejected" / NAME
     assert not (tmp_path / "second" / NAME).exists()
 

@@ -1,0 +1,51 @@
+"""What `export` and `quantize` say of the artifacts they made, or refused."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from edge.cli.output import describe, emit_json, emit_table, say, verdict
+
+if TYPE_CHECKING:
+    from export import Exported
+
+
+def emit_made(results: "Sequence[Exported]", against: str, *, as_json: bool) -> None:
+    """Print one row an artifact on stdout; `against` heads the column of comparisons."""
+    if as_json:
+        emit_json(
+            [
+                {
+                    "artifact": str(result.path),
+                    "runtime": result.target.runtime,
+                    "precision": result.target.precision,
+                    "bytes": result.bytes,
+                    "passed": result.passed,
+                    "parity": result.parity,
+                }
+                for result in results
+            ]
+        )
+        return
+    rows = [
+        [
+            result.path.name,
+            f"{result.bytes / 1e6:.2f}",
+            "FAILED" if result.error else verdict(result.passed),
+            "; ".join(describe(record) for record in result.parity),
+        ]
+        for result in results
+    ]
+    emit_table(["artifact", "MB", "verdict", against], rows)
+
+
+def say_refused(results: "Sequence[Exported]") -> "list[Exported]":
+    """Say on stderr why artifacts are not in place; returns those."""
+    refused = [result for result in results if not result.passed]
+    for result in refused:
+        if result.error:
+            say(f"not made: {result.path.name}: {' '.join(result.error.split())}")
+        else:
+            say(f"refused, kept for study: {result.path} (report: {result.path}.report.json)")
+            for symptom in (each for record in result.parity for each in record.symptoms):
+                say(f"  {symptom}")
+    return refused

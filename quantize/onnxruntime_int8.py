@@ -1,0 +1,193 @@
+"""ONNX -> int8 for ONNX Runtime: weights in i8 by channel; activations in u8 where they enter a product.
+
+Static: ranges by moving average; what a convolution gives stays float, and so do depthwise convolutions. Plain static
+quantization, every tensor rounded, loses a third of a detector's boxes. Dynamic: matrix products alone (a
+transformer's), their activations rounded anew in each run.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.detect import detect_machine
+from export.quiet import quiet
+from export.versions import versions
+from quantize.recipe import Layer, Mode, Quantized, Recipe
+from runtimes.adapting import engine_name, image_tensor
+from runtimes.artifact import Artifact
+from runtimes.errors import ConversionError
+from runtimes.image_input import image_input
+from runtimes.spec import KeptLayer
+
+PACKAGES = ("onnx", "onnxruntime")
+MODES: tuple[Mode, ...] = ("static", "dynamic")
+KINDS: dict[Mode, tuple[str, ...]] = {
+    "static": ("Conv", "Gemm", "MatMul"),
+    "dynamic": ("Gemm", "MatMul"),
+}
+DEPTHWISE = "8-bit activations around depthwise convolutions cost the most accuracy"
+NO_KERNEL = "computed in float in this mode"
+# u8 times i8, added in pairs into 16 bits, saturates on x86 without these
+WIDE_DOTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
+FLOAT_BYTES = 4
+
+
+class Reader:
+    """Hands calibration images on one by one, as ONNX Runtime's calibrator asks for them."""
+
+    def __init__(self, artifact: Artifact, images: NDArray[np.uint8]) -> None:
+        tensor = image_tensor(artifact)
+        convert = image_input(artifact.manifest.image, tensor)
+        self._feeds = iter([{engine_name(tensor): convert(image[None])} for image in images])
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next feed, None after the last."""
+        return next(self._feeds, None)
+
+
+def layers(artifact: Artifact) -> Sequence[Layer]:
+    """Return convolutions that are not depthwise and matrix products with weights, in the order of the graph."""
+    with quiet():
+        import onnx
+
+        model = onnx.load(str(artifact.file(".onnx")))
+    return [
+        Layer(name, kind, count)
+        for name, kind, count, depthwise in _weighted(model)
+        if not depthwise
+    ]
+
+
+def quantize(
+    artifact: Artifact, images: NDArray[np.uint8], recipe: Recipe, directory: Path
+) -> Quantized:
+    """Write `model.onnx`; see `Quantizer`."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    path, plain = directory / "model.onnx", directory / "float.onnx"
+    # x86's pair-wise sums saturate: one bit less where the CPU that is at hand would
+    isa = set(detect_machine().isa)
+    narrow = "avx2" in isa and not isa & WIDE_DOTS
+    try:
+        with quiet():
+            # folds the casts of half-stored weights
+            quant_pre_process(str(artifact.file(".onnx")), str(plain), skip_symbolic_shape=True)
+            found = list(_weighted(onnx.load(str(plain))))
+            kept = _kept(recipe, found)
+            _write(plain, path, Reader(artifact, images), recipe.mode, kept, narrow=narrow)
+            _restore_metadata(artifact.file(".onnx"), path)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
+        reason = " ".join(str(error).split())[-300:]
+        raise ConversionError(
+            f"{artifact.root}: ONNX Runtime's quantizer failed ({reason})"
+        ) from error
+    finally:
+        plain.unlink(missing_ok=True)
+    names = {layer.layer for layer in kept}
+    manifest = artifact.manifest
+    return Quantized(
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        image=manifest.image,
+        kept=kept,
+        method=_method(recipe.mode, narrow=narrow),
+        weight_bytes=sum(
+            count * (FLOAT_BYTES if name in names else 1) for name, _, count, _ in found
+        ),
+        tools=versions(*PACKAGES),
+    )
+
+
+def _write(
+    plain: Path,
+    path: Path,
+    reader: Reader,
+    mode: Mode,
+    kept: Sequence[KeptLayer],
+    *,
+    narrow: bool,
+) -> None:
+    from onnxruntime.quantization import (
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_dynamic,
+        quantize_static,
+    )
+
+    excluded = [layer.layer for layer in kept]
+    if mode == "dynamic":
+        quantize_dynamic(
+            str(plain),
+            str(path),
+            op_types_to_quantize=list(KINDS[mode]),
+            per_channel=True,
+            reduce_range=narrow,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=excluded,
+            extra_options={"MatMulConstBOnly": True},
+        )
+        return
+    quantize_static(
+        str(plain),
+        str(path),
+        reader,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(KINDS[mode]),
+        per_channel=True,
+        reduce_range=narrow,
+        weight_type=QuantType.QInt8,
+        activation_type=QuantType.QUInt8,
+        nodes_to_exclude=excluded,
+        calibrate_method=CalibrationMethod.MinMax,
+        extra_options={
+            "CalibMovingAverage": True,
+            "OpTypesToExcludeOutputQuantization": ["Conv"],
+            "MatMulConstBOnly": True,
+        },
+    )
+
+
+def _method(mode: Mode, *, narrow: bool) -> str:
+    bits = ", weights in 7 bits (no VNNI here: 8 would saturate)" if narrow else ""
+    if mode == "dynamic":
+        return f"ONNX Runtime dynamic: int8 matrix products, activations rounded in each run{bits}"
+    return f"ONNX Runtime static: u8 activations by moving average, outputs of convolutions in float{bits}"
+
+
+def _kept(recipe: Recipe, found: Sequence[tuple[str, str, int, bool]]) -> tuple[KeptLayer, ...]:
+    always = [
+        KeptLayer(layer=name, precision="fp32", reason=DEPTHWISE if depthwise else NO_KERNEL)
+        for name, kind, _, depthwise in found
+        if (depthwise or kind not in KINDS[recipe.mode]) and name not in recipe.kept_names
+    ]
+    asked = (msgspec.structs.replace(layer, precision="fp32") for layer in recipe.kept)
+    return (*asked, *always)
+
+
+def _weighted(model: Any) -> Iterator[tuple[str, str, int, bool]]:
+    """Yield (name, kind, number of weights, whether depthwise) of each node with constant weights."""
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in model.graph.initializer}
+    casts = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Cast"}
+    for node in model.graph.node:
+        if node.op_type not in {"Conv", "ConvTranspose", "Gemm", "MatMul"}:
+            continue
+        given = [sizes.get(casts.get(name, name), 0) for name in node.input[:2]]
+        if max(given):
+            groups = next((each.i for each in node.attribute if each.name == "group"), 1)
+            yield node.name, node.op_type, max(given), groups > 1
+
+
+def _restore_metadata(parent: Path, path: Path) -> None:
+    """Give the new file its parent's metadata, the mirrored spec, which the quantizer drops."""
+    import onnx
+
+    model = onnx.load(str(path))
+    given = {each.key: each.value for each in onnx.load(str(parent)).metadata_props}
+    onnx.helper.set_model_props(model, given)
+    onnx.save(model, str(path))

@@ -1,0 +1,146 @@
+"""int8, artifact in, artifact out: checked first, made, judged on held-out images, then put in place or refused."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from devices.detect import detect_machine
+from devices.profile import Machine
+from edge.parity import Reference
+from edge.reference import load_reference, save_reference
+from export.accuracy import AccuracyGate
+from export.naming import Target, artifact_name
+from export.versions import require
+from export.write import Exported, place
+from quantize.calibrate import Sets
+from quantize.gate import float_reference, judge_int8
+from quantize.quantizers import quantizer
+from quantize.recipe import Mode, Quantized, Recipe
+from runtimes.artifact import REFERENCE, Artifact
+from runtimes.errors import ConversionError, EngineError, InputError
+from runtimes.spec import KeptLayer, Manifest, Parity
+from runtimes.store import refuse_existing, seal, staging
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is asked of every artifact: a mode (None: the runtime's own), layers left in float, and the limits."""
+
+    mode: Mode | None = None
+    kept: tuple[KeptLayer, ...] = ()
+    max_px: float | None = None
+    accuracy: AccuracyGate | None = field(default=None)
+
+    def recipe(self, parent: Artifact) -> Recipe:
+        """Return the recipe for one artifact."""
+        return Recipe(self.mode or quantizer(parent.manifest.runtime).MODES[0], self.kept)
+
+
+def check_parent(parent: Artifact, job: Job, out: Path, *, force: bool) -> None:
+    """Raise before any work where int8 cannot be made of an artifact, saying what to do.
+
+    InputError: already int8, random weights, a mode the runtime has not, a layer it has not, a CPU that cannot run it;
+    TargetExistsError; MissingDependencyError.
+    """
+    manifest, name = parent.manifest, parent.name
+    if manifest.precision == "int8":
+        raise InputError(f"{name} is int8 already; give the fp32 artifact it was made from")
+    if manifest.lineage.weights == "random":
+        raise InputError(
+            f"{name} has random weights: int8 of them cannot be judged; export trained weights"
+        )
+    if manifest.runtime == "tflite" and manifest.precision == "fp16":
+        raise InputError(
+            f"{name}: a TFLite file with half weights cannot be quantized; give its fp32 artifact"
+        )
+    refuse_cpu(parent, detect_machine())
+    tool = quantizer(manifest.runtime)
+    if job.mode is not None and job.mode not in tool.MODES:
+        raise InputError(
+            f"{manifest.runtime} has no {job.mode} int8; it has {', '.join(tool.MODES)}"
+        )
+    refuse_existing(out / artifact_name(manifest, Target(manifest.runtime, "int8")), force=force)
+    require(tool.PACKAGES, "quantize")
+    known = {layer.name for layer in tool.layers(parent)}
+    if unknown := sorted({layer.layer for layer in job.kept} - known):
+        raise InputError(
+            f"{name} has no layer {unknown[0]!r} that int8 could leave; `edgepose quantize --layers` lists them"
+        )
+
+
+def refuse_cpu(parent: Artifact, machine: Machine) -> None:
+    """Raise InputError where the artifact's runtime has no int8 on this CPU: it could be made, not judged."""
+    # OpenVINO 2026.4 fails on ARM cores without dot products ("object is not initialized", seen on a Cortex-A72)
+    arm = machine.arch in {"aarch64", "arm64"}
+    if parent.manifest.runtime == "openvino" and arm and "asimddp" not in machine.isa:
+        raise InputError(
+            f"{parent.name}: OpenVINO runs no int8 on this CPU ({machine.cpu_model}: no asimddp); "
+            "quantize on another machine, or take ncnn or tflite"
+        )
+
+
+def quantize_artifact(
+    parent: Artifact,
+    sets: Sets,
+    out: Path,
+    job: Job,
+    *,
+    force: bool = False,
+    progress: Progress = lambda _: None,
+) -> Exported:
+    """Make the int8 artifact beside or under `out`, judge it on `sets.report`, and place it, or under `.rejected/`.
+
+    Raises as `check_parent`. A quantizer's or an engine's failure does not raise: look at `error` and `passed`.
+    """
+    check_parent(parent, job, out, force=force)
+    target = Target(parent.manifest.runtime, "int8")
+    progress(f"{parent.name}: float reference")
+    reference = float_reference(parent, sets.report)
+    try:
+        with staging(out) as staged:
+            progress(f"{target.runtime} int8")
+            artifact = make_int8(parent, sets, job.recipe(parent), staged)
+            progress(f"{target.runtime} int8: judging")
+            parity = judged(artifact, reference, sets, job)
+            return place(artifact, target, parity, out, force=force)
+    except (ConversionError, EngineError) as error:
+        return Exported(
+            out / artifact_name(parent.manifest, target), target, 0, (), error=str(error)
+        )
+
+
+def judged(artifact: Artifact, reference: Reference, sets: Sets, job: Job) -> tuple[Parity, ...]:
+    """Return every judgement of an int8 artifact: drift, and AP where there is ground truth."""
+    label = f"{sets.source}, {len(sets.report)} held out"
+    drift = judge_int8(artifact, reference, label, job.max_px)
+    return (drift,) if job.accuracy is None else (drift, job.accuracy(artifact))
+
+
+def make_int8(parent: Artifact, sets: Sets, recipe: Recipe, directory: Path) -> Artifact:
+    """Fill `directory` with the int8 files, the parent's reference and a manifest without a verdict."""
+    made = quantizer(parent.manifest.runtime).quantize(parent, sets.calibrate, recipe, directory)
+    save_reference(directory / REFERENCE, load_reference(parent.root / REFERENCE))
+    return seal(directory, _manifest(parent, sets, recipe, made))
+
+
+def _manifest(parent: Artifact, sets: Sets, recipe: Recipe, made: Quantized) -> Manifest:
+    manifest = parent.manifest
+    return msgspec.structs.replace(
+        manifest,
+        precision="int8",
+        inputs=made.inputs,
+        outputs=made.outputs,
+        image=made.image,
+        kept=made.kept,
+        files=(),
+        parity=(),
+        calibration=sets.record(made.method) if recipe.mode == "static" else None,
+        lineage=msgspec.structs.replace(manifest.lineage, parent=parent.name),
+        tools={**manifest.tools, **made.tools},
+    )
+
+
