@@ -9,7 +9,8 @@ import click
 
 from edge.cli.made import emit_made, say_refused
 from edge.cli.options import force_option, json_option
-from edge.cli.output import emit_table, hint, progress, say
+from edge.cli.output import emit_table, hint, say
+from edge.cli.phases import phases
 from edge.cli.precheck import require_engine, require_writable
 from edge.coco import load_dataset
 from edge.image import read_image
@@ -111,7 +112,12 @@ def command(
         check_parent(parent, job, target, force=force)
     require_writable(target)
     sources = Sources(calib, image_dir, detector, val, val_images, max_ap_drop)
-    with progress("quantize", None) as advance:
+    with phases() as bar:
+
+        def advance(text: str) -> None:
+            bar.phase(text, 0)
+            bar.advance(0, text)
+
         results = [
             _make(
                 parent,

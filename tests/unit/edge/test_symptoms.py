@@ -1,0 +1,70 @@
+"""What is broken outright is named, and what a model always does is not."""
+
+import numpy as np
+import pytest
+
+from edge.symptoms import symptoms
+from edge.types import Detections, Keypoints
+
+RNG = np.random.default_rng(4)
+MAPS = RNG.normal(size=(4, 3, 8, 8)).astype(np.float32)
+
+
+def people(score: float) -> list[Keypoints]:
+    return [
+        Keypoints(np.zeros((1, 3, 2), np.float32), np.full((1, 3), score, np.float32))
+        for _ in range(4)
+    ]
+
+
+def found(score: float | None) -> list[Detections]:
+    count = 0 if score is None else 2
+    return [
+        Detections(
+            np.zeros((count, 4), np.float32),
+            np.full(count, score or 0, np.float32),
+            np.zeros(count, np.int32),
+        )
+        for _ in range(4)
+    ]
+
+
+def told(got: np.ndarray, before: list, after: list) -> tuple[str, ...]:
+    return symptoms({"heatmap": MAPS}, {"heatmap": got}, before, after)
+
+
+def test_the_same_outputs_have_none() -> None:
+    assert told(MAPS, people(0.8), people(0.8)) == ()
+    assert told(MAPS, people(0.8), people(0.3)) == ()  # weaker, not dead
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_no_numbers(value) -> None:
+    broken = MAPS.copy()
+    broken[0] = value
+    assert told(broken, people(0.8), people(0.8)) == (
+        "output heatmap is no number in 25% of its values",
+    )
+
+
+def test_the_same_for_every_image() -> None:
+    constant = np.broadcast_to(MAPS[:1], MAPS.shape)
+    assert told(constant, people(0.8), people(0.8)) == (
+        "output heatmap is the same for every image",
+    )
+    assert symptoms({"a": constant}, {"a": constant}, [], []) == ()  # it always was
+    one = MAPS[:1]
+    assert symptoms({"a": one}, {"a": np.zeros_like(one)}, [], []) == ()  # one image cannot say
+
+
+@pytest.mark.parametrize("make", [people, found])
+def test_dead_confidences(make) -> None:
+    said = told(MAPS, make(0.8), make(0.1))
+    assert said == ("confidences are dead: 0.1 on average, 0.8 before",)
+    assert told(MAPS, make(0.0), make(0.0)) == ()
+
+
+def test_a_detector_that_finds_nobody_any_more() -> None:
+    assert told(MAPS, found(0.8), found(None)) == (
+        "confidences are dead: 0 on average, 0.8 before",
+    )
