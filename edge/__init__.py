@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edge.pipeline import Follow, Pipeline, Result
     from edge.schema import KeypointSchema, load_schema
     from edge.sources import open_source
+    from edge.tuned import load_tuned
     from edge.types import Detections, Frame, Keypoints, Poses
 
 # name: the module it lives in
@@ -31,6 +32,7 @@ _EXPORTS = {
     "Result": "edge.pipeline",
     "load": "edge.model",
     "load_schema": "edge.schema",
+    "load_tuned": "edge.tuned",
     "open_source": "edge.sources",
 }
 
@@ -46,6 +48,7 @@ __all__ = [
     "Result",
     "load",
     "load_schema",
+    "load_tuned",
     "open_source",
 ]
 

@@ -66,7 +66,7 @@ def command(
         with progress(opened.name, len(dataset.paths)) as advance:
             results = predict(opened, dataset, detector=boxes, flip=flip, advance=advance)
         summary = score(opened, dataset, results)
-    report = summary.to_dict()
+    report = {"artifact": opened.name, **summary.to_dict()}
     if as_json:
         emit_json(report)
     else:

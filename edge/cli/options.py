@@ -48,6 +48,14 @@ def parse_list(text: str, known: dict[str, Any], what: str) -> list[Any]:
     return list(dict.fromkeys(known[name] for name in names))
 
 
+def parse_counts(text: str, option: str) -> list[int]:
+    """Split `1,2,4` into whole numbers from 1, each once; raises InputError for anything else."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() and part.isascii() and int(part) for part in parts):
+        raise InputError(f"{option} wants whole numbers from 1, such as 1,2,4, not {text!r}")
+    return list(dict.fromkeys(int(part) for part in parts))
+
+
 def parse_wh(text: str) -> tuple[int, int]:
     """Parse `WxH`, two positive integers."""
     width, _, height = text.lower().partition("x")

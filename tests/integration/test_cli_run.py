@@ -357,7 +357,7 @@ def test_eval_gives_the_ten_figures(edgepose, pose, detector, real, three_images
         *("eval", pose.path, "--annotations", annotations, "--images", images, *chosen, "--json")
     )
     assert done.code == 0
-    assert set(done.json) == {"iou_type", *FIGURES, "images", "people"}
+    assert set(done.json) == {"artifact", "iou_type", *FIGURES, "images", "people"}
     assert (done.json["iou_type"], done.json["images"]) == ("keypoints", 3)
     assert done.json["people"] == people
     assert 0 < done.json["AP"] <= done.json["AP50"] <= 1

@@ -1,0 +1,186 @@
+"""What a benchmark leaves on disk (RUN.json), and its figures: percentiles, validity, speedup."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from runtimes.base import Accelerator, Arithmetic
+from runtimes.errors import InputError
+from runtimes.record import Record
+from runtimes.spec import Manifest, Precision, Runtime
+
+FORMAT = 1
+# CPU seconds a thread and wall second; below it the process did not have its cores.
+MIN_CPU_WALL = 0.9
+
+
+class BenchRow(Record, frozen=True, kw_only=True):
+    """One artifact on one engine with one set of options, batch 1, on its own reference images.
+
+    precision: of the file; arithmetic, threads, accelerator: read back from the engine; asked_*: what was asked for.
+    Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median.
+    load_ms: from a verified file to a session that runs, the engine's import included; the file itself may lie in the
+    system's cache. warmup_runs took warmup_ms before the first round and are in no figure. bytes: of the engine's own
+    files. peak_rss_bytes: of the process that ran it, Python and engine included; None where the system does not say.
+    cpu_wall: CPU time / (wall time x threads). valid: see `is_valid`.
+    speedup: see `with_speedup`. px_p95, ap, passed: what the gate recorded in the manifest, None where it did not.
+    """
+
+    artifact: str
+    model: str
+    runtime: Runtime
+    precision: Precision
+    input_wh: tuple[int, int]
+    threads: int
+    arithmetic: Arithmetic
+    accelerator: Accelerator
+    asked_threads: int | None
+    asked_arithmetic: Arithmetic
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    mean_ms: float
+    min_ms: float
+    runs: int
+    round_p50_ms: tuple[float, ...]
+    warmup_runs: int
+    warmup_ms: float
+    load_ms: float
+    peak_rss_bytes: int | None
+    bytes: int
+    cpu_wall: float
+    valid: bool | None
+    speedup: float | None = None
+    speedup_range: tuple[float, float] | None = None
+    speedup_over: str | None = None
+    px_p95: float | None = None
+    ap: float | None = None
+    ap_on: str = ""
+    passed: bool | None = None
+
+
+class MachineRecord(Record, frozen=True, kw_only=True):
+    """`devices.profile.Machine` as it goes to disk."""
+
+    arch: str
+    cpu_model: str
+    isa: tuple[str, ...]
+    logical_cores: int
+    allowed_cores: int
+    memory_bytes: int | None
+
+
+class BenchRun(Record, frozen=True, kw_only=True):
+    """RUN.json, whole: where, when and how it was measured, and the rows.
+
+    date: UTC, ISO 8601. load_before, load_after: load averages over one minute, None where the system has none.
+    versions: of Python, edgepose and the engines used.
+    """
+
+    machine: MachineRecord
+    date: str
+    versions: dict[str, str]
+    load_before: float | None
+    load_after: float | None
+    rounds: int
+    time_s: float
+    warmup_runs: int
+    rows: tuple[BenchRow, ...]
+    kind: Literal["bench"] = "bench"
+    format: int = FORMAT
+
+
+class Figures(Record, frozen=True, kw_only=True):
+    """What a list of times comes to, in milliseconds."""
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    mean_ms: float
+    min_ms: float
+
+
+def figures(wall_ns: Sequence[int]) -> Figures:
+    """Return the figures of wall times in nanoseconds; percentiles as numpy interpolates them.
+
+    A p99 of fewer than a hundred runs is hardly more than their maximum: `runs` stands beside it.
+    """
+    ms = np.asarray(wall_ns, np.float64) / 1e6
+    p50, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
+    return Figures(
+        p50_ms=p50, p90_ms=p90, p99_ms=p99, mean_ms=float(ms.mean()), min_ms=float(ms.min())
+    )
+
+
+def is_valid(cpu_wall: float, accelerator: Accelerator) -> bool | None:
+    """Say whether the process had its cores: CPU time / (wall time x threads) of at least MIN_CPU_WALL, 0.9.
+
+    Where other work takes a core, or more threads were asked for than there are cores, wall time goes on while CPU
+    time stands still, and the times are those of the queue. An engine whose threads sleep through its serial parts
+    falls below too: then more threads are not worth it. None on a gpu or an npu, where the CPU waits by design.
+    """
+    return cpu_wall >= MIN_CPU_WALL if accelerator == "cpu" else None
+
+
+def with_speedup(rows: Sequence[BenchRow]) -> tuple[BenchRow, ...]:
+    """Fill in how many times faster each row is than its fp32 artifact, where that was measured in the same run.
+
+    Its fp32 artifact: same runtime, model, input, threads, arithmetic and accelerator. Rounds are paired, since noise
+    hits both alike: the median of their ratios, and the range. Above 1 is faster.
+    """
+    return tuple(_beside_parent(row, rows) for row in rows)
+
+
+def _beside_parent(row: BenchRow, rows: Sequence[BenchRow]) -> BenchRow:
+    alike = [each for each in rows if each.precision == "fp32" and _terms(each) == _terms(row)]
+    if row.precision == "fp32" or not alike:
+        return row
+    pairs = zip(alike[0].round_p50_ms, row.round_p50_ms, strict=True)
+    ratios = [parent / own for parent, own in pairs]
+    return msgspec.structs.replace(
+        row,
+        speedup=statistics.median(ratios),
+        speedup_range=(min(ratios), max(ratios)),
+        speedup_over=alike[0].artifact,
+    )
+
+
+def _terms(row: BenchRow) -> tuple[object, ...]:
+    how = (row.threads, row.arithmetic, row.accelerator)
+    return (row.runtime, row.model, row.input_wh, *how)
+
+
+def gate_passed(manifest: Manifest) -> bool | None:
+    """Return the gate's word over all records: False if any failed, None if any is undecided or there is none."""
+    words = [record.passed for record in manifest.parity]
+    if False in words:
+        return False
+    return None if None in words or not words else True
+
+
+def read_run(path: Path) -> BenchRun:
+    """Read a RUN.json; raises InputError where it is none."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    return decode_run(path, data)
+
+
+def decode_run(path: Path, data: bytes) -> BenchRun:
+    """Decode the bytes of a RUN.json; `path` is for the message of an InputError."""
+    try:
+        run = msgspec.json.decode(data, type=BenchRun)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: no RUN.json of `edgepose bench --out` ({error}); measure it again"
+        ) from error
+    if run.format != FORMAT:
+        raise InputError(
+            f"{path}: format {run.format}, this edgepose reads {FORMAT}; measure it again"
+        )
+    return run

@@ -1,0 +1,110 @@
+"""edgepose compare: benchmark runs and evaluations side by side, and whether the second run became worse."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from edge.bench_run import BenchRun
+from edge.cli.bench_cmd import check_targets, write_whole
+from edge.cli.options import force_option, json_option
+from edge.cli.output import emit_json, emit_table, hint, number, say, verdict
+from edge.compare import Limit, judge, parse_limit, same_machine
+from edge.report import ReportRow, read_sheets, report_rows
+from runtimes.errors import InputError
+
+HEADER = (
+    *("run", "artifact", "arithmetic", "threads", "AP", "AP drop", "px p95", "MB"),
+    *("p50 ms", "p90 ms", "speedup", "p90 change", "valid", "gate"),
+)
+
+
+@click.command("compare")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--fail-on",
+    metavar="FIGURE:+N%",
+    help="p90:+10%: exit 3 where a row of the last run is so much worse than in the first.",
+)
+@click.option("--html", type=click.Path(path_type=Path), help="REPORT.html, a page by itself.")
+@force_option
+@json_option
+def command(
+    files: tuple[Path, ...], fail_on: str | None, html: Path | None, force: bool, as_json: bool
+) -> int:
+    """Put FILES side by side: RUN.json of `bench --out`, and what `eval --json` printed."""
+    limit = parse_limit(fail_on) if fail_on else None
+    if len({path.resolve() for path in files}) < len(files):
+        raise InputError("a file is named twice; name each once")
+    check_targets((html,), force=force)
+    sheets = [
+        sheet
+        for path, label in zip(files, _labels(files), strict=True)
+        for sheet in read_sheets(path, label)
+    ]
+    runs = [sheet.content for sheet in sheets if isinstance(sheet.content, BenchRun)]
+    if limit and len(runs) < 2:
+        raise InputError(f"--fail-on needs two runs of `edgepose bench --out`, got {len(runs)}")
+    rows = report_rows(sheets)
+    worse = _worse(runs[0], runs[-1], limit) if limit else []
+    if html:
+        from edge.report_html import page
+
+        write_whole(html, page(sheets).encode())
+    if as_json:
+        emit_json(rows)
+    else:
+        emit_table(HEADER, [_cells(row) for row in rows])
+    if not same_machine(runs):
+        say(
+            "the runs are of different machines: their times say what each is worth, not what changed"
+        )
+    for line in worse:
+        say(line)
+    hint(
+        f"open {html}"
+        if html
+        else f"edgepose compare {' '.join(map(str, files))} --html REPORT.html"
+    )
+    return 3 if worse else 0
+
+
+def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:
+    """Return a line for each row over the limit, and say where the machine may be to blame."""
+    verdicts = judge(first, last, limit)
+    if not all(each.valid for each in verdicts):
+        say(
+            "some rows are not valid (they did not have their cores): what changed may be the machine's load"
+        )
+    return [
+        f"worse: {each.name}: {limit.figure} {number(each.before)} -> {number(each.after)}, "
+        f"{each.change:+.1%} (limit {limit.share:+.1%})"
+        for each in verdicts
+        if each.worse
+    ]
+
+
+def _cells(row: ReportRow) -> list[str]:
+    timed = row.p50_ms is not None
+    return [
+        row.run,
+        row.artifact,
+        row.arithmetic or "-",
+        "-" if row.threads is None else str(row.threads),
+        number(row.ap),
+        "-" if row.ap_drop is None else f"{row.ap_drop:+.4f}",
+        number(row.px_p95, 3),
+        "-" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
+        "-" if row.p50_ms is None else f"{row.p50_ms:.2f}",
+        "-" if row.p90_ms is None else f"{row.p90_ms:.2f}",
+        "-" if row.speedup is None else f"{row.speedup:.2f}x",
+        "-" if row.p90_change is None else f"{row.p90_change:+.1%}",
+        {True: "yes", False: "NO", None: "-"}[row.valid],
+        verdict(row.passed) if timed else "-",
+    ]
+
+
+def _labels(files: Sequence[Path]) -> list[str]:
+    """Name each file by its stem, or by its path where two share a stem."""
+    stems = [path.stem for path in files]
+    return stems if len(set(stems)) == len(stems) else [str(path) for path in files]

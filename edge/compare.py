@@ -1,0 +1,92 @@
+"""Has it become worse? Two benchmark runs judged by one figure and one limit, such as `p90:+10%`."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge.bench_run import BenchRow, BenchRun
+from runtimes.errors import InputError
+
+FIGURES: dict[str, Callable[[BenchRow], float | None]] = {
+    "p50": lambda row: row.p50_ms,
+    "p90": lambda row: row.p90_ms,
+    "p99": lambda row: row.p99_ms,
+    "mean": lambda row: row.mean_ms,
+    "load": lambda row: row.load_ms,
+    "rss": lambda row: row.peak_rss_bytes,
+    "bytes": lambda row: row.bytes,
+}
+LIMIT = re.compile(r"^([a-z0-9]+):\+(\d+(?:\.\d+)?)%$", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """More than `share` (.1 is 10 %) above the first run's `figure` is worse."""
+
+    figure: str
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One row of both runs: the figure before and after, the change as a share, and whether that is over the limit."""
+
+    name: str
+    before: float
+    after: float
+    change: float
+    worse: bool
+    valid: bool
+
+
+def parse_limit(text: str) -> Limit:
+    """Parse `p90:+10%`; raises InputError with the figures there are."""
+    found = LIMIT.match(text)
+    if not found or found[1] not in FIGURES:
+        raise InputError(
+            f"--fail-on wants FIGURE:+N%, such as p90:+10%, not {text!r}; figures: {', '.join(FIGURES)}"
+        )
+    return Limit(found[1], float(found[2]) / 100)
+
+
+def judge(first: BenchRun, other: BenchRun, limit: Limit) -> list[Verdict]:
+    """Judge every row that both runs have: same artifact name, arithmetic, threads and accelerator.
+
+    `valid` is False where either row had not its cores: the change may then be the machine's. Raises InputError where
+    the runs have no row in common, since nothing would be judged.
+    """
+    before = {_key(row): row for row in first.rows}
+    pairs = [(before[_key(row)], row) for row in other.rows if _key(row) in before]
+    if not pairs:
+        raise InputError(
+            "the two runs have no row in common (artifact, arithmetic, threads); measure the same artifacts again"
+        )
+    judged = [_judge(old, new, limit) for old, new in pairs]
+    found = [verdict for verdict in judged if verdict]
+    if not found:
+        raise InputError(
+            f"neither run knows {limit.figure} of a row that both have; choose another figure"
+        )
+    return found
+
+
+def same_machine(runs: Sequence[BenchRun]) -> bool:
+    """Say whether all runs are of one kind of machine, so that their times compare."""
+    return (
+        len({(run.machine.arch, run.machine.cpu_model, run.machine.allowed_cores) for run in runs})
+        < 2
+    )
+
+
+def _judge(old: BenchRow, new: BenchRow, limit: Limit) -> Verdict | None:
+    before, after = FIGURES[limit.figure](old), FIGURES[limit.figure](new)
+    if not before or after is None:
+        return None
+    change = after / before - 1
+    name = f"{new.artifact} {new.arithmetic}, {new.threads} thread{'s'[: new.threads > 1]}"
+    valid = old.valid is not False and new.valid is not False
+    return Verdict(name, before, after, change, change > limit.share, valid)
+
+
+def _key(row: BenchRow) -> tuple[object, ...]:
+    return row.artifact, row.arithmetic, row.threads, row.accelerator

@@ -1,0 +1,153 @@
+"""The options that `edgepose tune` found for an artifact on this device: tuned.json, written and found again.
+
+It lies in the artifact's directory beside the engine's files, or in the user's cache where that cannot be written. The
+manifest does not list it: what is tuned is this machine, and the artifact stays what it was.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from devices.detect import detect_machine
+from devices.profile import Machine
+from edge.fetch import cache_dir
+from runtimes.artifact import MANIFEST, Artifact, sha256_of
+from runtimes.base import Accelerator, Arithmetic, RunOptions
+from runtimes.errors import InputError
+from runtimes.record import Record
+from runtimes.registry import engine_version
+from runtimes.spec import Parity
+from runtimes.whole import whole_file
+
+FORMAT = 1
+TUNED = "tuned.json"
+
+
+class DeviceKey(Record, frozen=True, kw_only=True):
+    """What an answer holds for: this CPU with so many cores, this engine."""
+
+    arch: str
+    cpu_model: str
+    cores: int
+    engine: str
+
+
+class Tuned(Record, frozen=True, kw_only=True):
+    """The choice for one artifact on one device.
+
+    artifact_sha256: of artifact.json, which holds the hashes of all files. p50_ms: of the choice; plain_p50_ms: of
+    one thread in f32, from the same run. valid: whether the process had its cores (`edge.bench_run.is_valid`).
+    parity: how the choice compares with the reference here; None where it computes as the gate did.
+    """
+
+    artifact_sha256: str
+    device: DeviceKey
+    threads: int
+    precision: Arithmetic
+    accelerator: Accelerator
+    p50_ms: float
+    plain_p50_ms: float | None
+    valid: bool | None
+    date: str
+    parity: Parity | None = None
+
+    @property
+    def options(self) -> RunOptions:
+        """The choice as `open_session` takes it."""
+        return RunOptions(
+            threads=self.threads, precision=self.precision, accelerator=self.accelerator
+        )
+
+
+class TunedFile(Record, frozen=True, kw_only=True):
+    """tuned.json, whole: one entry a device, since a directory may be copied or shared."""
+
+    entries: tuple[Tuned, ...]
+    format: int = FORMAT
+
+
+def device_key(artifact: Artifact, machine: Machine | None = None) -> DeviceKey:
+    """Return what tuned options of `artifact` depend on here (`machine`: None detects it)."""
+    here = machine or detect_machine()
+    runtime = artifact.manifest.runtime
+    engine = f"{runtime} {engine_version(runtime) or 'unknown'}"
+    return DeviceKey(
+        arch=here.arch, cpu_model=here.cpu_model, cores=here.allowed_cores, engine=engine
+    )
+
+
+def artifact_sha256(artifact: Artifact) -> str:
+    """Return the hash that stands for a whole artifact: that of artifact.json."""
+    return sha256_of(artifact.root / MANIFEST)
+
+
+def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
+    """Return the options tuned for this artifact on this device with this engine; None where there are none.
+
+    `edge.load` does not look for them: pass them on as its threads, precision and accelerator.
+    Raises ArtifactError for what is no artifact, InputError for a tuned.json that cannot be read.
+    """
+    opened = artifact if isinstance(artifact, Artifact) else Artifact.open(artifact)
+    key, digest = device_key(opened), artifact_sha256(opened)
+    for path in _places(opened):
+        for entry in _read(path).entries:
+            if entry.device == key and entry.artifact_sha256 == digest:
+                return entry.options
+    return None
+
+
+def save_tuned(artifact: Artifact, tuned: Tuned) -> Path:
+    """Keep `tuned`, replacing what was there of the same device; other devices' entries stay. Returns where.
+
+    Raises InputError where neither the artifact's directory nor the cache can be written.
+    """
+    beside, cached = _places(artifact)
+    try:
+        return _write(beside, tuned)
+    except OSError:
+        pass  # a read-only image, another user's directory: the cache is for that
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        return _write(cached, tuned)
+    except OSError as error:
+        raise InputError(
+            f"neither {beside.parent} nor {cached.parent} can be written ({error.strerror}); "
+            "set EDGEPOSE_CACHE to a folder of yours"
+        ) from error
+
+
+def _write(path: Path, tuned: Tuned) -> Path:
+    kept = [
+        entry
+        for entry in _read(path).entries
+        if entry.device != tuned.device and entry.artifact_sha256 == tuned.artifact_sha256
+    ]
+    text = msgspec.json.format(msgspec.json.encode(TunedFile(entries=(*kept, tuned))), indent=1)
+    with whole_file(path) as stream:
+        stream.write(text + b"\n")
+    return path
+
+
+def _places(artifact: Artifact) -> tuple[Path, Path]:
+    """Return where tuned options may lie, best first: beside the engine's files, in the cache."""
+    # by the artifact's hash: its copies on a machine share what was found
+    return artifact.root / TUNED, cache_dir() / "tuned" / f"{artifact_sha256(artifact)[:16]}.json"
+
+
+def _read(path: Path) -> TunedFile:
+    """Read a file of tuned options; one that is not there has no entries."""
+    try:
+        data = path.read_bytes()
+    except OSError:  # not there, or not ours to read: then nothing is known of this device there
+        return TunedFile(entries=())
+    try:
+        found = msgspec.json.decode(data, type=TunedFile)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: not tuned options ({error}); delete it and run `edgepose tune` again"
+        ) from error
+    if found.format != FORMAT:
+        raise InputError(
+            f"{path}: format {found.format}, this edgepose reads {FORMAT}; delete it and tune again"
+        )
+    return found

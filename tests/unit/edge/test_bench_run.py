@@ -1,0 +1,175 @@
+"""Figures of a benchmark: percentiles, validity, speedup, and reading RUN.json back."""
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.bench_run import (
+    BenchRow,
+    BenchRun,
+    MachineRecord,
+    figures,
+    gate_passed,
+    is_valid,
+    read_run,
+    with_speedup,
+)
+from runtimes.errors import InputError
+
+
+def row(**fields: object) -> BenchRow:
+    """A row as it could be measured."""
+    plain: dict[str, object] = {
+        "artifact": "small.onnxruntime-fp32",
+        "model": "small",
+        "runtime": "onnxruntime",
+        "precision": "fp32",
+        "input_wh": (32, 32),
+        "threads": 1,
+        "arithmetic": "f32",
+        "accelerator": "cpu",
+        "asked_threads": 1,
+        "asked_arithmetic": "f32",
+        "p50_ms": 2.0,
+        "p90_ms": 3.0,
+        "p99_ms": 4.0,
+        "mean_ms": 2.1,
+        "min_ms": 1.0,
+        "runs": 100,
+        "round_p50_ms": (2.0, 2.0, 2.0),
+        "warmup_runs": 11,
+        "warmup_ms": 500.0,
+        "load_ms": 30.0,
+        "peak_rss_bytes": 80_000_000,
+        "bytes": 1000,
+        "cpu_wall": 0.99,
+        "valid": True,
+    }
+    return BenchRow(**{**plain, **fields})
+
+
+def run(*rows: BenchRow) -> BenchRun:
+    machine = MachineRecord(
+        arch="x86_64",
+        cpu_model="some",
+        isa=("avx2",),
+        logical_cores=2,
+        allowed_cores=2,
+        memory_bytes=None,
+    )
+    return BenchRun(
+        machine=machine,
+        date="2026-01-01T00:00:00+00:00",
+        versions={"python": "3.11"},
+        load_before=0.1,
+        load_after=None,
+        rounds=3,
+        time_s=1.0,
+        warmup_runs=10,
+        rows=rows,
+    )
+
+
+def test_percentiles_of_a_known_list() -> None:
+    # 1 to 101 ms: the p-th percentile is p + 1, whatever the interpolation
+    found = figures([ms * 1_000_000 for ms in reversed(range(1, 102))])
+    assert (found.p50_ms, found.p90_ms, found.p99_ms) == (51.0, 91.0, 100.0)
+    assert (found.mean_ms, found.min_ms) == (51.0, 1.0)
+
+
+@given(st.lists(st.integers(1, 10**10), min_size=1, max_size=50))
+def test_figures_lie_between_the_extremes_and_in_order(walls) -> None:
+    found = figures(walls)
+    ordered = [found.min_ms, found.p50_ms, found.p90_ms, found.p99_ms, max(walls) / 1e6]
+    assert np.all(np.diff(ordered) >= -1e-9 * ordered[-1])
+    assert found.mean_ms == pytest.approx(sum(walls) / len(walls) / 1e6)
+    assert found.p50_ms == pytest.approx(np.median(np.array(walls) / 1e6))
+
+
+@pytest.mark.parametrize(
+    ("cpu_wall", "accelerator", "valid"),
+    [
+        (1.0, "cpu", True),
+        (0.9, "cpu", True),
+        (0.89, "cpu", False),
+        (0.5, "cpu", False),  # two threads on one core
+        (0.05, "gpu", None),  # the CPU waits there by design
+        (0.05, "npu", None),
+    ],
+)
+def test_a_row_is_valid_where_the_process_had_its_cores(cpu_wall, accelerator, valid) -> None:
+    assert is_valid(cpu_wall, accelerator) is valid
+
+
+def test_speedup_is_the_median_of_the_rounds_ratios() -> None:
+    parent = row(round_p50_ms=(2.0, 4.0, 6.0))
+    int8 = row(artifact="small.onnxruntime-int8", precision="int8", round_p50_ms=(1.0, 1.0, 12.0))
+    alone = row(artifact="small.ncnn-fp16", runtime="ncnn", precision="fp16")
+    first, second, third = with_speedup([int8, parent, alone])
+    assert first.speedup == 2.0  # of 2, 4 and 1/2
+    assert first.speedup_range == (0.5, 4.0)
+    assert first.speedup_over == parent.artifact
+    assert second.speedup is None  # it is the parent
+    assert third.speedup is None  # of another runtime
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"threads": 2},
+        {"arithmetic": "bf16"},
+        {"model": "large"},
+        {"input_wh": (64, 64)},
+        {"accelerator": "gpu"},
+    ],
+)
+def test_only_like_is_compared_with_like(other) -> None:
+    int8 = row(artifact="b", precision="int8", **other)
+    assert with_speedup([row(), int8])[1].speedup is None
+
+
+def test_the_gates_word_over_several_records(small_artifact, tmp_path) -> None:
+    manifest = small_artifact(tmp_path / "a").manifest
+    record = manifest.parity[0]
+
+    def passed(*words: bool | None) -> bool | None:
+        records = tuple(msgspec.structs.replace(record, passed=word) for word in words)
+        return gate_passed(msgspec.structs.replace(manifest, parity=records))
+
+    assert passed(True, True) is True
+    assert passed(True, None) is None
+    assert passed(None, False) is False
+    assert passed() is None
+
+
+def test_a_run_comes_back_as_it_was(tmp_path) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(msgspec.json.encode(run(row())))
+    assert read_run(path) == run(row())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "no RUN.json"),
+        ("[]", "no RUN.json"),
+        ('{"kind": "bench"}', "no RUN.json"),
+        ("\xff", "no RUN.json"),
+    ],
+)
+def test_what_is_no_run_is_refused(tmp_path, text, said) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(text, "latin-1")
+    with pytest.raises(InputError, match=said):
+        read_run(path)
+
+
+def test_a_newer_run_and_a_missing_one_are_refused(tmp_path) -> None:
+    path = tmp_path / "run.json"
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(run(row()), format=2)))
+    with pytest.raises(InputError, match="format 2"):
+        read_run(path)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_run(tmp_path / "gone.json")

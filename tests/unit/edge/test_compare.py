@@ -1,0 +1,125 @@
+"""Whether a second run became worse: limits as written, rows that both have, machines."""
+
+import msgspec
+import pytest
+
+from edge.bench_run import BenchRow, BenchRun, MachineRecord
+from edge.compare import FIGURES, Limit, judge, parse_limit, same_machine
+from runtimes.errors import InputError
+
+MACHINE = MachineRecord(
+    arch="x86_64", cpu_model="c", isa=(), logical_cores=2, allowed_cores=2, memory_bytes=None
+)
+
+
+def run(*rows: BenchRow, machine: MachineRecord = MACHINE) -> BenchRun:
+    return BenchRun(
+        machine=machine,
+        date="2026-01-01T00:00:00+00:00",
+        versions={},
+        load_before=None,
+        load_after=None,
+        rounds=1,
+        time_s=1.0,
+        warmup_runs=1,
+        rows=rows,
+    )
+
+
+def row(p90_ms: float = 10.0, **fields: object) -> BenchRow:
+    plain: dict[str, object] = {
+        "artifact": "a",
+        "model": "a",
+        "runtime": "tflite",
+        "precision": "fp32",
+        "input_wh": (32, 32),
+        "threads": 1,
+        "arithmetic": "f32",
+        "accelerator": "cpu",
+        "asked_threads": 1,
+        "asked_arithmetic": "f32",
+        "p50_ms": 5.0,
+        "p90_ms": p90_ms,
+        "p99_ms": 20.0,
+        "mean_ms": 6.0,
+        "min_ms": 4.0,
+        "runs": 10,
+        "round_p50_ms": (5.0,),
+        "warmup_runs": 2,
+        "warmup_ms": 1.0,
+        "load_ms": 1.0,
+        "peak_rss_bytes": None,
+        "bytes": 1000,
+        "cpu_wall": 1.0,
+        "valid": True,
+    }
+    return BenchRow(**{**plain, **fields})
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("p90:+10%", Limit("p90", 0.1)),
+        ("p50:+0%", Limit("p50", 0.0)),
+        ("bytes:+2.5%", Limit("bytes", 0.025)),
+    ],
+)
+def test_limits_as_they_are_written(text, limit) -> None:
+    assert parse_limit(text) == limit
+
+
+@pytest.mark.parametrize(
+    "text", ["", "p90", "p90:10%", "p90:+10", "p90:-10%", "p42:+1%", "p90:+x%"]
+)
+def test_another_limit_is_refused_with_what_there_is(text) -> None:
+    with pytest.raises(InputError, match="p50, p90, p99"):
+        parse_limit(text)
+
+
+@pytest.mark.parametrize(
+    ("after", "worse"), [(9.0, False), (10.0, False), (10.9, False), (11.2, True), (20.0, True)]
+)
+def test_more_than_the_limit_is_worse(after, worse) -> None:
+    (found,) = judge(run(row(10.0)), run(row(after)), Limit("p90", 0.1))
+    assert found.worse is worse
+    assert found.change == pytest.approx(after / 10 - 1)
+
+
+def test_only_rows_that_both_have_are_judged() -> None:
+    first = run(row(artifact="a"), row(artifact="b"))
+    other = run(row(artifact="c"), row(artifact="b"), row(artifact="b", threads=2))
+    assert [each.name for each in judge(first, other, Limit("p50", 0))] == ["b f32, 1 thread"]
+    with pytest.raises(InputError, match="no row in common"):
+        judge(first, run(row(artifact="c")), Limit("p50", 0))
+
+
+def test_a_busy_row_is_judged_and_marked() -> None:
+    (found,) = judge(run(row()), run(row(valid=False)), Limit("p90", 0.1))
+    assert found.valid is False
+    (gpu,) = judge(run(row(valid=None)), run(row(valid=None)), Limit("p90", 0.1))
+    assert gpu.valid is True
+
+
+def test_a_figure_that_nobody_measured_is_refused() -> None:
+    with pytest.raises(InputError, match="rss"):
+        judge(run(row()), run(row()), Limit("rss", 0.1))
+
+
+def test_every_figure_reads_a_row() -> None:
+    full = row(peak_rss_bytes=7)
+    assert {name: read(full) for name, read in FIGURES.items()} == {
+        "p50": 5.0,
+        "p90": 10.0,
+        "p99": 20.0,
+        "mean": 6.0,
+        "load": 1.0,
+        "rss": 7,
+        "bytes": 1000,
+    }
+
+
+def test_machines_are_told_apart() -> None:
+    other = msgspec.structs.replace(MACHINE, cpu_model="d")
+    assert same_machine([run(row()), run(row())])
+    assert same_machine([])
+    assert not same_machine([run(row()), run(row(), machine=other)])

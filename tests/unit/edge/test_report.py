@@ -1,0 +1,198 @@
+"""The side-by-side table: what is put beside what, and the page, whatever names the files hold."""
+
+import re
+from html.parser import HTMLParser
+
+import msgspec
+import pytest
+
+from edge.bench_run import BenchRow, BenchRun, MachineRecord
+from edge.report import EvalResult, Sheet, read_sheets, report_rows
+from edge.report_html import COLUMNS, page
+from runtimes.errors import InputError
+
+FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+NASTY = "<script>alert('x')</script>&\"-fp32"
+
+
+def row(artifact: str, precision: str = "fp32", p50_ms: float = 2.0, **fields: object) -> BenchRow:
+    plain: dict[str, object] = {
+        "model": "m",
+        "runtime": "ncnn",
+        "input_wh": (32, 32),
+        "threads": 1,
+        "arithmetic": "f32",
+        "accelerator": "cpu",
+        "asked_threads": None,
+        "asked_arithmetic": "f32",
+        "p90_ms": p50_ms * 1.5,
+        "p99_ms": p50_ms * 2,
+        "mean_ms": p50_ms,
+        "min_ms": p50_ms,
+        "runs": 100,
+        "round_p50_ms": (p50_ms,),
+        "warmup_runs": 11,
+        "warmup_ms": 500.0,
+        "load_ms": 30.0,
+        "peak_rss_bytes": None,
+        "bytes": 4_000_000,
+        "cpu_wall": 0.99,
+        "valid": True,
+    }
+    return BenchRow(
+        **{**plain, "artifact": artifact, "precision": precision, "p50_ms": p50_ms, **fields}
+    )
+
+
+def run(*rows: BenchRow) -> BenchRun:
+    machine = MachineRecord(
+        arch="x86_64",
+        cpu_model="<b>CPU</b>",
+        isa=("avx2",),
+        logical_cores=2,
+        allowed_cores=2,
+        memory_bytes=None,
+    )
+    return BenchRun(
+        machine=machine,
+        date="2026-01-01T00:00:00+00:00",
+        versions={"python": "3.11"},
+        load_before=0.1,
+        load_after=None,
+        rounds=3,
+        time_s=1.0,
+        warmup_runs=10,
+        rows=rows,
+    )
+
+
+def result(artifact: str, ap: float | None, images: int = 80) -> EvalResult:
+    figures = dict.fromkeys(FIGURES, ap)
+    return EvalResult(artifact=artifact, iou_type="keypoints", images=images, people=86, **figures)
+
+
+def test_accuracy_stands_beside_the_time_of_the_same_artifact() -> None:
+    sheets = [
+        Sheet("r", run(row("m.ncnn-fp16", "fp16"), row("m.ncnn-fp32"))),
+        Sheet("e", result("m.ncnn-fp16", 0.70)),
+        Sheet("e", result("m.ncnn-fp32", 0.72)),
+        Sheet("e", result("torch", 0.73)),
+    ]
+    half, full, torch = report_rows(sheets)
+    assert (half.ap, full.ap, torch.ap) == (0.70, 0.72, 0.73)
+    # against the fp32 artifact, which is not the first
+    assert half.ap_drop == pytest.approx(0.02)
+    assert full.ap_drop is None
+    assert (torch.p50_ms, torch.run) == (None, "e")
+
+
+def test_ap_of_other_pictures_is_no_drop() -> None:
+    sheets = [
+        Sheet("a", result("m.ncnn-fp32", 0.72, images=80)),
+        Sheet("b", result("m.ncnn-fp16", 0.30, images=5000)),
+        Sheet("b", result("m.ncnn-int8", 0.29, images=5000)),
+    ]
+    rows = {each.artifact: each.ap_drop for each in report_rows(sheets)}
+    assert rows["m.ncnn-fp16"] is None
+    assert rows["m.ncnn-int8"] == pytest.approx(0.01)
+
+
+def test_an_artifact_evaluated_twice_keeps_both() -> None:
+    sheets = [
+        Sheet("r", run(row("m"))),
+        Sheet("before", result("m", 0.7)),
+        Sheet("after", result("m", 0.6)),
+    ]
+    assert [(each.run, each.ap) for each in report_rows(sheets)] == [("r", 0.7), ("after", 0.6)]
+
+
+def test_what_the_gate_recorded_is_taken_where_nothing_was_evaluated() -> None:
+    gated = row("m", px_p95=0.04, ap=0.5, ap_on="val", passed=True)
+    (found,) = report_rows([Sheet("r", run(gated))])
+    assert (found.px_p95, found.ap, found.ap_on, found.passed) == (0.04, 0.5, "val", True)
+
+
+def test_changes_are_against_the_same_row_of_the_first_run() -> None:
+    before = run(row("m", p50_ms=2.0), row("n", p50_ms=1.0))
+    after = run(row("m", p50_ms=3.0), row("m", p50_ms=9.0, threads=2))
+    rows = report_rows([Sheet("a", before), Sheet("b", after)])
+    assert [each.p50_change for each in rows] == [None, None, 0.5, None]
+    assert rows[2].p90_change == pytest.approx(0.5)
+
+
+def test_both_kinds_of_file_are_read(tmp_path) -> None:
+    (tmp_path / "run.json").write_bytes(msgspec.json.encode(run(row("m"))))
+    (tmp_path / "one.json").write_bytes(msgspec.json.encode(result("m", None)))
+    (tmp_path / "two.json").write_bytes(msgspec.json.encode([result("m", 0.1), result("n", 0.2)]))
+    assert read_sheets(tmp_path / "run.json", "r") == [Sheet("r", run(row("m")))]
+    assert read_sheets(tmp_path / "one.json", "e") == [Sheet("e", result("m", None))]
+    assert [each.label for each in read_sheets(tmp_path / "two.json", "e")] == ["e", "e"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "3", "{}", "[3]", '{"kind": "bench", "rows": []}', "\xff"]
+)
+def test_another_file_is_refused(tmp_path, text) -> None:
+    (tmp_path / "x.json").write_text(text, "latin-1")
+    with pytest.raises(InputError, match=r"x\.json"):
+        read_sheets(tmp_path / "x.json", "x")
+
+
+class Page(HTMLParser):
+    """Collects the tags of a page and checks that each is closed in its turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        self.words.append(data)
+
+
+def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
+    sheets = [
+        Sheet("r", run(row("m.ncnn-fp32"), row("m.ncnn-fp16", "fp16"))),
+        Sheet("e", result("m.ncnn-fp32", 0.7)),
+        Sheet("e", result("m.ncnn-fp16", 0.69)),
+    ]
+    text = page(sheets)
+    read = Page(text)
+    assert read.open == []
+    assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in read.tags}
+    assert not re.search(r"https?://|@import|url\(", text)
+    assert "prefers-color-scheme: dark" in text
+    heads = [tag for tag, _ in read.tags if tag == "th"]
+    cells = [tag for tag, _ in read.tags if tag == "td"]
+    assert (len(heads), len(cells)) == (len(COLUMNS), 2 * len(COLUMNS))
+    assert [tag for tag, _ in read.tags].count("circle") == 2
+
+
+def test_names_are_text_and_never_markup() -> None:
+    sheets = [Sheet(NASTY, run(row(NASTY), row("plain"))), Sheet("e", result(NASTY, 0.7))]
+    text = page(sheets)
+    read = Page(text)
+    assert "script" not in {tag for tag, _ in read.tags}
+    assert "b" not in {tag for tag, _ in read.tags}  # the CPU's name
+    assert read.words.count(NASTY) >= 2  # its cell, and the run's
+    assert any("<b>CPU</b>" in words for words in read.words)
+
+
+def test_without_any_accuracy_there_is_no_picture_and_the_page_says_so() -> None:
+    text = page([Sheet("r", run(row("m")))])
+    assert "<svg" not in text
+    assert "No picture" in text
