@@ -214,4 +214,7 @@ def _versions(artifacts: Sequence[Artifact]) -> dict[str, str]:
 
 
 def _load() -> float | None:
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # not every system has one
+        return None

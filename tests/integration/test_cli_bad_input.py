@@ -75,7 +75,7 @@ def untouched(tmp_path, monkeypatch):
     assert tree(empty) == set()
 
 
-@pytest.mark.parametrize("verb", ["info", "verify", "run"])
+@pytest.mark.parametrize("verb", ["info", "verify", "run", "bench"])
 @pytest.mark.parametrize("damage", BROKEN)
 def test_a_damaged_artifact_is_refused_before_an_engine_sees_it(
     edgepose, pose, photo, tmp_path, untouched, damage, verb

@@ -5,7 +5,7 @@ import signal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bench import (
@@ -27,6 +27,7 @@ from runtimes.errors import ArtifactError, EngineError, InputError
 QUICK = Plan(rounds=3, time_s=0.003, warmup_runs=1)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.integers(1, 20))
 def test_everybody_runs_once_a_round_and_the_order_turns(count, rounds) -> None:
     turns = schedule(count, rounds)

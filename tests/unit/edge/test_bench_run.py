@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bench_run import (
@@ -79,6 +79,7 @@ def test_percentiles_of_a_known_list() -> None:
     assert (found.mean_ms, found.min_ms) == (51.0, 1.0)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 10**10), min_size=1, max_size=50))
 def test_figures_lie_between_the_extremes_and_in_order(walls) -> None:
     found = figures(walls)

@@ -4,7 +4,7 @@ import math
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.scatter import CHAR, HEIGHT, LINE, TICKS, WIDTH, Point, scatter, ticks
@@ -41,6 +41,7 @@ def names_of(svg: str) -> list[tuple[float, float, float, float]]:
     return boxes
 
 
+@settings(deadline=None)
 @given(POINTS)
 def test_every_point_is_drawn_inside_the_frame_and_names_never_overlap(points) -> None:
     svg = scatter(points, "x", "y")
@@ -86,6 +87,7 @@ def test_nothing_is_nothing() -> None:
     assert scatter([], "x", "y") == ""
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6), st.floats(1e-4, 1e6))
 def test_ticks_are_round_few_and_inside(low, span) -> None:
     found = [float(text) for text in ticks(low, low + span)]

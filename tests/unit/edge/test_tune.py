@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bench import make_cases, open_workers
@@ -77,6 +77,7 @@ ROWS = st.lists(
 WORDS = st.lists(st.sampled_from([GOOD, BAD, UNJUDGED]), min_size=13, max_size=13)
 
 
+@settings(deadline=None)
 @given(ROWS, WORDS)
 def test_the_choice_is_never_slower_than_one_thread_in_f32(rows, words) -> None:
     rows = [*rows, PLAIN]
@@ -86,6 +87,7 @@ def test_the_choice_is_never_slower_than_one_thread_in_f32(rows, words) -> None:
     assert chosen.valid is True or PLAIN.valid is not True
 
 
+@settings(deadline=None)
 @given(ROWS, WORDS)
 def test_nothing_unverified_is_ever_chosen(rows, words) -> None:
     rows = [*rows, PLAIN]
@@ -102,6 +104,7 @@ def test_nothing_unverified_is_ever_chosen(rows, words) -> None:
     assert all(each.reason for each in choice.refused)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_every_row_has_one_rank_and_busy_ones_come_last(rows) -> None:
     order = ranked(rows)
@@ -110,6 +113,7 @@ def test_every_row_has_one_rank_and_busy_ones_come_last(rows) -> None:
     assert validity == sorted(validity, reverse=True)
 
 
+@settings(deadline=None)
 @given(ROWS)
 def test_the_first_is_within_the_tie_of_the_fastest(rows) -> None:
     valid = [each for each in rows if each.valid]
