@@ -24,7 +24,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
 from runtimes.outputs import join_batches, name_outputs
-from runtimes.spec import TensorSpec
+from runtimes.spec import ImageSpec, TensorSpec
 from runtimes.threads import resolve_threads
 
 # winograd=0 makes int8 3x3 convolutions exact (its int16 accumulators can overflow), and often faster
@@ -100,11 +100,7 @@ class NcnnSession:
         return list(self._pool.map(lambda image: self._run_one(self._single, image), batch))
 
     def _run_one(self, net: Any, image: NDArray[np.uint8]) -> Outputs:
-        spec = self._artifact.manifest.image
-        kinds = self._ncnn.Mat.PixelType
-        kind = kinds.PIXEL_BGR2RGB if spec.order == "RGB" else kinds.PIXEL_BGR
-        mat = self._ncnn.Mat.from_pixels(image, kind, *spec.wh)
-        mat.substract_mean_normalize(list(spec.mean), [1.0 / value for value in spec.std])
+        mat = image_mat(self._ncnn, image, self._artifact.manifest.image)
         extractor = net.create_extractor()
         self._check(extractor.input(engine_name(self._input), mat), "its input was refused")
         outputs = self._artifact.manifest.outputs
@@ -146,6 +142,15 @@ class NcnnSession:
     def _check(self, code: int, what: str) -> None:
         if code != 0:
             raise EngineError(f"{self._artifact.root}: {what} (ncnn code {code}); {REFUSED}")
+
+
+def image_mat(ncnn: Any, image: NDArray[np.uint8], spec: ImageSpec) -> Any:
+    """Return the network's input for one image, uint8 BGR (H, W, 3), as an ncnn Mat: reordered and normalised."""
+    kinds = ncnn.Mat.PixelType
+    kind = kinds.PIXEL_BGR2RGB if spec.order == "RGB" else kinds.PIXEL_BGR
+    mat = ncnn.Mat.from_pixels(image, kind, *spec.wh)
+    mat.substract_mean_normalize(list(spec.mean), [1.0 / value for value in spec.std])
+    return mat
 
 
 def _import_ncnn() -> Any:

@@ -1,0 +1,135 @@
+"""ncnn's .param and .bin, layer by layer: read as float32, written in half, in int8 or bare.
+
+ncnn's ModelBin: a weight is a tag and its values, padded to 4 bytes; biases, scales and constants are bare float32. How
+long each is stands in the .param file. Other tags than those below (a palette of 256 values, int8) are refused.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.ncnn_half import FULL_TAG, HALF_TAG, Blob, Params, layer_blobs, read_layers
+from runtimes.errors import ConversionError
+
+RAW_TAG = (0x0002C056).to_bytes(4, "little")  # float32 as well
+INT8_TAG = (0x000D4B38).to_bytes(4, "little")
+HEADER_LINES = 2
+
+F32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Values float32 (N,). tagged: they stand behind a tag, so may be stored in half or in int8."""
+
+    tagged: bool
+    values: F32
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One layer: its name, type, input blobs, whole-number parameters by id, and what it reads from the .bin."""
+
+    name: str
+    kind: str
+    inputs: tuple[str, ...]
+    params: Params
+    tensors: tuple[Tensor, ...]
+
+
+def read_nodes(param: Path, weights: Path) -> list[Node]:
+    """Return every layer in file order; raises ConversionError where the .bin holds what is not known here."""
+    data = weights.read_bytes()
+    nodes, at = [], 0
+    for line, (kind, params) in zip(
+        param.read_text().splitlines()[HEADER_LINES:], read_layers(param), strict=True
+    ):
+        _, name, inputs, _, *blobs = line.split()
+        tensors = []
+        for blob in node_blobs(kind, params):
+            tensor, at = _read_tensor(data, at, blob, f"{weights.name}, layer {name}")
+            tensors.append(tensor)
+        nodes.append(Node(name, kind, tuple(blobs[: int(inputs)]), params, tuple(tensors)))
+    if at != len(data):
+        raise ConversionError(
+            f"{weights.name}: {len(data) - at} bytes belong to no layer known here; use another runtime for int8"
+        )
+    return nodes
+
+
+def node_blobs(kind: str, params: Params) -> list[Blob]:
+    """Return what a layer reads from the .bin, in order, of the types that pose networks have weights in."""
+    match kind:
+        case "Convolution" | "ConvolutionDepthWise" if params.get(19):
+            return []  # its weights are an input
+        case "Deconvolution" | "DeconvolutionDepthWise" if not params.get(28):
+            bias = [(False, params[0])] if params.get(5) else []
+            return [(True, params[6]), *bias]
+        case "LayerNorm":
+            return [(False, params[0])] * 2 if params.get(2, 1) else []
+        case "PReLU":
+            return [(False, params[0])]
+        case "Gemm" if params.get(6):
+            rows, columns = params.get(7, 0), params.get(8, 0)
+            # how the bias is laid over the product: one value, a row's, a row's, all, a column's
+            sizes = {0: 1, 1: rows, 2: rows, 3: rows * columns, 4: columns}
+            size = sizes.get(params.get(10, 0))
+            return [*layer_blobs(kind, params), *([] if size is None else [(True, size)])]
+        case _:
+            return layer_blobs(kind, params)
+
+
+def full(values: F32) -> bytes:
+    """Return bare float32: a bias, a scale, a constant."""
+    return values.astype("<f4").tobytes()
+
+
+def half(values: F32) -> bytes:
+    """Return a tagged weight in float16, or in float32 where a value does not fit."""
+    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        return FULL_TAG + full(values)
+    return HALF_TAG + _padded(values.astype("<f2").tobytes())
+
+
+def int8(values: NDArray[np.int8]) -> bytes:
+    """Return a tagged weight in int8."""
+    return INT8_TAG + _padded(values.tobytes())
+
+
+def stored(tensor: Tensor) -> bytes:
+    """Return a tensor as a float layer stores it: weights in half, the rest bare."""
+    return half(tensor.values) if tensor.tagged else full(tensor.values)
+
+
+def add_params(param: str, added: dict[str, str]) -> str:
+    """Return a .param's text with `added` behind the parameters of the layers it names."""
+    lines = param.splitlines()
+    for index in range(HEADER_LINES, len(lines)):
+        extra = added.get(lines[index].split()[1])
+        if extra is not None:
+            lines[index] = f"{lines[index].rstrip()} {extra}"
+    return "\n".join(lines) + "\n"
+
+
+def _read_tensor(data: bytes, at: int, blob: Blob, where: str) -> tuple[Tensor, int]:
+    tagged, count = blob
+    kind = "<f4"
+    if tagged:
+        tag = data[at : at + 4]
+        if tag not in {FULL_TAG, RAW_TAG, HALF_TAG}:
+            raise ConversionError(
+                f"{where}: its weights are neither float32 nor float16; quantize a float artifact"
+            )
+        kind = "<f2" if tag == HALF_TAG else "<f4"
+        at += 4
+    end = at + count * np.dtype(kind).itemsize
+    if end > len(data):
+        raise ConversionError(f"{where}: the file ends too soon; export it again")
+    values = np.frombuffer(data, kind, count, at).astype(np.float32, copy=False)
+    return Tensor(tagged, values), end + -end % 4
+
+
+def _padded(raw: bytes) -> bytes:
+    return raw + bytes(-len(raw) % 4)

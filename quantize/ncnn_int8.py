@@ -1,0 +1,195 @@
+"""int8 for ncnn, written in Python: ncnn's own tools for it come with no package.
+
+Convolutions and fully connected layers run in int8 with calibrated scales (ncnn's param 8=2: one for each output of the
+weights, one for the input). Gemm (18=2) has one scale for its weights and takes those of its input's rows as it runs,
+also in the mode `static`. Every other layer computes in float.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.versions import versions
+from quantize.ncnn_bin import F32, Node, add_params, full, half, int8, read_nodes, stored
+from quantize.ncnn_ranges import LEVELS, best_clip, measure_blobs
+from quantize.recipe import Layer, Mode, Quantized, Recipe
+from runtimes.artifact import Artifact
+from runtimes.spec import KeptLayer
+
+PACKAGES: tuple[str, ...] = ("ncnn",)
+MODES: tuple[Mode, ...] = ("static",)
+
+# weights smaller than this are zeros: their scale would leave float32
+SMALLEST = 1e-12
+# Winograd's F(4, 3) carries 576 times a 3x3 convolution's sums in int32; above this share of it no input overflows
+WINOGRAD_SUM = (2**31 - 1) // 576 // LEVELS
+# convolutions of this many input channels or fewer stay float: 2 KB of RTMDet-nano's 1 MB
+FEW_CHANNELS = 16
+DEPTHWISE = (
+    "8-bit activations around depthwise convolutions ruin poses and boxes, and it is slower in int8"
+)
+NARROW = f"a sum over {FEW_CHANNELS} channels or fewer averages out little of the rounding, early in the network"
+NO_KERNEL = "ncnn has no int8 kernel for it"
+# Gemm in int8: A the input, not transposed, B constant (N, K)
+GEMM = {2: 0, 3: 1, 4: 0, 5: 1}
+TAG_BYTES = 8  # a tag, and padding to four bytes
+METHOD = (
+    "ncnn static int8, symmetric; inputs of convolutions clipped at the least squared error (2048 bins), of fully"
+    " connected layers at their largest, of Gemm by row as it runs; weights by output (Gemm's by layer), 3x3 ones"
+    " scaled so that Winograd cannot overflow; depthwise convolutions and those of few channels in half"
+)
+
+
+def layers(artifact: Artifact) -> list[Layer]:
+    """Return the layers that the recipe puts into int8, in the order of the graph.
+
+    Those that it always leaves in float (depthwise convolutions, those of few channels) are not among them.
+    """
+    return [
+        Layer(node.name, node.kind, node.tensors[0].values.size)
+        for node in _read(artifact)
+        if _can_be_int8(node)
+    ]
+
+
+def quantize(
+    artifact: Artifact, images: NDArray[np.uint8], recipe: Recipe, directory: Path
+) -> Quantized:
+    """Write the .param and .bin of an fp32 or fp16 artifact in int8; what stays float is stored in half.
+
+    images: as `quantize.recipe.Quantizer` has them. Raises ConversionError for weights that are not float, layers with
+    weights that are not known, and no images.
+    """
+    nodes = _read(artifact)
+    chosen = {n.name for n in nodes if _can_be_int8(n)} - recipe.kept_names
+    scales = input_scales(artifact, [node for node in nodes if node.name in chosen], images)
+    param = artifact.file(".param")
+    parts, added, weight_bytes = [], {}, 0
+    for node in nodes:
+        if node.name in chosen:
+            raw, added[node.name] = _int8_layer(node, scales.get(node.name))
+            parts.append(raw)
+        else:
+            parts.append(b"".join(map(stored, node.tensors)))
+        weight_bytes += _weight_bytes(node, in_int8=node.name in chosen)
+    (directory / artifact.file(".bin").name).write_bytes(b"".join(parts))
+    (directory / param.name).write_text(add_params(param.read_text(), added))
+    manifest = artifact.manifest
+    return Quantized(
+        inputs=manifest.inputs,
+        outputs=manifest.outputs,
+        image=manifest.image,
+        kept=_kept(nodes, recipe),
+        method=METHOD,
+        weight_bytes=weight_bytes,
+        tools=versions(*PACKAGES),
+    )
+
+
+def input_scales(
+    artifact: Artifact, nodes: list[Node], images: NDArray[np.uint8]
+) -> dict[str, float]:
+    """Return by layer what its input is multiplied by to become int8; Gemm has none."""
+    fixed = [node for node in nodes if node.kind != "Gemm"]
+    blobs = sorted({node.inputs[0] for node in fixed})
+    spreads = dict(zip(blobs, measure_blobs(artifact, blobs, images), strict=True))
+    scales = {}
+    for node in fixed:
+        spread = spreads[node.inputs[0]]
+        clip = best_clip(spread) if node.kind == "Convolution" else spread.peak
+        scales[node.name] = LEVELS / clip if clip > SMALLEST else 1.0
+    return scales
+
+
+def quantize_weights(rows: F32, sum_limit: float = math.inf) -> tuple[NDArray[np.int8], F32]:
+    """Return rows (R, N) in int8 and each row's scale float32 (R,): q = round(scale * w).
+
+    The scale makes the largest weight 127, or less, so that no row's magnitudes sum to more than `sum_limit`.
+    """
+    magnitudes = np.abs(rows.astype(np.float64))
+    # the scale of a row of zeros does not matter, but must be a number
+    magnitudes[magnitudes.max(axis=1) < SMALLEST] = 1.0
+    largest, sums = magnitudes.max(axis=1), magnitudes.sum(axis=1)
+    # rounding adds half a step a weight at most
+    room = sum_limit - rows.shape[1] / 2
+    scales = np.minimum(LEVELS / largest, room / sums).astype(np.float32)
+    quantized = np.rint(rows.astype(np.float64) * scales[:, None].astype(np.float64))
+    return np.clip(quantized, -LEVELS, LEVELS).astype(np.int8), scales
+
+
+def _int8_layer(node: Node, input_scale: float | None) -> tuple[bytes, str]:
+    """Return what the layer reads from the .bin and the parameter that says so."""
+    weights, *bias = node.tensors
+    if input_scale is None:
+        quantized, scales = quantize_weights(weights.values.reshape(1, -1))
+        tail = [half(tensor.values) for tensor in bias]
+        return b"".join([int8(quantized), *tail, full(scales)]), "18=2"
+    limit = WINOGRAD_SUM if _may_run_winograd(node) else math.inf
+    quantized, scales = quantize_weights(weights.values.reshape(node.params[0], -1), limit)
+    tail = [full(tensor.values) for tensor in bias]
+    entry = full(np.array([input_scale], np.float32))
+    return b"".join([int8(quantized), *tail, full(scales), entry]), "8=2"
+
+
+def _may_run_winograd(node: Node) -> bool:
+    params = node.params
+    if node.kind != "Convolution":
+        return False
+    kernel, dilation, stride = params.get(1, 0), params.get(2, 1), params.get(3, 1)
+    shape = (kernel, params.get(11, kernel), dilation, params.get(12, dilation))
+    return shape == (3, 3, 1, 1) and (stride, params.get(13, stride)) == (1, 1)
+
+
+def _can_be_int8(node: Node) -> bool:
+    return bool(node.tensors) and _float_reason(node) is None
+
+
+def _float_reason(node: Node) -> str | None:
+    """Return why a layer with weights always stays float, None where it need not."""
+    match node.kind:
+        case "Convolution":
+            return NARROW if _input_channels(node) <= FEW_CHANNELS else None
+        case "ConvolutionDepthWise":
+            return DEPTHWISE
+        case "InnerProduct":
+            return None
+        case "Gemm" if all(node.params.get(key, 0) == value for key, value in GEMM.items()):
+            return None
+        case _:
+            return NO_KERNEL
+
+
+def _input_channels(node: Node) -> int:
+    width = node.params.get(1, 0)
+    return node.tensors[0].values.size // (node.params[0] * width * node.params.get(11, width))
+
+
+def _kept(nodes: list[Node], recipe: Recipe) -> tuple[KeptLayer, ...]:
+    """Return every layer whose weights stay float: those that the recipe names, and those that always do."""
+    named = {layer.layer: layer for layer in recipe.kept}
+    kept = []
+    for node in nodes:
+        if not any(tensor.tagged for tensor in node.tensors):
+            continue
+        reason = _float_reason(node)
+        if reason is not None:
+            kept.append(KeptLayer(layer=node.name, precision="fp16", reason=reason))
+        elif node.name in named:
+            kept.append(named[node.name])
+    return tuple(kept)
+
+
+def _weight_bytes(node: Node, *, in_int8: bool) -> int:
+    widths = [4 if not tensor.tagged else 2 for tensor in node.tensors]
+    scales = 0
+    if in_int8:
+        widths[0] = 1
+        scales = 1 if node.kind == "Gemm" else node.params[0] + 1
+    sizes = [tensor.values.size for tensor in node.tensors]
+    return sum(np.multiply(widths, sizes).tolist()) + 4 * scales + TAG_BYTES * len(sizes)
+
+
+def _read(artifact: Artifact) -> list[Node]:
+    return read_nodes(artifact.file(".param"), artifact.file(".bin"))

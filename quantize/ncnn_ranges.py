@@ -1,0 +1,114 @@
+"""How far an ncnn net's blobs reach on calibration images, and where to clip them for int8.
+
+ncnn's int8 is symmetric: a blob needs one number, the magnitude that becomes 127.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ncnn
+import numpy as np
+from numpy.typing import NDArray
+
+from runtimes.adapting import engine_name
+from runtimes.artifact import Artifact
+from runtimes.errors import ConversionError
+from runtimes.ncnn_adapter import image_mat
+from runtimes.threads import resolve_threads
+
+BINS = 2048
+CLIPS = 128
+LEVELS = 127
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The magnitudes seen in a blob: the largest, and how many fell into each of BINS equal bins up to it.
+
+    Zeros are not counted: they stay zero whatever the scale.
+    """
+
+    peak: float
+    counts: NDArray[np.int64]
+
+
+def measure_blobs(
+    artifact: Artifact, blobs: Sequence[str], images: NDArray[np.uint8]
+) -> list[Spread]:
+    """Run the float net on every image, uint8 BGR (N, H, W, 3), and return the spread of each blob's values.
+
+    The images are run twice: bins need the peak first. Raises ConversionError where ncnn refuses the net, or where no
+    image is there.
+    """
+    if len(images) == 0:
+        raise ConversionError("static int8 needs calibration images; give some with --calib")
+    net = _open_net(artifact)
+    try:
+        peaks = np.zeros(len(blobs))
+        for image in images:
+            found = [
+                float(values.max(initial=0)) for values in _extract(net, artifact, blobs, image)
+            ]
+            peaks = np.maximum(peaks, found)
+        counts = np.zeros((len(blobs), BINS), np.int64)
+        for image in images:
+            for index, values in enumerate(_extract(net, artifact, blobs, image)):
+                counts[index] += _histogram(values, peaks[index])
+    finally:
+        net.clear()
+    return [Spread(float(peak), row) for peak, row in zip(peaks, counts, strict=True)]
+
+
+def best_clip(spread: Spread) -> float:
+    """Return the magnitude, at most the peak, at which clipping and rounding to 127 steps lose the least.
+
+    Expected squared error: a twelfth of a step's square for each value below, (value - clip)^2 for each beyond; found
+    on the histogram, where Banner, Nahshan and Soudry (Post training 4-bit quantization, 2019, section 3) assume a
+    distribution. ncnn's ncnn2table clips by KL divergence instead, which cuts the long tails of SiLU far too low.
+    """
+    values = (np.arange(BINS) + 0.5) / BINS
+    clips = np.arange(1, CLIPS + 1)[:, None] / CLIPS
+    errors = np.where(values < clips, (clips / LEVELS) ** 2 / 12, (values - clips) ** 2)
+    best = int(np.argmin(errors @ spread.counts))
+    return float(clips[best, 0]) * spread.peak
+
+
+def _histogram(values: NDArray[np.float32], peak: float) -> NDArray[np.int64]:
+    if peak == 0:
+        return np.zeros(BINS, np.int64)
+    index = (values[values > 0] * np.float64(BINS / peak)).astype(np.int64)
+    return np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
+
+
+def _extract(
+    net: Any, artifact: Artifact, blobs: Sequence[str], image: NDArray[np.uint8]
+) -> Iterator[NDArray[np.float32]]:
+    """Yield the magnitudes in each blob; one extractor computes each layer once."""
+    manifest = artifact.manifest
+    extractor = net.create_extractor()
+    _check(extractor.input(engine_name(manifest.inputs[0]), image_mat(ncnn, image, manifest.image)))
+    for blob in blobs:
+        code, mat = extractor.extract(blob)
+        _check(code)
+        yield np.abs(np.array(mat)).ravel()
+
+
+def _open_net(artifact: Artifact) -> Any:
+    net = ncnn.Net()
+    option = net.opt
+    option.lightmode = False  # blobs stay until they have been read
+    option.num_threads = resolve_threads(None)
+    option.use_vulkan_compute = False
+    option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = False
+    option.use_bf16_packed = option.use_bf16_storage = False
+    _check(net.load_param(str(artifact.file(".param"))))
+    _check(net.load_model(str(artifact.file(".bin"))))
+    return net
+
+
+def _check(code: int) -> None:
+    if code != 0:
+        raise ConversionError(
+            f"ncnn cannot run the float artifact on the calibration images (code {code}); verify it first"
+        )
