@@ -13,12 +13,12 @@ STYLE = """
   --bad: #b3261e; --g0: #1f6fd1; --g1: #b8520a; --g2: #23803f; --g3: #7d3fb8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ee; --soft: #9aa5b5; --line: #39424f; --paper: #14181e;
   --row: #1c222a; --bad: #ff8a80; --g0: #6fb1ff; --g1: #f2a35e; --g2: #6fce8b; --g3: #c69bf0; } }
-body { margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: var(--ink); background: var(--paper);
+body { margin: 2rem auto; max-width: 84rem; padding: 0 1rem; color: var(--ink); background: var(--paper);
   font: 15px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; margin-top: 2rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+table { border-collapse: collapse; font-size: 13px; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; } td.word, th.word { text-align: left; }
 tbody tr:nth-child(even) { background: var(--row); }
 .bad { color: var(--bad); font-weight: 600; }
@@ -34,41 +34,45 @@ svg { width: 100%; max-width: 60rem; height: auto; font: 11px system-ui, sans-se
 .key.g0 { background: var(--g0); } .key.g1 { background: var(--g1); }
 .key.g2 { background: var(--g2); } .key.g3 { background: var(--g3); }
 """
-# column: whether it holds words, set to the left
-COLUMNS: dict[str, bool] = {
-    "run": True,
-    "artifact": True,
-    "arithmetic": True,
-    "threads": False,
-    "AP": False,
-    "AP drop": False,
-    "px p95": False,
-    "MB": False,
-    "p50 ms": False,
-    "p90 ms": False,
-    "speedup": False,
-    "p90 change": False,
-    "had its cores": True,
-    "gate": True,
+# column: its class; words are set to the left
+COLUMNS: dict[str, str] = {
+    "run": "word",
+    "artifact": "word",
+    "arithmetic": "word",
+    "threads": "",
+    "AP": "",
+    "AP drop": "",
+    "px p95": "",
+    "MB": "",
+    "p50 ms": "",
+    "p90 ms": "",
+    "speedup": "",
+    "p90 change": "",
+    "valid": "word",
+    "gate": "word",
 }
 CORES = {True: "yes", False: "no", None: "-"}
 GATE = {True: "passed", False: "refused", None: "unjudged"}
+BAD = {"valid": CORES[False], "gate": GATE[False]}  # column: the word that is marked
 NOTES = (
     "p50, p90: wall time of one image, percentiles over all rounds; rows of one run took turns.",
     "speedup: against the fp32 artifact of the same runtime, model, threads and arithmetic in the same run.",
     "px p95: distance from the reference's keypoints in pixels of the network's input, as the gate measured it.",
-    "had its cores: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine.",
+    "valid: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine.",
 )
 
 
 def page(sheets: Sequence[Sheet]) -> str:
     """Return the whole page, UTF-8 text; everything that came from a file is escaped."""
     rows = report_rows(sheets)
-    head = "".join(
-        f'<th class="{"word" if words else ""}">{escape(name)}</th>'
-        for name, words in COLUMNS.items()
+    texts = [_texts(row) for row in rows]
+    # a column that says nothing of any row only pushes others out of sight
+    shown = [at for at in range(len(COLUMNS)) if any(line[at] != "-" for line in texts)]
+    names = list(COLUMNS)
+    head = "".join(f'<th class="{COLUMNS[names[at]]}">{escape(names[at])}</th>' for at in shown)
+    body = "\n".join(
+        f"<tr>{''.join(_cell(line[at], names[at]) for at in shown)}</tr>" for line in texts
     )
-    body = "\n".join(f"<tr>{''.join(_cells(row))}</tr>" for row in rows)
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in NOTES)
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -80,9 +84,10 @@ def page(sheets: Sequence[Sheet]) -> str:
     )
 
 
-def _cells(row: ReportRow) -> Iterator[str]:
-    texts = (
-        row.run,
+def _texts(row: ReportRow) -> tuple[str, ...]:
+    """Return a row as COLUMNS has it."""
+    return (
+        row.run or "-",
         row.artifact,
         row.arithmetic or "-",
         _figure(row.threads, "d"),
@@ -97,10 +102,11 @@ def _cells(row: ReportRow) -> Iterator[str]:
         CORES[row.valid],
         "-" if row.p50_ms is None else GATE[row.passed],
     )
-    bad = {"had its cores": row.valid is False, "gate": row.passed is False}
-    for text, (name, words) in zip(texts, COLUMNS.items(), strict=True):
-        kinds = " ".join(filter(None, ("word" if words else "", "bad" if bad.get(name) else "")))
-        yield f'<td class="{kinds}">{escape(text)}</td>'
+
+
+def _cell(text: str, column: str) -> str:
+    bad = " bad" if BAD.get(column) == text else ""
+    return f'<td class="{COLUMNS[column]}{bad}">{escape(text)}</td>'
 
 
 def _figure(value: float | None, form: str) -> str:
