@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ncnn
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +14,6 @@ from runtimes.adapting import engine_name
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
 from runtimes.ncnn_adapter import image_mat
-from runtimes.threads import resolve_threads
 
 BINS = 2048
 CLIPS = 128
@@ -85,6 +83,8 @@ def _extract(
     net: Any, artifact: Artifact, blobs: Sequence[str], image: NDArray[np.uint8]
 ) -> Iterator[NDArray[np.float32]]:
     """Yield the magnitudes in each blob; one extractor computes each layer once."""
+    import ncnn
+
     manifest = artifact.manifest
     extractor = net.create_extractor()
     _check(extractor.input(engine_name(manifest.inputs[0]), image_mat(ncnn, image, manifest.image)))
@@ -95,10 +95,12 @@ def _extract(
 
 
 def _open_net(artifact: Artifact) -> Any:
+    import ncnn
+
     net = ncnn.Net()
     option = net.opt
     option.lightmode = False  # blobs stay until they have been read
-    option.num_threads = resolve_threads(None)
+    option.num_threads = 1  # small layers do not split, and sums do not hang on the machine's cores
     option.use_vulkan_compute = False
     option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = False
     option.use_bf16_packed = option.use_bf16_storage = False
