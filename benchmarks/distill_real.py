@@ -71,7 +71,7 @@ def recipe(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int
         lessons=str(out / "lessons") if methods != ("none",) else "",
         steps=steps,
         batch=BATCH,
-        views="gentle",
+        views="weak",
         init=str(shipped(STUDENT_NAME).path),
         lr=1e-3,
         precision="bf16",
@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("real", type=Path)
     parser.add_argument("measured", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=2500)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     val = args.real / "coco-mini" / "person_keypoints.json"

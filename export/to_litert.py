@@ -112,6 +112,6 @@ def _full_rule(scope: str) -> dict[str, Any]:
 
 
 def mirror(path: Path, spec: ModelSpec) -> None:
-    """Put the spec where TFLite tools look: a zip archive at the file's tail."""
+    """Put the spec where TFLite tools look: a zip archive at the file's tail, the same whenever it is written."""
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr("edgepose.json", msgspec.json.encode(spec))
+        archive.writestr(zipfile.ZipInfo("edgepose.json"), msgspec.json.encode(spec))

@@ -22,14 +22,29 @@ from runtimes.image_input import image_input
 
 PACKAGES = ("nncf", "openvino")
 MODES: tuple[Mode, ...] = ("static", "weight-only")
+# What has no weights and is quantized all the same, to spare the way back to float between two layers: one "layer" of
+# its own for whoever leaves layers in float.
+BETWEEN = "(between layers)"
+BETWEEN_TYPES = (
+    *("Add", "Subtract", "Multiply", "Divide", "Maximum", "Minimum", "Power", "MVN", "NormalizeL2"),
+    *(
+        "AvgPool",
+        "MaxPool",
+        "AdaptiveAvgPool",
+        "ReduceMean",
+        "ReduceMax",
+        "ReduceSum",
+        "Interpolate",
+    ),
+)
 KINDS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
 def layers(artifact: Artifact) -> Sequence[Layer]:
-    """Return convolutions and matrix products with weights of their own, in the order of the graph."""
-    return [
-        Layer(op.get_friendly_name(), kind, size) for op, kind, size in _weighted(_read(artifact))
-    ]
+    """Return BETWEEN, then convolutions and matrix products with weights of their own, in the order of the graph."""
+    weighted = _weighted(_read(artifact))
+    between = Layer(BETWEEN, ", ".join(BETWEEN_TYPES), 0)
+    return [between, *(Layer(op.get_friendly_name(), kind, size) for op, kind, size in weighted)]
 
 
 def quantize(
@@ -42,7 +57,7 @@ def quantize(
     model = _read(artifact)
     kept = recipe.kept_names
     sizes = [(size, op.get_friendly_name() in kept) for op, _, size in _weighted(model)]
-    scope = nncf.IgnoredScope(names=sorted(kept)) if kept else None
+    scope = _scope(kept)
     method = "NNCF weight compression" if recipe.mode == "weight-only" else _static_method(model)
     try:
         with quiet():
@@ -83,6 +98,17 @@ def _static(model: Any, artifact: Artifact, images: NDArray[np.uint8], scope: An
         subset_size=len(samples),
         ignored_scope=scope,
     )
+
+
+def _scope(kept: frozenset[str]) -> Any:
+    """Return what NNCF must leave alone, None for nothing."""
+    import nncf
+
+    if not kept:
+        return None
+    types = list(BETWEEN_TYPES) if BETWEEN in kept else []
+    # not every type of the list is in every graph, which NNCF would take for a mistake
+    return nncf.IgnoredScope(names=sorted(kept - {BETWEEN}), types=types, validate=False)
 
 
 def _static_method(model: Any) -> str:

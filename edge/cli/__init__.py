@@ -25,6 +25,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "import": ("edge.cli.import_cmd", "Wrap a model that somebody else converted."),
     "verify": ("edge.cli.verify", "Replay an artifact's reference on this machine."),
+    "quantize": (
+        "edge.cli.quantize_cmd",
+        "Make int8 of an artifact, and check it against its parent.",
+    ),
     "distill": ("edge.cli.distill_cmd", "Teach a small student by a large teacher."),
     "eval": ("edge.cli.eval_cmd", "Measure average precision on a COCO-style set."),
     "run": ("edge.cli.run_cmd", "Run on an image, a directory, a video, a camera or drawn people."),
