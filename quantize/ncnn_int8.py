@@ -30,7 +30,7 @@ FEW_CHANNELS = 16
 DEPTHWISE = (
     "8-bit activations around depthwise convolutions ruin poses and boxes, and it is slower in int8"
 )
-NARROW = f"a sum over {FEW_CHANNELS} channels or fewer averages out little of the rounding, early in the network"
+NARROW = f"{FEW_CHANNELS} input channels or fewer: early in the network, where rounding is amplified most"
 NO_KERNEL = "ncnn has no int8 kernel for it"
 # Gemm in int8: A the input, not transposed, B constant (N, K)
 GEMM = {2: 0, 3: 1, 4: 0, 5: 1}
