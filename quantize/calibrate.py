@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.coco import boxes_xyxy, find_images, load_ground_truth, people_by_image
+from edge.coco import Dataset, boxes_xyxy, find_images, load_ground_truth, people_by_image
 from edge.image import read_image
 from edge.model import Model
 from edge.pipeline import people
@@ -111,6 +111,12 @@ def pixel_hash(frame: U8) -> str:
     digest = hashlib.sha256(repr(frame.shape).encode())
     digest.update(np.ascontiguousarray(frame).tobytes())
     return digest.hexdigest()
+
+
+def pixel_hashes(dataset: Dataset | None) -> frozenset[str]:
+    """Return the hashes of a dataset's pictures: what must calibrate nothing because it evaluates."""
+    paths = dataset.paths.values() if dataset else ()
+    return frozenset(pixel_hash(read_image(path)) for path in paths)
 
 
 def _parted(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> Sets:

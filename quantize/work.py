@@ -1,16 +1,18 @@
 """int8, artifact in, artifact out: checked first, made, judged on held-out images, then put in place or refused."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from devices.detect import detect_machine
 from devices.profile import Machine
+from edge.coco import Dataset
+from edge.model import load
 from edge.parity import Reference
 from edge.reference import load_reference, save_reference
-from export.accuracy import AccuracyGate
+from export.accuracy import AccuracyGate, ap_gate
 from export.naming import Target, artifact_name
 from export.versions import require
 from export.write import Exported, place
@@ -38,6 +40,24 @@ class Job:
     def recipe(self, parent: Artifact) -> Recipe:
         """Return the recipe for one artifact."""
         return Recipe(self.mode or quantizer(parent.manifest.runtime).MODES[0], self.kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Int8Judges:
+    """What judges int8: ground truth where there is some, the drop in AP in points, the limit in pixels."""
+
+    truth: Dataset | None
+    max_ap_drop: float | None
+    max_px: float | None
+
+    def job(self, parent: Artifact, job: Job | None = None) -> Job:
+        """Return what is asked of a parent's int8: `job` with these judges; the parent is run on the ground truth."""
+        judged = replace(job or Job(), max_px=self.max_px)
+        if self.truth is None:
+            return judged
+        with load(parent.root) as model:
+            accuracy = ap_gate(model, f"artifact {parent.name}", self.truth, self.max_ap_drop)
+        return replace(judged, accuracy=accuracy)
 
 
 def check_parent(parent: Artifact, job: Job, out: Path, *, force: bool) -> None:
@@ -142,5 +162,3 @@ def _manifest(parent: Artifact, sets: Sets, recipe: Recipe, made: Quantized) -> 
         lineage=msgspec.structs.replace(manifest.lineage, parent=parent.name),
         tools={**manifest.tools, **made.tools},
     )
-
-

@@ -21,7 +21,7 @@ FORMATS = {
     "openvino": "openvino",
     "tflite": "tflite",
 }
-PRECISIONS = {"fp32": "fp32", "fp16": "fp16"}
+PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 
 
 @click.command("export")
@@ -30,14 +30,14 @@ PRECISIONS = {"fp32": "fp32", "fp16": "fp16"}
     "--weights", help="FILE, `download` (the official file), URL, or `random` (plumbing only)."
 )
 @click.option("--format", "formats", default="onnx,ncnn,openvino,tflite", show_default=True)
-@click.option("--precision", "precisions", default="fp32", show_default=True, help="fp32,fp16")
+@click.option("--precision", "precisions", default="fp32", show_default=True, help="fp32,fp16,int8")
 @click.option("--input", "input_wh", help="WxH, for models that take any size.")
 @task_option
 @click.option(
     "--calib",
     "images",
     type=click.Path(path_type=Path),
-    help="Photographs for the gate: DIR or COCO.json.",
+    help="Photographs for the gate, and to calibrate int8: DIR, COCO.json or `synth`.",
 )
 @click.option(
     "--val",
@@ -80,6 +80,8 @@ def command(
     wanted = parse_list(precisions, PRECISIONS, "precision")
     if max_ap_drop is not None and val is None:
         raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
+    if "int8" in wanted and images is None:
+        raise InputError("int8 needs images to calibrate: add --calib DIR, COCO.json or synth")
     wh = parse_wh(input_wh) if input_wh else None
 
     _require_tools(runtimes)
@@ -88,20 +90,26 @@ def command(
     from export import Target, export_model, gate_inputs, torch_ap_gate
     from export.limits import refuse_entry
     from export.naming import artifact_name
+    from quantize.calibrate import gather_sets, pixel_hashes
+    from quantize.one_step import Images, check_int8, export_int8
+    from quantize.work import Int8Judges
 
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
     truth = load_dataset(val, image_dir) if val else None
-    targets = [Target(runtime, precision) for runtime in runtimes for precision in wanted]
+    floats = [precision for precision in wanted if precision != "int8"]
+    targets = [Target(runtime, precision) for runtime in runtimes for precision in floats]
     loaded = load(model, weights, wh, task=task)
     for target in targets:
         refuse_existing(out / artifact_name(loaded.spec, target), force=force)
+    if "int8" in wanted:
+        check_int8(loaded, runtimes, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":
         say("weights are RANDOM: this proves the plumbing and says nothing about poses")
     inputs = gate_inputs(loaded.spec, images or val, image_dir)
-    accuracy = torch_ap_gate(loaded, truth, max_ap_drop) if truth else None
-    with progress("reference", len(targets) + 1) as advance:
+    accuracy = torch_ap_gate(loaded, truth, max_ap_drop) if truth and floats else None
+    with progress("reference", None if "int8" in wanted else len(targets) + 1) as advance:
         results = export_model(
             loaded,
             targets,
@@ -112,9 +120,26 @@ def command(
             force=force,
             progress=advance,
         )
+        if "int8" in wanted:
+            advance("calibration images")
+            avoid = pixel_hashes(truth)
+            sets = gather_sets(loaded.spec, str(images), image_dir, avoid=avoid)
+            results += export_int8(
+                loaded,
+                runtimes,
+                results,
+                Images(inputs, sets),
+                out,
+                Int8Judges(truth, max_ap_drop, max_px).job,
+                force=force,
+                progress=advance,
+            )
     emit_made(results, "against PyTorch", as_json=as_json)
     if refused := say_refused(results):
-        hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
+        if refused[0].target.precision == "int8":
+            hint(f"edgepose quantize {out / 'FP32-ARTIFACT'} --calib {images} --search")
+        else:
+            hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
         return 3
     hint(f"edgepose verify {results[0].path}")
     return 0

@@ -1,7 +1,7 @@
 """edgepose quantize: int8 of float artifacts, judged on held-out images; what drifts is refused (exit 3)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -13,7 +13,6 @@ from edge.cli.output import emit_table, hint, say
 from edge.cli.phases import phases
 from edge.cli.precheck import require_engine, require_writable
 from edge.coco import load_dataset
-from edge.image import read_image
 from edge.model import load
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
@@ -21,7 +20,6 @@ from runtimes.spec import KeptLayer
 
 if TYPE_CHECKING:
     from export import Exported
-    from export.accuracy import AccuracyGate
     from quantize.calibrate import Sets
     from quantize.recipe import Mode
     from quantize.sensitivity import Found
@@ -168,15 +166,14 @@ def _make(
     force: bool,
 ) -> "Exported":
     """Gather images, search where asked, quantize and judge one artifact."""
+    from quantize.calibrate import pixel_hashes
     from quantize.trials import searched
-    from quantize.work import quantize_artifact
+    from quantize.work import Int8Judges, quantize_artifact
 
     advance(f"{parent.name}: images")
-    avoid: frozenset[str] = frozenset()
-    if sources.val:
-        avoid, accuracy = _ground_truth(parent, sources.val, sources)
-        job = replace(job, accuracy=accuracy)
-    sets = _sets(parent, sources, avoid)
+    truth = load_dataset(sources.val, sources.val_images) if sources.val else None
+    sets = _sets(parent, sources, pixel_hashes(truth))
+    job = Int8Judges(truth, sources.max_ap_drop, job.max_px).job(parent, job)
     if search:
         job, found = searched(parent, sets, job, target, search.time_limit_s, advance)
         _tell(parent, found)
@@ -197,19 +194,6 @@ def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
         return gather_sets(
             parent.manifest, sources.calib, sources.image_dir, finder=finder, avoid=avoid
         )
-
-
-def _ground_truth(
-    parent: Artifact, val: Path, sources: Sources
-) -> "tuple[frozenset[str], AccuracyGate]":
-    """Return the hashes of --val's pictures, which calibrate nothing, and the judge by its labels."""
-    from export.accuracy import ap_gate
-    from quantize.calibrate import pixel_hash
-
-    dataset = load_dataset(val, sources.val_images)
-    hashes = frozenset(pixel_hash(read_image(path)) for path in dataset.paths.values())
-    with load(parent.root) as model:
-        return hashes, ap_gate(model, f"artifact {parent.name}", dataset, sources.max_ap_drop)
 
 
 def _tell(parent: Artifact, found: "Found") -> None:
