@@ -221,7 +221,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path)
     parser.add_argument("--teacher-steps", type=int, default=30_000)
     parser.add_argument("--student", default="vitpose-128x2x4-simple")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--token-steps", type=int, default=1000)
     parser.add_argument("--drawn", type=int, default=4000)
     args = parser.parse_args()

@@ -30,6 +30,7 @@ def main() -> None:
         ROOT / "docs" / "distillation.md",
         {**{name: page(name) for name in pages}, "shipped": shipped()},
     )
+    fill(ROOT / "docs" / "quantization.md", {"int8": page("int8")})
 
 
 def fill(path: Path, blocks: Mapping[str, str | None]) -> None:

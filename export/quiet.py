@@ -7,11 +7,12 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Send stdout, stderr (file descriptors too), warnings and log records of the block nowhere.
+    """Send stdout, stderr (file descriptors and whatever Python writes to), warnings and log records nowhere.
 
     An exception passes through unchanged; the caller turns it into one of ours.
     """
@@ -25,7 +26,12 @@ def quiet() -> Iterator[None]:
         os.dup2(sink.fileno(), 1)
         os.dup2(sink.fileno(), 2)
         try:
-            yield
+            with (
+                Path(os.devnull).open("w") as null,
+                contextlib.redirect_stdout(null),
+                contextlib.redirect_stderr(null),
+            ):
+                yield
         finally:
             sys.stdout.flush()
             sys.stderr.flush()

@@ -170,7 +170,6 @@ def _make(
     from quantize.trials import searched
     from quantize.work import Int8Judges, quantize_artifact
 
-    advance(f"{parent.name}: images")
     truth = load_dataset(sources.val, sources.val_images) if sources.val else None
     sets = _sets(parent, sources, pixel_hashes(truth))
     job = Int8Judges(truth, sources.max_ap_drop, job.max_px).job(parent, job)
