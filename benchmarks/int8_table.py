@@ -24,17 +24,17 @@ from edge.image import read_image
 from edge.model import Model, load
 from edge.parity_boxes import BOX_LIMITS, matched_shifts
 from export import Target, export_model, gate_inputs, load_checkpoint
-from export.accuracy import ap_gate
+from export.accuracy import AccuracyGate, ap_gate
 from export.foreign import engine_files, import_model, like_spec
 from export.shipped import shipped
 from export.write import Exported
 from quantize.calibrate import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
 from quantize.distill.measure import drawn_dataset
 from quantize.quantizers import quantizer
-from quantize.work import Job, quantize_artifact
+from quantize.work import Int8Judges, Job, quantize_artifact
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
-from runtimes.spec import Parity, Runtime
+from runtimes.spec import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "tflite", "onnxruntime", "ncnn")
 PHOTOGRAPHS = 500
@@ -190,15 +190,16 @@ def measured(subject: Subject, parent: Artifact, args: Any) -> Row:
     """Make int8 of one parent, judge it, and measure everything the table says."""
     source, images = subject.calib
     sets = gather_sets(parent.manifest, source, images)
-    result = quantize_artifact(parent, sets, args.out, Job(), force=True)
+    judges = Int8Judges(subject.dataset, MAX_DROP[subject.name], None)
+    # the photographs report, and judge nothing; drawn people may judge drawn people
+    job = judges.job(parent) if source == "synth" else Job()
+    result = quantize_artifact(parent, sets, args.out, job, force=True)
     mode = quantizer(parent.manifest.runtime).MODES[0]
     if result.error:
         return failed(subject, parent, mode, result)
     made = Artifact.open(result.path)
     drift = made.manifest.parity[0]
-    with load(parent.root) as model:
-        gate = ap_gate(model, parent.name, subject.dataset, MAX_DROP[subject.name])
-    ap: Parity = gate(made)
+    ap = (job.accuracy or reported_ap(subject, parent))(made)
     matched, shift = drift.matched, drift.score_shift
     if subject.name == "detector":
         photographs = args.real / "people" / "lspet" / "images"
@@ -210,7 +211,7 @@ def measured(subject: Subject, parent: Artifact, args: Any) -> Row:
         runtime=parent.manifest.runtime,
         mode=mode,
         gate=drift.basis,
-        passed=bool(drift.passed),
+        passed=result.passed,
         drop=ap.ap_drop,
         interval=ap.ap_interval,
         ap_parent=ap.ap_reference,
@@ -222,6 +223,12 @@ def measured(subject: Subject, parent: Artifact, args: Any) -> Row:
         kept=len(made.manifest.kept),
         **speeds(parent, made),
     )
+
+
+def reported_ap(subject: Subject, parent: Artifact) -> AccuracyGate:
+    """Return a judge whose verdict is written down and refuses nobody."""
+    with load(parent.root) as model:
+        return ap_gate(model, parent.name, subject.dataset, MAX_DROP[subject.name])
 
 
 def failed(subject: Subject, parent: Artifact, mode: str, result: Exported) -> Row:
@@ -272,7 +279,9 @@ def cells(row: Row) -> str:
     boxes = f"{row.matched:.1%}, {row.score_shift:+.3f}" if row.matched is not None else ""
     px = "" if row.px_p95 is None else f"{row.px_p95:.2f}"
     star = "" if row.valid else "*"
-    verdict = "passed" if row.passed else "undecidable" if row.gate == "raw" else "refused"
+    verdict = (
+        f"{'passed' if row.passed else 'refused'} ({'AP alone' if row.gate == 'raw' else row.gate})"
+    )
     return (
         f"| {row.model} | {row.runtime}, {row.mode} | {verdict} | {row.ap_parent:.4f} "
         f"| {row.drop:+.4f} ({low:+.4f} .. {high:+.4f}) | {boxes} | {px} "

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parity import compare, decidable_keypoints, make_reference, raw_error
+from edge.parity import all_passed, compare, decidable_keypoints, make_reference, raw_error
 from edge.schema import load_schema
 from runtimes.base import Outputs
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec, YxsCodec
@@ -17,6 +17,7 @@ from runtimes.spec import (
     CropSpec,
     ImageSpec,
     ModelSpec,
+    Parity,
     Precision,
     TensorSpec,
 )
@@ -194,7 +195,8 @@ def test_fewer_than_half_decidable_is_judged_raw() -> None:
 @pytest.mark.parametrize(("precision", "limit"), [("fp32", 1e-3), ("fp16", 3e-2), ("int8", None)])
 def test_raw_limits(precision: Precision, limit: float | None) -> None:
     reference = undecidable(17)
-    for factor, passed in ((0.9, limit is not None), (1.1, False)):
+    for factor, within in ((0.9, True), (1.1, False)):
+        passed = None if limit is None else within  # nothing to judge by
         outputs = {name: values.copy() for name, values in reference.items()}
         outputs["y"][0, 0, 0] += factor * (limit or 1e-6) * PEAK  # max|ref| is the peak
         verdict = parity(reference, outputs, precision)
@@ -250,3 +252,23 @@ def test_noise_of_known_size_is_what_is_measured(seed, size, trained) -> None:
     assert verdict.raw_error == pytest.approx(expected, rel=1e-2, abs=1e-6)
     if not trained:
         assert verdict.passed is (verdict.raw_error <= 3e-2)
+
+
+def record(**fields: object) -> Parity:
+    return Parity(basis="px", reference="r", **fields)
+
+
+@pytest.mark.parametrize(
+    ("records", "passed"),
+    [
+        ([], False),
+        ([record(passed=True, limit=1.0)], True),
+        ([record(passed=True, limit=1.0), record(passed=False, limit=1.0)], False),
+        ([record(passed=True, limit=1.0), record(passed=None, limit=1.0)], False),  # undecided
+        ([record(passed=None)], False),  # nobody judged
+        ([record(passed=None), record(passed=True, limit=1.0)], True),  # somebody else did
+        ([record(passed=True, limit=1.0), record(passed=None, symptoms=("dead",))], False),
+    ],
+)
+def test_what_passes_together(records, passed) -> None:
+    assert all_passed(records) is passed
