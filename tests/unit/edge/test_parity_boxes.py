@@ -64,6 +64,17 @@ def test_a_box_is_found_again_where_it_was(precision, shift, matched) -> None:
     assert parity(grid(50), grid(50, shift), precision).matched == matched
 
 
+@pytest.mark.parametrize(
+    ("score", "passed"), [(0.9, True), (0.88, True), (0.86, False), (0.94, False)]
+)
+def test_scores_may_not_move(score, passed) -> None:
+    """Boxes in place with other scores: thresholds were chosen for the reference's."""
+    verdict = parity(grid(50), grid(50, score=score), "int8")
+    assert verdict.matched == 1.0
+    assert verdict.score_shift == pytest.approx(score - 0.9, abs=1e-6)
+    assert verdict.passed is passed
+
+
 def test_weak_reference_boxes_need_not_be_found() -> None:
     reference = grid(30)
     reference["dets"][0, 10:, 4] = 0.29
