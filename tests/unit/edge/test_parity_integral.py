@@ -123,4 +123,4 @@ def test_flat_maps_are_judged_on_the_raw_numbers(norm: str) -> None:
     verdict = parity(norm, flat, flat * 0.9, "fp32")
     assert (verdict.basis, verdict.passed, verdict.decidable) == ("raw", False, 0)
     assert parity(norm, flat, flat, "fp32").passed is True
-    assert parity(norm, flat, flat, "int8").passed is False
+    assert parity(norm, flat, flat, "int8").passed is None  # nothing to judge by: not passed
