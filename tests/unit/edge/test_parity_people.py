@@ -107,7 +107,7 @@ def test_nobody_is_found_or_noise_is_judged_on_the_raw_numbers() -> None:
         near = {name: values + np.float32(1e-5) for name, values in ours.outputs.items()}
         parity = compare(ours, near, SPEC, "fp32")
         assert (parity.basis, parity.passed) == ("raw", True)
-        assert compare(ours, near, SPEC, "int8").passed is False
+        assert compare(ours, near, SPEC, "int8").passed is None  # nothing to judge by
 
 
 def test_a_rival_elsewhere_makes_a_keypoint_undecidable() -> None:
