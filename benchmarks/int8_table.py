@@ -31,6 +31,7 @@ from export.write import Exported
 from quantize.calibrate import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
 from quantize.distill.measure import drawn_dataset
 from quantize.quantizers import quantizer
+from quantize.trials import searched
 from quantize.work import Int8Judges, Job, quantize_artifact
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
@@ -39,6 +40,8 @@ from runtimes.spec import Runtime
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "tflite", "onnxruntime", "ncnn")
 PHOTOGRAPHS = 500
 DRAWN_VAL = 300
+SEARCHED = ("tinypose", "openvino")
+SEARCH_PX = 8.0
 MAX_DROP = {"detector": 1.5, "tinypose": 3.0, "student": 0.5, "vit": 0.5}  # points
 
 
@@ -186,15 +189,20 @@ def size(artifact: Artifact) -> int:
     return sum(each.bytes for each in artifact.manifest.files if each.path != REFERENCE)
 
 
-def measured(subject: Subject, parent: Artifact, args: Any) -> Row:
+def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = False) -> Row:
     """Make int8 of one parent, judge it, and measure everything the table says."""
     source, images = subject.calib
     sets = gather_sets(parent.manifest, source, images)
     judges = Int8Judges(subject.dataset, MAX_DROP[subject.name], None)
     # the photographs report, and judge nothing; drawn people may judge drawn people
     job = judges.job(parent) if source == "synth" else Job()
+    mode: str = quantizer(parent.manifest.runtime).MODES[0]
+    if search:
+        mode += f", --search --max-px {SEARCH_PX:g}"
+        limited = replace(job, max_px=SEARCH_PX)
+        job, found = searched(parent, sets, limited, args.out, None, print)
+        print(found)
     result = quantize_artifact(parent, sets, args.out, job, force=True)
-    mode = quantizer(parent.manifest.runtime).MODES[0]
     if result.error:
         return failed(subject, parent, mode, result)
     made = Artifact.open(result.path)
@@ -306,6 +314,9 @@ def main() -> None:
         for parent in subject.parents:
             rows.append(measured(subject, parent, args))
             print(cells(rows[-1]), flush=True)
+            if (subject.name, parent.manifest.runtime) == SEARCHED:
+                rows.append(measured(subject, parent, args, search=True))
+                print(cells(rows[-1]), flush=True)
     name = "int8" if not args.only else f"int8_{'_'.join(args.only)}"
     text = table(rows)
     write_report(args.measured, name, text, [asdict(row) for row in rows])

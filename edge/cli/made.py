@@ -30,7 +30,7 @@ def emit_made(results: "Sequence[Exported]", against: str, *, as_json: bool) -> 
         [
             result.path.name,
             f"{result.bytes / 1e6:.2f}",
-            "FAILED" if result.error else verdict(result.passed),
+            _verdict(result),
             "; ".join(describe(record) for record in result.parity),
         ]
         for result in results
@@ -44,8 +44,26 @@ def say_refused(results: "Sequence[Exported]") -> "list[Exported]":
     for result in refused:
         if result.error:
             say(f"not made: {result.path.name}: {' '.join(result.error.split())}")
+        elif _undecided(result):
+            say(
+                f"undecided, kept for study: {result.path}; the interval spans the limit: more images decide it"
+            )
         else:
             say(f"refused, kept for study: {result.path} (report: {result.path}.report.json)")
             for symptom in (each for record in result.parity for each in record.symptoms):
                 say(f"  {symptom}")
     return refused
+
+
+def _verdict(result: "Exported") -> str:
+    if result.error:
+        return "FAILED"
+    return "UNDECIDED" if _undecided(result) else verdict(result.passed)
+
+
+def _undecided(result: "Exported") -> bool:
+    """Whether nothing failed, and something could not be decided either way."""
+    judged = [record for record in result.parity if record.limit is not None]
+    return any(record.passed is None for record in judged) and all(
+        record.passed is not False for record in judged
+    )
