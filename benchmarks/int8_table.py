@@ -1,12 +1,14 @@
-"""int8 of real and drawn-people models on every runtime: what the gate says, what it costs in accuracy, what it gains.
+"""int8 of real and drawn-people models on every runtime: what the gate says, and what it costs in accuracy.
 
-    python benchmarks/int8_table.py ../shared/real docs/measured OUT [--only MODEL]
+    python benchmarks/int8_table.py ../shared/real docs/measured OUT [--vit STUDENT.safetensors] [--only MODEL]
+    python benchmarks/int8_speed.py docs/measured OUT          # afterwards, on a machine that does nothing else
+    python benchmarks/int8_page.py docs/measured               # both into one page
 
 Detector: the real RTMDet-nano, calibrated on photographs of athletes (LSPET), compared with its own fp32 boxes on 500
-others of them, and once, at the end, on COCO photographs that served nothing else. Students: those that ship, and a
-ViTPose where --vit names one, calibrated on drawn people, AP on other drawn people. PP-TinyPose: imported, on OpenVINO
-and ncnn. Speed: one thread, every artifact in a process of its own, taking turns; a ratio to the float artifact of the
-same runtime in the same run. Writes int8.json and int8.md; artifacts, refused ones too, stay in OUT.
+others of them, and once, at the end, on COCO photographs that served nothing else. Students: the one that ships, and a
+ViTPose where --vit names one, calibrated on drawn people and judged by AP on other drawn people. PP-TinyPose: imported,
+on OpenVINO (with a search too) and ncnn. Writes int8.json; artifacts, refused ones too, stay in OUT. Goes on
+where it was stopped.
 """
 
 import argparse
@@ -15,10 +17,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-from telling import machine_words, write_report
+from telling import machine_words
 
-from edge.bench import Case, Plan, bench
 from edge.coco import Dataset, load_dataset
 from edge.image import read_image
 from edge.model import Model, load
@@ -34,7 +36,6 @@ from quantize.quantizers import quantizer
 from quantize.trials import searched
 from quantize.work import Int8Judges, Job, quantize_artifact
 from runtimes.artifact import REFERENCE, Artifact
-from runtimes.base import RunOptions
 from runtimes.spec import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "tflite", "onnxruntime", "ncnn")
@@ -62,12 +63,9 @@ class Row:
     px_p95: float | None
     bytes: int
     parent_bytes: int
-    speedup: float | None
-    valid: bool | None
-    int8_ms: float | None
-    parent_ms: float | None
-    bf16: float | None
     kept: int
+    parent: str
+    artifact: str
     error: str = ""
 
 
@@ -167,23 +165,6 @@ def used_hashes(photographs: Path) -> frozenset[str]:
     return frozenset(hashes)
 
 
-def speeds(parent: Artifact, made: Artifact) -> dict[str, Any]:
-    """Return milliseconds and ratios on one thread; OpenVINO's bf16 of the parent beside them."""
-    one = RunOptions(threads=1)
-    cases = [Case(parent, one), Case(made, one)]
-    if parent.manifest.runtime == "openvino":
-        cases.append(Case(parent, replace(one, precision="bf16")))
-    rows = bench(cases, Plan(rounds=10, time_s=3.0)).rows
-    base = rows[0].p50_ms
-    return {
-        "parent_ms": base,
-        "int8_ms": rows[1].p50_ms,
-        "speedup": base / rows[1].p50_ms,
-        "valid": all(row.valid for row in rows),
-        "bf16": base / rows[2].p50_ms if len(rows) > 2 else None,
-    }
-
-
 def size(artifact: Artifact) -> int:
     """Bytes of an artifact without its reference."""
     return sum(each.bytes for each in artifact.manifest.files if each.path != REFERENCE)
@@ -196,9 +177,8 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
     judges = Int8Judges(subject.dataset, MAX_DROP[subject.name], None)
     # the photographs report, and judge nothing; drawn people may judge drawn people
     job = judges.job(parent) if source == "synth" else Job()
-    mode: str = quantizer(parent.manifest.runtime).MODES[0]
+    mode = mode_of(parent, search=search)
     if search:
-        mode += f", --search --max-px {SEARCH_PX:g}"
         limited = replace(job, max_px=SEARCH_PX)
         job, found = searched(parent, sets, limited, args.out, None, print)
         print(found)
@@ -229,7 +209,8 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
         bytes=size(made),
         parent_bytes=size(parent),
         kept=len(made.manifest.kept),
-        **speeds(parent, made),
+        parent=parent.name,
+        artifact=str(made.root.relative_to(args.out)),
     )
 
 
@@ -239,12 +220,15 @@ def reported_ap(subject: Subject, parent: Artifact) -> AccuracyGate:
         return ap_gate(model, parent.name, subject.dataset, MAX_DROP[subject.name])
 
 
+def mode_of(parent: Artifact, *, search: bool) -> str:
+    """Return how a parent is made int8, as the table says it."""
+    mode: str = quantizer(parent.manifest.runtime).MODES[0]
+    return f"{mode}, --search --max-px {SEARCH_PX:g}" if search else mode
+
+
 def failed(subject: Subject, parent: Artifact, mode: str, result: Exported) -> Row:
     """Return the row of an artifact that could not be made."""
-    none = dict.fromkeys(
-        ("drop", "interval", "ap_parent", "matched", "score_shift", "px_p95", "speedup", "valid")
-    )
-    times = dict.fromkeys(("int8_ms", "parent_ms", "bf16"))
+    none = dict.fromkeys(("drop", "interval", "ap_parent", "matched", "score_shift", "px_p95"))
     return Row(
         model=subject.name,
         runtime=parent.manifest.runtime,
@@ -255,47 +239,9 @@ def failed(subject: Subject, parent: Artifact, mode: str, result: Exported) -> R
         parent_bytes=size(parent),
         kept=0,
         error=result.error,
+        parent=parent.name,
+        artifact="",
         **none,
-        **times,
-    )
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The rows for people."""
-    lines = [
-        (
-            "| model | runtime, mode | gate | AP, float | AP drop (95 % interval) | matched, score shift | px p95 "
-            "| MB (float) | ms, float -> int8 | times as fast | bf16 | layers in float |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    lines += [cells(row) for row in rows]
-    words = (
-        f"Calibrated on {CALIBRATE} pictures, judged by the gate on others; the detector's matched boxes are of "
-        f"{PHOTOGRAPHS} photographs that calibrated nothing. AP of detector and tinypose: 80 COCO photographs; of "
-        f"students: {DRAWN_VAL} drawn pictures. Times: one thread, batch 1, p50; a star where another program shared "
-        f"the core. {machine_words()}"
-    )
-    return "\n".join([*lines, "", words, ""])
-
-
-def cells(row: Row) -> str:
-    """One line of the table."""
-    if row.error:
-        return f"| {row.model} | {row.runtime}, {row.mode} | not made: {row.error} |" + " |" * 9
-    low, high = row.interval or (0.0, 0.0)
-    boxes = f"{row.matched:.1%}, {row.score_shift:+.3f}" if row.matched is not None else ""
-    px = "" if row.px_p95 is None else f"{row.px_p95:.2f}"
-    star = "" if row.valid else "*"
-    verdict = (
-        f"{'passed' if row.passed else 'refused'} ({'AP alone' if row.gate == 'raw' else row.gate})"
-    )
-    return (
-        f"| {row.model} | {row.runtime}, {row.mode} | {verdict} | {row.ap_parent:.4f} "
-        f"| {row.drop:+.4f} ({low:+.4f} .. {high:+.4f}) | {boxes} | {px} "
-        f"| {row.bytes / 1e6:.2f} ({row.parent_bytes / 1e6:.2f}) "
-        f"| {row.parent_ms:.2f} -> {row.int8_ms:.2f} | {row.speedup:.2f}{star} "
-        f"| {'' if row.bf16 is None else f'{row.bf16:.2f}'} | {row.kept} |"
     )
 
 
@@ -309,18 +255,22 @@ def main() -> None:
     parser.add_argument("--only", action="append")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    rows = []
+    kept = args.out / "rows.json"
+    rows = msgspec.json.decode(kept.read_bytes(), type=list[Row]) if kept.exists() else []
     for subject in subjects(args):
         for parent in subject.parents:
-            rows.append(measured(subject, parent, args))
-            print(cells(rows[-1]), flush=True)
-            if (subject.name, parent.manifest.runtime) == SEARCHED:
-                rows.append(measured(subject, parent, args, search=True))
-                print(cells(rows[-1]), flush=True)
-    name = "int8" if not args.only else f"int8_{'_'.join(args.only)}"
-    text = table(rows)
-    write_report(args.measured, name, text, [asdict(row) for row in rows])
-    print(text)
+            both = (subject.name, parent.manifest.runtime) == SEARCHED
+            for search in (False, True)[: 1 + both]:
+                mode = mode_of(parent, search=search)
+                wanted = (subject.name, parent.manifest.runtime, mode)
+                if wanted not in [(row.model, row.runtime, row.mode) for row in rows]:
+                    rows.append(measured(subject, parent, args, search=search))
+                    kept.write_bytes(msgspec.json.encode(rows))
+                    print(rows[-1], flush=True)
+    data = {"rows": [asdict(row) for row in rows], "on": machine_words()}
+    args.measured.mkdir(parents=True, exist_ok=True)
+    path = args.measured / "int8.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def test_it_can_be_verified_from_its_own_files(made) -> None:
     assert parity.matched >= 0.9  # of some twenty boxes: one or two may go
 
 
+@pytest.mark.slow
 def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> None:
     again = quantize_artifact(parent, sets, tmp_path, Job())
     records = {record.path: record.sha256 for record in made.manifest.files}
@@ -117,6 +118,7 @@ def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> Non
     assert {name: other[name] for name in engine} == {name: records[name] for name in engine}
 
 
+@pytest.mark.slow
 def test_a_layer_left_in_float_is_left(made, parent, sets, tmp_path) -> None:
     largest = max(quantizer(parent.manifest.runtime).layers(parent), key=lambda each: each.weights)
     kept = (KeptLayer(layer=largest.name, precision="float", reason="asked for"),)
