@@ -30,11 +30,12 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer: its name, type, input blobs, whole-number parameters by id, and what it reads from the .bin."""
+    """One layer: name, type, input and output blobs, whole-number parameters by id, what it reads from the .bin."""
 
     name: str
     kind: str
     inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     params: Params
     tensors: tuple[Tensor, ...]
 
@@ -46,12 +47,14 @@ def read_nodes(param: Path, weights: Path) -> list[Node]:
     for line, (kind, params) in zip(
         param.read_text().splitlines()[HEADER_LINES:], read_layers(param), strict=True
     ):
-        _, name, inputs, _, *blobs = line.split()
+        _, name, inputs, outputs, *blobs = line.split()
+        ends = int(inputs), int(inputs) + int(outputs)
         tensors = []
         for blob in node_blobs(kind, params):
             tensor, at = _read_tensor(data, at, blob, f"{weights.name}, layer {name}")
             tensors.append(tensor)
-        nodes.append(Node(name, kind, tuple(blobs[: int(inputs)]), params, tuple(tensors)))
+        names = tuple(blobs[: ends[0]]), tuple(blobs[ends[0] : ends[1]])
+        nodes.append(Node(name, kind, *names, params, tuple(tensors)))
     if at != len(data):
         raise ConversionError(
             f"{weights.name}: {len(data) - at} bytes belong to no layer known here; use another runtime for int8"

@@ -2,10 +2,12 @@
 
 Convolutions and fully connected layers run in int8 with calibrated scales (ncnn's param 8=2: one for each output of the
 weights, one for the input). Gemm (18=2) has one scale for its weights and takes those of its input's rows as it runs,
-also in the mode `static`. Every other layer computes in float.
+also in the mode `static`. Every other layer computes in float, those whose values would overflow in half without it
+(`quantize.ncnn_masks`).
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,8 @@ from numpy.typing import NDArray
 
 from export.versions import versions
 from quantize.ncnn_bin import F32, Node, add_params, full, half, int8, read_nodes, stored
-from quantize.ncnn_ranges import LEVELS, best_clip, measure_blobs
+from quantize.ncnn_masks import fp16_masks, measure_ranges, with_masks
+from quantize.ncnn_ranges import LEVELS, best_clip, measure_spreads
 from quantize.recipe import Layer, Mode, Quantized, Recipe
 from runtimes.artifact import Artifact
 from runtimes.spec import KeptLayer
@@ -64,7 +67,9 @@ def quantize(
     """
     nodes = _read(artifact)
     chosen = {n.name for n in nodes if _can_be_int8(n)} - recipe.kept_names
-    scales = input_scales(artifact, [node for node in nodes if node.name in chosen], images)
+    ranges = measure_ranges(artifact, nodes, images)
+    masks = fp16_masks(nodes, ranges)
+    scales = input_scales(artifact, [n for n in nodes if n.name in chosen], ranges.peaks, images)
     param = artifact.file(".param")
     parts, added, weight_bytes = [], {}, 0
     for node in nodes:
@@ -75,13 +80,14 @@ def quantize(
             parts.append(b"".join(map(stored, node.tensors)))
         weight_bytes += _weight_bytes(node, in_int8=node.name in chosen)
     (directory / artifact.file(".bin").name).write_bytes(b"".join(parts))
+    added |= {name: f"{added.get(name, '')} {mask.param}".lstrip() for name, mask in masks.items()}
     (directory / param.name).write_text(add_params(param.read_text(), added))
     manifest = artifact.manifest
     return Quantized(
         inputs=manifest.inputs,
         outputs=manifest.outputs,
         image=manifest.image,
-        kept=_kept(nodes, recipe),
+        kept=with_masks(_kept(nodes, recipe), masks),
         method=METHOD,
         weight_bytes=weight_bytes,
         tools=versions(*PACKAGES),
@@ -89,16 +95,20 @@ def quantize(
 
 
 def input_scales(
-    artifact: Artifact, nodes: list[Node], images: NDArray[np.uint8]
+    artifact: Artifact, nodes: list[Node], peaks: Mapping[str, float], images: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Return by layer what its input is multiplied by to become int8; Gemm has none."""
-    fixed = [node for node in nodes if node.kind != "Gemm"]
-    blobs = sorted({node.inputs[0] for node in fixed})
-    spreads = dict(zip(blobs, measure_blobs(artifact, blobs, images), strict=True))
+    """Return by layer what its input is multiplied by to become int8; Gemm has none.
+
+    peaks: the largest magnitude of each blob on the same images.
+    """
+    clipped = sorted({node.inputs[0] for node in nodes if node.kind == "Convolution"})
+    spreads = measure_spreads(artifact, {blob: peaks[blob] for blob in clipped}, images)
     scales = {}
-    for node in fixed:
-        spread = spreads[node.inputs[0]]
-        clip = best_clip(spread) if node.kind == "Convolution" else spread.peak
+    for node in nodes:
+        if node.kind == "Gemm":
+            continue
+        blob = node.inputs[0]
+        clip = best_clip(spreads[blob]) if node.kind == "Convolution" else peaks[blob]
         scales[node.name] = LEVELS / clip if clip > SMALLEST else 1.0
     return scales
 

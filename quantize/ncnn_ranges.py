@@ -3,13 +3,15 @@
 ncnn's int8 is symmetric: a blob needs one number, the magnitude that becomes 127.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from quantize.ncnn_bin import F32
 from runtimes.adapting import engine_name
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
@@ -18,6 +20,8 @@ from runtimes.ncnn_adapter import image_mat
 BINS = 2048
 CLIPS = 128
 LEVELS = 127
+
+Read = Callable[[str], F32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +35,38 @@ class Spread:
     counts: NDArray[np.int64]
 
 
-def measure_blobs(
-    artifact: Artifact, blobs: Sequence[str], images: NDArray[np.uint8]
-) -> list[Spread]:
-    """Run the float net on every image, uint8 BGR (N, H, W, 3), and return the spread of each blob's values.
+def look_at_blobs(
+    artifact: Artifact, images: NDArray[np.uint8], look: Callable[[Read], None]
+) -> None:
+    """Run the float net on every image, uint8 BGR (N, H, W, 3); `look` is given what returns a blob by its name.
 
-    The images are run twice: bins need the peak first. Raises ConversionError where ncnn refuses the net, or where no
-    image is there.
+    One net for all images, one extractor for each: a layer is computed once an image. A blob is float32, in the shape
+    that ncnn has it: (W,), (H, W) or (C, H, W). Raises ConversionError where ncnn refuses the net, or where no image is
+    there.
     """
     if len(images) == 0:
         raise ConversionError("static int8 needs calibration images; give some with --calib")
     net = _open_net(artifact)
     try:
-        peaks = np.zeros(len(blobs))
         for image in images:
-            found = [
-                float(values.max(initial=0)) for values in _extract(net, artifact, blobs, image)
-            ]
-            peaks = np.maximum(peaks, found)
-        counts = np.zeros((len(blobs), BINS), np.int64)
-        for image in images:
-            for index, values in enumerate(_extract(net, artifact, blobs, image)):
-                counts[index] += _histogram(values, peaks[index])
+            # the extractor has gone before the net is cleared: it holds memory of the net's
+            look(_reader(net, artifact, image))
     finally:
         net.clear()
-    return [Spread(float(peak), row) for peak, row in zip(peaks, counts, strict=True)]
+
+
+def measure_spreads(
+    artifact: Artifact, peaks: Mapping[str, float], images: NDArray[np.uint8]
+) -> dict[str, Spread]:
+    """Return the spread of each blob in `peaks`, whose largest magnitudes are known. Raises as `look_at_blobs`."""
+    counts = {blob: np.zeros(BINS, np.int64) for blob in peaks}
+
+    def count(read: Read) -> None:
+        for blob, peak in peaks.items():
+            counts[blob] += _histogram(np.abs(read(blob)).ravel(), peak)
+
+    look_at_blobs(artifact, images, count)
+    return {blob: Spread(peak, counts[blob]) for blob, peak in peaks.items()}
 
 
 def best_clip(spread: Spread) -> float:
@@ -79,19 +90,19 @@ def _histogram(values: NDArray[np.float32], peak: float) -> NDArray[np.int64]:
     return np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
 
 
-def _extract(
-    net: Any, artifact: Artifact, blobs: Sequence[str], image: NDArray[np.uint8]
-) -> Iterator[NDArray[np.float32]]:
-    """Yield the magnitudes in each blob; one extractor computes each layer once."""
+def _reader(net: Any, artifact: Artifact, image: NDArray[np.uint8]) -> Read:
     import ncnn
 
     manifest = artifact.manifest
     extractor = net.create_extractor()
     _check(extractor.input(engine_name(manifest.inputs[0]), image_mat(ncnn, image, manifest.image)))
-    for blob in blobs:
-        code, mat = extractor.extract(blob)
-        _check(code)
-        yield np.abs(np.array(mat)).ravel()
+    return partial(_blob, extractor)
+
+
+def _blob(extractor: Any, name: str) -> F32:
+    code, mat = extractor.extract(name)
+    _check(code)
+    return np.array(mat)
 
 
 def _open_net(artifact: Artifact) -> Any:
