@@ -21,7 +21,15 @@ HEADER = (
         "AP drop (95 % interval)",
         "boxes matched, score shift",
     ),
-    *("px p95", "MB (float)", "ms, float -> int8", "times as fast", "bf16", "left in float"),
+    *(
+        "px p95",
+        "MB (float)",
+        "weights over what they should be",
+        "ms, float -> int8",
+        "times as fast",
+        "bf16",
+        "left in float",
+    ),
 )
 
 
@@ -49,10 +57,11 @@ def cells(row: dict[str, Any], speed: dict[str, Any] | None) -> list[str]:
 def speed_cells(speed: dict[str, Any] | None) -> list[str]:
     """Times and ratios; a star where a process had not its core."""
     if speed is None:
-        return ["", "", ""]
+        return ["", "", "", ""]
     parent, star = speed["parent_ms"], "" if speed["valid"] else "*"
     bf16 = speed["bf16_ms"]
     return [
+        f"{speed['weights']:.2f}",
         f"{parent:.2f} -> {speed['int8_ms']:.2f}",
         f"{parent / speed['int8_ms']:.2f}{star}",
         "" if bf16 is None else f"{parent / bf16:.2f}",

@@ -1,9 +1,11 @@
-"""Speed of the int8 artifacts that int8_table.py made, beside their parents: one thread, nothing else on the machine.
+"""Speed and weights of the int8 artifacts that int8_table.py made, beside their parents: one thread, a quiet machine.
 
     python benchmarks/int8_speed.py docs/measured OUT
 
 Every artifact runs in a process of its own; float, int8 and (on OpenVINO) the float one in bf16 take turns. The gate
-judged these same files. Writes int8_speed.json; `valid` says whether every process had its core.
+judged these same files. `valid` says whether every process had its core. `weights` is the bytes of all constants in
+the engine's file, over what they should be: one for each weight of a layer in int8, two for every other number of the
+parent's (four on ONNX Runtime). Writes int8_speed.json.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import msgspec
 from telling import machine_words
 
 from edge.bench import Case, Plan, bench
+from quantize.quantizers import quantizer
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 
@@ -36,6 +39,41 @@ def speeds(parent: Artifact, made: Artifact) -> dict[str, Any]:
     }
 
 
+def weight_share(parent: Artifact, made: Artifact) -> float:
+    """Return the bytes of an int8 artifact's constants over what they should be."""
+    runtime = parent.manifest.runtime
+    kept = {layer.layer for layer in made.manifest.kept}
+    layers = quantizer(runtime).layers(parent)
+    narrow = sum(layer.weights for layer in layers if layer.name not in kept)
+    item_bytes = 2 if parent.manifest.precision == "fp16" else 4
+    wide = constant_bytes(parent) // item_bytes - narrow
+    return constant_bytes(made) / (narrow + wide * (4 if runtime == "onnxruntime" else 2))
+
+
+def constant_bytes(artifact: Artifact) -> int:
+    """Return the bytes of all constants in an engine's file."""
+    runtime = artifact.manifest.runtime
+    if runtime == "onnxruntime":
+        import onnx
+
+        graph = onnx.load(str(artifact.file(".onnx"))).graph
+        return sum(len(tensor_bytes(tensor)) for tensor in graph.initializer)
+    if runtime == "tflite":
+        from ai_edge_quantizer.utils import tfl_flatbuffer_utils
+
+        model = tfl_flatbuffer_utils.read_model(str(artifact.file(".tflite")))
+        return sum(len(buffer.data) for buffer in model.buffers if buffer.data is not None)
+    return artifact.file(".bin").stat().st_size
+
+
+def tensor_bytes(tensor: Any) -> bytes:
+    """Return an ONNX tensor's values as bytes, however they are stored."""
+    from onnx import numpy_helper
+
+    values: bytes = numpy_helper.to_array(tensor).tobytes()
+    return values
+
+
 def main() -> None:
     """Measure every pair in int8.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -48,7 +86,8 @@ def main() -> None:
         # a refused artifact goes once another of its name has passed
         if row["artifact"] and (args.out / row["artifact"]).is_dir():
             pair = (Artifact.open(args.out / row[name]) for name in ("parent", "artifact"))
-            found[row["artifact"]] = speeds(*pair)
+            parent, made = pair
+            found[row["artifact"]] = {**speeds(parent, made), "weights": weight_share(parent, made)}
             print(row["artifact"], found[row["artifact"]], flush=True)
     data = {"speeds": found, "on": machine_words()}
     path = args.measured / "int8_speed.json"
