@@ -222,7 +222,7 @@ def reported_ap(subject: Subject, parent: Artifact) -> AccuracyGate:
 
 def mode_of(parent: Artifact, *, search: bool) -> str:
     """Return how a parent is made int8, as the table says it."""
-    mode: str = quantizer(parent.manifest.runtime).MODES[0]
+    mode: str = quantizer(parent.manifest.runtime).default_mode(parent)
     return f"{mode}, --search --max-px {SEARCH_PX:g}" if search else mode
 
 

@@ -63,6 +63,11 @@ METHODS: dict[Mode, str] = {
 }
 
 
+def default_mode(artifact: Artifact) -> Mode:
+    """Return the runtime's usual mode."""
+    return MODES[0]
+
+
 def layers(artifact: Artifact) -> Sequence[Layer]:
     """Return the operators with weights, by the quantizer's scopes, in the order of the graph."""
     model = _flatbuffer(artifact)

@@ -45,6 +45,11 @@ METHOD = (
 )
 
 
+def default_mode(artifact: Artifact) -> Mode:
+    """Return the runtime's usual mode."""
+    return MODES[0]
+
+
 def layers(artifact: Artifact) -> list[Layer]:
     """Return the layers that the recipe puts into int8, in the order of the graph.
 

@@ -58,8 +58,11 @@ class Quantizer(Protocol):
     """What every `*_int8` module offers."""
 
     PACKAGES: tuple[str, ...]
-    # the first is what is done where nobody asks for another
     MODES: tuple[Mode, ...]
+
+    def default_mode(self, artifact: Artifact) -> Mode:
+        """Return what is done with an artifact where nobody asks for another mode."""
+        ...
 
     def layers(self, artifact: Artifact) -> Sequence[Layer]:
         """Return the layers that can be quantized, in the order of the graph."""

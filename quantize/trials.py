@@ -3,6 +3,7 @@
 Notes lie in a file, so that a search that was stopped goes on: what was tried is not tried again.
 """
 
+import importlib.metadata
 import tempfile
 import time
 from collections.abc import Callable
@@ -57,7 +58,8 @@ class Trials:
         self.reference = float_reference(self.parent, self.sets.search)
         self.sets = replace(self.sets, calibrate=self.sets.calibrate[:CALIBRATE])
         recipe = self.job.recipe(self.parent)
-        key = (sha256_of(self.parent.root / MANIFEST), self.sets.sha256, recipe.mode)
+        version = importlib.metadata.version("edgepose")
+        key = (sha256_of(self.parent.root / MANIFEST), self.sets.sha256, recipe.mode, version)
         self.notes = _read_notes(self.notes_path, key)
 
     def drift(self, kept: frozenset[str]) -> float:

@@ -39,7 +39,8 @@ class Job:
 
     def recipe(self, parent: Artifact) -> Recipe:
         """Return the recipe for one artifact."""
-        return Recipe(self.mode or quantizer(parent.manifest.runtime).MODES[0], self.kept)
+        tool = quantizer(parent.manifest.runtime)
+        return Recipe(self.mode or tool.default_mode(parent), self.kept)
 
 
 @dataclass(frozen=True, slots=True)
