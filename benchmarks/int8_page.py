@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from int8_table import DRAWN_VAL, PHOTOGRAPHS
+from int8_table import DRAWN_VAL, MAX_DROP, PHOTOGRAPHS
 
+from edge.parity import PX_LIMITS
 from quantize.calibrate import CALIBRATE
 
 HEADER = (
@@ -43,7 +44,7 @@ def cells(row: dict[str, Any], speed: dict[str, Any] | None) -> list[str]:
     low, high = row["interval"]
     return [
         *name,
-        f"{'passed' if row['passed'] else 'refused'} ({by})",
+        f"{verdict(row)} ({by})",
         f"{row['ap_parent']:.4f}",
         f"{row['drop']:+.4f} ({low:+.4f} .. {high:+.4f})",
         "" if matched is None else f"{matched:.1%}, {row['score_shift']:+.3f}",
@@ -52,6 +53,17 @@ def cells(row: dict[str, Any], speed: dict[str, Any] | None) -> list[str]:
         *speed_cells(speed),
         str(row["kept"]),
     ]
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """What the gate said; AP judges the students, and where its interval spans the limit nobody knows."""
+    limit = MAX_DROP[row["model"]] / 100
+    low, high = row["interval"]
+    if row["passed"]:
+        return "passed"
+    judged_by_ap = row["model"] in {"student", "vit"}
+    within = row["px_p95"] is None or row["px_p95"] <= PX_LIMITS["int8"]
+    return "undecided" if judged_by_ap and within and low <= limit < high else "refused"
 
 
 def speed_cells(speed: dict[str, Any] | None) -> list[str]:

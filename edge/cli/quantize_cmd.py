@@ -131,7 +131,9 @@ def command(
     emit_made(results, "against the float artifact", as_json=as_json)
     if refused := say_refused(results):
         if val is None and any(each.parity and each.parity[0].limit is None for each in refused):
-            say("under half of its keypoints can be decided, so ground truth has to judge: add --val COCO.json")
+            say(
+                "under half of its keypoints can be decided, so ground truth has to judge: add --val COCO.json"
+            )
         hint(f"edgepose quantize {artifacts[0]} --calib {calib} --search")
         return 3
     hint(f"edgepose bench {artifacts[0]} {results[0].path}")
