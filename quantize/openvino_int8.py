@@ -1,7 +1,7 @@
 """OpenVINO IR -> int8 by NNCF: activations in u8 by calibrated ranges, weights in i8, one scale a channel.
 
 The mixed preset lets activations that go below zero keep a zero point of their own; transformers get NNCF's scheme for
-them. What is not quantized is stored in half. NNCF works on the IR with its preprocessing inside: the seam stays.
+them. What is not quantized is stored in float32. NNCF works on the IR with its preprocessing inside: the seam stays.
 """
 
 from collections.abc import Iterator, Sequence
@@ -96,7 +96,7 @@ def quantize(
         image=manifest.image,
         kept=kept_layers,
         method=method,
-        weight_bytes=sum(size * (2 if full else 1) for size, full in sizes),
+        weight_bytes=sum(size * (4 if full else 1) for size, full in sizes),
         tools=versions(*PACKAGES),
     )
 
@@ -124,7 +124,7 @@ def _kept(artifact: Artifact, model: Any, recipe: Recipe) -> tuple[KeptLayer, ..
     return (
         *recipe.kept,
         *(
-            KeptLayer(layer=name, precision="fp16", reason=reason)
+            KeptLayer(layer=name, precision="fp32", reason=reason)
             for name, reason in always.items()
             if name not in recipe.kept_names
         ),
