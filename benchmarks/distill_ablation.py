@@ -18,28 +18,28 @@ from typing import Any
 import msgspec
 import torch
 from lightning_fabric import Fabric
-from telling import Telling, machine_words, write_report
+from progress import Telling, machine_words, write_report
 
 from edge.schema import load_schema
 from export import load_checkpoint
-from quantize.distill.album import Album
-from quantize.distill.batches import Batch
-from quantize.distill.course import plan_course
-from quantize.distill.fabric import open_fabric
-from quantize.distill.gather import Crowd, gather
-from quantize.distill.lessons import Lessons, write_lessons
-from quantize.distill.measure import Marks, drawn_dataset, judge
-from quantize.distill.optim import Rates
-from quantize.distill.recipe import RECIPE, Recipe
-from quantize.distill.samples import Sampler
+from quantize.distill.assembly import Help, make_trainee
+from quantize.distill.config import RECIPE, Recipe
+from quantize.distill.data.batches import Batch
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import Sampler
+from quantize.distill.data.schedule import plan_course
+from quantize.distill.data.sources import Crowd, gather
+from quantize.distill.distributed import open_fabric
+from quantize.distill.methods.token import random_token, with_token
+from quantize.distill.methods.token_training import trained_token
+from quantize.distill.optimizer import Rates
+from quantize.distill.runner import distil
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers import Teacher, open_teacher
-from quantize.distill.token import random_token, with_token
-from quantize.distill.token_training import trained_token
+from quantize.distill.teacher import Teacher, open_teacher
+from quantize.distill.teacher_cache import Lessons, write_lessons
 from quantize.distill.train import Settings, Step, new_learner, train
-from quantize.distill.trainee import Help, make_trainee
-from quantize.distill.transfer import map_keypoints
-from quantize.distill.work import distil
+from quantize.distill.validation import Marks, drawn_dataset, judge
 
 COCO = load_schema("coco17")
 INPUT_WH = (96, 128)

@@ -16,19 +16,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from telling import Telling, machine_words, write_report
+from progress import Telling, machine_words, write_report
 
-from edge.coco import boxes_xyxy, load_dataset, people_by_image
-from edge.draw import draw_poses, put_banner
+from edge.evaluation.coco import boxes_xyxy, load_dataset, people_by_image
 from edge.image import read_image
+from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load
 from export import load_checkpoint
-from export.foreign import engine_files, import_model, like_spec
-from export.shipped import shipped
+from export.bundled import shipped
+from export.import_model import engine_files, import_model, like_spec
 from export.torch_session import TorchSession
-from quantize.distill.measure import Marks, judge, judge_model
-from quantize.distill.recipe import STUDENT, Recipe
-from quantize.distill.work import distil
+from quantize.distill.config import STUDENT, Recipe
+from quantize.distill.runner import distil
+from quantize.distill.validation import Marks, judge, judge_model
 
 ARMS = {"without a teacher": ("none",), "taught by PP-TinyPose": ("heatmap",)}
 SEEDS = (0, 1, 2)

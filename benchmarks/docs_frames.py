@@ -9,14 +9,14 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from edge.draw import draw_poses, put_banner
 from edge.image import write_image
+from edge.media.draw import draw_poses, put_banner
 from edge.model import load
 from edge.pipeline import Pipeline
 from edge.synth import draw_clip
 from edge.types import Frame
 from export import Target, export_model, load_weights
-from export.foreign import engine_files, import_model, like_spec
+from export.import_model import engine_files, import_model, like_spec
 
 SEED, WH, SKIP = 22, (960, 540), 5
 SHOWN = (24, 60)

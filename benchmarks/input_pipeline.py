@@ -22,15 +22,15 @@ from timing import interleaved_cpu_us
 
 from edge.geometry import make_crops
 from edge.schema import load_schema
-from quantize.distill.album import Album
-from quantize.distill.augment import AT_REST, STRONG, WEAK, stray
-from quantize.distill.batches import Batch, collate
-from quantize.distill.lessons import SHARD, UDP, Lessons
-from quantize.distill.people import Person, annotated_people, drawn_people
-from quantize.distill.pixels import cut_out, disturb, recolour
-from quantize.distill.samples import Sampler, warp
-from quantize.distill.student import student_spec, student_variant
-from quantize.distill.targets import (
+from quantize.distill.data.augment import AT_REST, STRONG, WEAK, stray
+from quantize.distill.data.batches import Batch, collate
+from quantize.distill.data.crop_view import View, crop_of, view_of_box
+from quantize.distill.data.instances import Person, annotated_people, drawn_people
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.photometric import cut_out, disturb, recolour
+from quantize.distill.data.samples import Sampler, warp
+from quantize.distill.data.targets import (
     heatmap_sigma,
     heatmaps,
     marginals,
@@ -38,9 +38,9 @@ from quantize.distill.targets import (
     simcc_sigma,
     strides,
 )
-from quantize.distill.terms import TaughtMaps
-from quantize.distill.transfer import map_keypoints
-from quantize.distill.view import View, crop_of, view_of_box
+from quantize.distill.losses.terms import TaughtMaps
+from quantize.distill.student import student_spec, student_variant
+from quantize.distill.teacher_cache import SHARD, UDP, Lessons
 from runtimes.codec_spec import HeatmapCodec
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"

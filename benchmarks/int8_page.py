@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 from int8_table import DRAWN_VAL, MAX_DROP, PHOTOGRAPHS
 
-from edge.parity import PX_LIMITS
-from quantize.calibrate import CALIBRATE
+from edge.parity.compare import PX_LIMITS
+from quantize.int8.calibration import CALIBRATE
 
 HEADER = (
     *(

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from telling import machine_words
+from progress import machine_words
 
-from edge.bench import Case, Plan, bench
-from quantize.quantizers import quantizer
+from edge.bench.measure import Case, Plan, bench
+from quantize.int8.registry import quantizer
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 

@@ -19,22 +19,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from telling import machine_words
+from progress import machine_words
 
-from edge.coco import Dataset, load_dataset
+from edge.evaluation.coco import Dataset, load_dataset
 from edge.image import read_image
 from edge.model import Model, load
-from edge.parity_boxes import BOX_LIMITS, matched_shifts
+from edge.parity.boxes import BOX_LIMITS, matched_shifts
 from export import Target, export_model, gate_inputs, load_checkpoint
 from export.accuracy import AccuracyGate, ap_gate
-from export.foreign import engine_files, import_model, like_spec
-from export.shipped import shipped
-from export.write import Exported
-from quantize.calibrate import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
-from quantize.distill.measure import drawn_dataset
-from quantize.quantizers import quantizer
-from quantize.trials import searched
-from quantize.work import Int8Judges, Job, quantize_artifact
+from export.bundled import shipped
+from export.exporter import Exported
+from export.import_model import engine_files, import_model, like_spec
+from quantize.distill.validation import drawn_dataset
+from quantize.int8.calibration import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
+from quantize.int8.registry import quantizer
+from quantize.int8.run import Int8Judges, Job, quantize_artifact
+from quantize.int8.search import searched
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.spec import Runtime
 

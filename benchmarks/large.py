@@ -21,13 +21,13 @@ import msgspec
 import torch
 
 from export.checkpoint import load_checkpoint, with_input
+from export.converter import Source
+from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.limits import weight_bytes
 from export.onnx_split import data_path
 from export.registry import Variant, load_family
-from export.source import Source
 from export.to_onnx import write_onnx
-from export.write import Target, export_model
 
 VARIANT = Variant("sapiens", "0.3b", (768, 1024), schema="coco17")
 SMALL_WH = (96, 128)

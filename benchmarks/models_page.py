@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from runtimes.spec import DENSE_TASKS, Precision, Runtime
 
 RUNTIMES: dict[Runtime, str] = {

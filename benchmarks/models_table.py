@@ -24,7 +24,7 @@ from models_oracles import Found, find_oracles
 from models_page import PRECISIONS, RUNTIMES, Row, markdown
 
 from devices.detect import detect_machine
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from export import Exported, LoadedModel, Target, export_model
 from export.checkpoint import recognise, with_input
 from export.inputs import drawn_inputs

@@ -17,15 +17,15 @@ import numpy as np
 from timing import interleaved_cpu_us
 
 from devices.detect import detect_machine
-from edge.coco import load_dataset
+from edge.catalog.specs_openpose import LIMBS
 from edge.codecs.paf import decode_one
+from edge.evaluation.coco import load_dataset
+from edge.evaluation.predict import predict, score
 from edge.model import Model, load
-from edge.parity_people import people_numbers
-from edge.predict import predict, score
-from edge.specs_openpose import LIMBS
+from edge.parity.people import people_numbers
 from edge.synth.part_maps import draw_part_maps
 from edge.types import F32, Keypoints
-from export.foreign import import_model, like_spec
+from export.import_model import import_model, like_spec
 from runtimes.codec_spec import PafCodec
 
 WH = (54, 46)

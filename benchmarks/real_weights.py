@@ -15,11 +15,11 @@ from pathlib import Path
 import msgspec
 
 from devices.detect import detect_machine
-from edge.coco import Dataset, load_dataset
+from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.predict import predict, score
 from edge.model import Model, load
-from edge.predict import predict, score
 from export import Target, export_model, gate_inputs, load_weights
-from export.foreign import engine_files, import_model, like_spec
+from export.import_model import engine_files, import_model, like_spec
 from export.torch_session import TorchSession
 
 TARGETS = [

@@ -14,8 +14,8 @@ import onnxruntime
 from timing import interleaved_cpu_us
 
 from export import load_weights
+from export.converter import Source
 from export.fold import fold_batchnorm
-from export.source import Source
 from export.to_onnx import export_onnx, float_onnx
 from export.wrap import ImageInput
 

@@ -20,18 +20,19 @@ import msgspec
 import torch
 
 from devices.detect import detect_machine
-from edge.cli.output import progress
-from edge.coco import Dataset, boxes_xyxy, load_dataset, people_by_image
+from edge.cli.console import progress
+from edge.evaluation.coco import Dataset, boxes_xyxy, load_dataset, people_by_image
+from edge.evaluation.predict import predict, score
 from edge.image import read_image
 from edge.model import Model
-from edge.nms import pairwise_iou
+from edge.nms.overlap import pairwise_iou
 from edge.pipeline import DET_THRS
-from edge.predict import predict, score
 from export.checkpoint import load_checkpoint
 from export.registry import Variant, load_family
 from export.student_file import Card, write_student
 from export.torch_session import TorchSession
-from quantize.distill.detector import (
+from quantize.distill.detector.data import draw_pictures, gallery_of
+from quantize.distill.detector.train import (
     Settings,
     Step,
     averaged,
@@ -39,8 +40,7 @@ from quantize.distill.detector import (
     new_learner,
     train,
 )
-from quantize.distill.detector_data import draw_pictures, gallery_of
-from quantize.distill.optim import Rates
+from quantize.distill.optimizer import Rates
 from quantize.distill.train import LOG, STATE, Learner
 
 NAME = "rtmdet-nano-drawn"

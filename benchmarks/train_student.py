@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from telling import Telling, machine_words
+from progress import Telling, machine_words
 
-from edge.coco import Dataset, load_dataset
+from edge.evaluation.coco import Dataset, load_dataset
 from edge.model import Model
 from export import load_checkpoint
 from export.student_file import Card, write_student
 from export.torch_session import TorchSession
-from quantize.distill.measure import drawn_dataset, judge_model
-from quantize.distill.recipe import RECIPE, Recipe
+from quantize.distill.config import RECIPE, Recipe
+from quantize.distill.runner import CURVES, distil
 from quantize.distill.train import LOG
-from quantize.distill.work import CURVES, distil
+from quantize.distill.validation import drawn_dataset, judge_model
 
 NAME = "rtmpose-t-drawn"
 ASSETS = Path(__file__).parents[1] / "export" / "assets"

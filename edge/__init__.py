@@ -12,11 +12,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge.bench.tuned import load_tuned
+    from edge.media.sources import open_source
     from edge.model import Model, load
     from edge.pipeline import Follow, Pipeline, Result
     from edge.schema import KeypointSchema, load_schema
-    from edge.sources import open_source
-    from edge.tuned import load_tuned
     from edge.types import Detections, Frame, Keypoints, Poses
 
 # name: the module it lives in
@@ -32,8 +32,8 @@ _EXPORTS = {
     "Result": "edge.pipeline",
     "load": "edge.model",
     "load_schema": "edge.schema",
-    "load_tuned": "edge.tuned",
-    "open_source": "edge.sources",
+    "load_tuned": "edge.bench.tuned",
+    "open_source": "edge.media.sources",
 }
 
 __all__ = [

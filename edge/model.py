@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge.bottom_up import people_in_frame
 from edge.codecs import decode
 from edge.codecs.dense import fit_frame
 from edge.codecs.flip import decode_flipped
@@ -181,6 +180,28 @@ class Model:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def people_in_frame(found: Keypoints, crop: Crop, schema: KeypointSchema) -> Poses:
+    """Return the people in frame pixels; one without any keypoint is nobody.
+
+    A keypoint that was not found keeps xy 0 and score 0. The box is what the found ones span, and its score the share
+    of the keypoints that were found: so a whole person ranks before a fragment.
+    """
+    somebody = (found.scores > 0).any(axis=1)
+    scores = found.scores[somebody]
+    seen = scores > 0
+    xy: F32 = np.where(seen[..., None], crop.to_frame(found.xy[somebody]), np.float32(0))
+    low = np.where(seen[..., None], xy, np.inf).min(axis=1, initial=np.inf)
+    high = np.where(seen[..., None], xy, -np.inf).max(axis=1, initial=-np.inf)
+    return Poses(
+        xy,
+        scores,
+        np.concatenate([low, high], axis=1).astype(np.float32),
+        seen.mean(axis=1).astype(np.float32),
+        np.full(len(xy), -1, np.int32),
+        schema,
+    )
 
 
 def _whole(image: Any) -> F32:

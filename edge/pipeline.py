@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from edge.model import Model, load
-from edge.nms import oks_matrix, oks_nms, soft_oks_nms
-from edge.pose_nms import constants_of, merge_people
+from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
+from edge.nms.parametric import constants_of, merge_people
 from edge.types import F32, U8, Detections, Frame, Poses
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError

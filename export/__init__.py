@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from export.checkpoint import LoadedModel, load_checkpoint
-    from export.foreign import import_model
+    from export.exporter import Exported, export_model
     from export.gate import torch_ap_gate
+    from export.import_model import import_model
     from export.inputs import gate_inputs
     from export.load import load_weights
-    from export.naming import Target
-    from export.write import Exported, export_model
+    from runtimes.naming import Target
 
 # name: the module it lives in
 _EXPORTS = {
-    "Exported": "export.write",
+    "Exported": "export.exporter",
     "LoadedModel": "export.checkpoint",
-    "Target": "export.naming",
-    "export_model": "export.write",
+    "Target": "runtimes.naming",
+    "export_model": "export.exporter",
     "gate_inputs": "export.inputs",
-    "import_model": "export.foreign",
+    "import_model": "export.import_model",
     "load_checkpoint": "export.checkpoint",
     "load_weights": "export.load",
     "torch_ap_gate": "export.gate",

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from edge.coco import CocoResult, Dataset
-from edge.evaluate import bootstrap_ap_drop
-from edge.keypoint_map import scored_schema
+from edge.evaluation.average_precision import bootstrap_ap_drop
+from edge.evaluation.coco import CocoResult, Dataset
+from edge.evaluation.predict import predict, score
+from edge.evaluation.schema_map import scored_schema
 from edge.model import Model
-from edge.predict import predict, score
 from runtimes.artifact import Artifact
 from runtimes.registry import open_session
 from runtimes.spec import Parity

@@ -16,18 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from edge.catalog import CATALOG
-from edge.parity import RAW_LIMITS, tensor_error
-from edge.reference import load_reference
-from edge.verify import run_batches
-from export.converters import converter
+from edge.catalog.lookup import CATALOG
+from edge.parity.compare import RAW_LIMITS, tensor_error
+from edge.parity.reference import load_reference
+from edge.parity.verify import run_batches
+from export.converter import Source, converter
 from export.fold import fold_batchnorm
 from export.load import load_weights
-from export.source import Source
 from export.torch_session import TorchSession
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Session
 from runtimes.errors import InputError
+from runtimes.files import seal
 from runtimes.registry import open_session
 from runtimes.spec import (
     Lineage,
@@ -35,7 +35,6 @@ from runtimes.spec import (
     ModelSpec,
     TensorSpec,
 )
-from runtimes.store import seal
 
 MAX_DEPTH = 3  # backbone.stage1.1: a CSP layer, not each of its convolutions
 IMAGES = 2

@@ -7,18 +7,18 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge.catalog import CATALOG, of_hash
+from edge.catalog.lookup import CATALOG, of_hash
+from edge.catalog.specs import SCHEMA_OF_DATASET
 from edge.schema import SCHEMAS, load_schema
-from edge.specs import SCHEMA_OF_DATASET
 from export.lineage import lineage_of
 from export.models.vit import at_input
 from export.models.vitpose_config import configured
 from export.models.vitpose_layouts import split_task
-from export.naming import MODEL_NAME
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
 from export.student_file import Card, taught
 from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError, InputError
+from runtimes.naming import MODEL_NAME
 from runtimes.spec import Lineage, ModelSpec
 
 Shapes = dict[str, tuple[int, ...]]

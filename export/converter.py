@@ -1,13 +1,15 @@
 """What every converter starts from, and what it hands back."""
 
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from runtimes.spec import (
     ImageSpec,
     ModelSpec,
     Precision,
+    Runtime,
     TensorSpec,
 )
 
@@ -63,3 +65,16 @@ class Converter(Protocol):
     def convert(self, source: Source, precision: Precision, directory: Path) -> Converted:
         """Write the engine's files into `directory`; raises ConversionError."""
         ...
+
+
+CONVERTERS: dict[Runtime, str] = {
+    "ncnn": "export.to_ncnn",
+    "openvino": "export.to_openvino",
+    "tflite": "export.to_litert",
+    "onnxruntime": "export.to_onnx",
+}
+
+
+def converter(runtime: Runtime) -> Converter:
+    """Import the converter of a runtime; the tools it drives load only when it converts."""
+    return cast("Converter", importlib.import_module(CONVERTERS[runtime]))

@@ -11,22 +11,21 @@ from typing import Any
 import msgspec
 
 from devices.detect import detect_machine
-from edge.parity import Reference, all_passed
-from edge.reference import save_reference
+from edge.parity.compare import Reference, all_passed
+from edge.parity.reference import save_reference
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
-from export.converters import converter
+from export.converter import Converted, Source, converter
 from export.fold import fold_batchnorm
 from export.gate import judge, torch_reference
 from export.inputs import GateInputs, drawn_inputs
 from export.limits import refuse_oversized, weight_bytes
-from export.naming import Target, artifact_name
-from export.source import Converted, Source
 from export.versions import require
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError
+from runtimes.files import publish, refuse_existing, seal, staging
+from runtimes.naming import Target, artifact_name
 from runtimes.spec import Manifest, ModelSpec, Parity
-from runtimes.store import publish, refuse_existing, seal, staging
 
 REJECTED = ".rejected"
 Progress = Callable[[str], None]

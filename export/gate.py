@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 
-from edge.coco import Dataset
+from edge.evaluation.coco import Dataset
 from edge.model import Model
-from edge.parity import Reference, make_reference, with_px_limit
-from edge.verify import measure, run_batches
+from edge.parity.compare import Reference, make_reference, with_px_limit
+from edge.parity.verify import measure, run_batches
 from export.accuracy import AccuracyGate, ap_gate
 from export.checkpoint import LoadedModel
 from export.inputs import GateInputs

@@ -11,14 +11,13 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge.catalog import find
-from edge.parity import Reference, make_reference
-from edge.reference import save_reference
-from edge.specs import foreign_spec
+from edge.catalog.lookup import find
+from edge.catalog.specs import foreign_spec
+from edge.parity.compare import Reference, make_reference
+from edge.parity.reference import save_reference
+from edge.parity.verify import run_batches
 from edge.types import Keypoints
-from edge.verify import run_batches
 from export.inputs import drawn_inputs
-from export.naming import MODEL_NAME, Target, artifact_name
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import (
@@ -34,6 +33,8 @@ from runtimes.codec_spec import (
     YxsCodec,
 )
 from runtimes.errors import ArtifactError, EngineError, InputError
+from runtimes.files import publish, refuse_existing, seal, staging
+from runtimes.naming import MODEL_NAME, Target, artifact_name
 from runtimes.registry import engine_version, installed_engine, open_session
 from runtimes.spec import (
     DENSE_TASKS,
@@ -48,7 +49,6 @@ from runtimes.spec import (
     Runtime,
     model_spec,
 )
-from runtimes.store import publish, refuse_existing, seal, staging
 
 # suffix of the graph file: (runtime, suffix of the weights beside it)
 LAYOUTS: dict[str, tuple[Runtime, str | None]] = {

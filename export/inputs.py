@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.coco import boxes_xyxy, find_images, load_ground_truth, people_by_image
+from edge.evaluation.coco import boxes_xyxy, find_images, load_ground_truth, people_by_image
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.synth import draw_crops

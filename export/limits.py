@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from devices.detect import detect_machine
-from edge.catalog import CatalogEntry
+from edge.catalog.lookup import CatalogEntry
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
 

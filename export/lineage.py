@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.catalog import CatalogEntry, binding, of_hash
+from edge.catalog.lookup import CatalogEntry, binding, of_hash
 from export.registry import Variant
 from runtimes.artifact import sha256_of
 from runtimes.spec import Lineage

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from edge.catalog import CATALOG, find
-from edge.catalog_data.entry import CatalogEntry, hash_in
-from edge.fetch import Progress, fetch
+from edge.catalog.entry import CatalogEntry, hash_in
+from edge.catalog.lookup import CATALOG, find
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
-from export.foreign import LAYOUTS
+from export.download.fetch import Progress, fetch
+from export.import_model import LAYOUTS
 from export.lineage import published_as
 from export.random_weights import random_model
 from export.registry import variant_of
@@ -26,7 +26,7 @@ def load_weights(
 
     weights: a checkpoint file, "random", "download" (the official file), an http(s) address, or None where MODEL is
     itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints, as for
-    `load_checkpoint`. progress: told of a download's bytes; see `edge.fetch`.
+    `load_checkpoint`. progress: told of a download's bytes; see `export.download.fetch`.
     Raises InputError for a name without weights, CheckpointError for a file that does not load, DownloadError.
     """
     loaded = (

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from devices.detect import detect_machine
-from edge.catalog import find
+from edge.catalog.lookup import find
 from export.checkpoint import LoadedModel
 from export.limits import refuse_unloadable, weight_bytes
 from export.lineage import random_lineage

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from edge.catalog import CATALOG, CatalogEntry
+from edge.catalog.lookup import CATALOG, CatalogEntry
 from edge.schema import load_schema
 from runtimes.errors import CheckpointError
 from runtimes.spec import DENSE_TASKS, ModelSpec, Task

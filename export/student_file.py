@@ -11,9 +11,9 @@ from torch import nn
 
 from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
+from runtimes.files import atomic_file
 from runtimes.record import Record
 from runtimes.spec import Lineage
-from runtimes.whole import whole_file
 
 CARD = "edgepose"
 FORMAT = 1
@@ -75,7 +75,7 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
         raise MissingDependencyError("safetensors", "distill") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
     data = save(state, {CARD: msgspec.json.encode(card).decode()})
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(data)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from export.quiet import quiet
-from export.source import Converted, Source, min_half_elements
+from export.converter import Converted, Source, min_half_elements
+from export.silence import quiet
 from export.versions import versions
 from runtimes.spec import ModelSpec, Precision, TensorSpec
 

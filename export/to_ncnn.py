@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from export.converter import Converted, Source, min_half_elements
 from export.ncnn_half import halve_bin
-from export.quiet import quiet
-from export.source import Converted, Source, min_half_elements
+from export.silence import quiet
 from export.versions import versions
 from runtimes.errors import ConversionError, MissingDependencyError
 from runtimes.spec import Precision, TensorSpec

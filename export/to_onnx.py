@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
+from export.converter import Converted, Source, min_half_elements
 from export.limits import SINGLE_FILE_BYTES, weight_bytes
 from export.onnx_split import data_path, halve_tensor, is_split, prepend_nodes, rewrite_split
-from export.quiet import quiet
-from export.source import Converted, Source, min_half_elements
+from export.silence import quiet
 from export.versions import versions
 from runtimes.errors import ConversionError
 from runtimes.spec import Precision, TensorSpec

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from export.source import Converted, Source
+from export.converter import Converted, Source
 from export.to_onnx import PACKAGES as ONNX_PACKAGES
 from export.to_onnx import float_onnx, half_onnx
 from export.versions import versions

@@ -1,15 +1,34 @@
-"""A file that is whole or is not there: drafted beside its place, flushed to disk, renamed."""
+"""Files and artifact directories that are complete or absent, and the user's cache.
+
+Everything is written beside its place, flushed to disk and renamed: an interrupted run leaves nothing that opens.
+"""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import msgspec
+
+from runtimes.artifact import MANIFEST, Artifact, sha256_of
+from runtimes.errors import InputError, TargetExistsError
+from runtimes.spec import FileRecord, Manifest
+
+
+def cache_dir() -> Path:
+    """Return the cache directory: EDGEPOSE_CACHE, or `edgepose` in the XDG cache directory."""
+    if chosen := os.environ.get("EDGEPOSE_CACHE"):
+        return Path(chosen).expanduser()
+    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    # the XDG specification has relative paths ignored
+    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "edgepose"
+
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Yield a stream whose bytes become `path`, replacing what lies there, when the block ends without an exception.
 
     Raises OSError where the folder cannot be written or the disk is full; what lay there before then stays.
@@ -25,3 +44,68 @@ def whole_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(draft).unlink(missing_ok=True)
         raise
+
+
+def refuse_existing(target: Path, *, force: bool) -> None:
+    """Raise TargetExistsError where `target` exists and may not be replaced; call it before long work."""
+    if target.exists() and not force:
+        raise TargetExistsError(
+            f"{target} exists; add --force to replace it, or choose another --out"
+        )
+
+
+@contextmanager
+def staging(parent: Path) -> Iterator[Path]:
+    """Yield a fresh directory on the same file system as `parent`; whatever is left in it is removed."""
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(prefix=".edgepose-", dir=parent))
+    except OSError as error:
+        raise InputError(
+            f"{parent}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    try:
+        yield root
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+def seal(staged: Path, manifest: Manifest) -> Artifact:
+    """Write artifact.json over every file in `staged` (hashed), flush all to disk, and open the result."""
+    paths = sorted(path for path in staged.iterdir() if path.name != MANIFEST)
+    records = tuple(
+        FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path))
+        for path in paths
+    )
+    sealed = msgspec.structs.replace(manifest, files=records)
+    text = msgspec.json.format(msgspec.json.encode(sealed), indent=1)
+    (staged / MANIFEST).write_bytes(text + b"\n")
+    for path in staged.iterdir():
+        _flush(path)
+    _flush(staged)
+    return Artifact(staged, sealed)
+
+
+def publish(staged: Artifact, target: Path, *, force: bool) -> Artifact:
+    """Rename a sealed artifact into place, replacing `target` only with `force`."""
+    refuse_existing(target, force=force)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        # rename cannot replace a full directory: move the old one aside first, remove it last
+        aside = Path(tempfile.mkdtemp(prefix=".edgepose-old-", dir=target.parent))
+        target.rename(aside / "old")
+        staged.root.rename(target)
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        staged.root.rename(target)
+    target.chmod(0o755)
+    _flush(target.parent)
+    return Artifact(target, staged.manifest)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.adapting import (
+from runtimes.adapter_common import (
     closed,
     engine_name,
     extra_int,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from runtimes.adapting import (
+from runtimes.adapter_common import (
     closed,
     engine_name,
     extra_int,

@@ -128,10 +128,10 @@ def small_artifact() -> Callable[..., "Artifact"]:
 def _write_small(root: Path, *, swapped: bool = False, **changes: Any) -> "Artifact":
     import onnx
 
-    from edge.parity import make_reference
-    from edge.reference import save_reference
+    from edge.parity.compare import make_reference
+    from edge.parity.reference import save_reference
+    from runtimes.files import seal
     from runtimes.spec import TensorSpec
-    from runtimes.store import seal
 
     weights = np.array([[1, 0, 0], [0, 0, 1]], np.float32) / 255
     kernel = np.broadcast_to(weights[:, :, None, None] / 16, (2, 3, 4, 4)).astype(np.float32)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from edge.bench_run import BenchRun
-from edge.report import ReportRow, Sheet, report_rows
-from edge.scatter import GROUPS, Point, scatter
+from edge.bench.record import BenchRun
+from edge.bench.report import ReportRow, Sheet, report_rows
+from edge.bench.scatter import GROUPS, Point, scatter
 from runtimes.registry import ADAPTERS
 
 STYLE = """

@@ -17,8 +17,8 @@ from pathlib import Path
 import msgspec
 
 from devices.detect import detect_machine
-from edge.bench_process import Worker
-from edge.bench_run import (
+from edge.bench.process import Worker
+from edge.bench.record import (
     BenchRow,
     BenchRun,
     MachineRecord,
@@ -27,7 +27,7 @@ from edge.bench_run import (
     is_valid,
     with_speedup,
 )
-from edge.bench_worker import Timed
+from edge.bench.worker import Timed
 from runtimes.artifact import MANIFEST, REFERENCE, Artifact, read_manifest
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import ArtifactError, InputError, MissingDependencyError

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import msgspec
 
-from edge.bench_worker import Answer, Burst, Failed, Open, Ready, Request, Timed
+from edge.bench.worker import Answer, Burst, Failed, Open, Ready, Request, Timed
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EdgeposeError, EngineError, InputError
 
-COMMAND = (sys.executable, "-m", "edge.bench_worker")
+COMMAND = (sys.executable, "-m", "edge.bench.worker")
 GRACE_S = 5.0
 LAST_WORDS = 300  # characters of its stderr
 # the worker's errors by name; what is not here is an engine's
@@ -45,7 +45,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            cwd=Path(__file__).resolve().parents[1],
+            cwd=Path(__file__).resolve().parents[2],
         )
         try:
             self.ready = self._load()

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edge.bench_run import BenchRow, BenchRun
+from edge.bench.record import BenchRow, BenchRun
 from runtimes.errors import InputError
 
 FIGURES: dict[str, Callable[[BenchRow], float | None]] = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge.bench_run import BenchRow, BenchRun, decode_run
-from edge.evaluate import IouType
+from edge.bench.record import BenchRow, BenchRun, decode_run
+from edge.evaluation.average_precision import IouType
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
 from runtimes.record import Record

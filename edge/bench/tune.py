@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from edge.bench import Case, open_workers
-from edge.bench_process import Worker
-from edge.bench_run import BenchRow
-from edge.tuned import Tuned, artifact_sha256, device_key
-from edge.verify import verify
+from edge.bench.measure import Case, open_workers
+from edge.bench.process import Worker
+from edge.bench.record import BenchRow
+from edge.bench.tuned import Tuned, artifact_sha256, device_key
+from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import EngineError, GateError, InputError

@@ -10,14 +10,13 @@ import msgspec
 
 from devices.detect import detect_machine
 from devices.profile import Machine
-from edge.fetch import cache_dir
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import InputError
+from runtimes.files import atomic_file, cache_dir
 from runtimes.record import Record
 from runtimes.registry import engine_version
 from runtimes.spec import Parity
-from runtimes.whole import whole_file
 
 FORMAT = 1
 TUNED = "tuned.json"
@@ -36,7 +35,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     """The choice for one artifact on one device.
 
     artifact_sha256: of artifact.json, which holds the hashes of all files. p50_ms: of the choice; plain_p50_ms: of
-    one thread in f32, from the same run. valid: whether the process had its cores (`edge.bench_run.is_valid`).
+    one thread in f32, from the same run. valid: whether the process had its cores (`edge.bench.record.is_valid`).
     parity: how the choice compares with the reference here; None where it computes as the gate did.
     """
 
@@ -123,7 +122,7 @@ def _write(path: Path, tuned: Tuned) -> Path:
         if entry.device != tuned.device and entry.artifact_sha256 == tuned.artifact_sha256
     ]
     text = msgspec.json.format(msgspec.json.encode(TunedFile(entries=(*kept, tuned))), indent=1)
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(text + b"\n")
     return path
 

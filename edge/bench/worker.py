@@ -1,6 +1,6 @@
 """The process that is measured: one artifact in one engine, told what to do on stdin, answering on stdout.
 
-Started as `python -m edge.bench_worker`. One JSON message a line each way: `Open` first, answered by `Ready`; then any
+Started as `python -m edge.bench.worker`. One JSON message a line each way: `Open` first, answered by `Ready`; then any
 number of `Burst`, each answered by `Timed`; `Failed` instead where one of our errors was raised. It ends with stdin.
 """
 
@@ -18,7 +18,7 @@ from typing import IO
 import msgspec
 import numpy as np
 
-from edge.reference import load_reference
+from edge.parity.reference import load_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Accelerator, Arithmetic, Feeds, RunOptions, Session
 from runtimes.errors import EdgeposeError

@@ -3,8 +3,8 @@
 Weights lie on Google Drive under names without a hash, and are for non-commercial use.
 """
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name
-from edge.specs_fastpose import fastpose_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
+from edge.catalog.specs_fastpose import fastpose_spec
 from runtimes.spec import ModelSpec
 
 DRIVE = "https://drive.google.com/file/d/"

@@ -1,7 +1,7 @@
 """Models that others publish converted: they are imported, never built here."""
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name
-from edge.specs import movenet_spec, tinypose_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
+from edge.catalog.specs import movenet_spec, tinypose_spec
 from runtimes.spec import ModelSpec
 
 

@@ -3,13 +3,13 @@
 Names keep the field's habits: `rtmpose-m` is COCO's 17 keypoints at 256x192 (HxW); another keypoint set and another
 input are said in that order, as in `rtmpose-l-wholebody-384x288`. `rtmdet-nano` and `rtmdet-m` find people only;
 `rtmdet-tiny` and `rtmdet-s` are COCO's 80 classes. Knows no torch: `export` builds what stands here.
-The rows themselves are in `catalog_data`, one file a family.
+The rows themselves are in this folder, one file a family.
 """
 
 import difflib
 
-from edge.catalog_data import fastpose, foreign, openpose, rtmdet, rtmpose, sapiens, vitpose
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder
+from edge.catalog import fastpose, imported, openpose, rtmdet, rtmpose, sapiens, vitpose
+from edge.catalog.entry import CatalogEntry, SpecBuilder
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -22,7 +22,7 @@ CATALOG: dict[str, CatalogEntry] = {
     **sapiens.ENTRIES,
     **fastpose.ENTRIES,
     **openpose.ENTRIES,
-    **foreign.ENTRIES,
+    **imported.ENTRIES,
 }
 # How an entry of each family becomes a spec.
 SPECS: dict[str, SpecBuilder] = {
@@ -32,7 +32,7 @@ SPECS: dict[str, SpecBuilder] = {
     **sapiens.SPECS,
     **fastpose.SPECS,
     **openpose.SPECS,
-    **foreign.SPECS,
+    **imported.SPECS,
 }
 
 

@@ -1,7 +1,7 @@
 """OpenPose: bottom-up, any number of people in one pass. CMU's nets are for non-commercial research only."""
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name
-from edge.specs_openpose import openpose_spec, openpose_tf_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
+from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
 from runtimes.spec import ModelSpec
 
 # By OpenPose's own LICENSE file, which covers its nets and their weights.

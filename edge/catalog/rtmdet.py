@@ -1,7 +1,7 @@
 """RTMDet (mmdet): detectors of people and of COCO's 80 classes."""
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name, hash_in
-from edge.specs import COCO_CLASSES, rtmdet_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
+from edge.catalog.specs import COCO_CLASSES, rtmdet_spec
 from runtimes.spec import ModelSpec, Runtime
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/"

@@ -3,8 +3,8 @@
 The first row of a size, input and keypoint set is the one that such weights are called by when nothing says more.
 """
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name, hash_in
-from edge.specs import rtmpose_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
+from edge.catalog.specs import rtmpose_spec
 from runtimes.spec import ModelSpec
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/"

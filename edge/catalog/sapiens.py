@@ -5,8 +5,8 @@ Everything is CC-BY-NC-4.0. Rows without an address are configs of the authors w
 
 from dataclasses import dataclass, field
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name
-from edge.specs_sapiens import (
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
+from edge.catalog.specs_sapiens import (
     GOLIATH_PARTS,
     LIP_PARTS,
     SAPIENS_WH,

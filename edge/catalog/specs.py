@@ -6,8 +6,8 @@ foreign files that `edgepose import --like` understands.
 
 import msgspec
 
+from edge.catalog.specs_openpose import openpose_tf_spec
 from edge.schema import load_schema
-from edge.specs_openpose import openpose_tf_spec
 from runtimes.codec_spec import (
     BoxesCodec,
     HeatmapCodec,

@@ -1,7 +1,7 @@
 """What FastPose (AlphaPose) takes and gives. Knows no weights and no engine."""
 
+from edge.catalog.specs import image_input
 from edge.schema import load_schema
-from edge.specs import image_input
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (

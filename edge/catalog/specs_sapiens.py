@@ -4,8 +4,8 @@ Preprocessing is that of training (mmpose and mmseg configs of facebookresearch/
 mean and std, and for poses cuts the crop at the picture's own aspect first: that is not repeated here.
 """
 
+from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
 from edge.schema import load_schema
-from edge.specs import MEAN_RGB, STD_RGB, image_input
 from runtimes.codec_spec import DenseCodec, HeatmapCodec
 from runtimes.errors import InputError
 from runtimes.spec import (

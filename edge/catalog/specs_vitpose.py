@@ -1,7 +1,7 @@
 """What ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246) take and give. Knows no weights and no engine."""
 
+from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
 from edge.schema import load_schema
-from edge.specs import MEAN_RGB, STD_RGB, image_input
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (

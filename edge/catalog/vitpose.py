@@ -4,8 +4,8 @@ ViTPose++ lies on OneDrive, behind links that no program can follow, so its rows
 network costs what a plain ViTPose costs.
 """
 
-from edge.catalog_data.entry import CatalogEntry, SpecBuilder, by_name, hash_in
-from edge.specs_vitpose import vitpose_spec
+from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
+from edge.catalog.specs_vitpose import vitpose_spec
 from runtimes.spec import ModelSpec
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/"

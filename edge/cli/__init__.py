@@ -13,31 +13,34 @@ from pathlib import Path
 
 import click
 
-from edge.cli.interrupt import ctrl_c_noted
+from edge.cli.signals import ctrl_c_noted
 from runtimes.errors import EdgeposeError
 
 # verb: (module, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "models": ("edge.cli.models", "List what can be exported or imported."),
+    "models": ("edge.cli.commands.models", "List what can be exported or imported."),
     "export": (
-        "edge.cli.export_cmd",
+        "edge.cli.commands.export",
         "Convert a PyTorch model and check every artifact against it.",
     ),
-    "import": ("edge.cli.import_cmd", "Wrap a model that somebody else converted."),
-    "verify": ("edge.cli.verify", "Replay an artifact's reference on this machine."),
+    "import": ("edge.cli.commands.import_", "Wrap a model that somebody else converted."),
+    "verify": ("edge.cli.commands.verify", "Replay an artifact's reference on this machine."),
     "quantize": (
-        "edge.cli.quantize_cmd",
+        "edge.cli.commands.quantize",
         "Make int8 of an artifact, and check it against its parent.",
     ),
-    "distill": ("edge.cli.distill_cmd", "Teach a small student by a large teacher."),
-    "eval": ("edge.cli.eval_cmd", "Measure average precision on a COCO-style set."),
-    "run": ("edge.cli.run_cmd", "Run on an image, a directory, a video, a camera or drawn people."),
-    "bench": ("edge.cli.bench_cmd", "Measure artifacts side by side on this machine."),
-    "compare": ("edge.cli.compare_cmd", "Put benchmark and evaluation results side by side."),
-    "tune": ("edge.cli.tune_cmd", "Find the fastest options that are still right here."),
-    "info": ("edge.cli.info", "Show what an artifact holds."),
-    "doctor": ("edge.cli.doctor", "Say which engines and converters are installed here."),
-    "demo": ("edge.cli.demo", "Go the whole road on drawn people: export, check, run."),
+    "distill": ("edge.cli.commands.distill", "Teach a small student by a large teacher."),
+    "eval": ("edge.cli.commands.eval", "Measure average precision on a COCO-style set."),
+    "run": (
+        "edge.cli.commands.run",
+        "Run on an image, a directory, a video, a camera or drawn people.",
+    ),
+    "bench": ("edge.cli.commands.bench", "Measure artifacts side by side on this machine."),
+    "compare": ("edge.cli.commands.compare", "Put benchmark and evaluation results side by side."),
+    "tune": ("edge.cli.commands.tune", "Find the fastest options that are still right here."),
+    "info": ("edge.cli.commands.info", "Show what an artifact holds."),
+    "doctor": ("edge.cli.commands.doctor", "Say which engines and converters are installed here."),
+    "demo": ("edge.cli.commands.demo", "Go the whole road on drawn people: export, check, run."),
 }
 KEY_VALUE = re.compile(r"^([a-z][a-z0-9-]*)=(.*)$", re.DOTALL)
 

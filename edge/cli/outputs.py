@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
 from runtimes.errors import InputError, TargetExistsError
 
 VIDEO_SUFFIXES = (".mp4", ".avi")

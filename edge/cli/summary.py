@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from edge.cli.output import describe, emit_json, emit_table, say, verdict
+from edge.cli.console import describe, emit_json, emit_table, say, verdict
 
 if TYPE_CHECKING:
     from export import Exported

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from edge.cli.output import say, transfer
+from edge.cli.console import say, transfer
 
 if TYPE_CHECKING:
     from export import LoadedModel

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.nms import class_nms
+from edge.nms.overlap import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
 from runtimes.codec_spec import RTMDetCodec

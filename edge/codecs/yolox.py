@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edge.nms import class_nms
+from edge.nms.overlap import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
 from runtimes.codec_spec import YOLOXCodec

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edge.coco import PERSON, XYWH, Annotation, CocoResult, GroundTruth, as_results
+from edge.evaluation.coco import PERSON, XYWH, Annotation, CocoResult, GroundTruth, as_results
 from runtimes.errors import InputError, MissingDependencyError
 
 IouType = Literal["keypoints", "bbox"]

@@ -6,11 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from edge.coco import PERSON, CocoResult, Dataset, as_results, boxes_xyxy, people_by_image
-from edge.coco_metric import drop_duplicates
-from edge.evaluate import Summary, evaluate_boxes, evaluate_keypoints
+from edge.evaluation.average_precision import Summary, evaluate_boxes, evaluate_keypoints
+from edge.evaluation.coco import (
+    PERSON,
+    CocoResult,
+    Dataset,
+    as_results,
+    boxes_xyxy,
+    people_by_image,
+)
+from edge.evaluation.rescoring import drop_duplicates
+from edge.evaluation.schema_map import as_schema, scored_schema
 from edge.image import read_image
-from edge.keypoint_map import as_schema, scored_schema
 from edge.model import Model
 from edge.pipeline import people
 from runtimes.errors import InputError

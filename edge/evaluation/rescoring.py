@@ -10,9 +10,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.coco import CocoResult, as_results
-from edge.evaluate import Results
-from edge.nms import oks_matrix, oks_nms
+from edge.evaluation.average_precision import Results
+from edge.evaluation.coco import CocoResult, as_results
+from edge.nms.overlap import oks_matrix, oks_nms
 from edge.types import F32
 from runtimes.errors import InputError
 
@@ -66,7 +66,8 @@ def drop_duplicates(
 ) -> list[CocoResult]:
     """Return results without those that repeat a better one of the same image by OKS.
 
-    suppress: `oks_nms` or `soft_oks_nms` of edge.nms. Raises InputError where a result has no box to tell its size by.
+    suppress: `oks_nms` or `soft_oks_nms` of edge.nms.overlap. Raises InputError where a result has no box to tell its
+    size by.
     """
     images: dict[int, list[CocoResult]] = {}
     for each in as_results(results):

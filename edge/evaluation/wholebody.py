@@ -8,8 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from edge.coco import Annotation, CocoResult, GroundTruth, WholeBody, as_results
-from edge.evaluate import Results
+from edge.evaluation.average_precision import Results
+from edge.evaluation.coco import Annotation, CocoResult, GroundTruth, WholeBody, as_results
 from runtimes.errors import InputError
 
 Part = Literal["body", "foot", "face", "lefthand", "righthand", "all"]

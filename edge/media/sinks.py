@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from edge.image import write_image
-from edge.openpose_json import openpose_people
+from edge.media.openpose_json import openpose_people
 from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError
 
@@ -145,7 +145,7 @@ class ImageDirSink(FolderSink):
 
 
 class OpenPoseSink(FolderSink):
-    """OpenPose's JSON (format 1.3), one file a frame, body in BODY_25 order; see `edge.openpose_json`."""
+    """OpenPose's JSON (format 1.3), one file a frame, body in BODY_25 order; see `edge.media.openpose_json`."""
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add the frame's people."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from edge.nms import pairwise_iou
+from edge.nms.overlap import pairwise_iou
 from edge.types import Detections
 from runtimes.spec import Precision
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from edge.codecs import decode
 from edge.codecs.integral import mean_bins, normalise
-from edge.parity_boxes import box_numbers, strong_boxes
-from edge.parity_people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
+from edge.parity.boxes import box_numbers, strong_boxes
+from edge.parity.people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array, Outputs
 from runtimes.codec_spec import (

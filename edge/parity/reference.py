@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.parity import Reference
+from edge.parity.compare import Reference
 from edge.types import Detections, Keypoints
 from runtimes.errors import ArtifactError
 

@@ -5,8 +5,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.detect import detect_machine
-from edge.parity import Reference, compare, make_reference, with_px_limit
-from edge.reference import load_reference
+from edge.parity.compare import Reference, compare, make_reference, with_px_limit
+from edge.parity.reference import load_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Array, Outputs, RunOptions, Session
 from runtimes.errors import InputError

@@ -15,9 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.http_get import Reply, check_url, get
+from export.download.http_get import Reply, check_url, get
 from runtimes.artifact import sha256_of
 from runtimes.errors import DownloadError
+from runtimes.files import cache_dir
 
 MAX_BYTES = 16 << 30  # twice the largest published checkpoint (Sapiens 2B)
 NAME_LIMIT = 120
@@ -32,15 +33,6 @@ class Fetched:
     path: Path
     sha256: str
     published: str | None
-
-
-def cache_dir() -> Path:
-    """Return where downloads are kept: EDGEPOSE_CACHE, or `edgepose` in the XDG cache directory."""
-    if chosen := os.environ.get("EDGEPOSE_CACHE"):
-        return Path(chosen).expanduser()
-    xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # the XDG specification has relative paths ignored
-    return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "edgepose"
 
 
 def fetch(

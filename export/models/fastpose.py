@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edge.specs import SCHEMA_OF_COUNT
-from edge.specs_fastpose import STRIDE, fastpose_spec
+from edge.catalog.specs import SCHEMA_OF_COUNT
+from edge.catalog.specs_fastpose import STRIDE, fastpose_spec
 from export.registry import Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec

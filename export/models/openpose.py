@@ -9,7 +9,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from edge.specs_openpose import openpose_spec
+from edge.catalog.specs_openpose import openpose_spec
 from export.models.layers import HiddenConv
 from export.models.openpose_layers import (
     FEATURES,

@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.specs_openpose import STRIDE
+from edge.catalog.specs_openpose import STRIDE
 from export.models.layers import HiddenConv
 from export.registry import Variant
 from runtimes.errors import CheckpointError

@@ -8,7 +8,7 @@ import re
 import torch
 from torch import nn
 
-from edge.specs_openpose import openpose_spec
+from edge.catalog.specs_openpose import openpose_spec
 from export.models.layers import HiddenConv
 from export.models.openpose_layers import State, resized
 from export.registry import Variant

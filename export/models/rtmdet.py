@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edge.specs import COCO_CLASSES, RTMDET_STRIDES, rtmdet_spec
+from edge.catalog.specs import COCO_CLASSES, RTMDET_STRIDES, rtmdet_spec
 from export.models.cspnext import CSPLayer, CSPNeXt, Scale, recognise_size
 from export.models.layers import ConvBN, conv3x3
 from export.registry import Variant

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.specs import SCHEMA_OF_COUNT, SIMCC_SPLIT, rtmpose_spec
+from edge.catalog.specs import SCHEMA_OF_COUNT, SIMCC_SPLIT, rtmpose_spec
 from export.models.cspnext import CSPNeXt, Scale, recognise_size
 from export.registry import Variant
 from runtimes.errors import CheckpointError

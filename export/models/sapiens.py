@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edge.specs import SCHEMA_OF_COUNT
-from edge.specs_sapiens import (
+from edge.catalog.specs import SCHEMA_OF_COUNT
+from edge.catalog.specs_sapiens import (
     CHANNELS,
     DOUBLINGS,
     PARTS_OF_COUNT,

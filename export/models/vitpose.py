@@ -14,8 +14,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.specs import SCHEMA_OF_COUNT
-from edge.specs_vitpose import vitpose_spec
+from edge.catalog.specs import SCHEMA_OF_COUNT
+from edge.catalog.specs_vitpose import vitpose_spec
 from export.models.vit import PATCH, Vit, Width
 from export.models.vitpose_layouts import to_mmpose
 from export.models.vitpose_sizes import TAUGHT, WIDTHS, plan_of

@@ -16,18 +16,18 @@ from edge.schema import KeypointSchema
 from export import load_checkpoint
 from export.models.vit import at_input
 from export.registry import Variant, load_family
-from quantize.distill.fabric import shard_teacher
-from quantize.distill.feature import FirstOutputs, feature_parts, finished, with_features
-from quantize.distill.fresh_head import fresh_head, head_parts
-from quantize.distill.guide import GUIDED, guide_parts, guided, unguided
-from quantize.distill.lessons import Lessons
-from quantize.distill.recipe import Recipe
-from quantize.distill.simcc_terms import simcc_parts
+from quantize.distill.config import Recipe
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.distributed import shard_teacher
+from quantize.distill.losses.simcc import simcc_parts
+from quantize.distill.losses.terms import Part, TaughtMaps, taught_term, truth_term
+from quantize.distill.methods.deep_supervision import GUIDED, guide_parts, guided, unguided
+from quantize.distill.methods.feature import FirstOutputs, feature_parts, finished, with_features
+from quantize.distill.methods.head import fresh_head, head_parts
+from quantize.distill.methods.token import give_token, read_token, refuse_tokenless, settled
 from quantize.distill.student import new_student, student_spec
-from quantize.distill.teachers import Teacher
-from quantize.distill.terms import Part, TaughtMaps, taught_term, truth_term
-from quantize.distill.token import give_token, read_token, refuse_tokenless, settled
-from quantize.distill.transfer import map_keypoints
+from quantize.distill.teacher import Teacher
+from quantize.distill.teacher_cache import Lessons
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 

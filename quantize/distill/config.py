@@ -6,8 +6,8 @@ from typing import Literal, cast
 import msgspec
 
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.files import atomic_file
 from runtimes.record import Record
-from runtimes.whole import whole_file
 
 RECIPE = "recipe.json"
 STUDENT = "student.safetensors"
@@ -128,7 +128,7 @@ def check_begun(folder: Path, recipe: Recipe, *, resume: bool) -> None:
 def begin(folder: Path, recipe: Recipe) -> None:
     """Write the recipe into `folder`: from now on a training lies there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / RECIPE) as stream:
+    with atomic_file(folder / RECIPE) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(recipe), indent=1) + b"\n")
 
 

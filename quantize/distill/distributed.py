@@ -18,7 +18,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from export.models.vit import Vit
-from quantize.distill.batches import part_of
+from quantize.distill.data.batches import part_of
 from runtimes.errors import InputError
 
 Device = Literal["cpu", "cuda"]

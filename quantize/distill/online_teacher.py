@@ -11,9 +11,9 @@ import torch
 from torch.nn import functional
 
 from edge.geometry import F64, Size
-from quantize.distill.batches import Batch
-from quantize.distill.halves import Outputs, backbone_of, last_map, read
-from quantize.distill.teachers import Teacher
+from quantize.distill.backbone_head import Outputs, backbone_of, last_map, read
+from quantize.distill.data.batches import Batch
+from quantize.distill.teacher import Teacher
 from runtimes.errors import InputError
 from runtimes.spec import ImageSpec, ModelSpec
 

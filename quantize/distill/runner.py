@@ -14,31 +14,31 @@ from typing import Any, Protocol
 import msgspec
 from lightning_fabric import Fabric
 
-from edge.coco import Dataset
+from edge.evaluation.coco import Dataset
 from edge.schema import KeypointSchema, load_schema
 from export import load_checkpoint
 from export.lineage import joined_terms
 from export.registry import Variant
 from export.student_file import Card, write_student
-from quantize.distill.album import Album
-from quantize.distill.course import plan_course
-from quantize.distill.curves import draw_curves, read_log
-from quantize.distill.fabric import Device, close_fabric, open_fabric
-from quantize.distill.failures import told, written
-from quantize.distill.gather import Crowd, gather, refuse_idle
-from quantize.distill.lessons import Lessons, write_lessons
-from quantize.distill.measure import Marks, held_out, judge
-from quantize.distill.optim import Rates
-from quantize.distill.recipe import STUDENT, Recipe, begin, check_begun, check_methods
-from quantize.distill.samples import Sampler
+from quantize.distill.assembly import Help, Trainee, check_pair, make_trainee, spread_teacher
+from quantize.distill.config import STUDENT, Recipe, begin, check_begun, check_methods
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import Sampler
+from quantize.distill.data.schedule import plan_course
+from quantize.distill.data.sources import Crowd, gather, refuse_idle
+from quantize.distill.distributed import Device, close_fabric, open_fabric
+from quantize.distill.errors import told, written
+from quantize.distill.methods.token import with_token
+from quantize.distill.methods.token_training import trained_token
+from quantize.distill.optimizer import Rates
+from quantize.distill.plots import draw_curves, read_log
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers import Teacher, open_teacher
-from quantize.distill.token import with_token
-from quantize.distill.token_training import trained_token
+from quantize.distill.teacher import Teacher, open_teacher
+from quantize.distill.teacher_cache import Lessons, write_lessons
 from quantize.distill.train import LOG, STATE, Learner, Settings, Step, new_learner, train, trim_log
-from quantize.distill.trainee import Help, Trainee, check_pair, make_trainee, spread_teacher
-from quantize.distill.transfer import map_keypoints
-from runtimes.whole import whole_file
+from quantize.distill.validation import Marks, held_out, judge
+from runtimes.files import atomic_file
 
 MARKS = "marks.csv"
 CURVES = "curves.png"
@@ -293,7 +293,7 @@ def _card(bench: Bench) -> Card:
 
 
 def _note(path: Path, value: dict[str, Any]) -> None:
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from edge.schema import load_schema
 from export.checkpoint import LoadedModel
 from export.lineage import random_lineage

@@ -18,7 +18,7 @@ from edge.schema import KeypointSchema
 from edge.types import F32, U8
 from export import load_weights
 from export.torch_session import TorchSession
-from quantize.distill.targets import strides
+from quantize.distill.data.targets import strides
 from runtimes.artifact import MANIFEST, Artifact
 from runtimes.base import Outputs, RunOptions, Session
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec

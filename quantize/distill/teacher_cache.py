@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from edge.geometry import F64, Size, make_crops
 from edge.types import F32, U8
-from quantize.distill.album import Album
-from quantize.distill.people import Person
-from quantize.distill.samples import warp
-from quantize.distill.targets import strides
-from quantize.distill.teachers import Teacher, ask
-from quantize.distill.transfer import KeypointMap, select, warp_maps
+from quantize.distill.data.instances import Person
+from quantize.distill.data.keypoint_transfer import KeypointMap, select, warp_maps
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import warp
+from quantize.distill.data.targets import strides
+from quantize.distill.teacher import Teacher, ask
 from runtimes.artifact import sha256_of
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError

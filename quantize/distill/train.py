@@ -16,13 +16,13 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from quantize.distill.batches import Batch
-from quantize.distill.failures import told, written
-from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, set_rate
-from quantize.distill.terms import Part
+from quantize.distill.data.batches import Batch
+from quantize.distill.errors import told, written
+from quantize.distill.losses.terms import Part
+from quantize.distill.optimizer import Average, Rates, parameter_groups, rate_at, set_rate
 from runtimes.errors import CheckpointError, TrainingError
+from runtimes.files import atomic_file
 from runtimes.spec import ImageSpec
-from runtimes.whole import whole_file
 
 STATE = "state.pt"
 LOG = "log.csv"
@@ -73,7 +73,7 @@ class Learner:
             "done": self.done,
             "precision": self.precision,
         }
-        with whole_file(path) as stream:
+        with atomic_file(path) as stream:
             torch.save(state, stream)
 
     def move_to(self, device: torch.device) -> None:
@@ -255,7 +255,7 @@ def trim_log(path: Path, done: int) -> None:
         line for line in lines if line.endswith(b"\n") and line.count(b",") == head.count(b",")
     ]
     kept = [line for line in whole if int(line.split(b",", 1)[0]) <= done]
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(b"".join([head, *kept]))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from edge.coco import (
+from edge.evaluation.coco import (
     CocoResult,
     Dataset,
     as_results,
@@ -16,14 +16,14 @@ from edge.coco import (
     load_dataset,
     people_by_image,
 )
+from edge.evaluation.predict import score
 from edge.image import read_image
 from edge.model import Model
-from edge.predict import score
 from edge.schema import KeypointSchema
 from edge.types import F32
 from export.torch_session import TorchSession
-from quantize.distill.gather import VAL_SEED, drawn_folder
-from quantize.distill.people import drawn_annotations
+from quantize.distill.data.instances import drawn_annotations
+from quantize.distill.data.sources import VAL_SEED, drawn_folder
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 

@@ -13,7 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.coco import Dataset, boxes_xyxy, find_images, load_ground_truth, people_by_image
+from edge.evaluation.coco import (
+    Dataset,
+    boxes_xyxy,
+    find_images,
+    load_ground_truth,
+    people_by_image,
+)
 from edge.image import read_image
 from edge.model import Model
 from edge.pipeline import people

@@ -6,17 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.checkpoint import LoadedModel
+from export.exporter import Exported, Progress, export_model
 from export.inputs import GateInputs
-from export.naming import Target, artifact_name
 from export.versions import require
-from export.write import Exported, Progress, export_model
-from quantize.calibrate import Sets
-from quantize.quantizers import quantizer
-from quantize.work import Job, quantize_artifact
+from quantize.int8.calibration import Sets
+from quantize.int8.registry import quantizer
+from quantize.int8.run import Job, quantize_artifact
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
+from runtimes.files import refuse_existing
+from runtimes.naming import Target, artifact_name
 from runtimes.spec import Runtime
-from runtimes.store import refuse_existing
 
 
 @dataclass(frozen=True, slots=True)

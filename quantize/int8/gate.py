@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from devices.detect import detect_machine
 from edge.codecs import decode
-from edge.parity import Reference, compare, make_reference, with_px_limit
-from edge.symptoms import symptoms
-from edge.verify import run_batches
+from edge.parity.compare import Reference, compare, make_reference, with_px_limit
+from edge.parity.sanity import symptoms
+from edge.parity.verify import run_batches
 from runtimes.artifact import Artifact
 from runtimes.base import Outputs, RunOptions
 from runtimes.registry import open_session

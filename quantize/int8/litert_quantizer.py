@@ -15,11 +15,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.quiet import quiet
+from export.silence import quiet
 from export.to_litert import HALF_RULE, mirror
 from export.versions import versions
-from quantize.recipe import Layer, Mode, Quantized, Recipe
-from runtimes.adapting import engine_name, image_tensor
+from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from runtimes.adapter_common import engine_name, image_tensor
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import ConversionError

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.detect import detect_machine
-from export.quiet import quiet
+from export.silence import quiet
 from export.versions import versions
-from quantize.recipe import Layer, Mode, Quantized, Recipe
-from runtimes.adapting import engine_name, image_tensor
+from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from runtimes.adapter_common import engine_name, image_tensor
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import ConversionError

@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.quiet import quiet
+from export.silence import quiet
 from export.versions import versions
-from quantize.recipe import Layer, Mode, Quantized, Recipe
-from runtimes.adapting import image_tensor
+from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from runtimes.adapter_common import image_tensor
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
 from runtimes.image_input import image_input

@@ -3,14 +3,14 @@
 import importlib
 from typing import cast
 
-from quantize.recipe import Quantizer
+from quantize.int8.base import Quantizer
 from runtimes.spec import Runtime
 
 QUANTIZERS: dict[Runtime, str] = {
-    "ncnn": "quantize.ncnn_int8",
-    "openvino": "quantize.openvino_int8",
-    "tflite": "quantize.litert_int8",
-    "onnxruntime": "quantize.onnxruntime_int8",
+    "ncnn": "quantize.int8.ncnn.quantizer",
+    "openvino": "quantize.int8.openvino_quantizer",
+    "tflite": "quantize.int8.litert_quantizer",
+    "onnxruntime": "quantize.int8.onnxruntime_quantizer",
 }
 
 

@@ -8,22 +8,22 @@ import msgspec
 
 from devices.detect import detect_machine
 from devices.profile import Machine
-from edge.coco import Dataset
+from edge.evaluation.coco import Dataset
 from edge.model import load
-from edge.parity import Reference
-from edge.reference import load_reference, save_reference
+from edge.parity.compare import Reference
+from edge.parity.reference import load_reference, save_reference
 from export.accuracy import AccuracyGate, ap_gate
-from export.naming import Target, artifact_name
+from export.exporter import Exported, place
 from export.versions import require
-from export.write import Exported, place
-from quantize.calibrate import Sets
-from quantize.gate import float_reference, judge_int8
-from quantize.quantizers import quantizer
-from quantize.recipe import Mode, Quantized, Recipe
+from quantize.int8.base import Mode, Quantized, Recipe
+from quantize.int8.calibration import Sets
+from quantize.int8.gate import float_reference, judge_int8
+from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
+from runtimes.files import refuse_existing, seal, staging
+from runtimes.naming import Target, artifact_name
 from runtimes.spec import KeptLayer, Manifest, Parity
-from runtimes.store import refuse_existing, seal, staging
 
 Progress = Callable[[str], None]
 

@@ -12,18 +12,18 @@ from pathlib import Path
 
 import msgspec
 
-from edge.parity import PX_LIMITS, Reference
-from edge.parity_boxes import BOX_LIMITS, SCORE_SHIFT
-from quantize.calibrate import Sets
-from quantize.gate import float_reference, judge_int8
-from quantize.quantizers import quantizer
-from quantize.recipe import Recipe
-from quantize.sensitivity import Found, OutOfTimeError, search
-from quantize.work import Job, make_int8
+from edge.parity.boxes import BOX_LIMITS, SCORE_SHIFT
+from edge.parity.compare import PX_LIMITS, Reference
+from quantize.int8.base import Recipe
+from quantize.int8.calibration import Sets
+from quantize.int8.gate import float_reference, judge_int8
+from quantize.int8.layer_search import Found, OutOfTimeError, search
+from quantize.int8.registry import quantizer
+from quantize.int8.run import Job, make_int8
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.errors import ConversionError, EngineError, InputError
+from runtimes.files import atomic_file
 from runtimes.spec import KeptLayer, Parity
-from runtimes.whole import whole_file
 
 # Trials calibrate on fewer images: their order is what counts, the artifact is made with all.
 CALIBRATE = 32
@@ -71,7 +71,7 @@ class Trials:
             raise OutOfTimeError
         value = drift_of(self._judged(kept))
         self.notes.drift[name] = value
-        with whole_file(self.notes_path) as stream:
+        with atomic_file(self.notes_path) as stream:
             stream.write(msgspec.json.encode(self.notes))
         self.told(f"{len(kept)} layers in float: {value:.2f} of the limit")
         return value

@@ -14,6 +14,7 @@ import pytest
 
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
+from runtimes.files import seal
 from runtimes.registry import installed_engine
 from runtimes.spec import (
     CropSpec,
@@ -23,7 +24,6 @@ from runtimes.spec import (
     Runtime,
     TensorSpec,
 )
-from runtimes.store import seal
 
 WIDTH, HEIGHT = 6, 8  # differ, so that a swap shows
 IMAGE = ImageSpec(wh=(WIDTH, HEIGHT), order="RGB", mean=(10.0, 20.0, 30.0), std=(50.0, 60.0, 70.0))

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.bench import Case, Plan, measure, open_workers
+from edge.bench.measure import Case, Plan, measure, open_workers
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
+from runtimes.files import seal
 from runtimes.registry import open_session
-from runtimes.store import seal
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 
 from edge.model import Model
-from edge.parity import compare
-from edge.reference import load_reference
-from export.layers import first_drift, layer_errors
+from edge.parity.compare import compare
+from edge.parity.reference import load_reference
+from export.block_drift import first_drift, layer_errors
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.registry import ADAPTERS, open_session
 from runtimes.spec import Runtime

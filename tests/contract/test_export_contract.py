@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from edge.model import load
-from edge.parity import compare
-from edge.reference import load_reference
-from edge.verify import verify, verify_against
+from edge.parity.compare import compare
+from edge.parity.reference import load_reference
+from edge.parity.verify import verify, verify_against
 from export.registry import FAMILIES
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EngineError
+from runtimes.files import seal
 from runtimes.registry import ADAPTERS, open_session
 from runtimes.spec import ModelSpec, Runtime, model_spec
-from runtimes.store import seal
 
 # A network of each family, and one of ViTPose++, whose experts are merged as it is loaded. Large networks take inputs
 # smaller than their own: it is the weights that are converted.

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.catalog.specs_fastpose import fastpose_spec
 from edge.codecs import decode
-from edge.specs_fastpose import fastpose_spec
-from edge.verify import run_batches, verify
+from edge.parity.verify import run_batches, verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import IntegralCodec

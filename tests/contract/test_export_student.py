@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.verify import run_batches, verify
+from edge.parity.verify import run_batches, verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.registry import ADAPTERS, installed_engine, open_session
@@ -14,8 +14,8 @@ from export import LoadedModel, Target, export_model, load_checkpoint  # noqa: E
 from export.inputs import drawn_inputs  # noqa: E402
 from export.student_file import Card, write_student  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
+from quantize.distill.methods.token import give_token, settled, with_token  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.token import give_token, settled, with_token  # noqa: E402
 
 WH = (96, 128)
 PEOPLE = 4

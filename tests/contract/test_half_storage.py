@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.specs import image_input
+from edge.catalog.specs import image_input
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.registry import ADAPTERS, installed_engine, open_session

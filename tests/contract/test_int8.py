@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.verify import verify
+from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, TargetExistsError
@@ -16,12 +16,12 @@ from runtimes.spec import KeptLayer
 pytest.importorskip("torch")
 
 from export import Target, export_model, load_checkpoint
+from export.bundled import shipped
 from export.inputs import drawn_inputs
-from export.shipped import shipped
-from quantize.calibrate import Sets
-from quantize.gate import float_reference, judge_int8
-from quantize.quantizers import quantizer
-from quantize.work import Job, check_parent, quantize_artifact
+from quantize.int8.calibration import Sets
+from quantize.int8.gate import float_reference, judge_int8
+from quantize.int8.registry import quantizer
+from quantize.int8.run import Job, check_parent, quantize_artifact
 
 NAME = "rtmdet-nano-drawn"
 CALIBRATE, REPORT = 48, 24

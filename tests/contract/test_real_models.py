@@ -12,6 +12,7 @@ import pytest
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import HeatmapCodec, YxsCodec
+from runtimes.files import seal
 from runtimes.registry import installed_engine, open_session
 from runtimes.spec import (
     CropSpec,
@@ -21,7 +22,6 @@ from runtimes.spec import (
     Runtime,
     TensorSpec,
 )
-from runtimes.store import seal
 
 TINYPOSE = ImageSpec(wh=(192, 256), mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 RTMDET = ImageSpec(

@@ -12,9 +12,9 @@ import pytest
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions, Session
 from runtimes.errors import EngineError, InputError
+from runtimes.files import seal
 from runtimes.registry import ADAPTERS, ENGINES, open_session
 from runtimes.spec import Manifest
-from runtimes.store import seal
 from runtimes.threads import allowed_cores
 
 EXTRAS = {

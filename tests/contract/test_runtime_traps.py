@@ -14,9 +14,9 @@ from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import ArtifactError, EngineError
+from runtimes.files import seal
 from runtimes.registry import open_session
 from runtimes.spec import ImageSpec, TensorSpec
-from runtimes.store import seal
 
 
 def relabel(tiny: Artifact, root: Path, **changes: object) -> Artifact:

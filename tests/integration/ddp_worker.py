@@ -16,15 +16,15 @@ import torch
 from lightning_fabric import Fabric
 
 from edge.schema import load_schema
-from quantize.distill.album import Album
-from quantize.distill.augment import WEAK
-from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.fabric import close_fabric, open_fabric, shard_teacher, share_out
-from quantize.distill.optim import Rates
-from quantize.distill.people import drawn_people
-from quantize.distill.samples import Sampler
+from quantize.distill.data.augment import WEAK
+from quantize.distill.data.batches import Batch, Share, batches_of, order_of, prepare
+from quantize.distill.data.instances import drawn_people
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import Sampler
+from quantize.distill.distributed import close_fabric, open_fabric, shard_teacher, share_out
+from quantize.distill.losses.terms import Part, truth_term
+from quantize.distill.optimizer import Rates
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.terms import Part, truth_term
 from quantize.distill.train import STATE, Settings, new_learner, train
 from runtimes.errors import EdgeposeError
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.bench_run import BenchRow, read_run
-from edge.report import EvalResult
+from edge.bench.record import BenchRow, read_run
+from edge.bench.report import EvalResult
 from runtimes.base import RunOptions
 
 QUICK = ("--rounds", 2, "--time", 0.002)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from export.shipped import shipped_for
+from export.bundled import shipped_for
 
 
 def test_it_overwrites_nothing(edgepose, tmp_path) -> None:

@@ -165,8 +165,8 @@ REFUSED = {
 def places(teacher, home) -> dict[str, str]:
     """What the names in capitals stand for."""
     from export.student_file import Card, write_student
+    from quantize.distill.methods.token import TokenCard, random_token, write_token
     from quantize.distill.student import new_student, student_variant
-    from quantize.distill.token import TokenCard, random_token, write_token
 
     write_token(
         home / "other.safetensors",

@@ -10,8 +10,8 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 from export import Target, export_model, load_checkpoint
+from export.bundled import shipped
 from export.inputs import drawn_inputs
-from export.shipped import shipped
 
 NAME = "rtmdet-nano-drawn-320x320.tflite"
 

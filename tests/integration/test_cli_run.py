@@ -312,7 +312,7 @@ def test_verify_of_an_artifact_that_says_something_else(edgepose, detector, tmp_
     # its weights are doubled where a box's sides are predicted, and all hashes fit
     onnx = pytest.importorskip("onnx")
     from runtimes.artifact import Artifact
-    from runtimes.store import seal
+    from runtimes.files import seal
 
     root = tmp_path / "drifted"
     shutil.copytree(detector.path, root)

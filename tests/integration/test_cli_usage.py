@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from edge.cli import COMMANDS
 from runtimes.registry import ENGINES
 

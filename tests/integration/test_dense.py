@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
+from edge.catalog.specs_sapiens import GOLIATH_PARTS, sapiens_dense_spec
 from edge.model import load
-from edge.specs_sapiens import GOLIATH_PARTS, sapiens_dense_spec
 from edge.types import DenseMap
 from export.checkpoint import LoadedModel
+from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.models import sapiens
 from export.registry import Variant
-from export.write import Target, export_model
 from runtimes.registry import ADAPTERS, installed_engine
 from runtimes.spec import Lineage, Runtime
 

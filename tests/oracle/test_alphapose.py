@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.catalog.specs_fastpose import fastpose_spec
 from edge.codecs import decode
 from edge.codecs.flip import decode_flipped, flip_back
 from edge.geometry import Crop, make_crops
 from edge.image import crop_batch, read_image
-from edge.pose_nms import HEATMAP, INTEGRAL_WHOLE_BODY, Constants, parametric_nms
+from edge.nms.parametric import HEATMAP, INTEGRAL_WHOLE_BODY, Constants, parametric_nms
 from edge.schema import load_schema
-from edge.specs_fastpose import fastpose_spec
 from runtimes.base import Array, Outputs
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.spec import CropSpec, ModelSpec, TensorSpec

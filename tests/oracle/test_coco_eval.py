@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
-from edge.coco import load_ground_truth, load_results, subset
-from edge.coco_metric import drop_duplicates, rescore
-from edge.coco_parts import PARTS, Part, crowd_level, part_results, part_sigmas, part_truth
-from edge.evaluate import Summary, bootstrap_ap_drop, evaluate_boxes, evaluate_keypoints
-from edge.nms import oks_nms, soft_oks_nms
+from edge.evaluation.average_precision import (
+    Summary,
+    bootstrap_ap_drop,
+    evaluate_boxes,
+    evaluate_keypoints,
+)
+from edge.evaluation.coco import load_ground_truth, load_results, subset
+from edge.evaluation.rescoring import drop_duplicates, rescore
+from edge.evaluation.wholebody import (
+    PARTS,
+    Part,
+    crowd_level,
+    part_results,
+    part_sigmas,
+    part_truth,
+)
+from edge.nms.overlap import oks_nms, soft_oks_nms
 from edge.schema import load_schema
 
 pytest.importorskip("faster_coco_eval")

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.coco import Dataset, load_dataset
+from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.predict import predict, score
 from edge.image import read_image
 from edge.model import Model, load
-from edge.predict import predict, score
 from edge.types import Detections
-from export.foreign import engine_files, import_model, like_spec
+from export.import_model import engine_files, import_model, like_spec
 from export.torch_session import TorchSession
 from runtimes.registry import ADAPTERS, installed_engine
 

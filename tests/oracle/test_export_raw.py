@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import LoadedModel
-from export.layers import first_drift, layer_errors
+from export.block_drift import first_drift, layer_errors
 from runtimes.artifact import Artifact
 from runtimes.registry import ADAPTERS, open_session
 from runtimes.spec import ImageSpec

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.nms import box_nms, oks_matrix, oks_nms, soft_oks_nms
+from edge.nms.overlap import box_nms, oks_matrix, oks_nms, soft_oks_nms
 from edge.schema import load_schema
 from runtimes.base import Array
 

@@ -12,14 +12,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.catalog.specs_openpose import LIMBS
 from edge.codecs.paf import decode_one, enlarge
 from edge.codecs.paf_group import Person, group_peaks
 from edge.codecs.paf_peaks import Peaks, find_peaks
 from edge.image import read_image
 from edge.model import Model, load
-from edge.specs_openpose import LIMBS
 from edge.types import Keypoints
-from export.foreign import import_model, like_spec
+from export.import_model import import_model, like_spec
 from runtimes.base import Array
 from runtimes.codec_spec import PafCodec
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from quantize.distill.targets import heatmaps, inside, simcc_labels, simcc_sigma, strides
+from quantize.distill.data.targets import heatmaps, inside, simcc_labels, simcc_sigma, strides
 from runtimes.codec_spec import HeatmapCodec
 
 WH = (192, 256)

@@ -7,10 +7,10 @@ from typing import get_args
 import click
 import msgspec
 
-from edge.bench_run import BenchRow, BenchRun
+from edge.bench.record import BenchRow, BenchRun
+from edge.cli.checks import require_writable
+from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import force_option, json_option, parse_counts, parse_list
-from edge.cli.output import emit_json, emit_table, hint, number, progress, say
-from edge.cli.precheck import require_writable
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError, TargetExistsError
 
@@ -64,7 +64,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure ARTIFACTS side by side: each in a process of its own, taking turns, batch 1, on its own inputs."""
-    from edge.bench import Plan, bench, make_cases, open_artifacts, steps
+    from edge.bench.measure import Plan, bench, make_cases, open_artifacts, steps
 
     counts = [None] if threads is None else parse_counts(threads, "--threads")
     arithmetic = parse_list(precision, PRECISIONS, "precision")
@@ -76,8 +76,8 @@ def command(
     if out:
         write_whole(out, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if html:
-        from edge.report import Sheet
-        from edge.report_html import page
+        from edge.bench.html import page
+        from edge.bench.report import Sheet
 
         label = out.stem if out else "this run"
         write_whole(html, page([Sheet(label, run)]).encode())
@@ -139,9 +139,9 @@ def check_targets(files: Sequence[Path | None], *, force: bool) -> None:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file that is whole or not there."""
-    from runtimes.whole import whole_file
+    from runtimes.files import atomic_file
 
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(data)
 
 

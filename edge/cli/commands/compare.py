@@ -5,12 +5,12 @@ from pathlib import Path
 
 import click
 
-from edge.bench_run import BenchRun
-from edge.cli.bench_cmd import check_targets, write_whole
+from edge.bench.record import BenchRun
+from edge.bench.regression import Limit, judge, parse_limit, same_machine
+from edge.bench.report import ReportRow, read_sheets, report_rows
+from edge.cli.commands.bench import check_targets, write_whole
+from edge.cli.console import emit_json, emit_table, hint, number, say, verdict
 from edge.cli.options import force_option, json_option
-from edge.cli.output import emit_json, emit_table, hint, number, say, verdict
-from edge.compare import Limit, judge, parse_limit, same_machine
-from edge.report import ReportRow, read_sheets, report_rows
 from runtimes.errors import InputError
 
 HEADER = (
@@ -48,7 +48,7 @@ def command(
     rows = report_rows(sheets)
     worse = _worse(runs[0], runs[-1], limit) if limit else []
     if html:
-        from edge.report_html import page
+        from edge.bench.html import page
 
         write_whole(html, page(sheets).encode())
     if as_json:

@@ -13,17 +13,17 @@ import click
 import msgspec
 import numpy as np
 
+from edge.cli.commands.run import RANDOM_NOTE, annotate
+from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import force_option, json_option
-from edge.cli.output import describe, emit_json, emit_table, hint, progress, say, verdict
-from edge.cli.run_cmd import RANDOM_NOTE, annotate
-from edge.draw import draw_boxes
+from edge.media.draw import draw_boxes
+from edge.media.sinks import CocoSink, VideoSink
 from edge.model import load
-from edge.nms import pairwise_iou
-from edge.sinks import CocoSink, VideoSink
+from edge.nms.overlap import pairwise_iou
 from edge.synth import Scene, draw_clip, write_clip
 from edge.types import F32, Frame
+from runtimes.files import refuse_existing
 from runtimes.spec import Runtime, Task
-from runtimes.store import refuse_existing
 
 if TYPE_CHECKING:
     from export import Exported, LoadedModel
@@ -91,7 +91,7 @@ def command(out: Path, force: bool, as_json: bool) -> int:
 def _models() -> "list[LoadedModel]":
     """Return the detector and the pose model: what ships, else random weights."""
     from export import load_checkpoint, load_weights
-    from export.shipped import shipped_for
+    from export.bundled import shipped_for
 
     loaded = []
     for task in TASKS:

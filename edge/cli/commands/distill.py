@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edge.cli.checks import require_torch, require_writable
+from edge.cli.console import emit_json, emit_table, hint, number
 from edge.cli.options import json_option, parse_wh
-from edge.cli.output import emit_json, emit_table, hint, number
-from edge.cli.phases import phases
-from edge.cli.precheck import require_torch, require_writable
+from edge.cli.progress import phases
 from runtimes.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from quantize.distill.work import Outcome
+    from quantize.distill.runner import Outcome
 
 # What is imported, and what is installed for it.
 PACKAGES = {
@@ -126,7 +126,7 @@ def command(
     for module, package in PACKAGES.items():
         if importlib.util.find_spec(module) is None:
             raise MissingDependencyError(package, "distill")
-    from quantize.distill.recipe import Recipe, parse_methods
+    from quantize.distill.config import Recipe, parse_methods
 
     recipe = Recipe(
         student=student,
@@ -156,7 +156,7 @@ def command(
         workers=workers,
     )
     require_writable(out)
-    from quantize.distill.work import distil
+    from quantize.distill.runner import distil
 
     first = int(os.environ.get("RANK", "0")) == 0  # torchrun's other processes say nothing
     with phases(quiet=not first) as listener:

@@ -7,8 +7,8 @@ import click
 
 from devices.detect import detect_machine
 from devices.profile import Machine
+from edge.cli.console import emit_json, emit_table, hint
 from edge.cli.options import json_option
-from edge.cli.output import emit_json, emit_table, hint
 from runtimes.registry import ENGINES, engine_version
 
 # distribution: the extra that brings it

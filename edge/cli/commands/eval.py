@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from edge.cli.checks import require_torch
+from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import json_option, make_run_options, run_options, task_option
-from edge.cli.output import emit_json, emit_table, hint, number, progress, say
-from edge.cli.precheck import require_torch
 from edge.cli.weights import load as load_model
 from edge.model import Model, load
 from runtimes.base import RunOptions
@@ -49,8 +49,8 @@ def command(
     accelerator: str,
 ) -> None:
     """Measure MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style set."""
-    from edge.coco import load_dataset
-    from edge.predict import predict, score
+    from edge.evaluation.coco import load_dataset
+    from edge.evaluation.predict import predict, score
 
     dataset = load_dataset(annotations, images)
     options = make_run_options(threads, precision, accelerator)

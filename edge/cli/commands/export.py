@@ -4,15 +4,15 @@ from pathlib import Path
 
 import click
 
-from edge.catalog import CATALOG
-from edge.cli.made import emit_made, say_refused
+from edge.catalog.lookup import CATALOG
+from edge.cli.checks import require_engine, require_torch, require_writable
+from edge.cli.console import hint, progress, say
 from edge.cli.options import force_option, json_option, parse_list, parse_wh, task_option
-from edge.cli.output import hint, progress, say
-from edge.cli.precheck import require_engine, require_torch, require_writable
+from edge.cli.summary import emit_made, say_refused
 from edge.cli.weights import load
 from runtimes.errors import InputError
+from runtimes.files import refuse_existing
 from runtimes.spec import Runtime
-from runtimes.store import refuse_existing
 
 FORMATS = {
     "onnx": "onnxruntime",
@@ -86,13 +86,13 @@ def command(
 
     _require_tools(runtimes)
 
-    from edge.coco import load_dataset
+    from edge.evaluation.coco import load_dataset
     from export import Target, export_model, gate_inputs, torch_ap_gate
     from export.limits import refuse_entry
-    from export.naming import artifact_name
-    from quantize.calibrate import gather_sets, pixel_hashes
-    from quantize.one_step import Images, check_int8, export_int8
-    from quantize.work import Int8Judges
+    from quantize.int8.calibration import gather_sets, pixel_hashes
+    from quantize.int8.export import Images, check_int8, export_int8
+    from quantize.int8.run import Int8Judges
+    from runtimes.naming import artifact_name
 
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
@@ -148,7 +148,7 @@ def command(
 def _require_tools(runtimes: list[Runtime]) -> None:
     """Raise MissingDependencyError for what any of the formats lacks, before the first is begun."""
     require_torch()
-    from export.converters import converter
+    from export.converter import converter
     from export.versions import require
 
     for runtime in runtimes:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from edge.cli.checks import require_engine, require_torch, require_writable
+from edge.cli.console import emit_json, emit_table, hint, say
 from edge.cli.options import force_option, json_option
-from edge.cli.output import emit_json, emit_table, hint, say
-from edge.cli.precheck import require_engine, require_torch, require_writable
 from runtimes.errors import InputError
 
 
@@ -39,7 +39,7 @@ def command(
             "say what the model is: --like NAME (see `edgepose models`) or --spec SPEC.json"
         )
     require_torch()
-    from export.foreign import engine_files, import_model, like_spec, read_spec
+    from export.import_model import engine_files, import_model, like_spec, read_spec
 
     runtime, paths = engine_files(list(files))
     described = read_spec(spec) if spec else like_spec(like or "", runtime)

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from edge.cli.console import describe, emit_json, emit_table, hint, verdict
 from edge.cli.options import json_option
-from edge.cli.output import describe, emit_json, emit_table, hint, verdict
 from runtimes.artifact import Artifact
 from runtimes.spec import Manifest, TensorSpec
 

@@ -7,9 +7,9 @@ from dataclasses import asdict
 
 import click
 
-from edge.catalog import CATALOG, CatalogEntry, find
+from edge.catalog.lookup import CATALOG, CatalogEntry, find
+from edge.cli.console import emit_json, emit_table, hint, number
 from edge.cli.options import json_option
-from edge.cli.output import emit_json, emit_table, hint, number
 from edge.schema import load_schema
 
 HEADER = (

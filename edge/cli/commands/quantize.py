@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from edge.cli.made import emit_made, say_refused
+from edge.cli.checks import require_engine, require_writable
+from edge.cli.console import emit_table, hint, say
 from edge.cli.options import force_option, json_option
-from edge.cli.output import emit_table, hint, say
-from edge.cli.phases import phases
-from edge.cli.precheck import require_engine, require_writable
-from edge.coco import load_dataset
+from edge.cli.progress import phases
+from edge.cli.summary import emit_made, say_refused
+from edge.evaluation.coco import load_dataset
 from edge.model import load
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
@@ -20,10 +20,10 @@ from runtimes.spec import KeptLayer
 
 if TYPE_CHECKING:
     from export import Exported
-    from quantize.calibrate import Sets
-    from quantize.recipe import Mode
-    from quantize.sensitivity import Found
-    from quantize.work import Job
+    from quantize.int8.base import Mode
+    from quantize.int8.calibration import Sets
+    from quantize.int8.layer_search import Found
+    from quantize.int8.run import Job
 
 MODES = ("static", "dynamic", "weight-only")
 
@@ -101,7 +101,7 @@ def command(
         raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
     if time_limit is not None and not search:
         raise InputError("--time-limit is for --search")
-    from quantize.work import Job, check_parent
+    from quantize.int8.run import Job, check_parent
 
     target = out or parents[0].root.resolve().parent
     kept = tuple(KeptLayer(layer=name, precision="float", reason="asked for") for name in keep)
@@ -170,9 +170,9 @@ def _make(
     force: bool,
 ) -> "Exported":
     """Gather images, search where asked, quantize and judge one artifact."""
-    from quantize.calibrate import pixel_hashes
-    from quantize.trials import searched
-    from quantize.work import Int8Judges, quantize_artifact
+    from quantize.int8.calibration import pixel_hashes
+    from quantize.int8.run import Int8Judges, quantize_artifact
+    from quantize.int8.search import searched
 
     truth = load_dataset(sources.val, sources.val_images) if sources.val else None
     sets = _sets(parent, sources, pixel_hashes(truth))
@@ -184,7 +184,7 @@ def _make(
 
 
 def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
-    from quantize.calibrate import gather_sets, people_finder
+    from quantize.int8.calibration import gather_sets, people_finder
 
     if sources.detector is None:
         return gather_sets(parent.manifest, sources.calib, sources.image_dir, avoid=avoid)
@@ -220,7 +220,7 @@ def _tell(parent: Artifact, found: "Found") -> None:
 
 def _list(parents: Sequence[Artifact]) -> int:
     """Print the layers that int8 can take, or leave."""
-    from quantize.quantizers import quantizer
+    from quantize.int8.registry import quantizer
 
     for parent in parents:
         rows = [

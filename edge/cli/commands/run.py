@@ -12,14 +12,14 @@ from typing import get_args
 import click
 import numpy as np
 
-from edge.cli.interrupt import ctrl_c_ends
+from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import force_option, json_option, make_run_options, run_options
-from edge.cli.output import emit_json, emit_table, hint, progress, say
-from edge.cli.targets import Targets
+from edge.cli.outputs import Targets
+from edge.cli.signals import ctrl_c_ends
+from edge.media.sinks import Sink
+from edge.media.sources import Source, open_source
 from edge.model import Model
 from edge.pipeline import Pipeline, PoseNMS, Result
-from edge.sinks import Sink
-from edge.sources import Source, open_source
 from edge.types import Frame, Poses
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
@@ -207,7 +207,7 @@ def banner(*artifacts: Artifact | None) -> str:
 
 def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
     """Return the frame with its poses drawn, and the note over it."""
-    from edge.draw import draw_poses, put_banner
+    from edge.media.draw import draw_poses, put_banner
 
     image = draw_poses(frame.image, poses, threshold)
     return Frame(put_banner(image, note) if note else image, frame.index, frame.time_s)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from edge.cli.bench_cmd import HEADER, bench_table, warn_of_noise
+from edge.cli.commands.bench import HEADER, bench_table, warn_of_noise
+from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import json_option, parse_counts
-from edge.cli.output import describe, emit_json, emit_table, hint, progress, say, verdict
 
 
 @click.command("tune")
@@ -33,8 +33,8 @@ def command(
 
     The choice goes to tuned.json beside the engine's files; `edge.load_tuned` reads it.
     """
-    from edge.bench import Plan, measure, open_artifacts, open_workers, steps
-    from edge.tune import (
+    from edge.bench.measure import Plan, measure, open_artifacts, open_workers, steps
+    from edge.bench.tune import (
         as_tuned,
         candidates,
         check_row,
@@ -43,7 +43,7 @@ def command(
         one_model,
         thread_counts,
     )
-    from edge.tuned import save_tuned
+    from edge.bench.tuned import save_tuned
     from runtimes.threads import allowed_cores
 
     counts = (

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from edge.cli.checks import require_torch
+from edge.cli.console import describe, emit_json, emit_table, hint, verdict
 from edge.cli.options import json_option, make_run_options, run_options
-from edge.cli.output import describe, emit_json, emit_table, hint, verdict
-from edge.cli.precheck import require_torch
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
 from runtimes.spec import Parity
@@ -34,7 +34,7 @@ def command(
     accelerator: str,
 ) -> int:
     """Compare ARTIFACT with what PyTorch said of its reference inputs; exit 3 where it drifts."""
-    from edge.verify import verify, verify_against
+    from edge.parity.verify import verify, verify_against
 
     opened = Artifact.open(artifact)
     if layers:
@@ -97,7 +97,7 @@ def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
             "--layers re-exports the model, so it needs --weights CHECKPOINT (or: random)"
         )
     require_torch()
-    from export.layers import first_drift, layer_errors
+    from export.block_drift import first_drift, layer_errors
 
     errors = layer_errors(artifact, weights)
     worst = first_drift(errors)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.schema import KeypointSchema
 from edge.types import F32
-from quantize.distill.view import View
+from quantize.distill.data.crop_view import View
 
 # AlphaPose fitted these to the boxes of a detector: the mean and deviation of each edge, in box sides (left, top,
 # right, bottom), and how often the box is merely cut smaller instead, down to this share of its sides.

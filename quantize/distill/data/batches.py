@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from edge.geometry import Crop
-from quantize.distill.augment import Strength
-from quantize.distill.samples import Sample, Sampler
+from quantize.distill.data.augment import Strength
+from quantize.distill.data.samples import Sample, Sampler
 
 AHEAD = 3  # batches in preparation
 

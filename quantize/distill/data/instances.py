@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.coco import Dataset, boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
+from edge.evaluation.coco import Dataset, boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
 from edge.image import read_image
+from edge.media.sources import IMAGE_SUFFIXES
 from edge.schema import KeypointSchema
-from edge.sources import IMAGE_SUFFIXES
 from edge.synth import write_dataset
 from edge.types import F32, check_shape
 from runtimes.errors import InputError

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.image import read_image
 from edge.types import U8
-from quantize.distill.people import Person
+from quantize.distill.data.instances import Person
 
 # Far enough around a box for the farthest view that training takes of it.
 REACH = 1.6

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from edge.types import U8
-from quantize.distill.augment import Strength
+from quantize.distill.data.augment import Strength
 
 HUES = 180  # OpenCV's circle of hues in uint8
 CUTOUT_SIDES = (0.2, 0.4)  # of the crop's sides, as RTMPose cuts them

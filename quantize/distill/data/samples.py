@@ -8,11 +8,11 @@ import numpy as np
 from edge.geometry import Crop, Size
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, check_shape
-from quantize.distill.album import Album, Patch
-from quantize.distill.augment import Strength, as_detected, stray
-from quantize.distill.pixels import disturb
-from quantize.distill.targets import inside
-from quantize.distill.view import crop_of, view_of_box
+from quantize.distill.data.augment import Strength, as_detected, stray
+from quantize.distill.data.crop_view import crop_of, view_of_box
+from quantize.distill.data.patch_cache import Album, Patch
+from quantize.distill.data.photometric import disturb
+from quantize.distill.data.targets import inside
 from runtimes.spec import CropSpec
 
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 from lightning_fabric import Fabric
 
-from quantize.distill.augment import AT_REST, GENTLE, STRONG, WEAK, Strength
-from quantize.distill.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.fabric import share_out
-from quantize.distill.recipe import Recipe
-from quantize.distill.samples import Sampler
+from quantize.distill.config import Recipe
+from quantize.distill.data.augment import AT_REST, GENTLE, STRONG, WEAK, Strength
+from quantize.distill.data.batches import Batch, Share, batches_of, order_of, prepare
+from quantize.distill.data.samples import Sampler
+from quantize.distill.distributed import share_out
 
 VIEWS = {"strong": STRONG, "weak": WEAK, "gentle": GENTLE, "still": AT_REST}
 # RTMPose ends strong augmentation with weak for its last 30 of 420 epochs (arXiv:2303.07399); short courses need more.

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.coco import Dataset, load_dataset
-from edge.fetch import cache_dir
+from edge.catalog.specs import SCHEMA_OF_COUNT
+from edge.evaluation.coco import Dataset, load_dataset
 from edge.schema import KeypointSchema, load_schema
-from edge.specs import SCHEMA_OF_COUNT
-from quantize.distill.batches import Share
-from quantize.distill.people import Person, drawn_people, people_of, pictured_people
-from quantize.distill.recipe import Recipe
-from quantize.distill.transfer import KeypointMap, map_keypoints
+from quantize.distill.config import Recipe
+from quantize.distill.data.batches import Share
+from quantize.distill.data.instances import Person, drawn_people, people_of, pictured_people
+from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints
 from runtimes.errors import InputError
+from runtimes.files import cache_dir
 
 DRAWN = "synth"
 # Drawn pictures are numbered by their seeds: those that are learned from, and those that a student is judged by.

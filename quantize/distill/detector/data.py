@@ -15,13 +15,13 @@ import cv2
 import msgspec
 import numpy as np
 
-from edge.coco import Dataset, boxes_xyxy, people_by_image
+from edge.evaluation.coco import Dataset, boxes_xyxy, people_by_image
 from edge.geometry import Size, letterbox_wh
 from edge.image import read_image, write_image
 from edge.synth import coco_dataset, draw_scene
 from edge.types import F32, U8, check_shape
-from quantize.distill.augment import Strength
-from quantize.distill.pixels import disturb
+from quantize.distill.data.augment import Strength
+from quantize.distill.data.photometric import disturb
 
 # Frames as cameras give them, lying, standing and square, and how many people are asked for.
 FRAMES = ((480, 360), (512, 288), (640, 480), (416, 416), (360, 480), (288, 512))

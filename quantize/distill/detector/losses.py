@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from quantize.distill.detector_targets import Grid, assign, grid_of
+from quantize.distill.detector.assignment import Grid, assign, grid_of
 
 BETA = 2.0
 GIOU_WEIGHT = 2.0

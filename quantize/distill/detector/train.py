@@ -16,15 +16,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge.specs import PAD_VALUE, RTMDET_STRIDES
+from edge.catalog.specs import PAD_VALUE, RTMDET_STRIDES
 from edge.types import F32, U8
 from export.models.rtmdet import build
 from export.registry import Variant
-from quantize.distill.augment import Strength
-from quantize.distill.batches import AHEAD, Share, batches_of, order_of
-from quantize.distill.detector_data import Gallery, sample
-from quantize.distill.detector_losses import detection_losses, found_in
-from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, set_rate
+from quantize.distill.data.augment import Strength
+from quantize.distill.data.batches import AHEAD, Share, batches_of, order_of
+from quantize.distill.detector.data import Gallery, sample
+from quantize.distill.detector.losses import detection_losses, found_in
+from quantize.distill.optimizer import Average, Rates, parameter_groups, rate_at, set_rate
 from quantize.distill.train import LOG, STATE, Learner, trim_log
 from runtimes.errors import TrainingError
 from runtimes.spec import ImageSpec

@@ -7,12 +7,12 @@ import torch
 
 from edge.geometry import F64
 from edge.schema import KeypointSchema
-from quantize.distill.batches import Batch
-from quantize.distill.losses import simcc_kl
-from quantize.distill.online import Online, stretch_of
-from quantize.distill.teachers import Teacher
-from quantize.distill.terms import Outputs, Part
-from quantize.distill.transfer import KeypointMap, map_keypoints, select
+from quantize.distill.data.batches import Batch
+from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints, select
+from quantize.distill.losses.functional import simcc_kl
+from quantize.distill.losses.terms import Outputs, Part
+from quantize.distill.online_teacher import Online, stretch_of
+from quantize.distill.teacher import Teacher
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
@@ -45,8 +45,8 @@ def simcc_parts(teacher: Teacher, spec: ModelSpec, schema: KeypointSchema) -> di
     """Return the method `simcc` for a student of that spec and those keypoints: one part, to be added to the labels'.
 
     Its weight is 1 throughout, as that of a teacher's heatmaps: labels and teacher are heard alike. DWPose's fading
-    weight belongs to its first stage, see `quantize.distill.feature`. Raises InputError where teacher or student have
-    other outputs than SimCC, share no keypoint, or differ in aspect.
+    weight belongs to its first stage, see `quantize.distill.methods.feature`. Raises InputError where teacher or
+    student have other outputs than SimCC, share no keypoint, or differ in aspect.
     """
     return {"simcc": Part(simcc_term(Online(teacher, spec), spec, schema))}
 

@@ -9,10 +9,10 @@ import torch
 from edge.codecs.integral import mean_bins
 from edge.geometry import F64, Crop, Size
 from edge.schema import KeypointSchema
-from quantize.distill.batches import Batch
-from quantize.distill.lessons import Lessons
-from quantize.distill.losses import heatmap_mse, integral_l1, simcc_kl
-from quantize.distill.targets import (
+from quantize.distill.data.batches import Batch
+from quantize.distill.data.crop_view import in_bins, relative
+from quantize.distill.data.keypoint_transfer import KeypointMap, warp_maps
+from quantize.distill.data.targets import (
     above_floor,
     heatmap_sigma,
     heatmaps,
@@ -21,8 +21,8 @@ from quantize.distill.targets import (
     simcc_sigma,
     strides,
 )
-from quantize.distill.transfer import KeypointMap, warp_maps
-from quantize.distill.view import in_bins, relative
+from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl
+from quantize.distill.teacher_cache import Lessons
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from edge.geometry import F64
-from quantize.distill.batches import Batch
-from quantize.distill.halves import channels_of_maps, read
-from quantize.distill.targets import heatmap_sigma, heatmaps
-from quantize.distill.terms import Outputs, Part, TaughtMaps
+from quantize.distill.backbone_head import channels_of_maps, read
+from quantize.distill.data.batches import Batch
+from quantize.distill.data.targets import heatmap_sigma, heatmaps
+from quantize.distill.losses.terms import Outputs, Part, TaughtMaps
 from runtimes.spec import ModelSpec
 
 # Families whose backbones give several maps, finest first; a plain transformer has one only, and its decoder sees that.

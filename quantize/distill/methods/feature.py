@@ -18,14 +18,14 @@ import torch
 from torch import nn
 
 from edge.schema import KeypointSchema
-from quantize.distill.batches import Batch
-from quantize.distill.halves import Outputs, backbone_of, channels_of, last_map, read
-from quantize.distill.losses import feature_mse
-from quantize.distill.online import Online
-from quantize.distill.simcc_terms import simcc_term
-from quantize.distill.teachers import Teacher
-from quantize.distill.terms import Part, Term
-from quantize.distill.transfer import map_keypoints
+from quantize.distill.backbone_head import Outputs, backbone_of, channels_of, last_map, read
+from quantize.distill.data.batches import Batch
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.losses.functional import feature_mse
+from quantize.distill.losses.simcc import simcc_term
+from quantize.distill.losses.terms import Part, Term
+from quantize.distill.online_teacher import Online
+from quantize.distill.teacher import Teacher
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

@@ -13,14 +13,14 @@ from torch import nn
 from edge.schema import load_schema
 from export.models.vit import Attention
 from export.registry import Variant
-from quantize.distill.batches import Batch
-from quantize.distill.halves import Outputs, last_map, read
-from quantize.distill.losses import heatmap_mse
-from quantize.distill.online import Online
-from quantize.distill.simcc_terms import simcc_term
+from quantize.distill.backbone_head import Outputs, last_map, read
+from quantize.distill.data.batches import Batch
+from quantize.distill.losses.functional import heatmap_mse
+from quantize.distill.losses.simcc import simcc_term
+from quantize.distill.losses.terms import Part, Term
+from quantize.distill.online_teacher import Online
 from quantize.distill.student import new_student, student_spec
-from quantize.distill.teachers import Teacher
-from quantize.distill.terms import Part, Term
+from quantize.distill.teacher import Teacher
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

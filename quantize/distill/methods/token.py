@@ -24,10 +24,10 @@ from torch.nn.utils import parametrize
 from export.models.vit import Vit
 from export.models.vitpose_sizes import TAUGHT
 from export.registry import Variant, load_family
-from quantize.distill.teachers import Teacher
+from quantize.distill.teacher import Teacher
 from runtimes.errors import CheckpointError, InputError
+from runtimes.files import atomic_file
 from runtimes.record import Record
-from runtimes.whole import whole_file
 
 CARD = "edgepose-token"
 NAME = "token"
@@ -141,7 +141,7 @@ def write_token(path: Path, token: torch.Tensor, card: TokenCard) -> None:
     data = save(
         {NAME: token.detach().contiguous().cpu()}, {CARD: msgspec.json.encode(card).decode()}
     )
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(data)
 
 

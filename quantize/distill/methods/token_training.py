@@ -8,17 +8,17 @@ import torch
 from lightning_fabric import Fabric
 
 from edge.schema import KeypointSchema
-from quantize.distill.album import Album
-from quantize.distill.course import plan_course
-from quantize.distill.gather import Crowd, remapped
-from quantize.distill.optim import Rates
-from quantize.distill.recipe import Recipe
-from quantize.distill.samples import Sampler
-from quantize.distill.teachers import Teacher
-from quantize.distill.terms import Part, truth_term
-from quantize.distill.token import TokenCard, read_token, token_teacher, write_token
+from quantize.distill.config import Recipe
+from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import Sampler
+from quantize.distill.data.schedule import plan_course
+from quantize.distill.data.sources import Crowd, remapped
+from quantize.distill.losses.terms import Part, truth_term
+from quantize.distill.methods.token import TokenCard, read_token, token_teacher, write_token
+from quantize.distill.optimizer import Rates
+from quantize.distill.teacher import Teacher
 from quantize.distill.train import STATE, Settings, Step, new_learner, train
-from quantize.distill.transfer import map_keypoints
 
 FILE = "token.safetensors"
 FOLDER = "token"

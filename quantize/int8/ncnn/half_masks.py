@@ -21,8 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.ncnn_bin import Node
-from quantize.ncnn_ranges import Read, look_at_blobs
+from quantize.int8.ncnn.model_file import Node
+from quantize.int8.ncnn.ranges import Read, look_at_blobs
 from runtimes.artifact import Artifact
 from runtimes.spec import KeptLayer
 
@@ -60,7 +60,7 @@ class Mask:
 def measure_ranges(artifact: Artifact, nodes: Sequence[Node], images: NDArray[np.uint8]) -> Ranges:
     """Run the float net once on every image, uint8 BGR (N, H, W, 3), and return how far it reaches.
 
-    Raises ConversionError as `quantize.ncnn_ranges.look_at_blobs`.
+    Raises ConversionError as `quantize.int8.ncnn.ranges.look_at_blobs`.
     """
     # a Split's outputs are its input
     blobs = [blob for node in nodes if node.kind != "Split" for blob in node.outputs]

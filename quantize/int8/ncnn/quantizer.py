@@ -3,7 +3,7 @@
 Convolutions and fully connected layers run in int8 with calibrated scales (ncnn's param 8=2: one for each output of the
 weights, one for the input). Gemm (18=2) has one scale for its weights and takes those of its input's rows as it runs,
 also in the mode `static`. Every other layer computes in float, those whose values would overflow in half without it
-(`quantize.ncnn_masks`).
+(`quantize.int8.ncnn.half_masks`).
 """
 
 import math
@@ -14,10 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.versions import versions
-from quantize.ncnn_bin import F32, Node, add_params, full, half, int8, read_nodes, stored
-from quantize.ncnn_masks import fp16_masks, measure_ranges, with_masks
-from quantize.ncnn_ranges import LEVELS, best_clip, measure_spreads
-from quantize.recipe import Layer, Mode, Quantized, Recipe
+from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from quantize.int8.ncnn.half_masks import fp16_masks, measure_ranges, with_masks
+from quantize.int8.ncnn.model_file import (
+    F32,
+    Node,
+    add_params,
+    full,
+    half,
+    int8,
+    read_nodes,
+    stored,
+)
+from quantize.int8.ncnn.ranges import LEVELS, best_clip, measure_spreads
 from runtimes.artifact import Artifact
 from runtimes.spec import KeptLayer
 
@@ -67,8 +76,8 @@ def quantize(
 ) -> Quantized:
     """Write the .param and .bin of an fp32 or fp16 artifact in int8; what stays float is stored in half.
 
-    images: as `quantize.recipe.Quantizer` has them. Raises ConversionError for weights that are not float, layers with
-    weights that are not known, and no images.
+    images: as `quantize.int8.base.Quantizer` has them. Raises ConversionError for weights that are not float, layers
+    with weights that are not known, and no images.
     """
     nodes = _read(artifact)
     chosen = {n.name for n in nodes if _can_be_int8(n)} - recipe.kept_names

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from quantize.ncnn_bin import F32
-from runtimes.adapting import engine_name
+from quantize.int8.ncnn.model_file import F32
+from runtimes.adapter_common import engine_name
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
 from runtimes.ncnn_adapter import image_mat

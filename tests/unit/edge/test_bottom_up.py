@@ -4,16 +4,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.bottom_up import people_in_frame
-from edge.coco import PERSON, Annotation, Category, CocoImage, Dataset, GroundTruth
+from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
+from edge.evaluation.coco import PERSON, Annotation, Category, CocoImage, Dataset, GroundTruth
+from edge.evaluation.predict import predict, score
+from edge.evaluation.schema_map import as_schema, scored_schema
 from edge.geometry import Crop
 from edge.image import write_image
-from edge.keypoint_map import as_schema, scored_schema
-from edge.model import Model
+from edge.model import Model, people_in_frame
 from edge.pipeline import Pipeline
-from edge.predict import predict, score
 from edge.schema import load_schema
-from edge.specs_openpose import openpose_spec, openpose_tf_spec
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Frame, Keypoints, Poses
 from runtimes.base import Array, Outputs

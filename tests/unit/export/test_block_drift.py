@@ -9,15 +9,16 @@ import pytest
 import torch
 from torch import nn
 
-from edge.parity import make_reference
-from edge.reference import save_reference
-from edge.specs import image_input
-from export.layers import Tap, Tapped, block_errors, first_drift, layer_errors, tapped_spec
+from edge.catalog.specs import image_input
+from edge.parity.compare import make_reference
+from edge.parity.reference import save_reference
+from export.block_drift import Tap, Tapped, block_errors, first_drift, layer_errors, tapped_spec
 from export.random_weights import random_model
 from export.torch_session import TorchSession
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.codec_spec import DenseCodec
 from runtimes.errors import InputError
+from runtimes.files import seal
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -26,7 +27,6 @@ from runtimes.spec import (
     ModelSpec,
     TensorSpec,
 )
-from runtimes.store import seal
 
 SPEC = ModelSpec(
     model="small",

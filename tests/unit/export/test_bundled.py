@@ -9,10 +9,10 @@ torch = pytest.importorskip("torch")
 from safetensors import safe_open  # noqa: E402
 
 from edge.model import Model  # noqa: E402
-from edge.nms import pairwise_iou  # noqa: E402
+from edge.nms.overlap import pairwise_iou  # noqa: E402
 from edge.synth import draw_scene  # noqa: E402
+from export.bundled import ASSETS, SHIPPED, shipped, shipped_for  # noqa: E402
 from export.checkpoint import load_checkpoint  # noqa: E402
-from export.shipped import ASSETS, SHIPPED, shipped, shipped_for  # noqa: E402
 from export.student_file import CARD  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from edge.catalog import CATALOG
-from edge.specs_fastpose import fastpose_spec
+from edge.catalog.lookup import CATALOG
+from edge.catalog.specs_fastpose import fastpose_spec
+from export.converter import Source, min_half_elements
 from export.registry import load_family, variant_of
-from export.source import Source, min_half_elements
 
 SPEC = fastpose_spec("any", (192, 256), "coco17")  # the rule does not read it
 NETWORKS = (

@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import nn
 
-from edge.specs import image_input
+from edge.catalog.specs import image_input
 from export.checkpoint import LoadedModel
+from export.exporter import Exported, Target, artifact_name, export_model, place
 from export.gate import judge, torch_reference
 from export.inputs import GateInputs
 from export.registry import Variant
-from export.write import Exported, Target, artifact_name, export_model, place
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
@@ -242,7 +242,7 @@ from test_write import Spots, SPEC, spots, ONNX
 from pathlib import Path
 from export.checkpoint import LoadedModel
 from export.registry import Variant
-from export.write import export_model
+from export.exporter import export_model
 from runtimes.spec import Lineage
 loaded = LoadedModel(
     Spots().eval(), SPEC, Lineage(weights="random"), Variant("spots", "s", (64, 64)))

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.catalog import CATALOG, spec_of
-from edge.specs_fastpose import fastpose_spec
+from edge.catalog.lookup import CATALOG, spec_of
+from edge.catalog.specs_fastpose import fastpose_spec
 from export.checkpoint import recognise
 from export.models import fastpose
 from export.models.fastpose import SIZES, ChannelGate

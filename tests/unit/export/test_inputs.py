@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.catalog.specs import rtmdet_spec, rtmpose_spec
 from edge.geometry import make_crops
 from edge.image import crop_image
-from edge.specs import rtmdet_spec, rtmpose_spec
 from edge.synth import draw_crops
 from export.inputs import COUNT, drawn_inputs, gate_inputs, input_count, photo_inputs
 from runtimes.errors import InputError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
+from export.exporter import Target, export_model
 from export.limits import (
     MAPPED_FROM,
     SINGLE_FILE_BYTES,
@@ -20,7 +21,6 @@ from export.limits import (
 )
 from export.random_weights import random_model
 from export.registry import Variant, load_family, variant_of
-from export.write import Target, export_model
 from runtimes.errors import InputError
 
 GB = 10**9

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from export.checkpoint import load_checkpoint
 from export.lineage import lineage_of, published_as, random_lineage
 from export.random_weights import random_model

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.catalog import CATALOG
+from edge.catalog.lookup import CATALOG
 from export.load import _load_from, load_weights
 from export.random_weights import random_model
 from runtimes.artifact import sha256_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from edge.catalog import CATALOG, CatalogEntry
+from edge.catalog.lookup import CATALOG, CatalogEntry
 from export.models.rtmdet import SIZES
 from export.models.rtmpose import ScaleNorm
 from export.random_weights import random_model

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from export.checkpoint import LoadedModel
+from export.converter import Source, min_half_elements
 from export.limits import weight_bytes
 from export.models import sapiens
 from export.onnx_split import data_path, is_split, rewrite_split
 from export.registry import Variant
-from export.source import Source, min_half_elements
 from export.to_onnx import float_onnx, half_onnx, half_weights, write_onnx
 from export.wrap import ImageInput
 from runtimes.errors import ConversionError

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from edge.catalog import CATALOG, spec_of
-from edge.specs_openpose import openpose_spec, openpose_tf_spec
+from edge.catalog.lookup import CATALOG, spec_of
+from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
 from export.checkpoint import LoadedModel, load_checkpoint, recognise, with_input
 from export.models import openpose, openpose_body25, openpose_light
 from export.random_weights import random_model

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import export.models
-from edge.catalog import CATALOG, CatalogEntry
+from edge.catalog.lookup import CATALOG, CatalogEntry
 from export.checkpoint import load_checkpoint, recognise, with_input
 from export.random_weights import random_model
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of

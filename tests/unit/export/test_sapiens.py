@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from edge.specs_sapiens import GOLIATH_PARTS, LIP_PARTS
+from edge.catalog.specs_sapiens import GOLIATH_PARTS, LIP_PARTS
 from export.checkpoint import LoadedModel, load_checkpoint, recognise, with_input
+from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.models import sapiens
 from export.registry import Variant, model_name
-from export.write import Target, export_model
 from runtimes.errors import CheckpointError
 from runtimes.registry import ADAPTERS
 from runtimes.spec import Runtime

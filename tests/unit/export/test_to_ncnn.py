@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from edge.specs_fastpose import fastpose_spec
+from edge.catalog.specs_fastpose import fastpose_spec
 from export import to_ncnn
-from export.source import Source
+from export.converter import Source
 from runtimes.errors import ConversionError
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edge.specs_vitpose import vitpose_spec
+from edge.catalog.specs_vitpose import vitpose_spec
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.models.vit import Attention, Vit, Width, at_input, grid_of, resize_positions
 from export.models.vitpose import build, recognise

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from edge.specs import MEAN_RGB, STD_RGB
+from edge.catalog.specs import MEAN_RGB, STD_RGB
 from export.random_weights import random_model
 from export.torch_session import TorchSession
 from export.wrap import ImageInput, first_convolution, fold_colour

@@ -9,6 +9,7 @@ import pytest
 from runtimes.artifact import Artifact, sha256_of
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError
+from runtimes.files import seal
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -16,7 +17,6 @@ from runtimes.spec import (
     Manifest,
     TensorSpec,
 )
-from runtimes.store import seal
 
 WEIGHTS = b"weights, several bytes of them"
 

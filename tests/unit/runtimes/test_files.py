@@ -4,12 +4,12 @@ import stat
 
 import pytest
 
-from runtimes.whole import whole_file
+from runtimes.files import atomic_file
 
 
 def test_it_appears_when_the_block_ends(tmp_path) -> None:
     path = tmp_path / "a.bin"
-    with whole_file(path) as stream:
+    with atomic_file(path) as stream:
         stream.write(b"new")
         assert not path.exists()
     assert path.read_bytes() == b"new"
@@ -23,7 +23,7 @@ def test_what_lay_there_stays_when_it_fails(tmp_path, before) -> None:
         path.write_bytes(before)
 
     def fail() -> None:
-        with whole_file(path) as stream:
+        with atomic_file(path) as stream:
             stream.write(b"half")
             raise KeyboardInterrupt
 
@@ -34,5 +34,5 @@ def test_what_lay_there_stays_when_it_fails(tmp_path, before) -> None:
 
 
 def test_a_folder_that_is_missing_is_an_oserror(tmp_path) -> None:
-    with pytest.raises(OSError, match="No such file"), whole_file(tmp_path / "no" / "a.bin"):
+    with pytest.raises(OSError, match="No such file"), atomic_file(tmp_path / "no" / "a.bin"):
         pass

@@ -7,6 +7,7 @@ import pytest
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.files import publish, refuse_existing, seal, staging
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -14,7 +15,6 @@ from runtimes.spec import (
     Manifest,
     TensorSpec,
 )
-from runtimes.store import publish, refuse_existing, seal, staging
 
 MANIFEST = Manifest(
     model="tiny",

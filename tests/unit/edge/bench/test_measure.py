@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bench import (
+from edge.bench.measure import (
     Case,
     Plan,
     bench,
@@ -19,7 +19,7 @@ from edge.bench import (
     schedule,
     steps,
 )
-from edge.bench_run import BenchRun
+from edge.bench.record import BenchRun
 from runtimes.artifact import REFERENCE
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError

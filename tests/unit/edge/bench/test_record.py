@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bench_run import (
+from edge.bench.record import (
     BenchRow,
     BenchRun,
     MachineRecord,

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from edge.bench_run import BenchRow, BenchRun, MachineRecord
-from edge.compare import FIGURES, Limit, judge, parse_limit, same_machine
+from edge.bench.record import BenchRow, BenchRun, MachineRecord
+from edge.bench.regression import FIGURES, Limit, judge, parse_limit, same_machine
 from runtimes.errors import InputError
 
 MACHINE = MachineRecord(

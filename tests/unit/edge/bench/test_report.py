@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from edge.bench_run import BenchRow, BenchRun, MachineRecord
-from edge.report import EvalResult, Sheet, read_sheets, report_rows
-from edge.report_html import COLUMNS, page
+from edge.bench.html import COLUMNS, page
+from edge.bench.record import BenchRow, BenchRun, MachineRecord
+from edge.bench.report import EvalResult, Sheet, read_sheets, report_rows
 from runtimes.errors import InputError
 
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")

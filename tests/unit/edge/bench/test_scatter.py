@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.scatter import CHAR, HEIGHT, LINE, TICKS, WIDTH, Point, scatter, ticks
+from edge.bench.scatter import CHAR, HEIGHT, LINE, TICKS, WIDTH, Point, scatter, ticks
 
 NUMBERS = st.floats(0.001, 1e6)
 POINTS = st.lists(

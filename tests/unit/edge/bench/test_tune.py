@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bench import make_cases, open_workers
-from edge.bench_run import BenchRow
-from edge.tune import (
+from edge.bench.measure import make_cases, open_workers
+from edge.bench.record import BenchRow
+from edge.bench.tune import (
     TIE,
     as_tuned,
     candidates,

@@ -7,7 +7,7 @@ import pytest
 
 import edge
 from devices.detect import detect_machine
-from edge.tuned import (
+from edge.bench.tuned import (
     TUNED,
     Tuned,
     TunedFile,

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.bench_worker import Burst, Open, Ready, Timed, burst, peak_rss_bytes, serve
+from edge.bench.worker import Burst, Open, Ready, Timed, burst, peak_rss_bytes, serve
 from runtimes.errors import ArtifactError
 from runtimes.fake import FakeSession
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-import edge.catalog_data
-from edge.catalog import CATALOG, SPECS, binding, find, of_hash, spec_of
-from edge.catalog_data.entry import hash_in
-from edge.schema import load_schema
-from edge.specs import (
+import edge.catalog
+from edge.catalog.entry import hash_in
+from edge.catalog.lookup import CATALOG, SPECS, binding, find, of_hash, spec_of
+from edge.catalog.specs import (
     COCO_CLASSES,
     SCHEMA_OF_COUNT,
     SCHEMA_OF_DATASET,
@@ -20,6 +19,7 @@ from edge.specs import (
     rtmdet_spec,
     yolox_spec,
 )
+from edge.schema import load_schema
 from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import InputError
 from runtimes.registry import ADAPTERS
@@ -57,8 +57,8 @@ def test_figures_have_a_source_and_hashes_stand_in_the_url(entry) -> None:
 
 def test_no_table_hides_an_entry_of_another() -> None:
     modules = [
-        importlib.import_module(f"edge.catalog_data.{path.stem}")
-        for path in Path(edge.catalog_data.__file__).parent.glob("*.py")
+        importlib.import_module(f"edge.catalog.{path.stem}")
+        for path in Path(edge.catalog.__file__).parent.glob("*.py")
     ]
     tables = [module for module in modules if hasattr(module, "ENTRIES")]
     assert len(CATALOG) == sum(len(table.ENTRIES) for table in tables)

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.catalog.specs_openpose import LIMBS, openpose_spec, openpose_tf_spec
 from edge.codecs import decode
 from edge.codecs.paf import decode_one
 from edge.codecs.paf_peaks import MAX_PEAKS, Peaks, find_peaks
 from edge.schema import load_schema
-from edge.specs_openpose import LIMBS, openpose_spec, openpose_tf_spec
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Keypoints
 from runtimes.base import Array

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge.codecs import decode
-from edge.nms import pairwise_iou
+from edge.nms.overlap import pairwise_iou
 from runtimes.base import Outputs
 from runtimes.codec_spec import RTMDetCodec
 from runtimes.spec import (

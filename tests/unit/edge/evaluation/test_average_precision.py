@@ -10,10 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.coco import Annotation, Category, CocoImage, GroundTruth
-from edge.coco_metric import drop_duplicates, rescore
-from edge.coco_parts import crowd_level, part_results, part_truth
-from edge.evaluate import BOX_FILL, bootstrap_ap_drop, evaluate_boxes, evaluate_keypoints
+from edge.evaluation.average_precision import (
+    BOX_FILL,
+    bootstrap_ap_drop,
+    evaluate_boxes,
+    evaluate_keypoints,
+)
+from edge.evaluation.coco import Annotation, Category, CocoImage, GroundTruth
+from edge.evaluation.rescoring import drop_duplicates, rescore
+from edge.evaluation.wholebody import crowd_level, part_results, part_truth
 from runtimes.errors import InputError
 
 pytest.importorskip("faster_coco_eval")
@@ -150,7 +155,9 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_importing_evaluation_loads_no_evaluator() -> None:
-    code = "import edge.evaluate, sys; sys.exit('faster_coco_eval' in sys.modules)"
+    code = (
+        "import edge.evaluation.average_precision, sys; sys.exit('faster_coco_eval' in sys.modules)"
+    )
     assert python(code).returncode == 0
 
 
@@ -158,8 +165,8 @@ def test_without_the_evaluator_the_message_says_what_to_install() -> None:
     code = """
 import sys
 sys.modules["faster_coco_eval"] = None
-from edge.coco import GroundTruth
-from edge.evaluate import evaluate_boxes
+from edge.evaluation.coco import GroundTruth
+from edge.evaluation.average_precision import evaluate_boxes
 evaluate_boxes(GroundTruth(images=(), annotations=(), categories=()), [])
 """
     assert "MissingDependencyError: faster-coco-eval is not installed" in python(code).stderr

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.coco import (
+from edge.evaluation.coco import (
     as_results,
     boxes_xyxy,
     find_images,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.metrics import oks, pck, pixel_errors
+from edge.evaluation.keypoint_metrics import oks, pck, pixel_errors
 from edge.schema import load_schema
 from runtimes.errors import InputError
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge.draw import LEFT, RIGHT, draw_boxes, draw_label, draw_poses, put_banner
+from edge.media.draw import LEFT, RIGHT, draw_boxes, draw_label, draw_poses, put_banner
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, Detections, Poses
 

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.coco import load_results
+from edge.evaluation.coco import load_results
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
 from edge.schema import load_schema
-from edge.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
 from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError
 

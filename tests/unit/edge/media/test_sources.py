@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.image import write_image
-from edge.sources import open_source
+from edge.media.sources import open_source
 from runtimes.errors import SourceError
 
 

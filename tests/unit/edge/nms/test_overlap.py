@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.nms import box_nms, class_nms, oks_matrix, oks_nms, pairwise_iou, soft_oks_nms
+from edge.nms.overlap import box_nms, class_nms, oks_matrix, oks_nms, pairwise_iou, soft_oks_nms
 from runtimes.base import Array
 
 SIGMAS = np.full(17, 0.05)

@@ -5,17 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.catalog.specs import COCO_CLASSES, rtmdet_spec, tinypose_spec
 from edge.model import Model
-from edge.pipeline import DET_THRS, Pipeline
-from edge.pose_nms import (
+from edge.nms.parametric import (
     HEATMAP,
     INTEGRAL_WHOLE_BODY,
     constants_of,
     merge_people,
     parametric_nms,
 )
+from edge.pipeline import DET_THRS, Pipeline
 from edge.schema import load_schema
-from edge.specs import COCO_CLASSES, rtmdet_spec, tinypose_spec
 from edge.types import Poses
 from runtimes.base import Array
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.parity import compare, make_reference
+from edge.parity.compare import compare, make_reference
 from runtimes.base import Outputs
 from runtimes.codec_spec import BoxesCodec, RTMDetCodec
 from runtimes.spec import (

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parity import all_passed, compare, decidable_keypoints, make_reference, raw_error
+from edge.parity.compare import all_passed, compare, decidable_keypoints, make_reference, raw_error
 from edge.schema import load_schema
 from runtimes.base import Outputs
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec, YxsCodec

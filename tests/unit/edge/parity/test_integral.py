@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.parity import compare, decidable_keypoints, make_reference
+from edge.parity.compare import compare, decidable_keypoints, make_reference
 from edge.schema import load_schema
 from runtimes.base import Array, Outputs
 from runtimes.codec_spec import IntegralCodec

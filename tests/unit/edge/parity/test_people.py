@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parity import Reference, compare, make_reference
-from edge.parity_people import clear_keypoints, people_numbers
-from edge.reference import load_reference, save_reference
-from edge.specs_openpose import openpose_spec
+from edge.catalog.specs_openpose import openpose_spec
+from edge.parity.compare import Reference, compare, make_reference
+from edge.parity.people import clear_keypoints, people_numbers
+from edge.parity.reference import load_reference, save_reference
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Keypoints
 from runtimes.base import Array, Outputs

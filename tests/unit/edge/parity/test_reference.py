@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.parity import Reference, compare, make_reference, raw_error
-from edge.reference import MAX_OUTPUT_BYTES, load_reference, save_reference
+from edge.parity.compare import Reference, compare, make_reference, raw_error
+from edge.parity.reference import MAX_OUTPUT_BYTES, load_reference, save_reference
 from edge.schema import load_schema
 from edge.types import Detections
 from runtimes.codec_spec import BoxesCodec, DenseCodec, HeatmapCodec

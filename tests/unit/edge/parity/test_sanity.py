@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.symptoms import symptoms
+from edge.parity.sanity import symptoms
 from edge.types import Detections, Keypoints
 
 RNG = np.random.default_rng(4)

@@ -7,14 +7,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.parity import make_reference
-from edge.reference import save_reference
-from edge.verify import run_batches, verify, verify_against
+from edge.parity.compare import make_reference
+from edge.parity.reference import save_reference
+from edge.parity.verify import run_batches, verify, verify_against
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError, InputError
 from runtimes.fake import FakeSession
+from runtimes.files import seal
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -24,7 +25,6 @@ from runtimes.spec import (
     Parity,
     TensorSpec,
 )
-from runtimes.store import seal
 
 SIDE, STRIDE = 64, 4
 # keypoint 0 is where it is blue, keypoint 1 where it is red

@@ -19,9 +19,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.fetch import Fetched, cache_dir, fetch
-from edge.http_get import _Redirects
+from export.download.fetch import Fetched, fetch
+from export.download.http_get import _Redirects
 from runtimes.errors import DownloadError
+from runtimes.files import cache_dir
 
 CONTENT = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:
-    from quantize.distill.batches import Batch
-    from quantize.distill.teachers import Teacher
+    from quantize.distill.data.batches import Batch
+    from quantize.distill.teacher import Teacher
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def teacher_of() -> Callable[..., "Teacher"]:
     def make(name: str, wh: tuple[int, int], schema: str = "coco17", seed: int = 0) -> "Teacher":
         from export.torch_session import TorchSession
         from quantize.distill.student import new_student, student_spec, student_variant
-        from quantize.distill.teachers import Teacher
+        from quantize.distill.teacher import Teacher
         from runtimes.spec import Lineage
 
         variant = student_variant(name, wh, schema)
@@ -37,7 +37,7 @@ def batch_of() -> Callable[..., "Batch"]:
         import torch
 
         from edge.geometry import Crop
-        from quantize.distill.batches import Batch
+        from quantize.distill.data.batches import Batch
 
         rng = np.random.default_rng(seed)
         images = rng.integers(0, 256, (people, wh[1], wh[0], 3), dtype=np.uint8)

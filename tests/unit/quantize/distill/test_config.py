@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from quantize.distill.recipe import (
+from quantize.distill.config import (
     RECIPE,
     Recipe,
     begin,

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from quantize.distill.fabric import open_fabric, shard_teacher, share_out  # noqa: E402
+from quantize.distill.distributed import open_fabric, shard_teacher, share_out  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

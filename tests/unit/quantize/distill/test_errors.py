@@ -11,10 +11,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from quantize.distill.failures import told, written  # noqa: E402
+from quantize.distill.errors import told, written  # noqa: E402
 from runtimes.errors import InputError, TrainingError  # noqa: E402
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +65,7 @@ def test_a_request_to_end_is_told_and_the_next_one_ignored() -> None:
     """In a process of its own: after the contract tests, pytest's died of the signal (a segmentation fault)."""
     code = """
 import os, signal
-from quantize.distill.failures import told
+from quantize.distill.errors import told
 from runtimes.errors import TrainingError
 try:
     with told(2):

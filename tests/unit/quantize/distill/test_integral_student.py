@@ -11,19 +11,19 @@ pytest.importorskip("lightning_fabric")
 from lightning_fabric import Fabric  # noqa: E402
 
 from edge.codecs import decode  # noqa: E402
+from edge.parity.verify import run_batches  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.verify import run_batches  # noqa: E402
 from export import Target, export_model, load_checkpoint  # noqa: E402
 from export.inputs import GateInputs  # noqa: E402
 from export.student_file import Card, write_student  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import AT_REST  # noqa: E402
-from quantize.distill.batches import Batch, collate  # noqa: E402
-from quantize.distill.optim import Rates  # noqa: E402
-from quantize.distill.people import drawn_people  # noqa: E402
-from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.data.augment import AT_REST  # noqa: E402
+from quantize.distill.data.batches import Batch, collate  # noqa: E402
+from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.samples import Sampler  # noqa: E402
+from quantize.distill.losses.terms import Part, truth_term  # noqa: E402
+from quantize.distill.optimizer import Rates  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.terms import Part, truth_term  # noqa: E402
 from quantize.distill.train import Settings, new_learner, train  # noqa: E402
 from runtimes.artifact import Artifact  # noqa: E402
 from runtimes.codec_spec import IntegralCodec  # noqa: E402

@@ -7,14 +7,14 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402
 
-from edge.specs import rtmpose_spec  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
+from edge.catalog.specs import rtmpose_spec  # noqa: E402
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill.halves import backbone_of, channels_of, last_map  # noqa: E402
-from quantize.distill.online import Online, normalised, resized, stretch_of  # noqa: E402
+from quantize.distill.backbone_head import backbone_of, channels_of, last_map  # noqa: E402
+from quantize.distill.data.crop_view import View, crop_of, relative  # noqa: E402
+from quantize.distill.online_teacher import Online, normalised, resized, stretch_of  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.teachers import Teacher  # noqa: E402
-from quantize.distill.view import View, crop_of, relative  # noqa: E402
+from quantize.distill.teacher import Teacher  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def test_another_batch_is_another_question(teacher_of, batch_of) -> None:
 
 
 def test_an_artifact_is_asked_as_its_network_is(exported, loaded_model, batch_of) -> None:
-    from quantize.distill.teachers import open_teacher
+    from quantize.distill.teacher import open_teacher
 
     artifact = open_teacher(str(exported("random:rtmpose-t", "onnxruntime")["fp32"].path))
     loaded = loaded_model("random:rtmpose-t")

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 
 from export.models.vitpose import build  # noqa: E402
 from export.registry import Variant  # noqa: E402
-from quantize.distill.optim import Average, Rates, parameter_groups, rate_at, set_rate  # noqa: E402
+from quantize.distill.optimizer import Average, Rates, parameter_groups, rate_at, set_rate  # noqa: E402
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:

@@ -12,16 +12,16 @@ torch = pytest.importorskip("torch")
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from edge.catalog.specs import rtmdet_spec  # noqa: E402
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs import rtmdet_spec  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill import lessons as lessons_module  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.lessons import write_lessons  # noqa: E402
-from quantize.distill.people import Person  # noqa: E402
-from quantize.distill.teachers import Teacher, ask, open_teacher, simcc_maps  # noqa: E402
-from quantize.distill.transfer import map_keypoints  # noqa: E402
+from quantize.distill import teacher_cache as lessons_module  # noqa: E402
+from quantize.distill.data.instances import Person  # noqa: E402
+from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.teacher import Teacher, ask, open_teacher, simcc_maps  # noqa: E402
+from quantize.distill.teacher_cache import write_lessons  # noqa: E402
 from runtimes.errors import ArtifactError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402
 

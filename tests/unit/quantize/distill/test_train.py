@@ -17,14 +17,14 @@ from lightning_fabric import Fabric  # noqa: E402
 from lightning_fabric.plugins.precision.amp import MixedPrecision  # noqa: E402
 
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import WEAK  # noqa: E402
-from quantize.distill.batches import Share, batches_of, order_of, prepare  # noqa: E402
-from quantize.distill.optim import Rates  # noqa: E402
-from quantize.distill.people import drawn_people  # noqa: E402
-from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.data.augment import WEAK  # noqa: E402
+from quantize.distill.data.batches import Share, batches_of, order_of, prepare  # noqa: E402
+from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.samples import Sampler  # noqa: E402
+from quantize.distill.losses.terms import Part, truth_term  # noqa: E402
+from quantize.distill.optimizer import Rates  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.terms import Part, truth_term  # noqa: E402
 from quantize.distill.train import LOG, STATE, Settings, new_learner, train, trim_log  # noqa: E402
 from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
 

@@ -6,14 +6,14 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("faster_coco_eval")
 
-from edge.coco import boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
+from edge.catalog.specs_vitpose import vitpose_spec
+from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
 from edge.image import read_image
 from edge.schema import load_schema
-from edge.specs_vitpose import vitpose_spec
 from edge.synth import write_dataset
 from edge.types import Poses
-from quantize.distill.measure import held_out, judge, judge_model
 from quantize.distill.student import new_student, student_spec, student_variant
+from quantize.distill.validation import held_out, judge, judge_model
 from runtimes.errors import InputError
 
 COCO = load_schema("coco17")

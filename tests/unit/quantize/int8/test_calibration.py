@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.catalog.specs import image_input
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
-from edge.specs import image_input
-from quantize.calibrate import CALIBRATE, FEWEST, REPORT, SEARCH, gather_sets, pixel_hash
+from quantize.int8.calibration import CALIBRATE, FEWEST, REPORT, SEARCH, gather_sets, pixel_hash
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import InputError
 from runtimes.spec import CropSpec, ImageSpec, KeypointsSpec, ModelSpec, TensorSpec

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantize.sensitivity import RUNS, OutOfTimeError, runs_of, search
+from quantize.int8.layer_search import RUNS, OutOfTimeError, runs_of, search
 
 
 class Additive:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.schema import load_schema
-from quantize.distill.augment import (
+from quantize.distill.data.augment import (
     AT_REST,
     EDGE_DEVIATIONS,
     EDGE_MEANS,
@@ -14,8 +14,8 @@ from quantize.distill.augment import (
     half_body,
     stray,
 )
-from quantize.distill.pixels import cut_out, disturb, recolour
-from quantize.distill.view import View
+from quantize.distill.data.crop_view import View
+from quantize.distill.data.photometric import cut_out, disturb, recolour
 
 COCO = load_schema("coco17")
 VIEW = View((100.0, 120.0), (80.0, 160.0))

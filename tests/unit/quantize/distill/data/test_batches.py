@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch")
 
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import STRONG  # noqa: E402
-from quantize.distill.batches import Share, batches_of, order_of, part_of, prepare  # noqa: E402
-from quantize.distill.people import drawn_people  # noqa: E402
-from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.data.augment import STRONG  # noqa: E402
+from quantize.distill.data.batches import Share, batches_of, order_of, part_of, prepare  # noqa: E402
+from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.samples import Sampler  # noqa: E402
 from runtimes.errors import SourceError  # noqa: E402
 from runtimes.spec import CropSpec  # noqa: E402
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.geometry import Crop, make_crops
-from quantize.distill.view import View, crop_of, in_bins, relative, view_of_box
+from quantize.distill.data.crop_view import View, crop_of, in_bins, relative, view_of_box
 from runtimes.spec import CropSpec
 
 SIDES = st.floats(2, 400)

@@ -6,9 +6,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.targets import heatmaps, strides  # noqa: E402
-from quantize.distill.transfer import map_keypoints, select, warp_maps  # noqa: E402
-from quantize.distill.view import View, crop_of, in_bins, relative  # noqa: E402
+from quantize.distill.data.crop_view import View, crop_of, in_bins, relative  # noqa: E402
+from quantize.distill.data.keypoint_transfer import map_keypoints, select, warp_maps  # noqa: E402
+from quantize.distill.data.targets import heatmaps, strides  # noqa: E402
 from runtimes.codec_spec import HeatmapCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 from runtimes.spec import CropSpec  # noqa: E402

@@ -10,10 +10,10 @@ import pytest
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.schema import load_schema
-from quantize.distill.album import Album
-from quantize.distill.augment import AT_REST, STRONG, Strength
-from quantize.distill.people import Person, annotated_people, drawn_people, pictured_people
-from quantize.distill.samples import Sampler
+from quantize.distill.data.augment import AT_REST, STRONG, Strength
+from quantize.distill.data.instances import Person, annotated_people, drawn_people, pictured_people
+from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.samples import Sampler
 from runtimes.errors import InputError
 from runtimes.spec import CropSpec
 

@@ -10,15 +10,15 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from lightning_fabric import Fabric  # noqa: E402
 
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import AT_REST, GENTLE, STRONG, WEAK  # noqa: E402
-from quantize.distill.batches import Share  # noqa: E402
-from quantize.distill.course import plan_course  # noqa: E402
-from quantize.distill.people import drawn_people  # noqa: E402
-from quantize.distill.recipe import Recipe  # noqa: E402
-from quantize.distill.samples import Sampler  # noqa: E402
+from quantize.distill.config import Recipe  # noqa: E402
+from quantize.distill.data.augment import AT_REST, GENTLE, STRONG, WEAK  # noqa: E402
+from quantize.distill.data.batches import Share  # noqa: E402
+from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.samples import Sampler  # noqa: E402
+from quantize.distill.data.schedule import plan_course  # noqa: E402
 
 COCO = load_schema("coco17")
 WH = (48, 64)

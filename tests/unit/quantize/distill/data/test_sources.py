@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
-from quantize.distill.gather import annotated, gather
+from quantize.distill.data.sources import annotated, gather
 from runtimes.errors import InputError
 
 COCO, BODY26, COCO133 = (load_schema(name) for name in ("coco17", "body26", "coco133"))

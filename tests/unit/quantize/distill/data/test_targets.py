@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.catalog.specs_vitpose import vitpose_spec
 from edge.codecs.heatmap import decode
-from edge.specs_vitpose import vitpose_spec
-from quantize.distill.targets import (
+from quantize.distill.data.targets import (
     heatmap_sigma,
     heatmaps,
     inside,

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from quantize.distill.detector_targets import (  # noqa: E402
+from quantize.distill.detector.assignment import (  # noqa: E402
     Grid,
     assign,
     cost_of,

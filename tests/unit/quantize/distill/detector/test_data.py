@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.coco import load_dataset
+from edge.catalog.specs import PAD_VALUE, rtmdet_spec
+from edge.evaluation.coco import load_dataset
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
-from edge.specs import PAD_VALUE, rtmdet_spec
 from edge.synth import draw_scene
-from quantize.distill.augment import AT_REST, Strength
-from quantize.distill.detector_data import (
+from quantize.distill.data.augment import AT_REST, Strength
+from quantize.distill.detector.data import (
     ANNOTATIONS,
     FRAMES,
     LEAST_SHARE,

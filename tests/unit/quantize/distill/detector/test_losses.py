@@ -10,16 +10,16 @@ torch = pytest.importorskip("torch")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from edge.catalog.specs import RTMDET_STRIDES, rtmdet_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
-from edge.specs import RTMDET_STRIDES, rtmdet_spec  # noqa: E402
-from quantize.distill.detector_losses import (  # noqa: E402
+from quantize.distill.detector.assignment import assign, grid_of  # noqa: E402
+from quantize.distill.detector.losses import (  # noqa: E402
     Found,
     detection_losses,
     found_in,
     giou,
     quality_focal,
 )
-from quantize.distill.detector_targets import assign, grid_of  # noqa: E402
 
 SIDES = st.floats(0.5, 50)
 PLACES = st.floats(-50, 50)

@@ -10,15 +10,16 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from edge.coco import load_dataset  # noqa: E402
-from edge.evaluate import evaluate_boxes  # noqa: E402
+from edge.catalog.specs import rtmdet_spec  # noqa: E402
+from edge.evaluation.average_precision import evaluate_boxes  # noqa: E402
+from edge.evaluation.coco import load_dataset  # noqa: E402
+from edge.evaluation.predict import predict  # noqa: E402
 from edge.model import Model  # noqa: E402
-from edge.predict import predict  # noqa: E402
-from edge.specs import rtmdet_spec  # noqa: E402
 from export.registry import Variant  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill.augment import AT_REST  # noqa: E402
-from quantize.distill.detector import (  # noqa: E402
+from quantize.distill.data.augment import AT_REST  # noqa: E402
+from quantize.distill.detector.data import draw_pictures, gallery_of  # noqa: E402
+from quantize.distill.detector.train import (  # noqa: E402
     LAST,
     Phase,
     Settings,
@@ -29,8 +30,7 @@ from quantize.distill.detector import (  # noqa: E402
     phase_at,
     train,
 )
-from quantize.distill.detector_data import draw_pictures, gallery_of  # noqa: E402
-from quantize.distill.optim import Rates  # noqa: E402
+from quantize.distill.optimizer import Rates  # noqa: E402
 from quantize.distill.train import LOG, STATE  # noqa: E402
 from runtimes.errors import TrainingError  # noqa: E402
 

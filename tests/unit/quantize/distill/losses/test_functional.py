@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from quantize.distill.losses import (  # noqa: E402
+from quantize.distill.losses.functional import (  # noqa: E402
     feature_mse,
     heatmap_mse,
     integral_l1,

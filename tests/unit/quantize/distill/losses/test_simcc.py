@@ -5,14 +5,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.catalog.specs import rtmpose_spec  # noqa: E402
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs import rtmpose_spec  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
-from quantize.distill.losses import simcc_kl  # noqa: E402
-from quantize.distill.online import Online, normalised  # noqa: E402
-from quantize.distill.simcc_terms import places_of, rebinned, simcc_parts  # noqa: E402
-from quantize.distill.targets import simcc_labels, simcc_sigma  # noqa: E402
+from quantize.distill.data.targets import simcc_labels, simcc_sigma  # noqa: E402
+from quantize.distill.losses.functional import simcc_kl  # noqa: E402
+from quantize.distill.losses.simcc import places_of, rebinned, simcc_parts  # noqa: E402
+from quantize.distill.online_teacher import Online, normalised  # noqa: E402
 from runtimes.codec_spec import SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

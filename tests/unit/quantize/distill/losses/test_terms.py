@@ -7,20 +7,26 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.catalog.specs import rtmpose_spec  # noqa: E402
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs import rtmpose_spec  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
-from quantize.distill.album import Album  # noqa: E402
-from quantize.distill.augment import AT_REST, STRONG  # noqa: E402
-from quantize.distill.batches import Batch, collate  # noqa: E402
-from quantize.distill.lessons import UDP, Lessons  # noqa: E402
-from quantize.distill.people import drawn_people  # noqa: E402
-from quantize.distill.samples import Sampler  # noqa: E402
-from quantize.distill.targets import heatmap_sigma, heatmaps, simcc_labels, simcc_sigma, strides  # noqa: E402
-from quantize.distill.terms import TaughtMaps, taught_term, truth_term  # noqa: E402
-from quantize.distill.transfer import map_keypoints  # noqa: E402
-from quantize.distill.view import crop_of, view_of_box  # noqa: E402
+from quantize.distill.data.augment import AT_REST, STRONG  # noqa: E402
+from quantize.distill.data.batches import Batch, collate  # noqa: E402
+from quantize.distill.data.crop_view import crop_of, view_of_box  # noqa: E402
+from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
+from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.samples import Sampler  # noqa: E402
+from quantize.distill.data.targets import (  # noqa: E402
+    heatmap_sigma,
+    heatmaps,
+    simcc_labels,
+    simcc_sigma,
+    strides,
+)
+from quantize.distill.losses.terms import TaughtMaps, taught_term, truth_term  # noqa: E402
+from quantize.distill.teacher_cache import UDP, Lessons  # noqa: E402
 
 COCO = load_schema("coco17")
 WH, MAP = (96, 128), (24, 32)
@@ -136,7 +142,7 @@ def test_what_the_teacher_does_not_know_is_not_asked(album) -> None:
 
 
 def test_outputs_that_are_not_taught_are_refused() -> None:
-    from edge.specs import movenet_spec
+    from edge.catalog.specs import movenet_spec
     from runtimes.errors import InputError
 
     with pytest.raises(InputError, match="is no student"):

@@ -6,12 +6,18 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
+from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs import rtmpose_spec  # noqa: E402
-from quantize.distill.guide import Guided, GuideTruth, guide_parts, guided, unguided  # noqa: E402
-from quantize.distill.recipe import Recipe  # noqa: E402
+from quantize.distill.assembly import Help, make_trainee  # noqa: E402
+from quantize.distill.config import Recipe  # noqa: E402
+from quantize.distill.methods.deep_supervision import (  # noqa: E402
+    Guided,
+    GuideTruth,
+    guide_parts,
+    guided,
+    unguided,
+)
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.trainee import Help, make_trainee  # noqa: E402
 
 WH = (64, 96)
 COCO = load_schema("coco17")

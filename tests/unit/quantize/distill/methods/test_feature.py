@@ -11,10 +11,18 @@ pytest.importorskip("lightning_fabric")
 
 from lightning_fabric import Fabric  # noqa: E402
 
+from edge.catalog.specs import rtmpose_spec  # noqa: E402
+from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from edge.specs import rtmpose_spec  # noqa: E402
-from edge.specs_vitpose import vitpose_spec  # noqa: E402
-from quantize.distill.feature import (  # noqa: E402
+from quantize.distill.data.targets import (  # noqa: E402
+    heatmap_sigma,
+    heatmaps,
+    simcc_labels,
+    simcc_sigma,
+)
+from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl  # noqa: E402
+from quantize.distill.losses.terms import Part  # noqa: E402
+from quantize.distill.methods.feature import (  # noqa: E402
     FEATURES,
     LOGITS,
     SILENCE,
@@ -24,18 +32,10 @@ from quantize.distill.feature import (  # noqa: E402
     finished,
     with_features,
 )
-from quantize.distill.losses import heatmap_mse, integral_l1, simcc_kl  # noqa: E402
-from quantize.distill.online import normalised  # noqa: E402
-from quantize.distill.optim import Rates, parameter_groups  # noqa: E402
+from quantize.distill.online_teacher import normalised  # noqa: E402
+from quantize.distill.optimizer import Rates, parameter_groups  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.targets import (  # noqa: E402
-    heatmap_sigma,
-    heatmaps,
-    simcc_labels,
-    simcc_sigma,
-)
-from quantize.distill.teachers import Teacher  # noqa: E402
-from quantize.distill.terms import Part  # noqa: E402
+from quantize.distill.teacher import Teacher  # noqa: E402
 from quantize.distill.train import Settings, new_learner, train  # noqa: E402
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402

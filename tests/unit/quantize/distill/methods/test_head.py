@@ -10,11 +10,11 @@ pytest.importorskip("lightning_fabric")
 
 from lightning_fabric import Fabric  # noqa: E402
 
-from quantize.distill.fresh_head import fresh_head, head_parts  # noqa: E402
-from quantize.distill.online import normalised  # noqa: E402
-from quantize.distill.optim import Rates, parameter_groups  # noqa: E402
+from quantize.distill.methods.head import fresh_head, head_parts  # noqa: E402
+from quantize.distill.online_teacher import normalised  # noqa: E402
+from quantize.distill.optimizer import Rates, parameter_groups  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.teachers import Teacher  # noqa: E402
+from quantize.distill.teacher import Teacher  # noqa: E402
 from quantize.distill.train import Settings, new_learner, train  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

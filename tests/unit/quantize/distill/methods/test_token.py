@@ -9,10 +9,7 @@ pytest.importorskip("safetensors")
 
 from export.registry import load_family  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill.optim import Rates  # noqa: E402
-from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.teachers import Teacher  # noqa: E402
-from quantize.distill.token import (  # noqa: E402
+from quantize.distill.methods.token import (  # noqa: E402
     TokenCard,
     give_token,
     random_token,
@@ -22,6 +19,9 @@ from quantize.distill.token import (  # noqa: E402
     with_token,
     write_token,
 )
+from quantize.distill.optimizer import Rates  # noqa: E402
+from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
+from quantize.distill.teacher import Teacher  # noqa: E402
 from quantize.distill.train import new_learner  # noqa: E402
 from runtimes.errors import CheckpointError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402

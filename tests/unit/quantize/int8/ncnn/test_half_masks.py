@@ -9,17 +9,24 @@ from hypothesis import strategies as st
 
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
+from runtimes.files import seal
 from runtimes.spec import CropSpec, ImageSpec, KeptLayer, Lineage, Manifest, TensorSpec
-from runtimes.store import seal
 
 pytest.importorskip("ncnn")
 
 import ncnn
 
-from quantize.ncnn_bin import Node, read_nodes
-from quantize.ncnn_int8 import quantize
-from quantize.ncnn_masks import LIMIT, Mask, Ranges, fp16_masks, measure_ranges, with_masks
-from quantize.recipe import Quantized, Recipe
+from quantize.int8.base import Quantized, Recipe
+from quantize.int8.ncnn.half_masks import (
+    LIMIT,
+    Mask,
+    Ranges,
+    fp16_masks,
+    measure_ranges,
+    with_masks,
+)
+from quantize.int8.ncnn.model_file import Node, read_nodes
+from quantize.int8.ncnn.quantizer import quantize
 
 WIDTH, HEIGHT = 6, 5
 WHITE = np.full((2, HEIGHT, WIDTH, 3), 255, np.uint8)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from quantize.ncnn_bin import add_params, read_nodes
+from quantize.int8.ncnn.model_file import add_params, read_nodes
 
 
 def test_layers_of_every_kind_are_read(tmp_path) -> None:

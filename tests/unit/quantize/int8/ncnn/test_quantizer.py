@@ -14,6 +14,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ConversionError
+from runtimes.files import seal
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -23,13 +24,12 @@ from runtimes.spec import (
     Precision,
     TensorSpec,
 )
-from runtimes.store import seal
 
 pytest.importorskip("ncnn")
 
-from quantize.ncnn_bin import read_nodes
-from quantize.ncnn_int8 import layers, quantize, quantize_weights
-from quantize.recipe import Recipe
+from quantize.int8.base import Recipe
+from quantize.int8.ncnn.model_file import read_nodes
+from quantize.int8.ncnn.quantizer import layers, quantize, quantize_weights
 from runtimes.registry import open_session
 
 WH = (6, 5)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from quantize.ncnn_ranges import BINS, Spread, best_clip
+from quantize.int8.ncnn.ranges import BINS, Spread, best_clip
 
 
 @given(st.floats(0, 1e6), hnp.arrays(np.int64, BINS, elements=st.integers(0, 10**9)))

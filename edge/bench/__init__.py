@@ -1,0 +1,1 @@
+"""Benchmarks: latency, tuning, regression checks and reports."""

@@ -1,0 +1,1 @@
+"""Commands of `edgepose`, one module a verb; each module's `command` is the click command."""

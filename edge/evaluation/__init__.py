@@ -1,0 +1,1 @@
+"""Evaluation on labelled data sets: COCO AP and the readers and mappings around it."""

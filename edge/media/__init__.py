@@ -1,0 +1,1 @@
+"""Media in and out: frame sources, result sinks, drawing."""

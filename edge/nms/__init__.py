@@ -1,0 +1,1 @@
+"""Non-maximum suppression: by overlap (IoU, OKS) and parametric pose NMS."""

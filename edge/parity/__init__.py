@@ -1,0 +1,1 @@
+"""Parity: an artifact's outputs against the reference model's, in decoded keypoints and boxes."""

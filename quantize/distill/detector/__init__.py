@@ -1,0 +1,1 @@
+"""RTMDet training: data, label assignment, losses."""

@@ -1,0 +1,1 @@
+"""Loss terms of labels and teachers."""

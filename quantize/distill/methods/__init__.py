@@ -1,0 +1,1 @@
+"""Distillation methods beyond plain losses: knowledge token, features, fresh head, deep supervision."""
