@@ -1,10 +1,11 @@
-"""The same tiny network for every runtime, written by its own tools, with results that numpy computes exactly."""
+"""The same tiny network for every runtime, with results that numpy computes exactly.
+
+Its files are in tests/data/tiny_net and need no converter, so these tests run with the board's packages alone.
+"""
 
 import functools
-import importlib.util
+import shutil
 import struct
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from runtimes.spec import (
     TensorSpec,
 )
 
+FILES = Path(__file__).resolve().parents[1] / "data" / "tiny_net"
 WIDTH, HEIGHT = 6, 8  # differ, so that a swap shows
 IMAGE = ImageSpec(wh=(WIDTH, HEIGHT), order="RGB", mean=(10.0, 20.0, 30.0), std=(50.0, 60.0, 70.0))
 EMBEDDED = ImageSpec(wh=(WIDTH, HEIGHT), order="RGB", mean=IMAGE.mean, std=IMAGE.std, embedded=True)
@@ -56,9 +58,8 @@ class TinyNet:
 
 
 def _net() -> TinyNet:
-    rng = np.random.default_rng(20)
-    shapes = ((4, 3, 3, 3), (4,), (5, 48), (5,))
-    return TinyNet(*(rng.normal(0, 0.3, shape).astype(np.float32) for shape in shapes))
+    with np.load(FILES / "net.npz") as weights:
+        return TinyNet(**weights)
 
 
 NET = _net()
@@ -94,74 +95,26 @@ FLOAT_NCHW = _image_tensor("x", "NCHW", "float32")
 PIXELS_NHWC = _image_tensor("frame", "NHWC", "uint8")
 
 
-def _save_onnx(path: Path, *, embedded: bool) -> None:
-    """Float NCHW with the batch fixed at 1, or uint8 BGR NHWC with a free batch."""
-    onnx = pytest.importorskip("onnx")
-    helper, kinds = onnx.helper, onnx.TensorProto
-    nodes, constants = [], {}
-    if embedded:
-        source = helper.make_tensor_value_info("frame", kinds.UINT8, ["N", HEIGHT, WIDTH, 3])
-        constants = {
-            "swap": np.array([2, 1, 0]),
-            "mean": np.array(IMAGE.mean, np.float32).reshape(1, 3, 1, 1),
-            "std": np.array(IMAGE.std, np.float32).reshape(1, 3, 1, 1),
-        }
-        nodes = [
-            helper.make_node("Cast", ["frame"], ["real"], to=kinds.FLOAT),
-            helper.make_node("Transpose", ["real"], ["bgr"], perm=[0, 3, 1, 2]),
-            helper.make_node("Gather", ["bgr", "swap"], ["rgb"], axis=1),
-            helper.make_node("Sub", ["rgb", "mean"], ["centred"]),
-            helper.make_node("Div", ["centred", "std"], ["x"]),
-        ]
-    else:
-        source = helper.make_tensor_value_info("x", kinds.FLOAT, [1, 3, HEIGHT, WIDTH])
-    batch = "N" if embedded else 1
-    constants |= {"cw": NET.conv, "cb": NET.conv_bias, "lw": NET.linear, "lb": NET.linear_bias}
-    nodes += [
-        helper.make_node("Conv", ["x", "cw", "cb"], ["conv"], strides=[2, 2], pads=[1, 1, 1, 1]),
-        helper.make_node("Relu", ["conv"], ["zz_map"]),
-        helper.make_node("Flatten", ["zz_map"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "lw", "lb"], ["aa_vector"], transB=1),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [source],
-        [
-            helper.make_tensor_value_info("aa_vector", kinds.FLOAT, [batch, 5]),
-            helper.make_tensor_value_info("zz_map", kinds.FLOAT, [batch, 4, 4, 3]),
-        ],
-        [onnx.numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    # the newest onnx writes an IR that the newest onnxruntime does not read yet
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-
-
 def _onnxruntime(root: Path) -> Manifest:
-    _save_onnx(root / "model.onnx", embedded=False)
+    shutil.copyfile(FILES / "plain.onnx", root / "model.onnx")
     return _manifest("onnxruntime", IMAGE, FLOAT_NCHW, "zz_map", "aa_vector")
 
 
 def _onnxruntime_embedded(root: Path) -> Manifest:
-    _save_onnx(root / "model.onnx", embedded=True)
+    shutil.copyfile(FILES / "embedded.onnx", root / "model.onnx")
     return _manifest("onnxruntime", EMBEDDED, PIXELS_NHWC, "zz_map", "aa_vector")
 
 
 def _openvino(root: Path) -> Manifest:
     openvino = pytest.importorskip("openvino")
-    _save_onnx(root / "source.onnx", embedded=False)
-    openvino.save_model(
-        openvino.convert_model(root / "source.onnx"), root / "model.xml", compress_to_fp16=False
-    )
-    (root / "source.onnx").unlink()
+    model = openvino.convert_model(FILES / "plain.onnx")
+    openvino.save_model(model, root / "model.xml", compress_to_fp16=False)
     return _manifest("openvino", IMAGE, FLOAT_NCHW, "zz_map", "aa_vector")
 
 
 def _openvino_embedded(root: Path) -> Manifest:
     openvino = pytest.importorskip("openvino")
-    _save_onnx(root / "source.onnx", embedded=False)
-    model = openvino.convert_model(root / "source.onnx")
+    model = openvino.convert_model(FILES / "plain.onnx")
     model.reshape([-1, 3, HEIGHT, WIDTH])
     steps = openvino.preprocess.PrePostProcessor(model)
     picture = steps.input()
@@ -172,7 +125,6 @@ def _openvino_embedded(root: Path) -> Manifest:
     convert = convert.convert_color(openvino.preprocess.ColorFormat.RGB)
     convert.mean(list(IMAGE.mean)).scale(list(IMAGE.std))
     openvino.save_model(steps.build(), root / "model.xml", compress_to_fp16=False)
-    (root / "source.onnx").unlink()
     source = _image_tensor("x", "NHWC", "uint8")
     return _manifest("openvino", EMBEDDED, source, "zz_map", "aa_vector")
 
@@ -196,52 +148,14 @@ def _ncnn(root: Path) -> Manifest:
     return _manifest("ncnn", IMAGE, source, "out1", "out0")
 
 
-CONVERT_TO_TFLITE = """
-import sys
-import litert_torch, numpy, torch
-
-path, weights, embedded = sys.argv[1], sys.argv[2], sys.argv[3] == "embedded"
-
-class Tiny(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        for name, value in numpy.load(weights).items():
-            self.register_buffer(name, torch.from_numpy(value))
-
-    def forward(self, frame):
-        x = frame.permute(0, 3, 1, 2).contiguous()
-        if embedded:
-            x = (x.float().flip(1) - self.mean) / self.std
-        features = torch.relu(torch.conv2d(x, self.conv, self.conv_bias, stride=2, padding=1))
-        return features.flatten(1) @ self.linear.T + self.linear_bias, features
-
-example = torch.zeros((1, 8, 6, 3), dtype=torch.uint8 if embedded else torch.float32)
-litert_torch.convert(Tiny().eval(), (example,)).export(path)
-"""
-
-
-def _save_tflite(path: Path, *, embedded: bool) -> None:
-    """Convert in a process of its own: the converter starts jax, after which no process may fork (OpenVINO's does)."""
-    if importlib.util.find_spec("litert_torch") is None:
-        pytest.skip("litert_torch, which writes the TFLite file, is not installed")
-    weights = path.with_suffix(".npz")
-    mean, std = (np.float32(values).reshape(1, 3, 1, 1) for values in (IMAGE.mean, IMAGE.std))
-    np.savez(weights, **vars(NET), mean=mean, std=std)
-    command = [sys.executable, "-c", CONVERT_TO_TFLITE, str(path), str(weights)]
-    command.append("embedded" if embedded else "float")
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    weights.unlink()
-
-
 def _tflite(root: Path) -> Manifest:
-    _save_tflite(root / "model.tflite", embedded=False)
+    shutil.copyfile(FILES / "plain.tflite", root / "model.tflite")
     source = _image_tensor("args_0", "NHWC", "float32")
     return _manifest("tflite", IMAGE, source, "output_1", "output_0")
 
 
 def _tflite_embedded(root: Path) -> Manifest:
-    _save_tflite(root / "model.tflite", embedded=True)
+    shutil.copyfile(FILES / "embedded.tflite", root / "model.tflite")
     source = _image_tensor("args_0", "NHWC", "uint8")
     return _manifest("tflite", EMBEDDED, source, "output_1", "output_0")
 
@@ -289,6 +203,12 @@ def tiny_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifac
 def tiny(request: pytest.FixtureRequest, tiny_of: Callable[[str], Artifact]) -> Artifact:
     """The network as an artifact of one case after the other."""
     return tiny_of(request.param)
+
+
+@pytest.fixture(scope="session")
+def tiny_files() -> Path:
+    """The directory of the network's engine files."""
+    return FILES
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 """Traps of single engines: ragged outputs, quantised tensors, ncnn's options, batches side by side."""
 
+import shutil
 import struct
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import msgspec
@@ -23,49 +23,16 @@ def relabel(tiny: Artifact, root: Path, **changes: object) -> Artifact:
     return seal(root, msgspec.structs.replace(tiny.manifest, **changes))
 
 
-def save_rows_graph(path: Path) -> None:
-    """A graph for one uint8 (1, H, W, 3) image: its rows with a pixel over 200, and their numbers."""
-    onnx = pytest.importorskip("onnx")
-    helper, kinds = onnx.helper, onnx.TensorProto
-    node = helper.make_node
-    nodes = [
-        node("Cast", ["frame"], ["real"], to=kinds.FLOAT),
-        node("ReduceMax", ["real"], ["peak"], axes=[0, 2, 3], keepdims=0),
-        node("Greater", ["peak", "limit"], ["bright"]),
-        node("Reshape", ["real", "rows"], ["flat"]),
-        node("Compress", ["flat", "bright"], ["kept"], axis=0),
-        node("Compress", ["numbers", "bright"], ["found"], axis=0),
-        node("Unsqueeze", ["kept", "first"], ["dets"]),
-        node("Unsqueeze", ["found", "first"], ["labels"]),
-    ]
-    constants = {
-        "limit": np.float32(200),
-        "rows": np.array([8, 18]),
-        "numbers": np.arange(8),
-        "first": np.array([0]),
-    }
-    graph = helper.make_graph(
-        nodes,
-        "rows",
-        [helper.make_tensor_value_info("frame", kinds.UINT8, [1, 8, 6, 3])],
-        [
-            helper.make_tensor_value_info("dets", kinds.FLOAT, [1, "K", 18]),
-            helper.make_tensor_value_info("labels", kinds.INT64, [1, "K"]),
-        ],
-        [onnx.numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()],
-    )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
-
-
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_ragged_outputs_are_padded_and_counted(tiny_of, tmp_path, runtime) -> None:
+def test_ragged_outputs_are_padded_and_counted(tiny_of, tiny_files, tmp_path, runtime) -> None:
+    """The graph gives the rows of one uint8 image that have a pixel over 200, and their numbers."""
     tiny = tiny_of(f"{runtime}-embedded")
-    save_rows_graph(tmp_path / "model.onnx")
+    source = tiny_files / "rows.onnx"
     if runtime == "openvino":
         openvino = pytest.importorskip("openvino")
-        openvino.save_model(openvino.convert_model(tmp_path / "model.onnx"), tmp_path / "model.xml")
-        (tmp_path / "model.onnx").unlink()
+        openvino.save_model(openvino.convert_model(source), tmp_path / "model.xml")
+    else:
+        shutil.copyfile(source, tmp_path / "model.onnx")
     artifact = relabel(
         tiny,
         tmp_path,
@@ -210,17 +177,10 @@ else:
         assert "output out0 is empty" in done.stdout
 
 
-def test_tflite_int8_outputs_come_dequantised(tiny_of, net, photos, tmp_path) -> None:
+def test_tflite_int8_outputs_come_dequantised(tiny_of, tiny_files, net, photos, tmp_path) -> None:
     tiny = tiny_of("tflite-embedded")
     path = str(tmp_path / "model.tflite")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the quantiser's own, as it is imported and runs
-        quantizer = pytest.importorskip("ai_edge_quantizer.quantizer")
-        recipe = pytest.importorskip("ai_edge_quantizer.recipe")
-        job = quantizer.Quantizer(str(tiny.file(".tflite")))
-        job.load_quantization_recipe(recipe.static_wi8_ai8())
-        frames = [{"args_0": photo[None]} for photo in photos] * 20
-        job.quantize(job.calibrate({"serving_default": frames})).export_model(path)
+    shutil.copyfile(tiny_files / "embedded-int8.tflite", path)
     interpreter = pytest.importorskip("ai_edge_litert.interpreter").Interpreter(path, num_threads=1)
     interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
