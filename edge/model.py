@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge.codecs import decode
+from edge.codecs import decode_boxes, decode_map, decode_poses
 from edge.codecs.dense import fit_frame
 from edge.codecs.flip import decode_flipped
 from edge.geometry import Crop, make_crops
@@ -19,7 +19,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Outputs, RunOptions, Session
 from runtimes.errors import InputError
 from runtimes.registry import open_session
-from runtimes.spec import DENSE_TASKS, ModelSpec
+from runtimes.spec import ModelSpec
 
 # Crops given to the engine at once: bounds memory, and the number of batch sizes OpenVINO compiles for.
 MAX_BATCH = 8
@@ -69,35 +69,29 @@ class Model:
         Bottom-up models, detectors, and models that give a map, take no boxes.
         Everything returned is in the frame's pixels.
         """
-        if self.spec.task != "detect" and self.spec.task not in DENSE_TASKS:
+        if not self.spec.is_detector and not self.spec.is_dense:
             return self.poses(image, boxes)
         if boxes is not None:
             raise InputError(f"{self.name} takes a frame and no boxes (task {self.spec.task})")
-        return self.detect(image) if self.spec.task == "detect" else self.dense(image)
+        return self.detect(image) if self.spec.is_detector else self.dense(image)
 
     def detect(self, image: U8) -> Detections:
         """Return the boxes, best score first; as in mmdet, one may reach a little beyond the frame's edge."""
-        if self.spec.task != "detect":
+        if not self.spec.is_detector:
             raise InputError(f"{self.name} is no detector (task {self.spec.task})")
         crops = self.crops(image, _whole(image))
-        found = decode(self._run(crop_batch(image, crops, self.spec.crop)), self.spec)[0]
-        if not isinstance(found, Detections):
-            raise InputError(
-                f"{self.name}: a detector's codec must give boxes, got {type(found).__name__}"
-            )
+        outputs = self._run(crop_batch(image, crops, self.spec.crop))
+        (found,) = decode_boxes(outputs, self.spec)
         boxes = crops[0].to_frame(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         return Detections(boxes, found.scores, found.labels)
 
     def dense(self, image: U8) -> DenseMap:
         """Return a value a pixel of the frame: float32 (C, H, W), class logits, depth or normals."""
-        if self.spec.task not in DENSE_TASKS:
+        if not self.spec.is_dense:
             raise InputError(f"{self.name} gives no map (task {self.spec.task})")
         crops = self.crops(image, _whole(image))
-        found = decode(self._run(crop_batch(image, crops, self.spec.crop)), self.spec)[0]
-        if not isinstance(found, DenseMap):
-            raise InputError(
-                f"{self.name}: a {self.spec.task} model's codec must give a map, got {type(found).__name__}"
-            )
+        outputs = self._run(crop_batch(image, crops, self.spec.crop))
+        (found,) = decode_map(outputs, self.spec)
         height, width = image.shape[:2]
         return fit_frame(found, self.spec, (width, height))
 
@@ -114,7 +108,7 @@ class Model:
         A bottom-up model returns everybody in the frame, from one run, and takes neither boxes nor a flip test.
         """
         schema = self.schema  # raises for a model that gives none
-        if self.spec.task == "pose-bottomup":
+        if self.spec.is_bottom_up:
             if boxes is not None or flip:
                 raise InputError(
                     f"{self.name} finds everybody in the frame by itself; leave boxes and the flip test out"
@@ -153,7 +147,7 @@ class Model:
                 mirrored = self._run(np.ascontiguousarray(part[:, :, ::-1]))
                 items += decode_flipped(outputs, mirrored, self.spec)
                 continue
-            items += [item for item in decode(outputs, self.spec) if isinstance(item, Keypoints)]
+            items += decode_poses(outputs, self.spec)
         return items
 
     def with_threshold(self, score: float) -> "Model":

@@ -21,7 +21,6 @@ from edge.nms.parametric import constants_of, merge_people
 from edge.types import F32, U8, Detections, Frame, Poses
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
-from runtimes.spec import DENSE_TASKS
 
 PERSON = "person"
 PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
@@ -101,14 +100,14 @@ class Pipeline:
         found = detector if detector is None or isinstance(detector, Model) else load(detector)
         threshold = DET_THRS[pose_nms] if det_thr is None else det_thr
         self.detector = found.with_threshold(threshold) if found else None
-        if not self.pose.spec.task.startswith("pose"):
+        if not self.pose.spec.gives_keypoints:
             raise InputError(_no_poses(self.pose))
-        self._bottom_up = self.pose.spec.task == "pose-bottomup"
+        self._bottom_up = self.pose.spec.is_bottom_up
         if self._bottom_up and self.detector is not None:
             raise InputError(
                 f"{self.pose.name} finds everybody in the frame by itself; leave the detector out"
             )
-        if self.detector is not None and self.detector.spec.task != "detect":
+        if self.detector is not None and not self.detector.spec.is_detector:
             raise InputError(
                 f"{self.detector.name}: task {self.detector.spec.task}; a pipeline's detector finds boxes"
             )
@@ -195,7 +194,7 @@ class Pipeline:
 def _no_poses(model: Model) -> str:
     """Say why the model cannot be a pipeline's pose model, and what it is called for instead."""
     task = model.spec.task
-    if task in DENSE_TASKS:
+    if model.spec.is_dense:
         return f"{model.name}: gives a map (task {task}), no poses; call edge.load(ARTIFACT)(frame)"
     return f"{model.name}: task {task}; a pipeline needs a pose model, top-down or bottom-up"
 

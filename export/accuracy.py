@@ -24,7 +24,7 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
     limit = (DEFAULT_MAX_DROP if max_drop is None else max_drop) / 100
     expected = predict(reference, dataset)
     reference_ap = score(reference, dataset, expected).AP
-    sigmas = None if reference.spec.task == "detect" else scored_schema(reference.schema).sigmas
+    sigmas = None if reference.spec.is_detector else scored_schema(reference.schema).sigmas
 
     def judge(artifact: Artifact) -> Parity:
         with Model(artifact.manifest, open_session(artifact)) as model:

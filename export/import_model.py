@@ -37,7 +37,6 @@ from runtimes.files import publish, refuse_existing, seal, staging
 from runtimes.naming import MODEL_NAME, Target, artifact_name
 from runtimes.registry import engine_version, installed_engine, open_session
 from runtimes.spec import (
-    DENSE_TASKS,
     FORMAT,
     Calibration,
     KeptLayer,
@@ -191,7 +190,7 @@ def import_model(
 def check_spec(spec: ForeignSpec) -> None:
     """Raise InputError where the parts of a spec contradict each other."""
     axes = _output_axes(spec)
-    posed = spec.task.startswith("pose")
+    posed = spec.gives_keypoints
     rules = (
         (spec.format == FORMAT, f"format is {spec.format}, write {FORMAT}"),
         (
@@ -206,7 +205,7 @@ def check_spec(spec: ForeignSpec) -> None:
         ),
         (
             posed == isinstance(spec.codec, POSE_CODECS)
-            and (spec.task in DENSE_TASKS) == isinstance(spec.codec, DenseCodec),
+            and spec.is_dense == isinstance(spec.codec, DenseCodec),
             f"codec {_kind(spec.codec)} does not belong to task {spec.task}",
         ),
         (posed == (spec.keypoints is not None), "a pose model, and no other, has keypoints"),

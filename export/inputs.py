@@ -16,7 +16,7 @@ from edge.image import crop_image, read_image
 from edge.synth import draw_crops
 from edge.types import F32, U8
 from runtimes.errors import InputError
-from runtimes.spec import DENSE_TASKS, ModelSpec
+from runtimes.spec import ModelSpec
 
 COUNT = 32
 # Fewer inputs where the outputs would fill the memory, for the gate holds all of the reference's and the artifact's:
@@ -95,7 +95,6 @@ def _people(annotations: Path, images_dir: Path | None, count: int) -> list[tupl
 def _input_image(spec: ModelSpec, frame: U8, box: F32) -> U8:
     height, width = frame.shape[:2]
     whole = np.array([[0, 0, width, height]], np.float32)
-    sees_frame = spec.task in {"detect", "pose-bottomup", *DENSE_TASKS}
-    boxes = whole if sees_frame else np.asarray(box, np.float32).reshape(1, 4)
+    boxes = np.asarray(box, np.float32).reshape(1, 4) if spec.takes_boxes else whole
     crop = make_crops(boxes, (width, height), spec.crop, spec.image.wh)[0]
     return crop_image(frame, crop, spec.crop)

@@ -27,6 +27,8 @@ Task = Literal[
 ]
 # Tasks whose result is a value a pixel of the frame.
 DENSE_TASKS: tuple[Task, ...] = ("segment", "depth", "normal")
+# Tasks whose input is one person's box.
+CROP_TASKS: tuple[Task, ...] = ("pose-topdown", "pose-single", "embedding")
 
 
 class FileRecord(Record, frozen=True, kw_only=True):
@@ -114,6 +116,36 @@ class ModelSpec(Record, frozen=True, kw_only=True):
     keypoints: KeypointsSpec | None = None
     classes: tuple[str, ...] | None = None
     thresholds: Thresholds = Thresholds()
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether the result is boxes."""
+        return self.task == "detect"
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether the result is a map: a value, or one a class, for each pixel of the frame."""
+        return self.task in DENSE_TASKS
+
+    @property
+    def is_top_down(self) -> bool:
+        """Whether it estimates the pose of the one person in a detector's box."""
+        return self.task == "pose-topdown"
+
+    @property
+    def is_bottom_up(self) -> bool:
+        """Whether it finds all people of a frame in one run, without a detector."""
+        return self.task == "pose-bottomup"
+
+    @property
+    def gives_keypoints(self) -> bool:
+        """Whether the result is poses, of one person or of many."""
+        return self.task.startswith("pose")
+
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether its input is a crop around one person's box; other models take the whole frame."""
+        return self.task in CROP_TASKS
 
 
 class KeptLayer(Record, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ Knows no frames: `Crop.to_frame` takes what is decoded here back to the picture,
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.codecs import boxes, dense, heatmap, integral, paf, rtmdet, simcc, yolox, yxs
 from edge.types import DenseMap, Detections, Keypoints
@@ -23,6 +23,7 @@ from runtimes.codec_spec import (
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
+T = TypeVar("T", Keypoints, Detections, DenseMap)
 Decoded = list[Keypoints] | list[Detections] | list[DenseMap]
 
 # A decoder takes the output tensors in the order of spec.outputs, its own codec struct, and the whole spec.
@@ -53,3 +54,28 @@ def decode(outputs: Mapping[str, Array], spec: ModelSpec) -> Decoded:
         )
     tensors = [outputs[tensor.name] for tensor in spec.outputs]
     return _DECODERS[type(spec.codec)](tensors, spec.codec, spec)
+
+
+def decode_poses(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Keypoints]:
+    """Return one `Keypoints` an input; raises InputError where the model's codec gives something else."""
+    return _all_of(Keypoints, "keypoints", decode(outputs, spec), spec)
+
+
+def decode_boxes(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Detections]:
+    """Return one `Detections` an input; raises InputError where the model's codec gives something else."""
+    return _all_of(Detections, "boxes", decode(outputs, spec), spec)
+
+
+def decode_map(outputs: Mapping[str, Array], spec: ModelSpec) -> list[DenseMap]:
+    """Return one `DenseMap` an input; raises InputError where the model's codec gives something else."""
+    return _all_of(DenseMap, "a map", decode(outputs, spec), spec)
+
+
+def _all_of(kind: type[T], wanted: str, decoded: Decoded, spec: ModelSpec) -> list[T]:
+    items = [item for item in decoded if isinstance(item, kind)]
+    if len(items) != len(decoded):
+        raise InputError(
+            f"{spec.model}: codec {type(spec.codec).__struct_config__.tag} gives {type(decoded[0]).__name__}, and "
+            f"task {spec.task} needs {wanted}; check task and codec in artifact.json"
+        )
+    return items

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.codecs import decode
+from edge.codecs import decode_poses
 from edge.schema import KeypointSchema
 from edge.types import Keypoints
 from runtimes.base import Array, Outputs
@@ -30,10 +30,10 @@ def decode_flipped(
     """
     back = flip_back(mirrored, spec)
     if isinstance(spec.codec, IntegralCodec):
-        pairs = zip(_people(plain, spec), _people(back, spec), strict=True)
+        pairs = zip(decode_poses(plain, spec), decode_poses(back, spec), strict=True)
         return [Keypoints((a.xy + b.xy) * HALF, (a.scores + b.scores) * HALF) for a, b in pairs]
     mean = {name: (plain[name] + values) * HALF for name, values in back.items()}
-    return _people(mean, spec)
+    return decode_poses(mean, spec)
 
 
 def flip_back(outputs: Mapping[str, Array], spec: ModelSpec) -> Outputs:
@@ -50,10 +50,6 @@ def flip_back(outputs: Mapping[str, Array], spec: ModelSpec) -> Outputs:
     order = KeypointSchema.from_spec(spec.keypoints).flip_order
     names = [tensor.name for tensor in spec.outputs]
     return dict(zip(names, flip([outputs[name] for name in names], order, spec.codec), strict=True))
-
-
-def _people(outputs: Mapping[str, Array], spec: ModelSpec) -> list[Keypoints]:
-    return [item for item in decode(outputs, spec) if isinstance(item, Keypoints)]
 
 
 def _flip_simcc(tensors: list[Array], order: Order, _codec: SimCCCodec) -> list[Array]:

@@ -39,12 +39,12 @@ def predict(
     image. Raises InputError for a detector or a flip test that the model has no use for.
     """
     records: list[dict[str, Any]] = []
-    if model.spec.task == "detect":
+    if model.spec.is_detector:
         for image_id, path in dataset.paths.items():
             records += _box_records(model, path, image_id)
             advance()
         return as_results(records)
-    if model.spec.task == "pose-bottomup":
+    if model.spec.is_bottom_up:
         if detector is not None or flip:
             raise InputError(
                 f"{model.name} finds its people by itself; leave the detector and the flip test out"
@@ -77,7 +77,7 @@ def _everybody(model: Model, dataset: Dataset, advance: Advance) -> list[CocoRes
 
 def score(model: Model, dataset: Dataset, results: list[CocoResult]) -> Summary:
     """Score a model's results by its task: keypoints in the set they are scored in, or boxes."""
-    if model.spec.task == "detect":
+    if model.spec.is_detector:
         return evaluate_boxes(dataset.truth, results)
     sigmas = scored_schema(model.schema).sigmas
     if not sigmas:

@@ -60,7 +60,7 @@ def make_reference(
     """Decode a reference's outputs and judge, on them alone, which keypoints can be decided."""
     decoded = decode(outputs, spec)
     people = [item for item in decoded if isinstance(item, Keypoints)]
-    if spec.task == "pose-bottomup":
+    if spec.is_bottom_up:
         # the heatmaps come first, whether the fields are an output of their own or not
         decidable = clear_keypoints(people, outputs[spec.outputs[0].name], spec.image.wh)
         return Reference(images, outputs, decoded, decidable, {}, label)
@@ -98,7 +98,7 @@ def compare(
     if raw is not None and not math.isfinite(raw):
         return _judge_raw(reference, raw, precision)
     decoded = decode(outputs, spec)
-    wanted = strong_boxes(reference.decoded) if spec.task == "detect" else {}
+    wanted = strong_boxes(reference.decoded) if spec.is_detector else {}
     if wanted:
         return Parity(
             reference=reference.label,
@@ -192,7 +192,7 @@ def _px_numbers(reference: Reference, decoded: list[Any], spec: ModelSpec) -> di
     """The pixel figures of a pose model, over decidable keypoints; nothing for other tasks."""
     if reference.decidable is None:
         return {}
-    if spec.task == "pose-bottomup":
+    if spec.is_bottom_up:
         people = [item for item in reference.decoded if isinstance(item, Keypoints)]
         return people_numbers(people, decoded, reference.decidable)
     numbers: dict[str, Any] = {

@@ -115,7 +115,7 @@ def _as_maps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
 
 def _check(spec: ModelSpec) -> None:
     codecs = (HeatmapCodec, SimCCCodec, IntegralCodec)
-    top_down = spec.task == "pose-topdown" and spec.crop.kind in {"affine", "square"}
+    top_down = spec.is_top_down and spec.crop.kind in {"affine", "square"}
     if not (top_down and isinstance(spec.codec, codecs)):
         raise InputError(_unfit(spec))
 

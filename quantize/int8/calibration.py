@@ -83,7 +83,7 @@ def gather_sets(
     wanted = CALIBRATE + SEARCH + REPORT
     found: dict[str, Picture] = {}
     empty = 0
-    for frame, box in _regions(source, images_dir, finder if _sees_one(spec) else None):
+    for frame, box in _regions(source, images_dir, finder if spec.takes_boxes else None):
         if box is None:
             empty += 1
             continue
@@ -174,7 +174,3 @@ def _coco(annotations: Path, images_dir: Path | None) -> Iterator[tuple[U8, F32 
     for image_id, there in people_by_image(truth).items():
         usable = [each for each in there if each.labelled] if posed else there
         yield read_image(paths[image_id]), boxes_xyxy(usable)[0] if usable else None
-
-
-def _sees_one(spec: ModelSpec) -> bool:
-    return spec.task in {"pose-topdown", "pose-single"}

@@ -56,12 +56,12 @@ def command(
     options = make_run_options(threads, precision, accelerator)
     with ExitStack() as stack:
         opened = stack.enter_context(_open(model, weights, task, options))
-        if opened.spec.task == "detect" and (detector or flip):
+        if opened.spec.is_detector and (detector or flip):
             raise InputError(
                 f"{opened.name} is a detector: --detector and --flip are for pose models"
             )
         boxes = stack.enter_context(_load(detector, options)) if detector else None
-        if boxes and boxes.spec.task != "detect":
+        if boxes and not boxes.spec.is_detector:
             raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
         with progress(opened.name, len(dataset.paths)) as advance:
             results = predict(opened, dataset, detector=boxes, flip=flip, advance=advance)
@@ -72,7 +72,7 @@ def command(
     else:
         emit_table(["figure", "value"], [[name, number(report[name])] for name in FIGURES])
         given = "the detector's" if detector else "ground-truth"
-        where = "" if opened.spec.task == "pose-bottomup" else f" in {given} boxes"
+        where = "" if opened.spec.is_bottom_up else f" in {given} boxes"
         kind = "boxes" if summary.iou_type == "bbox" else f"keypoints{where}"
         say(
             f"{kind}, {summary.people} people on {summary.images} images{', flip test' if flip else ''}"

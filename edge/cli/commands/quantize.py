@@ -189,7 +189,7 @@ def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
     if sources.detector is None:
         return gather_sets(parent.manifest, sources.calib, sources.image_dir, avoid=avoid)
     with load(sources.detector) as model:
-        if model.spec.task != "detect":
+        if not model.spec.is_detector:
             raise InputError(
                 f"--detector {sources.detector}: finds no boxes (task {model.spec.task})"
             )
