@@ -55,6 +55,22 @@ def make_crops(boxes: F32, frame_wh: Size, crop: CropSpec, input_wh: Size) -> li
     return [Crop(matrix, input_wh) for matrix in matrices.astype(np.float32)]
 
 
+def whole_frame(frame_wh: Size) -> F32:
+    """Return the whole frame as the one box, float32 (1, 4) xyxy."""
+    return np.array([[0, 0, *frame_wh]], np.float32)
+
+
+def keypoint_boxes(xy: NDArray[np.floating], counted: NDArray[np.bool_]) -> NDArray[np.floating]:
+    """Return the smallest box around each person's keypoints that count, (N, 4) xyxy, in the dtype of `xy`.
+
+    xy: (N, K, 2); counted: (N, K). A person without any has the empty box (inf, inf, -inf, -inf).
+    """
+    infinity = xy.dtype.type(np.inf)
+    low = np.where(counted[..., None], xy, infinity).min(axis=1, initial=infinity)
+    high = np.where(counted[..., None], xy, -infinity).max(axis=1, initial=-infinity)
+    return np.concatenate([low, high], axis=1)
+
+
 def letterbox_wh(frame_wh: Size, input_wh: Size) -> Size:
     """Return the size in pixels a frame takes inside a letterbox: aspect kept, rounded half up (mmdet's Resize)."""
     scale = min(input_wh[0] / frame_wh[0], input_wh[1] / frame_wh[1])

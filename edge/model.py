@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from edge.codecs import decode_boxes, decode_map, decode_poses
 from edge.codecs.dense import fit_frame
 from edge.codecs.flip import decode_flipped
-from edge.geometry import Crop, make_crops
+from edge.geometry import Crop, keypoint_boxes, make_crops, whole_frame
 from edge.image import crop_batch
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape
@@ -79,7 +78,7 @@ class Model:
         """Return the boxes, best score first; as in mmdet, one may reach a little beyond the frame's edge."""
         if not self.spec.is_detector:
             raise InputError(f"{self.name} is no detector (task {self.spec.task})")
-        crops = self.crops(image, _whole(image))
+        crops = self.crops(image, _frame_box(image))
         outputs = self._run(crop_batch(image, crops, self.spec.crop))
         (found,) = decode_boxes(outputs, self.spec)
         boxes = crops[0].to_frame(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
@@ -89,7 +88,7 @@ class Model:
         """Return a value a pixel of the frame: float32 (C, H, W), class logits, depth or normals."""
         if not self.spec.is_dense:
             raise InputError(f"{self.name} gives no map (task {self.spec.task})")
-        crops = self.crops(image, _whole(image))
+        crops = self.crops(image, _frame_box(image))
         outputs = self._run(crop_batch(image, crops, self.spec.crop))
         (found,) = decode_map(outputs, self.spec)
         height, width = image.shape[:2]
@@ -113,10 +112,10 @@ class Model:
                 raise InputError(
                     f"{self.name} finds everybody in the frame by itself; leave boxes and the flip test out"
                 )
-            crops = self.crops(image, _whole(image))
+            crops = self.crops(image, _frame_box(image))
             (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
             return people_in_frame(found, crops[0], schema)
-        wanted = _whole(image) if boxes is None else np.asarray(boxes, np.float32)
+        wanted = _frame_box(image) if boxes is None else np.asarray(boxes, np.float32)
         check_shape("boxes", wanted, (None, 4), np.float32)
         if not len(wanted):
             return Poses.empty(schema)
@@ -186,18 +185,16 @@ def people_in_frame(found: Keypoints, crop: Crop, schema: KeypointSchema) -> Pos
     scores = found.scores[somebody]
     seen = scores > 0
     xy: F32 = np.where(seen[..., None], crop.to_frame(found.xy[somebody]), np.float32(0))
-    low = np.where(seen[..., None], xy, np.inf).min(axis=1, initial=np.inf)
-    high = np.where(seen[..., None], xy, -np.inf).max(axis=1, initial=-np.inf)
     return Poses(
         xy,
         scores,
-        np.concatenate([low, high], axis=1).astype(np.float32),
+        keypoint_boxes(xy, seen).astype(np.float32),
         seen.mean(axis=1).astype(np.float32),
         np.full(len(xy), -1, np.int32),
         schema,
     )
 
 
-def _whole(image: Any) -> F32:
+def _frame_box(image: U8) -> F32:
     height, width = image.shape[:2]
-    return np.array([[0, 0, width, height]], np.float32)
+    return whole_frame((width, height))

@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from edge.geometry import keypoint_boxes, whole_frame
 from edge.model import Model, load
 from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
@@ -160,8 +161,9 @@ class Pipeline:
     def _boxes(self, image: U8, *, detected: bool) -> Detections:
         if self.detector is None:
             height, width = image.shape[:2]
-            whole = np.array([[0, 0, width, height]], np.float32)
-            return Detections(whole, np.ones(1, np.float32), np.zeros(1, np.int32))
+            return Detections(
+                whole_frame((width, height)), np.ones(1, np.float32), np.zeros(1, np.int32)
+            )
         if not detected:
             return follow_boxes(self._last, self._follow)
         found = people(self.detector.detect(image), self.detector.spec.classes)
@@ -254,8 +256,8 @@ def follow_boxes(poses: Poses, follow: Follow) -> Detections:
     poses, confident = poses[alive], confident[alive]
     if not len(poses):
         return Detections.empty()
-    low = np.where(confident[..., None], poses.xy, np.inf).min(axis=1)
-    high = np.where(confident[..., None], poses.xy, -np.inf).max(axis=1)
+    around = keypoint_boxes(poses.xy, confident)
+    low, high = around[:, :2], around[:, 2:]
     centre, half = (low + high) / 2, (high - low) / 2 * follow.bbox_scale
     boxes: F32 = np.concatenate([centre - half, centre + half], axis=1).astype(np.float32)
     return Detections(boxes, poses.box_scores, np.zeros(len(poses), np.int32))

@@ -16,6 +16,9 @@ F32 = NDArray[np.float32]
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
 
+# Keypoint scores above it count towards the person's score, as in mmpose.
+CONFIDENT = 0.2
+
 
 def check_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type) -> None:
     """Raise ValueError where `array` has not this dtype and shape (None: any length)."""
@@ -155,11 +158,11 @@ class Poses:
         )
 
     def instance_scores(self) -> F32:
-        """One score a person, float32 (N,): box score times the mean of keypoint scores above 0.2.
+        """Return one score a person, float32 (N,): box score times the mean of keypoint scores above 0.2.
 
-        Source: mmpose's CocoMetric, score mode bbox_keypoint.
+        After mmpose's CocoMetric, score_mode "bbox_keypoint".
         """
-        good = self.scores > 0.2
+        good = self.scores > CONFIDENT
         total = np.where(good, self.scores, 0).sum(axis=1)
         mean = total / np.maximum(good.sum(axis=1), 1)
         scores: F32 = (mean * self.box_scores).astype(np.float32)

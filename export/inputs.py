@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.evaluation.coco import boxes_xyxy, find_images, load_ground_truth, people_by_image
-from edge.geometry import make_crops
+from edge.geometry import make_crops, whole_frame
 from edge.image import crop_image, read_image
 from edge.synth import draw_crops
 from edge.types import F32, U8
@@ -94,7 +94,10 @@ def _people(annotations: Path, images_dir: Path | None, count: int) -> list[tupl
 
 def _input_image(spec: ModelSpec, frame: U8, box: F32) -> U8:
     height, width = frame.shape[:2]
-    whole = np.array([[0, 0, width, height]], np.float32)
-    boxes = np.asarray(box, np.float32).reshape(1, 4) if spec.takes_boxes else whole
+    boxes = (
+        np.asarray(box, np.float32).reshape(1, 4)
+        if spec.takes_boxes
+        else whole_frame((width, height))
+    )
     crop = make_crops(boxes, (width, height), spec.crop, spec.image.wh)[0]
     return crop_image(frame, crop, spec.crop)

@@ -10,7 +10,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edge.evaluation.coco import PERSON, XYWH, Annotation, CocoResult, GroundTruth, as_results
+from edge.evaluation.coco import (
+    PERSON,
+    Annotation,
+    CocoResult,
+    GroundTruth,
+    as_results,
+    extent_xywh,
+)
 from runtimes.errors import InputError, MissingDependencyError
 
 IouType = Literal["keypoints", "bbox"]
@@ -218,16 +225,11 @@ def _result_record(iou_type: IouType, found: CocoResult) -> dict[str, Any]:
         "category_id": PERSON,
         "score": found.score,
         # Its area says whether an unmatched result counts against M or L.
-        "bbox": list(found.bbox if found.bbox is not None else _extent(found.keypoints)),
+        "bbox": list(found.bbox if found.bbox is not None else extent_xywh(found.keypoints)),
     }
     if iou_type == "keypoints":
         record["keypoints"] = list(found.keypoints)
     return record
-
-
-def _extent(keypoints: Sequence[float]) -> XYWH:
-    x, y = keypoints[0::3], keypoints[1::3]
-    return min(x), min(y), max(x) - min(x), max(y) - min(y)
 
 
 def _check_fit(

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
+from edge.geometry import keypoint_boxes
 from edge.types import F32
 from runtimes.errors import InputError
 
@@ -174,6 +175,13 @@ def keypoints_xyv(annotations: Sequence[Annotation]) -> F32:
         return np.zeros((0, 0, 3), np.float32)
     values = np.array([each.keypoints for each in annotations], np.float32)
     return values.reshape(len(annotations), -1, 3)
+
+
+def extent_xywh(keypoints: Sequence[float]) -> XYWH:
+    """Return the box around all keypoints of one record, (x, y, v or score) flattened, whatever v is."""
+    xy = np.array(keypoints, np.float64).reshape(1, -1, 3)[..., :2]
+    x0, y0, x1, y1 = keypoint_boxes(xy, np.ones(xy.shape[:2], np.bool_))[0].tolist()
+    return x0, y0, x1 - x0, y1 - y0
 
 
 def find_images(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edge.evaluation.average_precision import Results
 from edge.evaluation.coco import CocoResult, as_results
 from edge.nms.overlap import oks_matrix, oks_nms
-from edge.types import F32
+from edge.types import CONFIDENT, F32
 from runtimes.errors import InputError
 
 ScoreMode = Literal["bbox", "bbox_keypoint", "bbox_rle"]
@@ -29,7 +29,7 @@ def _bbox(box_score: float, _: Scores) -> float:
 
 
 def _bbox_keypoint(box_score: float, scores: Scores) -> float:
-    good = scores[scores > 0.2]
+    good = scores[scores > CONFIDENT]
     return box_score * float(good.mean()) if good.size else 0.0
 
 

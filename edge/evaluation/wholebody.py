@@ -9,7 +9,14 @@ from typing import Literal
 import msgspec
 
 from edge.evaluation.average_precision import Results
-from edge.evaluation.coco import Annotation, CocoResult, GroundTruth, WholeBody, as_results
+from edge.evaluation.coco import (
+    Annotation,
+    CocoResult,
+    GroundTruth,
+    WholeBody,
+    as_results,
+    extent_xywh,
+)
 from runtimes.errors import InputError
 
 Part = Literal["body", "foot", "face", "lefthand", "righthand", "all"]
@@ -80,7 +87,7 @@ def part_results(results: Results, part: Part) -> list[CocoResult]:
                     each,
                     keypoints=keypoints,
                     score=each.score if own_score is None else own_score,
-                    bbox=each.bbox or _box_of(_triplets(each, "body")),
+                    bbox=each.bbox or extent_xywh(_triplets(each, "body")),
                 )
             )
     return found
@@ -117,8 +124,3 @@ def _triplets(record: WholeBody, part: Part) -> tuple[float, ...]:
             f"not {3 * (where.stop - where.start)}; COCO-WholeBody needs all 133 keypoints"
         )
     return values
-
-
-def _box_of(triplets: Sequence[float]) -> tuple[float, float, float, float]:
-    x, y = triplets[0::3], triplets[1::3]
-    return min(x), min(y), max(x) - min(x), max(y) - min(y)

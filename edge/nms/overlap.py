@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edge.types import F32
 
 Floats = NDArray[np.floating]
+F64 = NDArray[np.float64]
 Kept = NDArray[np.intp]
 
 # Boxes meet the kept ones in blocks: memory stays bounded, and clutter costs N x kept, not N x N.
@@ -63,6 +64,17 @@ def class_nms(
     return order
 
 
+def keypoint_similarity(squared: Floats, areas: Floats, sigmas: Floats) -> F64:
+    """Return the similarity of each keypoint, exp(-d^2 / (2 area (2 sigma)^2)), float64 (..., K).
+
+    squared: d^2, (..., K) square pixels; areas: (...,) square pixels; sigmas: (K,), COCO's. Its mean over the keypoints
+    that count is the object keypoint similarity (OKS): cocodataset.org/#keypoints-eval.
+    """
+    variances = np.square(2 * np.asarray(sigmas, np.float64))
+    similarity: F64 = np.exp(-squared / (2 * variances * (areas + np.spacing(1))[..., None]))
+    return similarity
+
+
 def oks_matrix(xy: Floats, visible: NDArray[np.bool_] | None, areas: Floats, sigmas: Floats) -> F32:
     """Return the object keypoint similarity of every two poses, float32 (N, N), as COCO and mmpose define it.
 
@@ -70,9 +82,7 @@ def oks_matrix(xy: Floats, visible: NDArray[np.bool_] | None, areas: Floats, sig
     areas: (N,) in square pixels; sigmas: (K,), COCO's.
     """
     squared = np.square(xy[:, None] - xy).sum(axis=3)
-    variances = np.square(2 * np.asarray(sigmas, np.float64))
-    area = (areas[:, None] + areas) / 2 + np.spacing(1)
-    similarity = np.exp(-squared / (2 * variances * area[:, :, None]))
+    similarity = keypoint_similarity(squared, (areas[:, None] + areas) / 2, sigmas)
     if visible is None:
         mean: F32 = similarity.mean(axis=2).astype(np.float32)
         return mean

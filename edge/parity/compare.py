@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from edge.codecs import decode
 from edge.codecs.integral import mean_bins, normalise
+from edge.nms.overlap import keypoint_similarity
 from edge.parity.boxes import box_numbers, strong_boxes
 from edge.parity.people import MARGIN, NEIGHBOURS, clear_keypoints, people_numbers
 from edge.types import DenseMap, Detections, Keypoints
@@ -207,7 +208,7 @@ def _px_numbers(reference: Reference, decoded: list[Any], spec: ModelSpec) -> di
     area = width * height / spec.crop.padding**2
     sigmas = np.asarray(spec.keypoints.sigmas if spec.keypoints else ())
     if sigmas.size:
-        oks = np.exp(-(distance**2) / (2 * area * (2 * sigmas) ** 2))
+        oks = keypoint_similarity(distance**2, np.asarray(area), sigmas)
         numbers["oks_mean"] = float(oks[reference.decidable].mean())
     return {
         **numbers,

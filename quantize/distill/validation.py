@@ -16,6 +16,7 @@ from edge.evaluation.coco import (
     load_dataset,
     people_by_image,
 )
+from edge.evaluation.keypoint_metrics import pck, pixel_errors
 from edge.evaluation.predict import score
 from edge.image import read_image
 from edge.model import Model
@@ -84,7 +85,7 @@ def judge_model(
 ) -> Marks:
     """Return the marks of any top-down pose model, in ground-truth boxes."""
     records: list[CocoResult] = []
-    away: list[F32] = []
+    compared: list[tuple[F32, F32, F32]] = []
     truth = people_by_image(dataset.truth)
     for image_id, path in dataset.paths.items():
         people = [person for person in truth[image_id] if person.labelled]
@@ -92,23 +93,17 @@ def judge_model(
             boxes = boxes_xyxy(people)
             poses = model.poses(read_image(path), boxes)
             records += as_results(poses.to_coco(image_id))
-            away.append(_distances(poses.xy, keypoints_xyv(people), boxes))
+            compared.append((poses.xy, keypoints_xyv(people), boxes))
         advance()
     summary = score(model, dataset, records)
-    shares, pixels = np.concatenate(away, axis=1)
+    xy, labels, boxes = (np.concatenate(each) for each in zip(*compared, strict=True))
+    truths, labelled = labels[..., :2], labels[..., 2] > 0
+    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    errors = pixel_errors(xy, truths, labelled)
     return Marks(
         ap=summary.AP,
-        pck=float((shares <= NEAR).mean()),
-        px=float(np.median(pixels)),
+        pck=pck(xy, truths, labelled, sides, NEAR),
+        px=float(np.median(errors)),
         people=summary.people,
-        keypoints=len(shares),
+        keypoints=len(errors),
     )
-
-
-def _distances(xy: F32, truth: F32, boxes: F32) -> F32:
-    """Return how far labelled keypoints are off, (2, n): in shares of the box's longer side, and in pixels."""
-    seen = truth[..., 2] > 0
-    pixels = np.linalg.norm(xy - truth[..., :2], axis=-1)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True)
-    both: F32 = np.stack([(pixels / sides)[seen], pixels[seen]]).astype(np.float32)
-    return both

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.nms.overlap import box_nms, oks_matrix, oks_nms, soft_oks_nms
+from edge.nms.overlap import box_nms, keypoint_similarity, oks_matrix, oks_nms, soft_oks_nms
 from edge.schema import load_schema
 from runtimes.base import Array
 
@@ -32,6 +32,16 @@ def similarities(scene: Scene) -> Scene:
 def test_similarity(scene: Scene, similarities: Scene) -> None:
     np.testing.assert_allclose(similarities[""], scene["iou"], atol=1e-6)
     np.testing.assert_allclose(similarities["_vis"], scene["iou_vis.2"], atol=1e-6)
+
+
+def test_similarity_of_a_pose_to_each_other(scene: Scene) -> None:
+    """Its mean over the keypoints, with an area between the two people's, is what the reference calls OKS."""
+    xy, areas = scene["kpts"][..., :2], scene["areas"]
+    sigmas = np.array(load_schema("coco17").sigmas)
+    for row, truth in enumerate(xy):
+        squared = np.square(xy.astype(np.float64) - truth).sum(axis=2)
+        got = keypoint_similarity(squared, (areas + areas[row]) / 2, sigmas).mean(axis=1)
+        np.testing.assert_allclose(got, scene["iou"][row], atol=1e-6)
 
 
 @pytest.mark.parametrize("threshold", [0.9, 0.5, 0.3])

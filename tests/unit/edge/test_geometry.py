@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.geometry import Crop, Size, letterbox_wh, make_crops, stretch_boxes
+from edge.geometry import (
+    Crop,
+    Size,
+    keypoint_boxes,
+    letterbox_wh,
+    make_crops,
+    stretch_boxes,
+    whole_frame,
+)
 from runtimes.base import Array
 from runtimes.spec import CropSpec
 
@@ -144,3 +152,26 @@ def test_wrong_shapes_are_refused() -> None:
         make_crops(np.zeros((2, 5), np.float32), FRAME_WH, CropSpec(kind="affine"), (192, 256))
     with pytest.raises(ValueError, match=r"Crop\.matrix must be"):
         Crop(np.zeros((3, 3), np.float32), (192, 256))
+
+
+def test_a_box_goes_around_the_keypoints_that_count() -> None:
+    xy = np.array([[[3, 9], [1, 5], [-70, 80]], [[4, 4], [0, 0], [0, 0]]], np.float32)
+    counted = np.array([[True, True, False], [True, False, False]])
+    found = keypoint_boxes(xy, counted)
+    assert found.tolist() == [[1, 5, 3, 9], [4, 4, 4, 4]]
+    assert found.dtype == np.float32
+
+
+def test_a_person_without_keypoints_has_no_box_but_the_empty_one() -> None:
+    xy = np.zeros((1, 2, 2))
+    assert keypoint_boxes(xy, np.zeros((1, 2), bool)).tolist() == [
+        [np.inf, np.inf, -np.inf, -np.inf]
+    ]
+    assert keypoint_boxes(xy[:, :0], np.zeros((1, 0), bool)).shape == (1, 4)
+    assert keypoint_boxes(xy[:0], np.zeros((0, 2), bool)).shape == (0, 4)
+
+
+def test_the_whole_frame_is_one_box() -> None:
+    box = whole_frame(FRAME_WH)
+    assert box.tolist() == [[0, 0, 640, 425]]
+    assert box.dtype == np.float32

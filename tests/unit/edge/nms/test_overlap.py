@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.nms.overlap import box_nms, class_nms, oks_matrix, oks_nms, pairwise_iou, soft_oks_nms
+from edge.nms.overlap import (
+    box_nms,
+    class_nms,
+    keypoint_similarity,
+    oks_matrix,
+    oks_nms,
+    pairwise_iou,
+    soft_oks_nms,
+)
 from runtimes.base import Array
 
 SIGMAS = np.full(17, 0.05)
@@ -126,6 +134,21 @@ def test_oks_at_a_known_distance() -> None:
     # d = 3, area 100, k = 2 sigma = .2: exp(-9 / (2 * 100 * .04))
     oks = oks_matrix(xy, None, np.array([50.0, 150.0]), np.array([0.1]))
     assert oks[0, 1] == pytest.approx(np.exp(-9 / 8), rel=1e-6)
+
+
+def test_similarity_at_one_standard_deviation() -> None:
+    sigmas, areas = np.array([0.05, 0.1, 0.2]), np.array([400.0, 2500.0])
+    squared = np.square(2 * sigmas) * areas[:, None]
+    got = keypoint_similarity(squared, areas, sigmas)
+    assert got.shape == (2, 3)
+    np.testing.assert_allclose(got, np.exp(-0.5))
+
+
+@given(st.floats(0, 50), st.floats(0, 50))
+def test_similarity_falls_with_distance(a: float, b: float) -> None:
+    squared = np.square(sorted((a, b)))
+    near, far = keypoint_similarity(squared, np.array(900.0), np.full(2, 0.07))
+    assert 1 >= near >= far >= 0
 
 
 def test_oks_counts_only_what_both_see() -> None:
