@@ -33,7 +33,7 @@ from export.import_model import engine_files, import_model, like_spec
 from quantize.distill.validation import drawn_dataset
 from quantize.int8.calibration import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Int8Judges, Job, quantize_artifact
+from quantize.int8.run import Int8Judges, Job, int8_destination, quantize_artifact
 from quantize.int8.search import searched
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.spec import Runtime
@@ -182,7 +182,8 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
         limited = replace(job, max_px=SEARCH_PX)
         job, found = searched(parent, sets, limited, args.out, None, print)
         print(found)
-    result = quantize_artifact(parent, sets, args.out, job, force=True)
+    destination = int8_destination(parent, job, args.out, force=True)
+    result = quantize_artifact(parent, sets, destination, job)
     if result.error:
         return failed(subject, parent, mode, result)
     made = Artifact.open(result.path)

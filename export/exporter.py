@@ -23,8 +23,8 @@ from export.limits import refuse_oversized, weight_bytes
 from export.versions import require
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError
-from runtimes.files import publish, refuse_existing, seal, staging
-from runtimes.naming import Target, artifact_name
+from runtimes.files import publish, seal, staging
+from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Manifest, ModelSpec, Parity
 
 REJECTED = ".rejected"
@@ -61,22 +61,44 @@ def export_model(
     force: bool = False,
     progress: Progress = lambda _: None,
 ) -> list[Exported]:
-    """Convert `loaded` to every target and pass each through the gate.
+    """Convert `loaded` to every target, into `out`, and pass each through the gate.
+
+    As `export_to`, and raises TargetExistsError before any work for a target that may not be replaced.
+    """
+    return export_to(
+        loaded,
+        destinations(loaded.spec, targets, out, force=force),
+        inputs=inputs,
+        max_px=max_px,
+        accuracy=accuracy,
+        progress=progress,
+    )
+
+
+def export_to(
+    loaded: LoadedModel,
+    planned: Sequence[Destination],
+    *,
+    inputs: GateInputs | None = None,
+    max_px: float | None = None,
+    accuracy: AccuracyGate | None = None,
+    progress: Progress = lambda _: None,
+) -> list[Exported]:
+    """Convert `loaded` to every planned destination and pass each through the gate.
 
     inputs: gate images; drawn people where None. accuracy: a second judge, on ground truth.
-    Raises MissingDependencyError, TargetExistsError and, for a model too large for a target or for this machine,
-    InputError before any work. A drift or a converter's failure does not raise, and the other targets are made all
-    the same: look at `passed` and `error`.
+    Raises MissingDependencyError and, for a model too large for a target or for this machine, InputError before any
+    work. A drift or a converter's failure does not raise, and the other targets are made all the same: look at
+    `passed` and `error`.
     """
     refuse_oversized(
         loaded.spec.model,
         weight_bytes(loaded.module),
-        (target.runtime for target in targets),
+        (each.target.runtime for each in planned),
         detect_machine().memory_bytes,
     )
-    for target in targets:
-        refuse_existing(out / artifact_name(loaded.spec, target), force=force)
-        require(converter(target.runtime).PACKAGES, "export")
+    for each in planned:
+        require(converter(each.target.runtime).PACKAGES, "export")
     progress("PyTorch reference")
     gate_inputs = inputs or drawn_inputs(loaded.spec)
     reference = torch_reference(loaded.module, loaded.spec, gate_inputs)
@@ -84,18 +106,17 @@ def export_model(
     results = []
     with tempfile.TemporaryDirectory(prefix="edgepose-export-") as scratch:
         source = Source(folded, loaded.spec, Path(scratch))
-        for target in targets:
-            progress(f"{target.runtime} {target.precision}")
+        for each in planned:
+            progress(f"{each.target.runtime} {each.target.precision}")
             try:
-                with staging(out) as staged:
-                    artifact = _convert(loaded, source, target, staged, reference)
+                with staging(each.path.parent) as staged:
+                    artifact = _convert(loaded, source, each.target, staged, reference)
                     parity = [judge(artifact, reference, gate_inputs, max_px)]
                     if accuracy is not None:
                         parity.append(accuracy(artifact))
-                    results.append(place(artifact, target, tuple(parity), out, force=force))
+                    results.append(place(artifact, each, tuple(parity)))
             except (ConversionError, EngineError) as error:
-                path = out / artifact_name(loaded.spec, target)
-                results.append(Exported(path, target, 0, (), error=str(error)))
+                results.append(Exported(each.path, each.target, 0, (), error=str(error)))
     return results
 
 
@@ -126,24 +147,22 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
     )
 
 
-def place(
-    artifact: Artifact, target: Target, parity: tuple[Parity, ...], out: Path, *, force: bool
-) -> Exported:
+def place(artifact: Artifact, destination: Destination, parity: tuple[Parity, ...]) -> Exported:
     """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report.
 
     Once one is in place, an earlier rejected one of its name goes, and its report.
     """
     sealed = seal(artifact.root, msgspec.structs.replace(artifact.manifest, parity=parity))
-    name = artifact_name(sealed.manifest, target)
+    out, name = destination.path.parent, destination.path.name
     size = sum(record.bytes for record in sealed.manifest.files)
     if all_passed(parity):
-        placed = publish(sealed, out / name, force=force)
+        placed = publish(sealed, destination.path, force=destination.force)
         _forget_rejected(out, name)
     else:
         placed = publish(sealed, out / REJECTED / name, force=True)
         report = msgspec.json.format(msgspec.json.encode(parity), indent=1)
         _report_path(out, name).write_bytes(report + b"\n")
-    return Exported(placed.root, target, size, parity)
+    return Exported(placed.root, destination.target, size, parity)
 
 
 def _forget_rejected(out: Path, name: str) -> None:

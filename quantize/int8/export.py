@@ -5,17 +5,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from devices.detect import detect_machine
 from export.checkpoint import LoadedModel
 from export.exporter import Exported, Progress, export_model
 from export.inputs import GateInputs
 from export.versions import require
 from quantize.int8.calibration import Sets
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Job, quantize_artifact
+from quantize.int8.run import Job, quantize_artifact, refuse_cpu
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
-from runtimes.files import refuse_existing
-from runtimes.naming import Target, artifact_name
+from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Runtime
 
 
@@ -27,54 +27,58 @@ class Images:
     sets: Sets
 
 
-def check_int8(loaded: LoadedModel, runtimes: Sequence[Runtime], out: Path, *, force: bool) -> None:
-    """Raise before any work: InputError for random weights, TargetExistsError, MissingDependencyError."""
+def int8_destinations(
+    loaded: LoadedModel, runtimes: Sequence[Runtime], out: Path, *, force: bool = False
+) -> list[Destination]:
+    """Return where the int8 artifacts of a model go, checked before any work.
+
+    Raises InputError for random weights and for a CPU that cannot run int8; TargetExistsError; MissingDependencyError.
+    """
     if loaded.lineage.weights == "random":
         raise InputError(
             "int8 of random weights cannot be judged; give trained ones with --weights"
         )
+    targets = [Target(runtime, "int8") for runtime in runtimes]
+    planned = destinations(loaded.spec, targets, out, force=force)
     for runtime in runtimes:
-        refuse_existing(out / artifact_name(loaded.spec, Target(runtime, "int8")), force=force)
+        refuse_cpu(loaded.spec.model, runtime, detect_machine())
         require(quantizer(runtime).PACKAGES, "quantize")
+    return planned
 
 
 def export_int8(
     loaded: LoadedModel,
-    runtimes: Sequence[Runtime],
+    planned: Sequence[Destination],
     made: Sequence[Exported],
     images: Images,
-    out: Path,
     job_of: Callable[[Artifact], Job],
     *,
-    force: bool = False,
     progress: Progress = lambda _: None,
 ) -> list[Exported]:
-    """Return one int8 artifact a runtime, made of the fp32 ones among `made`, or of ones that are not kept.
+    """Quantize to every planned destination: from the fp32 artifacts among `made`, or from ones that are not kept.
 
-    job_of: what is asked of a parent's int8. A parent that does not pass gives none: look at `error`.
+    planned: of `int8_destinations`. job_of: what is asked of a parent's int8. A parent that does not pass gives no
+    int8 artifact: look at `error`.
     """
     parents = {each.target.runtime: each for each in made if each.target.precision == "fp32"}
     results = []
     with tempfile.TemporaryDirectory(prefix="edgepose-fp32-") as scratch:
+        runtimes = [each.target.runtime for each in planned]
         missing = [Target(runtime, "fp32") for runtime in runtimes if runtime not in parents]
         if missing:
             extra = export_model(
                 loaded, missing, Path(scratch), inputs=images.gate, progress=progress
             )
             parents |= {each.target.runtime: each for each in extra}
-        for runtime in runtimes:
-            parent = parents[runtime]
+        for each in planned:
+            parent = parents[each.target.runtime]
             if parent.passed:
                 artifact = Artifact.open(parent.path)
                 job = job_of(artifact)
                 results.append(
-                    quantize_artifact(
-                        artifact, images.sets, out, job, force=force, progress=progress
-                    )
+                    quantize_artifact(artifact, images.sets, each, job, progress=progress)
                 )
                 continue
-            target = Target(runtime, "int8")
             why = f"its fp32 artifact is not there to be judged by: {parent.error or 'refused'}"
-            path = out / artifact_name(loaded.spec, target)
-            results.append(Exported(path, target, 0, (), error=why))
+            results.append(Exported(each.path, each.target, 0, (), error=why))
     return results

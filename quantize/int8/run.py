@@ -21,9 +21,9 @@ from quantize.int8.gate import float_reference, judge_int8
 from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
-from runtimes.files import refuse_existing, seal, staging
-from runtimes.naming import Target, artifact_name
-from runtimes.spec import KeptLayer, Manifest, Parity
+from runtimes.files import seal, staging
+from runtimes.naming import Destination, Target, destinations
+from runtimes.spec import KeptLayer, Manifest, Parity, Runtime
 
 Progress = Callable[[str], None]
 
@@ -61,11 +61,11 @@ class Int8Judges:
         return replace(judged, accuracy=accuracy)
 
 
-def check_parent(parent: Artifact, job: Job, out: Path, *, force: bool) -> None:
-    """Raise before any work where int8 cannot be made of an artifact, saying what to do.
+def int8_destination(parent: Artifact, job: Job, out: Path, *, force: bool = False) -> Destination:
+    """Return where the int8 artifact of a parent goes in `out`, after every check that needs no work.
 
-    InputError: already int8, random weights, a mode the runtime has not, a layer it has not, a CPU that cannot run it;
-    TargetExistsError; MissingDependencyError.
+    Raises InputError (already int8, random weights, a mode or a layer that the runtime does not have, a CPU that
+    cannot run it), TargetExistsError, MissingDependencyError.
     """
     manifest, name = parent.manifest, parent.name
     if manifest.precision == "int8":
@@ -78,28 +78,30 @@ def check_parent(parent: Artifact, job: Job, out: Path, *, force: bool) -> None:
         raise InputError(
             f"{name}: a TFLite file with half weights cannot be quantized; give its fp32 artifact"
         )
-    refuse_cpu(parent, detect_machine())
+    refuse_cpu(name, manifest.runtime, detect_machine())
     tool = quantizer(manifest.runtime)
     if job.mode is not None and job.mode not in tool.MODES:
         raise InputError(
             f"{manifest.runtime} has no {job.mode} int8; it has {', '.join(tool.MODES)}"
         )
-    refuse_existing(out / artifact_name(manifest, Target(manifest.runtime, "int8")), force=force)
+    target = Target(manifest.runtime, "int8")
+    (destination,) = destinations(manifest, [target], out, force=force)
     require(tool.PACKAGES, "quantize")
     known = {layer.name for layer in tool.layers(parent)}
     if unknown := sorted({layer.layer for layer in job.kept} - known):
         raise InputError(
             f"{name} has no layer {unknown[0]!r} that int8 could leave; `edgepose quantize --layers` lists them"
         )
+    return destination
 
 
-def refuse_cpu(parent: Artifact, machine: Machine) -> None:
-    """Raise InputError where the artifact's runtime has no int8 on this CPU: it could be made, not judged."""
+def refuse_cpu(name: str, runtime: Runtime, machine: Machine) -> None:
+    """Raise InputError where a runtime has no int8 on this CPU: the artifact could be made, not judged."""
     # OpenVINO 2026.4 fails on ARM cores without dot products ("object is not initialized", seen on a Cortex-A72)
     arm = machine.arch in {"aarch64", "arm64"}
-    if parent.manifest.runtime == "openvino" and arm and "asimddp" not in machine.isa:
+    if runtime == "openvino" and arm and "asimddp" not in machine.isa:
         raise InputError(
-            f"{parent.name}: OpenVINO runs no int8 on this CPU ({machine.cpu_model}: no asimddp); "
+            f"{name}: OpenVINO runs no int8 on this CPU ({machine.cpu_model}: no asimddp); "
             "quantize on another machine, or take ncnn or tflite"
         )
 
@@ -107,31 +109,28 @@ def refuse_cpu(parent: Artifact, machine: Machine) -> None:
 def quantize_artifact(
     parent: Artifact,
     sets: Sets,
-    out: Path,
+    destination: Destination,
     job: Job,
     *,
-    force: bool = False,
     progress: Progress = lambda _: None,
 ) -> Exported:
-    """Make the int8 artifact beside or under `out`, judge it on `sets.report`, and place it, or under `.rejected/`.
+    """Quantize one artifact, judge it on `sets.report`, and move it to its destination, or beside it to `.rejected/`.
 
-    Raises as `check_parent`. A quantizer's or an engine's failure does not raise: look at `error` and `passed`.
+    destination: of `int8_destination`, which also checks the job. A quantizer's or an engine's failure does not raise:
+    look at `error` and `passed`.
     """
-    check_parent(parent, job, out, force=force)
-    target = Target(parent.manifest.runtime, "int8")
+    target = destination.target
     progress(f"{parent.name}: float reference")
     reference = float_reference(parent, sets.report)
     try:
-        with staging(out) as staged:
+        with staging(destination.path.parent) as staged:
             progress(f"{target.runtime} int8")
             artifact = make_int8(parent, sets, job.recipe(parent), staged)
             progress(f"{target.runtime} int8: judging")
             parity = judged(artifact, reference, sets, job)
-            return place(artifact, target, parity, out, force=force)
+            return place(artifact, destination, parity)
     except (ConversionError, EngineError) as error:
-        return Exported(
-            out / artifact_name(parent.manifest, target), target, 0, (), error=str(error)
-        )
+        return Exported(destination.path, target, 0, (), error=str(error))
 
 
 def judged(artifact: Artifact, reference: Reference, sets: Sets, job: Job) -> tuple[Parity, ...]:

@@ -21,7 +21,7 @@ from export.inputs import drawn_inputs
 from quantize.int8.calibration import Sets
 from quantize.int8.gate import float_reference, judge_int8
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Job, check_parent, quantize_artifact
+from quantize.int8.run import Job, int8_destination, quantize_artifact
 
 NAME = "rtmdet-nano-drawn"
 CALIBRATE, REPORT = 48, 24
@@ -50,7 +50,9 @@ def parent(request, tmp_path_factory) -> Artifact:
 
 @pytest.fixture(scope="module")
 def made(parent, sets) -> Artifact:
-    result = quantize_artifact(parent, sets, parent.root.parent, Job())
+    result = quantize_artifact(
+        parent, sets, int8_destination(parent, Job(), parent.root.parent), Job()
+    )
     assert result.passed, (result.error, result.parity)
     return Artifact.open(result.path)
 
@@ -109,7 +111,7 @@ def test_it_can_be_verified_from_its_own_files(made) -> None:
 
 @pytest.mark.slow
 def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> None:
-    again = quantize_artifact(parent, sets, tmp_path, Job())
+    again = quantize_artifact(parent, sets, int8_destination(parent, Job(), tmp_path), Job())
     records = {record.path: record.sha256 for record in made.manifest.files}
     other = {record.path: record.sha256 for record in Artifact.open(again.path).manifest.files}
     suffix = {"openvino": ".bin", "tflite": ".tflite", "ncnn": ".bin", "onnxruntime": ".onnx"}
@@ -122,7 +124,8 @@ def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> Non
 def test_a_layer_left_in_float_is_left(made, parent, sets, tmp_path) -> None:
     largest = max(quantizer(parent.manifest.runtime).layers(parent), key=lambda each: each.weights)
     kept = (KeptLayer(layer=largest.name, precision="float", reason="asked for"),)
-    result = quantize_artifact(parent, sets, tmp_path, Job(kept=kept))
+    job = Job(kept=kept)
+    result = quantize_artifact(parent, sets, int8_destination(parent, job, tmp_path), job)
     artifact = Artifact.open(result.path)
     assert largest.name in {layer.layer for layer in artifact.manifest.kept}
     grown = weight_bytes(artifact) - weight_bytes(made)
@@ -140,17 +143,17 @@ def test_who_says_the_wrong_thing_is_refused(made, parent, sets) -> None:
 
 def test_what_cannot_be_quantized_is_refused_before_work(made, parent, tmp_path) -> None:
     with pytest.raises(InputError, match="int8 already"):
-        check_parent(made, Job(), tmp_path, force=False)
+        int8_destination(made, Job(), tmp_path)
     with pytest.raises(TargetExistsError):
-        check_parent(parent, Job(), parent.root.parent, force=False)
+        int8_destination(parent, Job(), parent.root.parent)
     unknown = (KeptLayer(layer="nobody", precision="float", reason=""),)
     with pytest.raises(InputError, match="no layer 'nobody'"):
-        check_parent(parent, Job(kept=unknown), tmp_path, force=False)
+        int8_destination(parent, Job(kept=unknown), tmp_path)
     drawn = msgspec.structs.replace(parent.manifest.lineage, weights="random")
     random = Artifact(parent.root, msgspec.structs.replace(parent.manifest, lineage=drawn))
     with pytest.raises(InputError, match="random weights"):
-        check_parent(random, Job(), tmp_path, force=False)
+        int8_destination(random, Job(), tmp_path)
     missing = {"static", "dynamic", "weight-only"} - set(quantizer(parent.manifest.runtime).MODES)
     for mode in missing:
         with pytest.raises(InputError, match=f"no {mode} int8"):
-            check_parent(parent, Job(mode=mode), tmp_path, force=False)
+            int8_destination(parent, Job(mode=mode), tmp_path)

@@ -11,7 +11,6 @@ from edge.cli.options import force_option, json_option, parse_list, parse_wh, ta
 from edge.cli.summary import emit_made, say_refused
 from edge.cli.weights import load
 from runtimes.errors import InputError
-from runtimes.files import refuse_existing
 from runtimes.spec import Runtime
 
 FORMATS = {
@@ -87,12 +86,13 @@ def command(
     _require_tools(runtimes)
 
     from edge.evaluation.coco import load_dataset
-    from export import Target, export_model, gate_inputs, torch_ap_gate
+    from export import Target, gate_inputs, torch_ap_gate
+    from export.exporter import export_to
     from export.limits import refuse_entry
     from quantize.int8.calibration import gather_sets, pixel_hashes
-    from quantize.int8.export import Images, check_int8, export_int8
+    from quantize.int8.export import Images, export_int8, int8_destinations
     from quantize.int8.run import Int8Judges
-    from runtimes.naming import artifact_name
+    from runtimes.naming import destinations
 
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
@@ -100,38 +100,29 @@ def command(
     floats = [precision for precision in wanted if precision != "int8"]
     targets = [Target(runtime, precision) for runtime in runtimes for precision in floats]
     loaded = load(model, weights, wh, task=task)
-    for target in targets:
-        refuse_existing(out / artifact_name(loaded.spec, target), force=force)
+    planned = destinations(loaded.spec, targets, out, force=force)
+    planned_int8 = []
     if "int8" in wanted:
-        check_int8(loaded, runtimes, out, force=force)
+        planned_int8 = int8_destinations(loaded, runtimes, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":
         say("weights are RANDOM: this proves the plumbing and says nothing about poses")
     inputs = gate_inputs(loaded.spec, images or val, image_dir)
     accuracy = torch_ap_gate(loaded, truth, max_ap_drop) if truth and floats else None
     with progress("reference", None if "int8" in wanted else len(targets) + 1) as advance:
-        results = export_model(
-            loaded,
-            targets,
-            out,
-            inputs=inputs,
-            max_px=max_px,
-            accuracy=accuracy,
-            force=force,
-            progress=advance,
+        results = export_to(
+            loaded, planned, inputs=inputs, max_px=max_px, accuracy=accuracy, progress=advance
         )
-        if "int8" in wanted:
+        if planned_int8:
             advance("calibration images")
             avoid = pixel_hashes(truth)
             sets = gather_sets(loaded.spec, str(images), image_dir, avoid=avoid)
             results += export_int8(
                 loaded,
-                runtimes,
+                planned_int8,
                 results,
                 Images(inputs, sets),
-                out,
                 Int8Judges(truth, max_ap_drop, max_px).job,
-                force=force,
                 progress=advance,
             )
     emit_made(results, "against PyTorch", as_json=as_json)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from quantize.int8.calibration import Sets
     from quantize.int8.layer_search import Found
     from quantize.int8.run import Job
+    from runtimes.naming import Destination
 
 MODES = ("static", "dynamic", "weight-only")
 
@@ -101,13 +102,12 @@ def command(
         raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
     if time_limit is not None and not search:
         raise InputError("--time-limit is for --search")
-    from quantize.int8.run import Job, check_parent
+    from quantize.int8.run import Job, int8_destination
 
     target = out or parents[0].root.resolve().parent
     kept = tuple(KeptLayer(layer=name, precision="float", reason="asked for") for name in keep)
     job = Job(cast("Mode | None", mode), kept, max_px)
-    for parent in parents:
-        check_parent(parent, job, target, force=force)
+    planned = [int8_destination(parent, job, target, force=force) for parent in parents]
     require_writable(target)
     sources = Sources(calib, image_dir, detector, val, val_images, max_ap_drop)
     with phases() as bar:
@@ -118,15 +118,9 @@ def command(
 
         results = [
             _make(
-                parent,
-                job,
-                sources,
-                target,
-                Search(time_limit) if search else None,
-                advance,
-                force=force,
+                parent, job, sources, destination, Search(time_limit) if search else None, advance
             )
-            for parent in parents
+            for parent, destination in zip(parents, planned, strict=True)
         ]
     emit_made(results, "against the float artifact", as_json=as_json)
     if refused := say_refused(results):
@@ -163,11 +157,9 @@ def _make(
     parent: Artifact,
     job: "Job",
     sources: Sources,
-    target: Path,
+    destination: "Destination",
     search: Search | None,
     advance: Callable[[str], None],
-    *,
-    force: bool,
 ) -> "Exported":
     """Gather images, search where asked, quantize and judge one artifact."""
     from quantize.int8.calibration import pixel_hashes
@@ -178,9 +170,10 @@ def _make(
     sets = _sets(parent, sources, pixel_hashes(truth))
     job = Int8Judges(truth, sources.max_ap_drop, job.max_px).job(parent, job)
     if search:
-        job, found = searched(parent, sets, job, target, search.time_limit_s, advance)
+        out = destination.path.parent
+        job, found = searched(parent, sets, job, out, search.time_limit_s, advance)
         _tell(parent, found)
-    return quantize_artifact(parent, sets, target, job, force=force, progress=advance)
+    return quantize_artifact(parent, sets, destination, job, progress=advance)
 
 
 def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":

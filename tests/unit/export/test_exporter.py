@@ -15,13 +15,14 @@ from torch import nn
 
 from edge.catalog.specs import image_input
 from export.checkpoint import LoadedModel
-from export.exporter import Exported, Target, artifact_name, export_model, place
+from export.exporter import Exported, export_model, place
 from export.gate import judge, torch_reference
 from export.inputs import GateInputs
 from export.registry import Variant
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
+from runtimes.naming import Destination, Target, artifact_name
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -184,7 +185,7 @@ def test_an_artifact_that_is_not_the_module_is_rejected(loaded, tmp_path) -> Non
     artifact = Artifact.open(made.path)
     parity = judge(artifact, reference, spots(), None)
     assert (parity.basis, parity.passed) == ("px", False)
-    placed = place(artifact, ONNX, (parity,), tmp_path / "second", force=False)
+    placed = place(artifact, Destination(ONNX, tmp_path / "second" / NAME), (parity,))
     assert placed.path == tmp_path / "second" / ".rejected" / NAME
     assert not (tmp_path / "second" / NAME).exists()
 
@@ -238,7 +239,7 @@ def test_a_target_that_fails_does_not_take_the_others_with_it(loaded, tmp_path) 
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, sys.argv[2])
-from test_write import Spots, SPEC, spots, ONNX
+from test_exporter import Spots, SPEC, spots, ONNX
 from pathlib import Path
 from export.checkpoint import LoadedModel
 from export.registry import Variant
