@@ -1,67 +1,97 @@
-"""edgepose: the SDK. Frames in, poses out.
+"""SDK of edgepose: frames in, poses out.
 
     import edge
     pose = edge.load("rtmpose-s-192x256.openvino-fp32", threads=4)
     pipe = edge.Pipeline(pose=pose, detector="rtmdet-nano-320x320.openvino-fp32", skip=5)
     poses = pipe(frame_bgr)
 
-Importing it loads no engine, and OpenCV only when something that needs it is first used.
+Importing it loads no engine, and OpenCV only when a name that needs it is first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from runtimes.lazy import lazy_exports
+from runtimes.version import __version__
 
 if TYPE_CHECKING:
     from edge.bench.tuned import load_tuned
-    from edge.media.sources import open_source
+    from edge.media.draw import draw_boxes, draw_poses, put_banner
+    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
+    from edge.media.sources import Source, open_source
     from edge.model import Model, load
-    from edge.pipeline import Follow, Pipeline, Result
+    from edge.pipeline import Follow, Pipeline, PoseNMS, Result, Timings
     from edge.schema import KeypointSchema, load_schema
-    from edge.types import Detections, Frame, Keypoints, Poses
-
-# name: the module it lives in
-_EXPORTS = {
-    "Detections": "edge.types",
-    "Follow": "edge.pipeline",
-    "Frame": "edge.types",
-    "KeypointSchema": "edge.schema",
-    "Keypoints": "edge.types",
-    "Model": "edge.model",
-    "Pipeline": "edge.pipeline",
-    "Poses": "edge.types",
-    "Result": "edge.pipeline",
-    "load": "edge.model",
-    "load_schema": "edge.schema",
-    "load_tuned": "edge.bench.tuned",
-    "open_source": "edge.media.sources",
-}
+    from edge.types import DenseMap, Detections, Frame, Keypoints, Poses
+    from runtimes.artifact import Artifact
+    from runtimes.base import RunOptions
+    from runtimes.errors import (
+        ArtifactError,
+        EdgeposeError,
+        EngineError,
+        InputError,
+        MissingDependencyError,
+        SourceError,
+        TargetExistsError,
+    )
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "edge.bench.tuned": ("load_tuned",),
+            "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
+            "edge.media.sinks": (
+                *("Sink", "VideoSink", "ImageDirSink"),
+                *("CocoSink", "CsvSink", "OpenPoseSink"),
+            ),
+            "edge.media.sources": ("Source", "open_source"),
+            "edge.model": ("Model", "load"),
+            "edge.pipeline": ("Follow", "Pipeline", "PoseNMS", "Result", "Timings"),
+            "edge.schema": ("KeypointSchema", "load_schema"),
+            "edge.types": ("DenseMap", "Detections", "Frame", "Keypoints", "Poses"),
+            "runtimes.artifact": ("Artifact",),
+            "runtimes.base": ("RunOptions",),
+            "runtimes.errors": (
+                *("EdgeposeError", "InputError", "ArtifactError", "EngineError", "SourceError"),
+                *("MissingDependencyError", "TargetExistsError"),
+            ),
+        },
+    )
 
 __all__ = [
+    "Artifact",
+    "ArtifactError",
+    "CocoSink",
+    "CsvSink",
+    "DenseMap",
     "Detections",
+    "EdgeposeError",
+    "EngineError",
     "Follow",
     "Frame",
+    "ImageDirSink",
+    "InputError",
     "KeypointSchema",
     "Keypoints",
+    "MissingDependencyError",
     "Model",
+    "OpenPoseSink",
     "Pipeline",
+    "PoseNMS",
     "Poses",
     "Result",
+    "RunOptions",
+    "Sink",
+    "Source",
+    "SourceError",
+    "TargetExistsError",
+    "Timings",
+    "VideoSink",
+    "__version__",
+    "draw_boxes",
+    "draw_poses",
     "load",
     "load_schema",
     "load_tuned",
     "open_source",
+    "put_banner",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'edge' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_EXPORTS[name]), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    """List the public names for completion."""
-    return sorted(__all__)

@@ -1,10 +1,8 @@
-"""export: PyTorch checkpoints in, checked artifacts out. The host's layer.
+"""PyTorch checkpoints in, checked artifacts out; needs torch, but only once a name that uses it is first used."""
 
-Importing it loads no torch; what needs torch brings it when first used, so `edgepose import` works without.
-"""
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from runtimes.lazy import lazy_exports
 
 if TYPE_CHECKING:
     from export.checkpoint import LoadedModel, load_checkpoint
@@ -14,19 +12,19 @@ if TYPE_CHECKING:
     from export.inputs import gate_inputs
     from export.load import load_weights
     from runtimes.naming import Target
-
-# name: the module it lives in
-_EXPORTS = {
-    "Exported": "export.exporter",
-    "LoadedModel": "export.checkpoint",
-    "Target": "runtimes.naming",
-    "export_model": "export.exporter",
-    "gate_inputs": "export.inputs",
-    "import_model": "export.import_model",
-    "load_checkpoint": "export.checkpoint",
-    "load_weights": "export.load",
-    "torch_ap_gate": "export.gate",
-}
+else:
+    __getattr__, __dir__ = lazy_exports(
+        __name__,
+        {
+            "export.checkpoint": ("LoadedModel", "load_checkpoint"),
+            "export.exporter": ("Exported", "export_model"),
+            "export.gate": ("torch_ap_gate",),
+            "export.import_model": ("import_model",),
+            "export.inputs": ("gate_inputs",),
+            "export.load": ("load_weights",),
+            "runtimes.naming": ("Target",),
+        },
+    )
 
 __all__ = [
     "Exported",
@@ -39,12 +37,3 @@ __all__ = [
     "load_weights",
     "torch_ap_gate",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for (PEP 562)."""
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'export' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_EXPORTS[name]), name)
-    globals()[name] = value
-    return value

@@ -15,6 +15,7 @@ import click
 
 from edge.cli.signals import ctrl_c_noted
 from runtimes.errors import EdgeposeError
+from runtimes.version import __version__
 
 # verb: (module, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -104,7 +105,7 @@ def spell_out(command: click.Command, args: Sequence[str]) -> list[str]:
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-@click.version_option(package_name="edgepose", prog_name="edgepose")
+@click.version_option(__version__, prog_name="edgepose")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Put human-pose models on devices: export, check, run."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
@@ -19,10 +20,22 @@ HEAVY = {
 }
 
 
-def test_every_public_name_resolves():
-    assert set(edge.__all__) == set(edge._EXPORTS)
-    for name in edge.__all__:
-        assert getattr(edge, name).__module__.split(".")[0] == "edge"
+# What the public functions and methods take, return and raise besides arrays and builtins.
+NEEDED = {
+    *("DenseMap", "Detections", "Poses", "Frame", "Result", "Timings", "RunOptions", "Source"),
+    *("CocoSink", "CsvSink", "ImageDirSink", "OpenPoseSink", "VideoSink"),
+    *("draw_boxes", "draw_poses", "put_banner"),
+    *("EdgeposeError", "InputError", "ArtifactError", "EngineError", "MissingDependencyError"),
+    *("SourceError", "TargetExistsError", "__version__"),
+}
+
+
+def test_every_public_name_resolves_to_something_of_ours():
+    assert set(edge.__all__) >= NEEDED
+    for name in set(edge.__all__) - {"__version__", "PoseNMS"}:
+        assert getattr(edge, name).__module__.split(".")[0] in {"edge", "runtimes"}
+    assert "parametric" in get_args(edge.PoseNMS)
+    assert edge.__version__[0].isdigit()
 
 
 def test_unknown_name_is_an_attribute_error():
@@ -36,3 +49,11 @@ def test_importing_everything_public_loads_no_engine_and_no_torch():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not HEAVY & set(loaded)
+
+
+def test_importing_it_loads_no_opencv_and_no_numpy():
+    code = "import sys, edge; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert not {"cv2", "numpy", *HEAVY} & set(loaded)
