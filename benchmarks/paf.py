@@ -20,7 +20,8 @@ from devices.detect import detect_machine
 from edge.catalog.specs_openpose import LIMBS
 from edge.codecs.paf import decode_one
 from edge.evaluation.coco import load_dataset
-from edge.evaluation.predict import predict, score
+from edge.evaluation.predict import predict
+from edge.evaluation.score import score
 from edge.model import Model, load
 from edge.parity.people import people_numbers
 from edge.synth.part_maps import draw_part_maps

@@ -16,7 +16,8 @@ import msgspec
 
 from devices.detect import detect_machine
 from edge.evaluation.coco import Dataset, load_dataset
-from edge.evaluation.predict import predict, score
+from edge.evaluation.predict import predict
+from edge.evaluation.score import score
 from edge.model import Model, load
 from export import Target, export_model, gate_inputs, load_weights
 from export.import_model import engine_files, import_model, like_spec

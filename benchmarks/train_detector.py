@@ -22,7 +22,8 @@ import torch
 from devices.detect import detect_machine
 from edge.cli.console import progress
 from edge.evaluation.coco import Dataset, boxes_xyxy, load_dataset, people_by_image
-from edge.evaluation.predict import predict, score
+from edge.evaluation.predict import predict
+from edge.evaluation.score import score
 from edge.image import read_image
 from edge.model import Model
 from edge.nms.overlap import pairwise_iou
@@ -90,7 +91,7 @@ def measured(weights: Path, dataset: Dataset) -> dict[str, Any]:
     """Return box AP of the file as it ships, in PyTorch, and what is found at the pipeline's threshold."""
     loaded = load_checkpoint(weights)
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
-    figures = score(model, dataset, predict(model, dataset)).to_dict()
+    figures = msgspec.structs.asdict(score(model, dataset, predict(model, dataset)))
     return figures | at_threshold(model.with_threshold(DET_THRS["oks"]), dataset)
 
 

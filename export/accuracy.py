@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from edge.evaluation.average_precision import bootstrap_ap_drop
 from edge.evaluation.coco import CocoResult, Dataset
-from edge.evaluation.predict import predict, score
-from edge.evaluation.schema_map import scored_schema
+from edge.evaluation.predict import predict
+from edge.evaluation.score import protocol_of, score
 from edge.model import Model
 from runtimes.artifact import Artifact
 from runtimes.registry import open_session
@@ -24,13 +24,19 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
     limit = (DEFAULT_MAX_DROP if max_drop is None else max_drop) / 100
     expected = predict(reference, dataset)
     reference_ap = score(reference, dataset, expected).AP
-    sigmas = None if reference.spec.is_detector else scored_schema(reference.schema).sigmas
+    protocol = protocol_of(reference, dataset.truth)
 
     def judge(artifact: Artifact) -> Parity:
         with Model(artifact.manifest, open_session(artifact)) as model:
             results: list[CocoResult] = predict(model, dataset)
             ap = score(model, dataset, results).AP
-        drop, low, high = bootstrap_ap_drop(dataset.truth, expected, results, sigmas=sigmas)
+        drop, low, high = bootstrap_ap_drop(
+            protocol.truth,
+            expected,
+            results,
+            sigmas=protocol.sigmas,
+            use_area=protocol.use_area,
+        )
         return Parity(
             basis="ap",
             reference=label,

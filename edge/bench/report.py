@@ -7,35 +7,10 @@ from pathlib import Path
 import msgspec
 
 from edge.bench.record import BenchRow, BenchRun, decode_run
-from edge.evaluation.average_precision import IouType
+from edge.evaluation.summary import EvalResult
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
-from runtimes.record import Record
 from runtimes.spec import Precision, Runtime
-
-
-class EvalResult(Record, frozen=True, kw_only=True):
-    """What `edgepose eval --json` prints: an artifact's ten figures, 0 to 1, and what they were measured on."""
-
-    artifact: str
-    iou_type: IouType
-    AP: float | None
-    AP50: float | None
-    AP75: float | None
-    APM: float | None
-    APL: float | None
-    AR: float | None
-    AR50: float | None
-    AR75: float | None
-    ARM: float | None
-    ARL: float | None
-    images: int
-    people: int
-
-    @property
-    def ap_on(self) -> str:
-        """What the AP was measured on, as far as the file says; APs of different sets do not compare."""
-        return f"{self.iou_type}, {self.people} people on {self.images} images"
 
 
 @dataclass(frozen=True, slots=True)

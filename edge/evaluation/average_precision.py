@@ -1,12 +1,11 @@
-"""How good found people are: COCO average precision and recall, and what two sets of results differ by.
+"""COCO average precision and recall of results, and the AP drop between two sets of results.
 
-Matching and precision are the evaluator's own (faster-coco-eval, which equals pycocotools); this module feeds it,
-keeps it quiet and reads its numbers. The protocol: https://cocodataset.org/#keypoints-eval.
+Matching and precision are faster-coco-eval's, which equals pycocotools; this module feeds it, keeps it quiet and reads
+its numbers. The protocol: https://cocodataset.org/#keypoints-eval.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,9 +17,9 @@ from edge.evaluation.coco import (
     as_results,
     extent_xywh,
 )
+from edge.evaluation.summary import IouType, Summary
 from runtimes.errors import InputError, MissingDependencyError
 
-IouType = Literal["keypoints", "bbox"]
 Results = Sequence[CocoResult | Mapping[str, Any]]
 
 # Where a file gives no segment area, a person fills this share of the box: CrowdPose's and AIC's convention.
@@ -28,32 +27,6 @@ BOX_FILL = 0.53
 
 _ALL = 0  # the evaluator's first area range
 _IOU_50, _IOU_75 = 0, 5  # in its thresholds .50, .55, ... .95
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """COCO's ten figures, 0 to 1, None where nothing in the ground truth defines one.
-
-    M and L are people of 32^2 to 96^2 square pixels, and above; `people` are the labelled people asked for.
-    """
-
-    iou_type: IouType
-    AP: float | None
-    AP50: float | None
-    AP75: float | None
-    APM: float | None
-    APL: float | None
-    AR: float | None
-    AR50: float | None
-    AR75: float | None
-    ARM: float | None
-    ARL: float | None
-    images: int
-    people: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON takes them."""
-        return asdict(self)
 
 
 class ApDrop(NamedTuple):
@@ -89,23 +62,25 @@ def bootstrap_ap_drop(
     results_b: Results,
     *,
     sigmas: Sequence[float] | None = None,
+    use_area: bool = True,
     rounds: int = 300,
     seed: int = 0,
 ) -> ApDrop:
     """Return AP of a less AP of b, with a 95 % interval over images drawn again with replacement.
 
     Both results meet the same drawn images (paired), so images hard for both do not widen the interval.
-    sigmas: given, keypoints are compared; None, boxes. rounds 0: the interval is the drop itself.
-    Raises as `evaluate_keypoints`, and InputError where the ground truth holds nobody to find.
+    sigmas: given, keypoints are compared, `use_area` as in `evaluate_keypoints`; None, boxes. rounds 0: the interval
+    is the drop itself.
+    Raises as `evaluate_keypoints`, and InputError where the ground truth has no labelled person.
     """
     iou_type: IouType = "bbox" if sigmas is None else "keypoints"
     both = [
-        _evaluator(iou_type, truth, results, sigmas=sigmas, all_areas=False)
+        _evaluator(iou_type, truth, results, sigmas=sigmas, use_area=use_area, all_areas=False)
         for results in (results_a, results_b)
     ]
     drop = _drop(both)
     if drop is None:
-        raise InputError("the ground truth holds no labelled person, so there is no AP to compare")
+        raise InputError("the ground truth has no labelled person, so there is no AP to compare")
     per_image = [list(evaluator._evalImgs_cpp) for evaluator in both]  # noqa: SLF001 matches an image: no public name
     rng = np.random.default_rng(seed)
     drops = []

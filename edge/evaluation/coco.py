@@ -7,7 +7,7 @@ Boxes in the files are xywh and stay so in `bbox`; the functions that hand boxes
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -19,7 +19,6 @@ from runtimes.errors import InputError
 PERSON = 1  # COCO's category id of people
 
 XYWH = tuple[float, float, float, float]
-T = TypeVar("T")
 
 
 class CocoImage(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +108,12 @@ def load_ground_truth(path: str | Path) -> GroundTruth:
 
     Raises InputError where the file cannot be read, is no such JSON, repeats an id, or speaks of images it has not.
     """
-    truth = _decode(Path(path), GroundTruth)
+    try:
+        truth = msgspec.json.decode(Path(path).read_bytes(), type=GroundTruth)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path} is no COCO annotation file: {error}") from error
     _check_unique(path, "image", (image.id for image in truth.images))
     _check_unique(path, "annotation", (annotation.id for annotation in truth.annotations))
     known = {image.id for image in truth.images}
@@ -125,11 +129,6 @@ def load_ground_truth(path: str | Path) -> GroundTruth:
                 "values; COCO keypoints are triplets x, y, v"
             )
     return truth
-
-
-def load_results(path: str | Path) -> list[CocoResult]:
-    """Read a COCO result file (a list of found people); raises InputError where it is none."""
-    return _decode(Path(path), list[CocoResult])
 
 
 def as_results(records: Sequence[CocoResult | Mapping[str, Any]]) -> list[CocoResult]:
@@ -210,15 +209,6 @@ def _candidates(image: CocoImage, folders: list[Path]) -> Iterable[Path]:
     # Some annotation files keep the folder (val2017/x.jpg) that the images were since moved out of.
     names = dict.fromkeys((image.file_name, Path(image.file_name).name))
     return (folder / name for folder in folders for name in names)
-
-
-def _decode(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path} is not the COCO file expected here: {error}") from error
 
 
 def _check_unique(path: str | Path, what: str, ids: Iterable[int]) -> None:

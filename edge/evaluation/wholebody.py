@@ -4,7 +4,7 @@ Follows the protocol of xtcocotools (github.com/jin-s13/xtcocoapi), which define
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -50,7 +50,9 @@ _SCORES: dict[Part, str] = {
 # CrowdPose's evaluator splits images by crowd index here: easy below the first, hard from the second.
 _EASY_BELOW, _HARD_FROM = 0.2, 0.8
 
-PARTS: tuple[Part, ...] = tuple(_SLICES)
+PARTS: tuple[Part, ...] = get_args(Part)
+LEVELS: tuple[Level, ...] = get_args(Level)
+WHOLE_BODY = "coco133"  # the keypoint set
 
 
 def part_sigmas(sigmas: Sequence[float], part: Part) -> tuple[float, ...]:
@@ -59,7 +61,7 @@ def part_sigmas(sigmas: Sequence[float], part: Part) -> tuple[float, ...]:
 
 
 def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
-    """Return ground truth whose `keypoints` are the part's; who has none labelled there is not asked for.
+    """Return ground truth whose `keypoints` are the part's; people with none labelled there are left out of account.
 
     Takes COCO-WholeBody files, or all 133 keypoints in `keypoints`; raises InputError for any other file.
     """
@@ -73,7 +75,7 @@ def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
 
 
 def part_results(results: Results, part: Part) -> list[CocoResult]:
-    """Return results whose `keypoints` are the part's, without those that found nothing of it.
+    """Return results whose `keypoints` are the part's, without those that have none of them.
 
     A result keeps the box of its body: its size is the person's, not the hand's.
     """
@@ -91,6 +93,11 @@ def part_results(results: Results, part: Part) -> list[CocoResult]:
                 )
             )
     return found
+
+
+def is_crowdpose(truth: GroundTruth) -> bool:
+    """Whether every image has a crowd index, as in CrowdPose."""
+    return bool(truth.images) and all(each.crowd_index is not None for each in truth.images)
 
 
 def crowd_level(truth: GroundTruth, level: Level) -> list[int]:

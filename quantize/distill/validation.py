@@ -17,7 +17,7 @@ from edge.evaluation.coco import (
     people_by_image,
 )
 from edge.evaluation.keypoint_metrics import pck, pixel_errors
-from edge.evaluation.predict import score
+from edge.evaluation.score import score
 from edge.image import read_image
 from edge.model import Model
 from edge.schema import KeypointSchema

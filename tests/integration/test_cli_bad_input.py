@@ -185,9 +185,9 @@ def _filled(arg: str, known: dict[str, Path]) -> str:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"{no", "is not the COCO file expected here"),
+        (b"{no", "is no COCO annotation file"),
         (b"[]", "Expected `object`, got `array`"),
-        (b"", "is not the COCO file expected here"),
+        (b"", "is no COCO annotation file"),
         (b'{"images": [], "annotations": [], "categories": []}', "lists no images"),
         (b'{"images": [{"id": 1}], "annotations": [], "categories": []}', "file_name"),
     ],

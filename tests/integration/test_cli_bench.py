@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edge.bench.record import BenchRow, read_run
-from edge.bench.report import EvalResult
+from edge.evaluation.summary import EvalResult
 from runtimes.base import RunOptions
 
 QUICK = ("--rounds", 2, "--time", 0.002)

@@ -4,16 +4,20 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
 import pytest
 
+from edge.catalog.specs import rtmpose_spec
 from edge.evaluation.average_precision import (
-    Summary,
     bootstrap_ap_drop,
     evaluate_boxes,
     evaluate_keypoints,
 )
-from edge.evaluation.coco import load_ground_truth, load_results, subset
-from edge.evaluation.rescoring import drop_duplicates, rescore
+from edge.evaluation.coco import CocoResult, Dataset, as_results, load_ground_truth, subset
+from edge.evaluation.duplicates import drop_duplicates
+from edge.evaluation.score import evaluate, score
+from edge.evaluation.summary import FIGURES, Summary
 from edge.evaluation.wholebody import (
     PARTS,
     Part,
@@ -22,14 +26,17 @@ from edge.evaluation.wholebody import (
     part_sigmas,
     part_truth,
 )
+from edge.model import Model
 from edge.nms.overlap import oks_nms, soft_oks_nms
 from edge.schema import load_schema
+from edge.types import Poses
+from runtimes.fake import FakeSession
 
 pytest.importorskip("faster_coco_eval")
 
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 TOLERANCE = 5e-5  # four decimals
-COCO17 = load_schema("coco17").sigmas
+COCO = load_schema("coco17")
+COCO17 = COCO.sigmas
 COCO133 = load_schema("coco133").sigmas
 CROWDPOSE14 = load_schema("crowdpose14").sigmas
 
@@ -38,6 +45,28 @@ CROWDPOSE14 = load_schema("crowdpose14").sigmas
 def expected(oracles: Path) -> dict[str, Any]:
     figures: dict[str, Any] = json.loads((oracles / "coco_eval.json").read_bytes())
     return figures
+
+
+def load_results(path: Path) -> list[CocoResult]:
+    return as_results(json.loads(path.read_bytes()))
+
+
+def rescored(results: list[CocoResult]) -> list[CocoResult]:
+    """Take each result's score for its box's, and let `Poses` make a person's of it."""
+    values = np.array([each.keypoints for each in results], np.float32).reshape(-1, 17, 3)
+    poses = Poses(
+        values[..., :2],
+        values[..., 2],
+        np.zeros((len(values), 4), np.float32),
+        np.array([each.score for each in results], np.float32),
+        np.full(len(values), -1, np.int32),
+        COCO,
+    )
+    scores = poses.instance_scores().tolist()
+    return [
+        msgspec.structs.replace(each, score=score)
+        for each, score in zip(results, scores, strict=True)
+    ]
 
 
 def check(got: Summary, figures: list[float]) -> None:
@@ -114,14 +143,56 @@ def test_crowdpose(oracles: Path, real: Path, expected: dict[str, Any], source: 
     ] == ours
 
 
+def top_down(schema: str) -> Model:
+    """Return a model of that keypoint set, which is never run."""
+    return Model(rtmpose_spec("any", (192, 256), schema), FakeSession([]))
+
+
+def test_a_whole_body_model_is_scored_by_part(
+    oracles: Path, real: Path, expected: dict[str, Any]
+) -> None:
+    truth = load_ground_truth(real / "mmpose-coco/test_coco_wholebody.json")
+    results = load_results(oracles / "coco_eval_wholebody_pred.json")
+    got = evaluate(top_down("coco133"), Dataset(truth, {}), results)
+    check(got, expected["wholebody/all"])
+    assert list(got.breakdown) == ["body", "foot", "face", "lefthand", "righthand"]
+    for part, summary in got.breakdown.items():
+        check(summary, expected[f"wholebody/{part}"])
+
+
+def test_a_crowded_set_is_scored_by_level(real: Path, expected: dict[str, Any]) -> None:
+    truth = load_ground_truth(real / "eval/example_crowdpose_val.json")
+    results = load_results(real / "eval/example_crowdpose_preds.json")
+    got = evaluate(top_down("crowdpose14"), Dataset(truth, {}), results)
+    levels = [got.breakdown[level].AP for level in ("easy", "medium", "hard")]
+    ours = [got.AP, got.AP50, got.AP75, got.AR, got.AR50, got.AR75, *levels]
+    figures = expected["xtcocoapi/crowdpose"]
+    assert [
+        None if figure == -1 else pytest.approx(figure, abs=TOLERANCE) for figure in figures
+    ] == ours
+
+
+def test_an_ordinary_set_has_no_breakdown(oracles: Path, real: Path) -> None:
+    truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
+    results = load_results(oracles / "coco_eval_pred0.json")
+    model = top_down("coco17")
+    got = evaluate(model, Dataset(truth, {}), results)
+    assert got.breakdown == {}
+    assert got.figures() == score(model, Dataset(truth, {}), results).figures()
+    # as it goes to disk: what was written before there were breakdowns is read, and still written
+    assert "breakdown" not in msgspec.json.decode(msgspec.json.encode(got))
+
+
 @pytest.mark.parametrize("index", range(3))
 @pytest.mark.parametrize("suppress", ["none", "oks_nms", "soft_oks_nms"])
-@pytest.mark.parametrize("mode", ["bbox", "bbox_keypoint", "bbox_rle"])
+@pytest.mark.parametrize("mode", ["bbox", "bbox_keypoint"])
 def test_coco_metric(
-    oracles: Path, real: Path, expected: dict[str, Any], mode: Any, suppress: str, index: int
+    oracles: Path, real: Path, expected: dict[str, Any], mode: str, suppress: str, index: int
 ) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
-    results = rescore(load_results(oracles / f"coco_eval_pred{index}.json"), mode)
+    results = load_results(oracles / f"coco_eval_pred{index}.json")
+    if mode == "bbox_keypoint":
+        results = rescored(results)
     nms = {"oks_nms": oks_nms, "soft_oks_nms": soft_oks_nms}
     if suppress in nms:
         results = drop_duplicates(results, COCO17, suppress=nms[suppress])

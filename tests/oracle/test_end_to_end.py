@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge.evaluation.coco import Dataset, load_dataset
-from edge.evaluation.predict import predict, score
+from edge.evaluation.predict import predict
+from edge.evaluation.score import score
 from edge.image import read_image
 from edge.model import Model, load
 from edge.types import Detections

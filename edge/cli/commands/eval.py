@@ -1,4 +1,4 @@
-"""edgepose eval: the ten COCO figures of an artifact, or of a PyTorch checkpoint."""
+"""edgepose eval: COCO's ten figures of an artifact, or of a PyTorch checkpoint."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,11 +9,10 @@ from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import json_option, make_run_options, run_options, task_option
 from edge.cli.weights import load as load_model
+from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
 from runtimes.base import RunOptions
 from runtimes.errors import InputError
-
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 
 
 @click.command("eval")
@@ -50,7 +49,8 @@ def command(
 ) -> None:
     """Measure MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style set."""
     from edge.evaluation.coco import load_dataset
-    from edge.evaluation.predict import predict, score
+    from edge.evaluation.predict import predict
+    from edge.evaluation.score import evaluate
 
     dataset = load_dataset(annotations, images)
     options = make_run_options(threads, precision, accelerator)
@@ -65,19 +65,26 @@ def command(
             raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
         with progress(opened.name, len(dataset.paths)) as advance:
             results = predict(opened, dataset, detector=boxes, flip=flip, advance=advance)
-        summary = score(opened, dataset, results)
-    report = {"artifact": opened.name, **summary.to_dict()}
+        result = evaluate(opened, dataset, results)
     if as_json:
-        emit_json(report)
+        emit_json(result)
     else:
-        emit_table(["figure", "value"], [[name, number(report[name])] for name in FIGURES])
+        emit_table(*figure_table(result))
         given = "the detector's" if detector else "ground-truth"
         where = "" if opened.spec.is_bottom_up else f" in {given} boxes"
-        kind = "boxes" if summary.iou_type == "bbox" else f"keypoints{where}"
+        kind = "boxes" if result.iou_type == "bbox" else f"keypoints{where}"
         say(
-            f"{kind}, {summary.people} people on {summary.images} images{', flip test' if flip else ''}"
+            f"{kind}, {result.people} people on {result.images} images{', flip test' if flip else ''}"
         )
-    hint(f"edgepose run SOURCE --{'detector' if summary.iou_type == 'bbox' else 'pose'} {model}")
+    hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
+
+
+def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
+    """Return the header and a row a figure: the value over all, then that of each part or level."""
+    columns = [result, *result.breakdown.values()]
+    heads = ["all", *result.breakdown] if result.breakdown else ["value"]
+    rows = [[name, *(number(each.figures()[name]) for each in columns)] for name in FIGURES]
+    return ["figure", *heads], rows
 
 
 def _open(model: str, weights: str | None, task: str | None, options: RunOptions) -> Model:

@@ -6,8 +6,9 @@ import pytest
 
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
 from edge.evaluation.coco import PERSON, Annotation, Category, CocoImage, Dataset, GroundTruth
-from edge.evaluation.predict import predict, score
+from edge.evaluation.predict import predict
 from edge.evaluation.schema_map import as_schema, scored_schema
+from edge.evaluation.score import score
 from edge.geometry import Crop
 from edge.image import write_image
 from edge.model import Model, people_in_frame

@@ -8,10 +8,10 @@ import pytest
 
 from edge.bench.html import COLUMNS, page
 from edge.bench.record import BenchRow, BenchRun, MachineRecord
-from edge.bench.report import EvalResult, Sheet, read_sheets, report_rows
+from edge.bench.report import Sheet, read_sheets, report_rows
+from edge.evaluation.summary import FIGURES, EvalResult
 from runtimes.errors import InputError
 
-FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 NASTY = "<script>alert('x')</script>&\"-fp32"
 
 

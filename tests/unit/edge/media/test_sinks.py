@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.evaluation.coco import load_results
+from edge.evaluation.coco import as_results
 from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
 from edge.schema import load_schema
 from edge.types import Frame, Poses
@@ -136,7 +136,7 @@ def test_coco_results_read_as_coco_results(tmp_path: Path) -> None:
     with CocoSink(tmp_path / "a.json") as sink:
         for index, people in enumerate((2, 0, 1)):
             sink.write(frame_of(index), poses_of(people))
-    results = load_results(tmp_path / "a.json")
+    results = as_results(json.loads((tmp_path / "a.json").read_bytes()))
     assert [result.image_id for result in results] == [0, 0, 2]
     assert results[1].bbox == (1, 2, 30, 40)
     assert results[1].keypoints[:3] == pytest.approx((10, 100, 1 / 17), abs=1e-3)

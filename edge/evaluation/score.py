@@ -1,0 +1,105 @@
+"""Scores of a model's results by the protocol of its task and of the set: COCO, COCO-WholeBody or CrowdPose."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from edge.evaluation.average_precision import evaluate_boxes, evaluate_keypoints
+from edge.evaluation.coco import CocoResult, Dataset, GroundTruth, subset
+from edge.evaluation.schema_map import scored_schema
+from edge.evaluation.summary import EvalResult, Summary
+from edge.evaluation.wholebody import (
+    LEVELS,
+    PARTS,
+    WHOLE_BODY,
+    crowd_level,
+    is_crowdpose,
+    part_results,
+    part_sigmas,
+    part_truth,
+)
+from edge.model import Model
+from runtimes.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol:
+    """The ground truth that a model's results are scored against, and how.
+
+    sigmas: one a keypoint, or None where boxes are scored. use_area: False on CrowdPose, as `evaluate_keypoints` says.
+    """
+
+    truth: GroundTruth
+    sigmas: tuple[float, ...] | None
+    use_area: bool = True
+
+
+def protocol_of(model: Model, truth: GroundTruth) -> Protocol:
+    """Return the protocol for a model's task and keypoints; raises InputError where there is none.
+
+    Whole bodies are scored on all 133 keypoints, which takes the annotations of COCO-WholeBody.
+    """
+    if model.spec.is_detector:
+        return Protocol(truth, None)
+    schema = scored_schema(model.schema)
+    if not schema.sigmas:
+        raise InputError(
+            f"{model.name}: keypoint set {model.schema.name} has no published sigmas, so no AP"
+        )
+    if is_whole_body(model):
+        truth = part_truth(truth, "all")
+    return Protocol(truth, schema.sigmas, use_area=not is_crowdpose(truth))
+
+
+def is_whole_body(model: Model) -> bool:
+    """Whether results are of COCO-WholeBody's 133 keypoints."""
+    return model.spec.gives_keypoints and scored_schema(model.schema).name == WHOLE_BODY
+
+
+def score(model: Model, dataset: Dataset, results: Sequence[CocoResult]) -> Summary:
+    """Return the figures of a model's results on a set: of boxes, or of all keypoints."""
+    protocol = protocol_of(model, dataset.truth)
+    if protocol.sigmas is None:
+        return evaluate_boxes(protocol.truth, results)
+    if is_whole_body(model):
+        results = part_results(results, "all")
+    return evaluate_keypoints(protocol.truth, results, protocol.sigmas, use_area=protocol.use_area)
+
+
+def evaluate(model: Model, dataset: Dataset, results: Sequence[CocoResult]) -> EvalResult:
+    """Return the figures of `score`, and those of a whole body's parts or of a crowded set's levels."""
+    summary = score(model, dataset, results)
+    protocol = protocol_of(model, dataset.truth)
+    breakdown: dict[str, Summary] = {}
+    if is_whole_body(model):
+        breakdown = _parts(protocol, results)
+    elif protocol.sigmas and is_crowdpose(protocol.truth):
+        breakdown = _levels(protocol, results)
+    return EvalResult(artifact=model.name, breakdown=breakdown, **msgspec.structs.asdict(summary))
+
+
+def _parts(protocol: Protocol, results: Sequence[CocoResult]) -> dict[str, Summary]:
+    sigmas = protocol.sigmas or ()
+    return {
+        part: evaluate_keypoints(
+            part_truth(protocol.truth, part),
+            part_results(results, part),
+            part_sigmas(sigmas, part),
+        )
+        for part in PARTS
+        if part != "all"
+    }
+
+
+def _levels(protocol: Protocol, results: Sequence[CocoResult]) -> dict[str, Summary]:
+    found: dict[str, Summary] = {}
+    for level in LEVELS:
+        ids = set(crowd_level(protocol.truth, level))
+        found[level] = evaluate_keypoints(
+            subset(protocol.truth, ids),
+            [each for each in results if each.image_id in ids],
+            protocol.sigmas or (),
+            use_area=protocol.use_area,
+        )
+    return found
