@@ -194,12 +194,15 @@ class Parity(Record, frozen=True, kw_only=True):
 
 
 class Calibration(Record, frozen=True, kw_only=True):
-    """Where int8 ranges came from: source, number of images, content hash, method."""
+    """Method of quantization, and the images that gave activation ranges: source, number, content hash.
 
-    source: str
-    samples: int
-    sha256: str
+    Without images where activations are rounded by their own range in each run (dynamic) or stay float (weight-only).
+    """
+
     method: str
+    source: str = ""
+    samples: int = 0
+    sha256: str = ""
 
 
 class Lineage(Record, frozen=True, kw_only=True):

@@ -39,10 +39,9 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """What stands in the new artifact: its tensors, how images enter, every layer left in float, and the method.
+    """Result of a quantizer: the new artifact's tensors, how images enter, the layers left in float, tool versions.
 
-    method: the recipe in words, as `calibration.method` keeps it. weight_bytes: what the weights should take at most,
-    int8 ones a byte each and kept ones as the runtime stores them; the measure for the file that came out.
+    method: the recipe in words, as `calibration.method` of the manifest.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -50,7 +49,6 @@ class Quantized:
     image: ImageSpec
     kept: tuple[KeptLayer, ...]
     method: str
-    weight_bytes: int
     tools: dict[str, str] = field(default_factory=dict)
 
 

@@ -95,14 +95,12 @@ def quantize(
         raise ConversionError(f"{artifact.root}: ai-edge-quantizer failed ({reason})") from error
     mirror(path, model_spec(artifact.manifest))
     manifest = artifact.manifest
-    names = {layer.layer for layer in kept}
     return Quantized(
         inputs=manifest.inputs,
         outputs=_outputs(artifact, path),
         image=manifest.image,
         kept=kept,
         method=METHODS[recipe.mode],
-        weight_bytes=sum(count * (2 if scope in names else 1) for scope, _, count in found),
         tools=versions(*PACKAGES),
     )
 

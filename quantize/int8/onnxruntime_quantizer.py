@@ -36,7 +36,6 @@ NO_KERNEL = "computed in float in this mode"
 SIMCC_HEAD = "activations of a SimCC head reach too far for one range: it costs the most accuracy"
 # u8 times i8, added in pairs into 16 bits, saturates on x86 without these
 WIDE_DOTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
-FLOAT_BYTES = 4
 
 
 class Reader:
@@ -101,7 +100,6 @@ def quantize(
         ) from error
     finally:
         plain.unlink(missing_ok=True)
-    names = {layer.layer for layer in kept}
     manifest = artifact.manifest
     return Quantized(
         inputs=manifest.inputs,
@@ -109,9 +107,6 @@ def quantize(
         image=manifest.image,
         kept=kept,
         method=_method(recipe.mode, narrow=narrow),
-        weight_bytes=sum(
-            count * (FLOAT_BYTES if name in names else 1) for name, _, count, _ in found
-        ),
         tools=versions(*PACKAGES),
     )
 

@@ -72,7 +72,6 @@ def quantize(
     model = _read(artifact)
     kept_layers = _kept(artifact, model, recipe)
     kept = frozenset(layer.layer for layer in kept_layers)
-    sizes = [(size, op.get_friendly_name() in kept) for op, _, size in _weighted(model)]
     scope = _scope(kept)
     method = "NNCF weight compression" if recipe.mode == "weight-only" else _static_method(model)
     try:
@@ -96,7 +95,6 @@ def quantize(
         image=manifest.image,
         kept=kept_layers,
         method=method,
-        weight_bytes=sum(size * (4 if full else 1) for size, full in sizes),
         tools=versions(*PACKAGES),
     )
 

@@ -23,7 +23,7 @@ from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import seal, staging
 from runtimes.naming import Destination, Target, destinations
-from runtimes.spec import KeptLayer, Manifest, Parity, Runtime
+from runtimes.spec import Calibration, KeptLayer, Manifest, Parity, Runtime
 
 Progress = Callable[[str], None]
 
@@ -158,7 +158,9 @@ def _manifest(parent: Artifact, sets: Sets, recipe: Recipe, made: Quantized) -> 
         kept=made.kept,
         files=(),
         parity=(),
-        calibration=sets.record(made.method) if recipe.mode == "static" else None,
+        calibration=(
+            sets.record(made.method) if recipe.mode == "static" else Calibration(method=made.method)
+        ),
         lineage=msgspec.structs.replace(manifest.lineage, parent=parent.name),
         tools={**manifest.tools, **made.tools},
     )

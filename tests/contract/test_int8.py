@@ -84,9 +84,14 @@ def test_its_manifest_says_what_is_left_in_float_and_why(made) -> None:
     kept = made.manifest.kept
     assert len({layer.layer for layer in kept}) == len(kept)
     assert all(layer.reason for layer in kept)
-    if made.manifest.calibration:
-        assert made.manifest.calibration.samples == CALIBRATE
-        assert made.manifest.calibration.method
+
+
+def test_its_manifest_says_how_it_was_quantized(made, parent) -> None:
+    record = made.manifest.calibration
+    static = quantizer(parent.manifest.runtime).default_mode(parent) == "static"
+    assert record.method
+    assert record.samples == (CALIBRATE if static else 0)
+    assert bool(record.source) == bool(record.sha256) == static
 
 
 def test_it_is_no_copy_of_its_parent(made, parent, sets) -> None:

@@ -46,7 +46,6 @@ NARROW = f"{FEW_CHANNELS} input channels or fewer: early in the network, where r
 NO_KERNEL = "ncnn has no int8 kernel for it"
 # Gemm in int8: A the input, not transposed, B constant (N, K)
 GEMM = {2: 0, 3: 1, 4: 0, 5: 1}
-TAG_BYTES = 8  # a tag, and padding to four bytes
 METHOD = (
     "ncnn static int8, symmetric; inputs of convolutions clipped at the least squared error (2048 bins), of fully"
     " connected layers at their largest, of Gemm by row as it runs; weights by output (Gemm's by layer), 3x3 ones"
@@ -85,14 +84,13 @@ def quantize(
     masks = fp16_masks(nodes, ranges)
     scales = input_scales(artifact, [n for n in nodes if n.name in chosen], ranges.peaks, images)
     param = artifact.file(".param")
-    parts, added, weight_bytes = [], {}, 0
+    parts, added = [], {}
     for node in nodes:
         if node.name in chosen:
             raw, added[node.name] = _int8_layer(node, scales.get(node.name))
             parts.append(raw)
         else:
             parts.append(b"".join(map(stored, node.tensors)))
-        weight_bytes += _weight_bytes(node, in_int8=node.name in chosen)
     (directory / artifact.file(".bin").name).write_bytes(b"".join(parts))
     added |= {name: f"{added.get(name, '')} {mask.param}".lstrip() for name, mask in masks.items()}
     (directory / param.name).write_text(add_params(param.read_text(), added))
@@ -103,7 +101,6 @@ def quantize(
         image=manifest.image,
         kept=with_masks(_kept(nodes, recipe), masks),
         method=METHOD,
-        weight_bytes=weight_bytes,
         tools=versions(*PACKAGES),
     )
 
@@ -203,16 +200,6 @@ def _kept(nodes: list[Node], recipe: Recipe) -> tuple[KeptLayer, ...]:
         elif node.name in named:
             kept.append(named[node.name])
     return tuple(kept)
-
-
-def _weight_bytes(node: Node, *, in_int8: bool) -> int:
-    widths = [4 if not tensor.tagged else 2 for tensor in node.tensors]
-    scales = 0
-    if in_int8:
-        widths[0] = 1
-        scales = 1 if node.kind == "Gemm" else node.params[0] + 1
-    sizes = [tensor.values.size for tensor in node.tensors]
-    return sum(np.multiply(widths, sizes).tolist()) + 4 * scales + TAG_BYTES * len(sizes)
 
 
 def _read(artifact: Artifact) -> list[Node]:
