@@ -23,7 +23,7 @@ from edge.image import read_image
 from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load
 from export import load_checkpoint
-from export.bundled import shipped
+from export.bundled import BUNDLED
 from export.import_model import engine_files, import_model, like_spec
 from export.torch_session import TorchSession
 from quantize.distill.config import STUDENT, Recipe
@@ -72,7 +72,7 @@ def recipe(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int
         steps=steps,
         batch=BATCH,
         views="gentle",
-        init=str(shipped(STUDENT_NAME).path),
+        init=str(BUNDLED[STUDENT_NAME].path),
         lr=5e-4,
         precision="bf16",
         seed=seed,
@@ -151,7 +151,7 @@ def main() -> None:
             print(rows[-1], flush=True)
     with load(teacher) as model:
         teacher_marks = judge_model(model, load_dataset(val))
-    loaded = load_checkpoint(shipped(STUDENT_NAME).path)
+    loaded = load_checkpoint(BUNDLED[STUDENT_NAME].path)
     start = judge(loaded.module, loaded.spec, load_dataset(val))
     pictures(args.real, students, args.out)
     text = report(rows, teacher_marks, start, args.steps)

@@ -27,7 +27,7 @@ from edge.model import Model, load
 from edge.parity.boxes import BOX_LIMITS, matched_shifts
 from export import Target, export_model, gate_inputs, load_checkpoint
 from export.accuracy import AccuracyGate, ap_gate
-from export.bundled import shipped
+from export.bundled import BUNDLED
 from export.exporter import Exported
 from export.import_model import engine_files, import_model, like_spec
 from quantize.distill.validation import drawn_dataset
@@ -123,7 +123,7 @@ def subjects(args: Any) -> list[Subject]:
         ),
         "student": lambda: Subject(
             "student",
-            exported(shipped("rtmpose-t-drawn").path, None, out),
+            exported(BUNDLED["rtmpose-t-drawn"].path, None, out),
             ("synth", None),
             drawn_dataset(DRAWN_VAL),
         ),

@@ -21,7 +21,7 @@ import msgspec
 import torch
 
 from export.checkpoint import load_checkpoint, with_input
-from export.converter import Source
+from export.converter import ConversionSource
 from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.limits import weight_bytes
@@ -88,7 +88,7 @@ def run_step(step: str, path: Path, scratch: Path) -> None:
     if name == "split":
         small = with_input(loaded, SMALL_WH)
         target = scratch / "split.onnx"
-        source = Source(small.module, small.spec, scratch)
+        source = ConversionSource(small.module, small.spec, scratch)
         write_onnx(source, precision, target, inline_limit=0)
         data_path(target).unlink()
     elif name != "load":

@@ -14,7 +14,7 @@ import onnxruntime
 from timing import interleaved_cpu_us
 
 from export import load_weights
-from export.converter import Source
+from export.converter import ConversionSource
 from export.fold import fold_batchnorm
 from export.to_onnx import export_onnx, float_onnx
 from export.wrap import ImageInput
@@ -29,7 +29,7 @@ def main() -> None:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     with tempfile.TemporaryDirectory() as scratch:
-        source = Source(fold_batchnorm(loaded.module), loaded.spec, Path(scratch))
+        source = ConversionSource(fold_batchnorm(loaded.module), loaded.spec, Path(scratch))
         wrapped = export_onnx(
             ImageInput(source.module, loaded.spec.image), source, (2, height, width, 3), uint8=True
         )

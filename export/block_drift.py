@@ -20,7 +20,7 @@ from edge.catalog.lookup import CATALOG
 from edge.parity.compare import RAW_LIMITS, tensor_error
 from edge.parity.reference import load_reference
 from edge.parity.verify import run_batches
-from export.converter import Source, converter
+from export.converter import ConversionSource, load_converter
 from export.fold import fold_batchnorm
 from export.load import load_weights
 from export.torch_session import TorchSession
@@ -88,7 +88,7 @@ def first_drift(errors: list[BlockError]) -> BlockError | None:
     return next((row for row in errors if not row.raw_error <= row.limit), None)
 
 
-def layer_errors(artifact: Artifact, weights: str) -> list[BlockError]:
+def measure_block_drift(artifact: Artifact, weights: str) -> list[BlockError]:
     """Convert again with every block as an output and compare each; raises InputError for other weights."""
     manifest = artifact.manifest
     limit = RAW_LIMITS.get(manifest.precision)
@@ -107,14 +107,14 @@ def layer_errors(artifact: Artifact, weights: str) -> list[BlockError]:
     taps, spec = tapped_spec(module, loaded.spec)
     tapped = Tapped(module, taps).eval()
     with tempfile.TemporaryDirectory(prefix="edgepose-layers-") as scratch:
-        session = _convert_and_open(Source(tapped, spec, Path(scratch)), manifest)
+        session = _convert_and_open(ConversionSource(tapped, spec, Path(scratch)), manifest)
         try:
-            return block_errors(session, tapped, spec, images, limit)
+            return compare_blocks(session, tapped, spec, images, limit)
         finally:
             session.close()
 
 
-def block_errors(
+def compare_blocks(
     session: Session, tapped: Tapped, spec: ModelSpec, images: NDArray[np.uint8], limit: float
 ) -> list[BlockError]:
     """Compare what `session` and PyTorch give for every output of `spec`, in the order in which they are computed."""
@@ -168,10 +168,10 @@ def _origin(lineage: Lineage) -> tuple[str, str]:
     return lineage.weights, lineage.checkpoint_sha256
 
 
-def _convert_and_open(source: Source, manifest: Manifest) -> Session:
+def _convert_and_open(source: ConversionSource, manifest: Manifest) -> Session:
     directory = source.scratch / "artifact"
     directory.mkdir()
-    converted = converter(manifest.runtime).convert(source, manifest.precision, directory)
+    converted = load_converter(manifest.runtime).convert(source, manifest.precision, directory)
     tapped = msgspec.structs.replace(
         manifest,
         inputs=converted.inputs,

@@ -12,10 +12,10 @@ from edge.catalog.specs import SCHEMA_OF_DATASET
 from edge.schema import SCHEMAS, load_schema
 from export.lineage import lineage_of
 from export.models.vit import at_input
-from export.models.vitpose_config import configured
+from export.models.vitpose_config import apply_config
 from export.models.vitpose_layouts import split_task
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
-from export.student_file import Card, taught
+from export.student_file import Card, with_teacher
 from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError, InputError
 from runtimes.naming import MODEL_NAME
@@ -65,7 +65,7 @@ def load_checkpoint(
     if task is None and name in CATALOG:
         task = CATALOG[name].dataset or None
     variant, state = recognise(path, weights.state, task)
-    variant = configured(path, weights.state, _described(path, variant, weights, task))
+    variant = apply_config(path, weights.state, _described(path, variant, weights, task))
     if name in CATALOG:
         variant = _as_catalogued(path, variant, name, task)
     elif name is not None and not MODEL_NAME.fullmatch(name):
@@ -100,7 +100,7 @@ def _student(
         raise CheckpointError(
             f"{path}: says it is {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
         ) from error
-    return LoadedModel(module, spec, taught(lineage_of(path, variant), card), variant)
+    return LoadedModel(module, spec, with_teacher(lineage_of(path, variant), card), variant)
 
 
 def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:

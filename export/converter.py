@@ -20,7 +20,7 @@ MIN_HALF_SHARE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ConversionSource:
     """A float module ready to convert (eval, CPU, batch norms folded) with its spec and a scratch directory.
 
     `module` takes float32 NCHW (normalised) and returns a tuple of tensors in the order of `spec.outputs`.
@@ -37,7 +37,7 @@ class Source:
         return [tensor.name for tensor in self.spec.outputs]
 
 
-def min_half_elements(source: Source) -> int:
+def min_half_elements(source: ConversionSource) -> int:
     """Return how many elements a tensor must have for fp16 to store it in half, the same in every converter.
 
     The small ones are a network's early layers, where rounding is amplified most, its norms and its biases. How small
@@ -62,7 +62,7 @@ class Converter(Protocol):
 
     PACKAGES: tuple[str, ...]
 
-    def convert(self, source: Source, precision: Precision, directory: Path) -> Converted:
+    def convert(self, source: ConversionSource, precision: Precision, directory: Path) -> Converted:
         """Write the engine's files into `directory`; raises ConversionError."""
         ...
 
@@ -75,6 +75,6 @@ CONVERTERS: dict[Runtime, str] = {
 }
 
 
-def converter(runtime: Runtime) -> Converter:
+def load_converter(runtime: Runtime) -> Converter:
     """Import the converter of a runtime; the tools it drives load only when it converts."""
     return cast("Converter", importlib.import_module(CONVERTERS[runtime]))

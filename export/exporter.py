@@ -15,9 +15,9 @@ from edge.parity.compare import Reference, all_passed
 from edge.parity.reference import save_reference
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
-from export.converter import Converted, Source, converter
+from export.converter import ConversionSource, Converted, load_converter
 from export.fold import fold_batchnorm
-from export.gate import judge, torch_reference
+from export.gate import judge_parity, torch_reference
 from export.inputs import GateInputs, drawn_inputs
 from export.limits import refuse_oversized, weight_bytes
 from export.versions import require
@@ -98,33 +98,37 @@ def export_to(
         detect_machine().memory_bytes,
     )
     for each in planned:
-        require(converter(each.target.runtime).PACKAGES, "export")
+        require(load_converter(each.target.runtime).PACKAGES, "export")
     progress("PyTorch reference")
     gate_inputs = inputs or drawn_inputs(loaded.spec)
     reference = torch_reference(loaded.module, loaded.spec, gate_inputs)
     folded = fold_batchnorm(loaded.module)
     results = []
     with tempfile.TemporaryDirectory(prefix="edgepose-export-") as scratch:
-        source = Source(folded, loaded.spec, Path(scratch))
+        source = ConversionSource(folded, loaded.spec, Path(scratch))
         for each in planned:
             progress(f"{each.target.runtime} {each.target.precision}")
             try:
                 with staging(each.path.parent) as staged:
                     artifact = _convert(loaded, source, each.target, staged, reference)
-                    parity = [judge(artifact, reference, gate_inputs, max_px)]
+                    parity = [judge_parity(artifact, reference, gate_inputs, max_px)]
                     if accuracy is not None:
                         parity.append(accuracy(artifact))
-                    results.append(place(artifact, each, tuple(parity)))
+                    results.append(publish_or_reject(artifact, each, tuple(parity)))
             except (ConversionError, EngineError) as error:
                 results.append(Exported(each.path, each.target, 0, (), error=str(error)))
     return results
 
 
 def _convert(
-    loaded: LoadedModel, source: Source, target: Target, staged: Path, reference: Reference
+    loaded: LoadedModel,
+    source: ConversionSource,
+    target: Target,
+    staged: Path,
+    reference: Reference,
 ) -> Artifact:
     """Fill `staged` with the engine's files, the reference and a manifest without a verdict."""
-    converted = converter(target.runtime).convert(source, target.precision, staged)
+    converted = load_converter(target.runtime).convert(source, target.precision, staged)
     save_reference(staged / REFERENCE, reference)
     return seal(staged, _manifest(loaded, target, converted))
 
@@ -147,7 +151,9 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
     )
 
 
-def place(artifact: Artifact, destination: Destination, parity: tuple[Parity, ...]) -> Exported:
+def publish_or_reject(
+    artifact: Artifact, destination: Destination, parity: tuple[Parity, ...]
+) -> Exported:
     """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report.
 
     Once one is in place, an earlier rejected one of its name goes, and its report.

@@ -32,7 +32,7 @@ def torch_ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None)
     return ap_gate(model, REFERENCE_LABEL, dataset, max_drop)
 
 
-def judge(
+def judge_parity(
     artifact: Artifact, reference: Reference, inputs: GateInputs, max_px: float | None
 ) -> Parity:
     """Compare in f32 arithmetic and judge; `max_px` replaces the pixel limit, where pixels are the basis."""

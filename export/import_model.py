@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from edge.catalog.lookup import find
-from edge.catalog.specs import foreign_spec
+from edge.catalog.specs import published_spec
 from edge.parity.compare import Reference, make_reference
 from edge.parity.reference import save_reference
 from edge.parity.verify import run_batches
@@ -71,7 +71,7 @@ PRECISIONS: dict[tuple[str, Runtime], Precision] = {
 POSE_CODECS = (SimCCCodec, HeatmapCodec, IntegralCodec, YxsCodec, PafCodec)
 
 
-class ForeignSpec(ModelSpec, frozen=True, kw_only=True):
+class ImportSpec(ModelSpec, frozen=True, kw_only=True):
     """What a user writes about a foreign model: artifact.json's keys but files, parity and tools."""
 
     runtime: Runtime
@@ -95,10 +95,10 @@ class Imported:
         return sum(record.bytes for record in self.artifact.manifest.files)
 
 
-def read_spec(path: Path) -> ForeignSpec:
+def read_spec(path: Path) -> ImportSpec:
     """Read SPEC.json strictly; raises InputError with the path of the bad field."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=ForeignSpec)
+        return msgspec.json.decode(path.read_bytes(), type=ImportSpec)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -107,10 +107,10 @@ def read_spec(path: Path) -> ForeignSpec:
         ) from error
 
 
-def like_spec(name: str, runtime: Runtime) -> ForeignSpec:
+def like_spec(name: str, runtime: Runtime) -> ImportSpec:
     """Return what a catalogue name says about a published file; raises InputError where it knows none."""
     entry = find(name)
-    known = foreign_spec(entry.name, runtime)
+    known = published_spec(entry.name, runtime)
     if known is None:
         runtimes = ", ".join(entry.importable_runtimes) or "none"
         raise InputError(
@@ -123,7 +123,7 @@ def like_spec(name: str, runtime: Runtime) -> ForeignSpec:
         checkpoint=entry.url or "",
     )
     fields = {field: getattr(known, field) for field in ModelSpec.__struct_fields__}
-    return ForeignSpec(
+    return ImportSpec(
         **fields, runtime=runtime, precision=PRECISIONS[name, runtime], lineage=lineage
     )
 
@@ -151,7 +151,7 @@ def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
 
 
 def import_model(
-    files: list[Path], spec: ForeignSpec, out: Path, *, force: bool = False
+    files: list[Path], spec: ImportSpec, out: Path, *, force: bool = False
 ) -> Imported:
     """Copy the engine files into an artifact, run it on drawn inputs, and publish it.
 
@@ -187,7 +187,7 @@ def import_model(
         return Imported(publish(sealed, target, force=force), parity)
 
 
-def check_spec(spec: ForeignSpec) -> None:
+def check_spec(spec: ImportSpec) -> None:
     """Raise InputError where the parts of a spec contradict each other."""
     axes = _output_axes(spec)
     posed = spec.gives_keypoints
@@ -262,7 +262,7 @@ def _kind(codec: Codec) -> object:
     return type(codec).__struct_config__.tag
 
 
-def _manifest(spec: ForeignSpec) -> Manifest:
-    fields = {name: getattr(spec, name) for name in ForeignSpec.__struct_fields__}
+def _manifest(spec: ImportSpec) -> Manifest:
+    fields = {name: getattr(spec, name) for name in ImportSpec.__struct_fields__}
     engine = (installed_engine(spec.runtime) or spec.runtime).replace("_", "-")
     return Manifest(**fields, tools={engine: engine_version(spec.runtime) or "unknown"})

@@ -6,7 +6,7 @@ from pathlib import Path
 from edge.catalog.entry import CatalogEntry, hash_in
 from edge.catalog.lookup import CATALOG, find
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
-from export.download.fetch import Progress, fetch
+from export.download.fetch import ByteProgress, fetch
 from export.import_model import LAYOUTS
 from export.lineage import published_as
 from export.random_weights import random_model
@@ -20,7 +20,7 @@ def load_weights(
     wh: tuple[int, int] | None = None,
     *,
     task: str | None = None,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> LoadedModel:
     """Load MODEL (a catalogue name, or a checkpoint file) with the weights asked for.
 
@@ -55,7 +55,7 @@ def _load_file(model: str, weights: str | None, task: str | None) -> LoadedModel
 
 
 def _load_named(
-    model: str, weights: str | None, task: str | None, progress: Progress | None
+    model: str, weights: str | None, task: str | None, progress: ByteProgress | None
 ) -> LoadedModel:
     entry = find(model)
     variant_of(entry)  # raises for a model that can only be imported
@@ -77,7 +77,7 @@ def _random(entry: CatalogEntry, task: str | None) -> LoadedModel:
 
 
 def _load_from(
-    entry: CatalogEntry, weights: str, task: str | None, progress: Progress | None
+    entry: CatalogEntry, weights: str, task: str | None, progress: ByteProgress | None
 ) -> LoadedModel:
     """Download the official file, or the one at an address, and load it as that entry's."""
     official = weights in {"download", entry.url}

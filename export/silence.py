@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Send stdout, stderr (file descriptors and whatever Python writes to), warnings and log records nowhere.
 
     An exception passes through unchanged; the caller turns it into one of ours.

@@ -79,7 +79,7 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
         stream.write(data)
 
 
-def taught(lineage: Lineage, card: Card) -> Lineage:
+def with_teacher(lineage: Lineage, card: Card) -> Lineage:
     """Add to a file's lineage who taught it and what its teacher's terms allow."""
     return msgspec.structs.replace(
         lineage,

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from export.converter import Converted, Source, min_half_elements
-from export.silence import quiet
+from export.converter import ConversionSource, Converted, min_half_elements
+from export.silence import silence
 from export.versions import versions
 from runtimes.spec import ModelSpec, Precision, TensorSpec
 
@@ -34,7 +34,7 @@ HALF_RULE: dict[str, Any] = {
 }
 
 
-def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.tflite`, batch 1."""
     width, height = source.spec.image.wh
     path = directory / "model.tflite"
@@ -62,7 +62,7 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
     )
 
 
-def _float_tflite(source: Source) -> Path:
+def _float_tflite(source: ConversionSource) -> Path:
     """Return the float TFLite file, made once in the scratch directory."""
     path = source.scratch / "float.tflite"
     if path.exists():
@@ -72,7 +72,7 @@ def _float_tflite(source: Source) -> Path:
     from export.wrap import ImageInput
 
     width, height = source.spec.image.wh
-    with quiet():
+    with silence():
         import litert_torch
 
         wrapped = ImageInput(source.module, source.spec.image).eval()
@@ -82,7 +82,7 @@ def _float_tflite(source: Source) -> Path:
 
 
 def _halve(full: Path, path: Path, min_elements: int) -> None:
-    with quiet():
+    with silence():
         from ai_edge_quantizer import quantizer
 
         half = quantizer.Quantizer(str(full))

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
-from export.converter import Converted, Source, min_half_elements
+from export.converter import ConversionSource, Converted, min_half_elements
 from export.ncnn_half import halve_bin
-from export.silence import quiet
+from export.silence import silence
 from export.versions import versions
 from runtimes.errors import ConversionError, MissingDependencyError
 from runtimes.spec import Precision, TensorSpec
@@ -21,7 +21,7 @@ PACKAGES = ("torch", "pnnx", "ncnn")
 TIMEOUT_S = 1800  # a busy machine needs ten minutes for what a quiet one does in one
 
 
-def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.ncnn.param` and `model.ncnn.bin`; fp16 stores the weights in half."""
     width, height = source.spec.image.wh
     param, weights = directory / "model.ncnn.param", directory / "model.ncnn.bin"
@@ -46,7 +46,7 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
     return Converted((image_input,), outputs, source.spec.image, versions(*PACKAGES))
 
 
-def _run_pnnx(source: Source, param: Path, weights: Path, *, half: bool) -> None:
+def _run_pnnx(source: ConversionSource, param: Path, weights: Path, *, half: bool) -> None:
     width, height = source.spec.image.wh
     script = _trace(source)
     # pnnx derives unnamed outputs from the script's path and drops them all beside it
@@ -89,13 +89,13 @@ def pnnx_binary() -> Path:
     return path
 
 
-def _trace(source: Source) -> Path:
+def _trace(source: ConversionSource) -> Path:
     import torch
 
     path = source.scratch / "float.pt"
     if not path.exists():
         width, height = source.spec.image.wh
-        with quiet(), torch.no_grad():  # it warns that it is old
+        with silence(), torch.no_grad():  # it warns that it is old
             traced = torch.jit.trace(
                 source.module, torch.zeros(1, 3, height, width), check_trace=False
             )

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from export.converter import Converted, Source, min_half_elements
+from export.converter import ConversionSource, Converted, min_half_elements
 from export.limits import SINGLE_FILE_BYTES, weight_bytes
 from export.onnx_split import data_path, halve_tensor, is_split, prepend_nodes, rewrite_split
-from export.silence import quiet
+from export.silence import silence
 from export.versions import versions
 from runtimes.errors import ConversionError
 from runtimes.spec import Precision, TensorSpec
@@ -23,7 +23,7 @@ PACKAGES = ("torch", "onnx", "onnxscript", "onnxsim")
 OPSET = 18
 
 
-def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.onnx`: uint8 BGR (B, H, W, 3) in, our output names out."""
     write_onnx(source, precision, directory / "model.onnx")
     width, height = source.spec.image.wh
@@ -45,7 +45,11 @@ def convert(source: Source, precision: Precision, directory: Path) -> Converted:
 
 
 def write_onnx(
-    source: Source, precision: Precision, path: Path, *, inline_limit: int = SINGLE_FILE_BYTES
+    source: ConversionSource,
+    precision: Precision,
+    path: Path,
+    *,
+    inline_limit: int = SINGLE_FILE_BYTES,
 ) -> None:
     """Write the artifact's graph to `path`; weights of more than `inline_limit` bytes go to `path`.data.
 
@@ -72,7 +76,7 @@ def write_onnx(
     onnx.save(model, path)
 
 
-def float_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
+def float_onnx(source: ConversionSource, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
     """Return the bare float ONNX (float32 NCHW in, dynamic batch), made once in the scratch directory.
 
     Weights of more than `inline_limit` bytes lie beside it.
@@ -93,7 +97,7 @@ def float_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path
     return path
 
 
-def half_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
+def half_onnx(source: ConversionSource, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
     """Return the bare ONNX with its large weights in half, made once in the scratch directory."""
     import onnx
 
@@ -110,13 +114,15 @@ def half_onnx(source: Source, *, inline_limit: int = SINGLE_FILE_BYTES) -> Path:
     return path
 
 
-def export_onnx(module: Any, source: Source, shape: tuple[int, ...], *, uint8: bool) -> Any:
+def export_onnx(
+    module: Any, source: ConversionSource, shape: tuple[int, ...], *, uint8: bool
+) -> Any:
     """Trace `module`, simplify and check it; returns an onnx ModelProto that holds its weights."""
     import onnx
     import onnxsim
 
     traced = trace_onnx(module, source, shape, uint8=uint8, external_data=False)
-    with quiet():
+    with silence():
         model, verified = onnxsim.simplify(onnx.load(traced))
     _drop(traced)
     if not verified:
@@ -133,7 +139,12 @@ def export_onnx(module: Any, source: Source, shape: tuple[int, ...], *, uint8: b
 
 
 def trace_onnx(
-    module: Any, source: Source, shape: tuple[int, ...], *, uint8: bool, external_data: bool
+    module: Any,
+    source: ConversionSource,
+    shape: tuple[int, ...],
+    *,
+    uint8: bool,
+    external_data: bool,
 ) -> Path:
     """Trace `module` at batch 2 with a free batch axis; returns the file, in the scratch directory.
 
@@ -143,7 +154,7 @@ def trace_onnx(
 
     sample = torch.zeros(shape, dtype=torch.uint8 if uint8 else torch.float32)
     path = source.scratch / f"traced-{'u8' if uint8 else 'f32'}.onnx"
-    with quiet():
+    with silence():
         torch.onnx.export(
             module,
             (sample,),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from export.converter import Converted, Source
+from export.converter import ConversionSource, Converted
 from export.to_onnx import PACKAGES as ONNX_PACKAGES
 from export.to_onnx import float_onnx, half_onnx
 from export.versions import versions
@@ -28,7 +28,7 @@ MODEL_TYPES: dict[Task, str] = {
 RESIZE_TYPES = {"letterbox": "fit_to_window_letterbox", "stretch": "standard"}
 
 
-def convert(source: Source, precision: Precision, directory: Path) -> Converted:
+def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.xml` and `model.bin`; fp16 stores the weights in half."""
     import openvino
 

@@ -46,7 +46,7 @@ def read_weights(path: Path) -> Weights:
         dataset = metadata.get("dataset_name", "")
         return Weights(_network_tensors(path, tensors), dataset, card=read_card(path, metadata))
     content = read_torch_file(path)
-    return Weights(_network_tensors(path, _state_in(path, content)), *_told_by(content))
+    return Weights(_network_tensors(path, _state_in(path, content)), *_dataset_meta(content))
 
 
 def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
@@ -123,13 +123,13 @@ def _is_plain(value: torch.Tensor) -> bool:
     )
 
 
-def _told_by(content: Any) -> tuple[str, tuple[str, ...]]:
+def _dataset_meta(content: Any) -> tuple[str, tuple[str, ...]]:
     """Return the dataset's name and the classes that mmengine wrote beside the weights, where they are plain text."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
-    told = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    if not isinstance(told, Mapping):
+    described = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
+    if not isinstance(described, Mapping):
         return "", ()
-    dataset = told.get("dataset_name", "")
-    classes = told.get("classes", told.get("CLASSES", ()))
+    dataset = described.get("dataset_name", "")
+    classes = described.get("classes", described.get("CLASSES", ()))
     listed = isinstance(classes, (tuple, list)) and all(isinstance(item, str) for item in classes)
     return dataset if isinstance(dataset, str) else "", tuple(classes) if listed else ()

@@ -13,7 +13,6 @@ from runtimes.codec_spec import (
     HeatmapCodec,
     RTMDetCodec,
     SimCCCodec,
-    YOLOXCodec,
     YxsCodec,
 )
 from runtimes.errors import InputError
@@ -153,24 +152,6 @@ def rtmdet_boxes_spec(model: str, input_wh: tuple[int, int], classes: tuple[str,
     )
 
 
-def yolox_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...]) -> ModelSpec:
-    """YOLOX with raw heads: the whole frame, BGR 0..255, to one tensor (B, A, 5 + classes) (arXiv:2107.08430)."""
-    width, height = input_wh
-    strides = YOLOXCodec().strides
-    anchors = sum((width // stride) * (height // stride) for stride in strides)
-    return ModelSpec(
-        model=model,
-        task="detect",
-        inputs=(image_input(input_wh),),
-        outputs=(TensorSpec(name="output", shape=(-1, anchors, 5 + len(classes))),),
-        image=ImageSpec(wh=input_wh, order="BGR"),
-        crop=CropSpec(kind="letterbox", pad_value=PAD_VALUE),
-        codec=YOLOXCodec(),
-        classes=classes,
-        thresholds=Thresholds(score=0.3, nms_iou=0.65),
-    )
-
-
 def tinypose_spec() -> ModelSpec:
     """PP-TinyPose 256x192 (PaddleDetection): one person crop to `heatmap` (B, 17, 64, 48)."""
     return ModelSpec(
@@ -203,7 +184,7 @@ def movenet_spec() -> ModelSpec:
     )
 
 
-def foreign_spec(name: str, runtime: Runtime) -> ModelSpec | None:
+def published_spec(name: str, runtime: Runtime) -> ModelSpec | None:
     """Return the spec of a published file that others converted, engine names included; None where none is known.
 
     `name` is a catalogue name. The codec may differ from our own export's: mmdeploy puts the NMS into the graph.
@@ -224,14 +205,6 @@ def foreign_spec(name: str, runtime: Runtime) -> ModelSpec | None:
             return openpose_tf_spec("image:0", "Openpose/concat_stage7:0")
         case _:
             return None
-
-
-def foreign_tensors(
-    name: str, runtime: Runtime
-) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]] | None:
-    """Return (inputs, outputs) of `foreign_spec`, or None where the file is not known."""
-    spec = foreign_spec(name, runtime)
-    return None if spec is None else (spec.inputs, spec.outputs)
 
 
 def _engine_names(spec: ModelSpec, image: str, *outputs: str) -> ModelSpec:

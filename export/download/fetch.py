@@ -23,7 +23,9 @@ from runtimes.files import cache_dir
 MAX_BYTES = 16 << 30  # twice the largest published checkpoint (Sapiens 2B)
 NAME_LIMIT = 120
 
-Progress = Callable[[int, int | None], None]  # bytes there, bytes in all where the server says so
+ByteProgress = Callable[
+    [int, int | None], None
+]  # bytes there, bytes in all where the server says so
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ def fetch(
     sha256: str | None = None,
     *,
     max_bytes: int = MAX_BYTES,
-    progress: Progress | None = None,
+    progress: ByteProgress | None = None,
 ) -> Fetched:
     """Return the file behind an http(s) address: the one in the cache where it is whole, else downloaded.
 
@@ -122,7 +124,7 @@ class _Slot:
 
 
 def _transfer(
-    url: str, slot: _Slot, published: str | None, max_bytes: int, progress: Progress | None
+    url: str, slot: _Slot, published: str | None, max_bytes: int, progress: ByteProgress | None
 ) -> None:
     """Bring the part to its whole length."""
     with get(url, *slot.begun(published)) as reply:
@@ -137,7 +139,9 @@ def _transfer(
         )
 
 
-def _write(url: str, slot: _Slot, reply: Reply, max_bytes: int, progress: Progress | None) -> int:
+def _write(
+    url: str, slot: _Slot, reply: Reply, max_bytes: int, progress: ByteProgress | None
+) -> int:
     """Write what the reply brings behind what is there; returns how many bytes are there then."""
     done = reply.start
     with slot.part.open("r+b" if reply.start else "wb") as file:

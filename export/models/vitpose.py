@@ -18,7 +18,7 @@ from edge.catalog.specs import SCHEMA_OF_COUNT
 from edge.catalog.specs_vitpose import vitpose_spec
 from export.models.vit import PATCH, Vit, Width
 from export.models.vitpose_layouts import to_mmpose
-from export.models.vitpose_sizes import TAUGHT, WIDTHS, plan_of
+from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX, WIDTHS, plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
@@ -70,7 +70,7 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
     ):
         return None
     size = _width(state, patches.shape[0]) + _decoder(state, final.shape[-1])
-    size += TAUGHT if "backbone.token" in state else ""
+    size += KNOWLEDGE_SUFFIX if "backbone.token" in state else ""
     keypoints = final.shape[0]
     if keypoints not in SCHEMA_OF_COUNT:
         raise CheckpointError(

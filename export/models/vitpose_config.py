@@ -35,7 +35,7 @@ class _Config(msgspec.Struct, frozen=True):
     backbone_config: _Backbone | None = None
 
 
-def configured(path: Path, state: Mapping[str, Any], variant: Variant) -> Variant:
+def apply_config(path: Path, state: Mapping[str, Any], variant: Variant) -> Variant:
     """Return the variant at the input size that config.json beside `path` gives; itself where there is none.
 
     state: the tensors as they are in the file. Raises CheckpointError for a config that is not readable, or describes

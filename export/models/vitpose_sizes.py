@@ -25,7 +25,7 @@ WIDTHS = {
 }
 CHANNELS = 256
 UPSCALE = 4
-TAUGHT = "-token"
+KNOWLEDGE_SUFFIX = "-token"
 FREE_SIZE = re.compile(r"(\d{2,4})x(\d{1,2})x(\d{1,2})")
 
 
@@ -96,7 +96,7 @@ class Plan:
 
 def plan_of(size: str) -> Plan:
     """Return what a size's name means; raises CheckpointError for one that means nothing."""
-    bare = size.removesuffix(TAUGHT)
+    bare = size.removesuffix(KNOWLEDGE_SUFFIX)
     tokens = int(bare != size)
     if bare in SIZES:
         return Plan(*SIZES[bare], tokens)

@@ -5,8 +5,6 @@ from torch import nn
 
 from edge.catalog.lookup import CATALOG
 from edge.schema import load_schema
-from export.checkpoint import LoadedModel
-from export.lineage import random_lineage
 from export.models.vit import Vit
 from export.registry import Variant, load_family, variant_of
 from runtimes.errors import InputError
@@ -75,12 +73,6 @@ def new_student(variant: Variant, seed: int) -> nn.Module:
 def student_spec(variant: Variant, model: str) -> ModelSpec:
     """Return what the student takes and gives."""
     return load_family(variant.family).spec(variant, model)
-
-
-def as_loaded(module: nn.Module, variant: Variant, model: str) -> LoadedModel:
-    """Return the student as any other loaded model, to be run, measured or exported."""
-    spec = student_spec(variant, model)
-    return LoadedModel(module.eval(), spec, random_lineage(variant), variant)
 
 
 def _check_input(variant: Variant) -> None:

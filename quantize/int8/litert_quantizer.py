@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.silence import quiet
+from export.silence import silence
 from export.to_litert import HALF_RULE, mirror
 from export.versions import versions
 from quantize.int8.base import Layer, Mode, Quantized, Recipe
@@ -85,7 +85,7 @@ def quantize(
     kept = _kept(artifact, recipe, found)
     rules = _rules(artifact, recipe, kept)
     try:
-        with quiet():
+        with silence():
             tool = quantizer.Quantizer(str(artifact.file(".tflite")))
             tool.load_quantization_recipe(rules)
             ranges = tool.calibrate(_feeds(artifact, images)) if tool.need_calibration else None

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.detect import detect_machine
-from export.silence import quiet
+from export.silence import silence
 from export.versions import versions
 from quantize.int8.base import Layer, Mode, Quantized, Recipe
 from runtimes.adapter_common import engine_name, image_tensor
@@ -63,7 +63,7 @@ def default_mode(artifact: Artifact) -> Mode:
 
 def layers(artifact: Artifact) -> Sequence[Layer]:
     """Return convolutions that are not depthwise and matrix products with weights, in the order of the graph."""
-    with quiet():
+    with silence():
         import onnx
 
         model = onnx.load(str(artifact.file(".onnx")))
@@ -86,7 +86,7 @@ def quantize(
     isa = set(detect_machine().isa)
     narrow = "avx2" in isa and not isa & WIDE_DOTS
     try:
-        with quiet():
+        with silence():
             # folds the casts of half-stored weights
             quant_pre_process(str(artifact.file(".onnx")), str(plain), skip_symbolic_shape=True)
             found = list(_weighted(onnx.load(str(plain))))

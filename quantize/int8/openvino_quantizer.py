@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from export.silence import quiet
+from export.silence import silence
 from export.versions import versions
 from quantize.int8.base import Layer, Mode, Quantized, Recipe
 from runtimes.adapter_common import image_tensor
@@ -75,7 +75,7 @@ def quantize(
     scope = _scope(kept)
     method = "NNCF weight compression" if recipe.mode == "weight-only" else _static_method(model)
     try:
-        with quiet():
+        with silence():
             if recipe.mode == "weight-only":
                 made = nncf.compress_weights(
                     model, mode=nncf.CompressWeightsMode.INT8_SYM, ignored_scope=scope

@@ -13,7 +13,7 @@ from edge.model import load
 from edge.parity.compare import Reference
 from edge.parity.reference import load_reference, save_reference
 from export.accuracy import AccuracyGate, ap_gate
-from export.exporter import Exported, place
+from export.exporter import Exported, publish_or_reject
 from export.versions import require
 from quantize.int8.base import Mode, Quantized, Recipe
 from quantize.int8.calibration import Sets
@@ -128,7 +128,7 @@ def quantize_artifact(
             artifact = make_int8(parent, sets, job.recipe(parent), staged)
             progress(f"{target.runtime} int8: judging")
             parity = judged(artifact, reference, sets, job)
-            return place(artifact, destination, parity)
+            return publish_or_reject(artifact, destination, parity)
     except (ConversionError, EngineError) as error:
         return Exported(destination.path, target, 0, (), error=str(error))
 

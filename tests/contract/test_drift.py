@@ -5,7 +5,7 @@ import pytest
 from edge.model import Model
 from edge.parity.compare import compare
 from edge.parity.reference import load_reference
-from export.block_drift import first_drift, layer_errors
+from export.block_drift import first_drift, measure_block_drift
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.registry import ADAPTERS, open_session
 from runtimes.spec import Runtime
@@ -20,7 +20,7 @@ PRECISIONS = ("fp32", "fp16")
 def test_right_weights_have_no_block_over_its_limit(exported, runtime, precision) -> None:
     runtime_name: Runtime = runtime
     artifact = Artifact.open(exported(SOURCE, runtime_name)[precision].path)
-    errors = layer_errors(artifact, "random")
+    errors = measure_block_drift(artifact, "random")
     assert first_drift(errors) is None, errors
     names = [error.name for error in errors]
     assert names[0] == "backbone.stem.0"

@@ -16,7 +16,7 @@ from runtimes.spec import KeptLayer
 pytest.importorskip("torch")
 
 from export import Target, export_model, load_checkpoint
-from export.bundled import shipped
+from export.bundled import BUNDLED
 from export.inputs import drawn_inputs
 from quantize.int8.calibration import Sets
 from quantize.int8.gate import float_reference, judge_int8
@@ -29,7 +29,7 @@ CALIBRATE, REPORT = 48, 24
 
 @pytest.fixture(scope="session")
 def sets() -> Sets:
-    spec = load_checkpoint(shipped(NAME).path).spec
+    spec = load_checkpoint(BUNDLED[NAME].path).spec
     images = drawn_inputs(spec, CALIBRATE + 8 + REPORT, seed=7_000_000).images
     parts = np.split(images, [CALIBRATE, CALIBRATE + 8])
     return Sets(*parts, source="drawn people", sha256="0" * 64)
@@ -40,7 +40,7 @@ def parent(request, tmp_path_factory) -> Artifact:
     """The shipped detector in float."""
     if installed_engine(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
-    loaded = load_checkpoint(shipped(NAME).path)
+    loaded = load_checkpoint(BUNDLED[NAME].path)
     inputs = drawn_inputs(loaded.spec, 8)
     out = tmp_path_factory.mktemp(request.param)
     made = export_model(loaded, [Target(request.param, "fp32")], out, inputs=inputs)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from export.bundled import shipped_for
+from export.bundled import bundled_for
 
 
 def test_it_overwrites_nothing(edgepose, tmp_path) -> None:
@@ -30,6 +30,6 @@ def test_it_finds_the_drawn_people_on_every_runtime(edgepose, tmp_path) -> None:
         assert row["found"] >= 0.9 * row["drawn"] > 0
         assert row["poses"] == row["boxes"]
     assert {"annotated.mp4", "clip.mp4", "poses.json"} <= {path.name for path in tmp_path.iterdir()}
-    trained = shipped_for("pose-topdown") is not None
+    trained = bundled_for("pose-topdown") is not None
     assert ("RANDOM WEIGHTS" in done.err) is not trained
     assert "rtmdet-nano-drawn: trained on drawn people" in done.err

@@ -10,7 +10,7 @@ pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
 from export import Target, export_model, load_checkpoint
-from export.bundled import shipped
+from export.bundled import BUNDLED
 from export.inputs import drawn_inputs
 
 NAME = "rtmdet-nano-drawn-320x320.tflite"
@@ -20,7 +20,7 @@ NAME = "rtmdet-nano-drawn-320x320.tflite"
 def folder(tmp_path_factory) -> Path:
     """The shipped detector in fp32 and fp16."""
     pytest.importorskip("ai_edge_litert")
-    loaded = load_checkpoint(shipped("rtmdet-nano-drawn").path)
+    loaded = load_checkpoint(BUNDLED["rtmdet-nano-drawn"].path)
     out = tmp_path_factory.mktemp("float")
     targets = [Target("tflite", "fp32"), Target("tflite", "fp16")]
     made = export_model(loaded, targets, out, inputs=drawn_inputs(loaded.spec, 4))

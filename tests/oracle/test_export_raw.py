@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import LoadedModel
-from export.block_drift import first_drift, layer_errors
+from export.block_drift import first_drift, measure_block_drift
 from runtimes.artifact import Artifact
 from runtimes.registry import ADAPTERS, open_session
 from runtimes.spec import ImageSpec
@@ -145,7 +145,7 @@ def test_the_gate_lets_them_through(exported, source: str, runtime: str) -> None
 def test_no_block_of_the_real_detector_drifts(real: Path, exported, runtime: str) -> None:
     weights = real / "models" / "rtmdet-nano-person" / "rtmdet_nano_person.pth"
     for made in exported("real:rtmdet-nano", runtime).values():
-        errors = layer_errors(Artifact.open(made.path), str(weights))
+        errors = measure_block_drift(Artifact.open(made.path), str(weights))
         assert first_drift(errors) is None, errors
         names = [error.name for error in errors]
         assert names[0] == "backbone.stem.0"

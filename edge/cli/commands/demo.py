@@ -91,11 +91,11 @@ def command(out: Path, force: bool, as_json: bool) -> int:
 def _models() -> "list[LoadedModel]":
     """Return the detector and the pose model: what ships, else random weights."""
     from export import load_checkpoint, load_weights
-    from export.bundled import shipped_for
+    from export.bundled import bundled_for
 
     loaded = []
     for task in TASKS:
-        ready = shipped_for(task)
+        ready = bundled_for(task)
         loaded.append(
             load_checkpoint(ready.path) if ready else load_weights(STAND_INS[task], "random")
         )

@@ -139,9 +139,9 @@ def command(
 def _require_tools(runtimes: list[Runtime]) -> None:
     """Raise MissingDependencyError for what any of the formats lacks, before the first is begun."""
     require_torch()
-    from export.converter import converter
+    from export.converter import load_converter
     from export.versions import require
 
     for runtime in runtimes:
-        require(converter(runtime).PACKAGES, "export")
+        require(load_converter(runtime).PACKAGES, "export")
         require_engine(runtime)

@@ -97,9 +97,9 @@ def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
             "--layers re-exports the model, so it needs --weights CHECKPOINT (or: random)"
         )
     require_torch()
-    from export.block_drift import first_drift, layer_errors
+    from export.block_drift import first_drift, measure_block_drift
 
-    errors = layer_errors(artifact, weights)
+    errors = measure_block_drift(artifact, weights)
     worst = first_drift(errors)
     if as_json:
         emit_json({"first": worst, "layers": errors})

@@ -22,7 +22,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from export.models.vit import Vit
-from export.models.vitpose_sizes import TAUGHT
+from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX
 from export.registry import Variant, load_family
 from quantize.distill.teacher import Teacher
 from runtimes.errors import CheckpointError, InputError
@@ -109,8 +109,8 @@ def random_token(width: int, seed: int) -> torch.Tensor:
 
 def with_token(variant: Variant) -> Variant:
     """Return the student's network with a place for one token."""
-    bare = variant.size.removesuffix(TAUGHT)
-    return replace(variant, size=bare + TAUGHT)
+    bare = variant.size.removesuffix(KNOWLEDGE_SUFFIX)
+    return replace(variant, size=bare + KNOWLEDGE_SUFFIX)
 
 
 def give_token(student: Any, token: torch.Tensor, seed: int) -> None:

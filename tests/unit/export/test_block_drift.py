@@ -12,7 +12,14 @@ from torch import nn
 from edge.catalog.specs import image_input
 from edge.parity.compare import make_reference
 from edge.parity.reference import save_reference
-from export.block_drift import Tap, Tapped, block_errors, first_drift, layer_errors, tapped_spec
+from export.block_drift import (
+    Tap,
+    Tapped,
+    compare_blocks,
+    first_drift,
+    measure_block_drift,
+    tapped_spec,
+)
 from export.random_weights import random_model
 from export.torch_session import TorchSession
 from runtimes.artifact import REFERENCE, Artifact
@@ -103,7 +110,7 @@ def test_the_first_wrong_block_is_named(small, broken, first) -> None:
     wrong = copy.deepcopy(small)
     wrong.get_submodule(broken).weight.mul_(1.1)
     session = TorchSession(Tapped(wrong, taps), spec)
-    errors = block_errors(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3)
+    errors = compare_blocks(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3)
     drift = first_drift(errors)
     assert drift is not None
     assert drift.name == first
@@ -118,7 +125,7 @@ def test_what_is_not_finite_is_a_drift(small) -> None:
     wrong = copy.deepcopy(small)
     wrong.one.bias[0] = float("nan")
     session = TorchSession(Tapped(wrong, taps), spec)
-    drift = first_drift(block_errors(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3))
+    drift = first_drift(compare_blocks(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3))
     assert drift is not None
     assert drift.name == "one"
 
@@ -126,7 +133,7 @@ def test_what_is_not_finite_is_a_drift(small) -> None:
 def test_nothing_over_its_limit_is_no_drift(small) -> None:
     taps, spec = tapped_spec(small, SPEC)
     session = TorchSession(Tapped(copy.deepcopy(small), taps), spec)
-    errors = block_errors(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3)
+    errors = compare_blocks(session, Tapped(small, taps).eval(), spec, IMAGES, 1e-3)
     assert first_drift(errors) is None
     assert len(errors) == 7
 
@@ -159,7 +166,7 @@ def rtmpose(root: Path, **changes: object) -> Artifact:
 
 def test_int8_has_no_layer_limits(tmp_path) -> None:
     with pytest.raises(InputError, match="int8"):
-        layer_errors(rtmpose(tmp_path / "art", precision="int8"), "random")
+        measure_block_drift(rtmpose(tmp_path / "art", precision="int8"), "random")
 
 
 @pytest.mark.parametrize(
@@ -168,4 +175,4 @@ def test_int8_has_no_layer_limits(tmp_path) -> None:
 )
 def test_other_weights_are_refused(tmp_path, lineage) -> None:
     with pytest.raises(InputError, match="not what"):
-        layer_errors(rtmpose(tmp_path / "art", lineage=lineage), "random")
+        measure_block_drift(rtmpose(tmp_path / "art", lineage=lineage), "random")

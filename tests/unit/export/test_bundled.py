@@ -11,11 +11,10 @@ from safetensors import safe_open  # noqa: E402
 from edge.model import Model  # noqa: E402
 from edge.nms.overlap import pairwise_iou  # noqa: E402
 from edge.synth import draw_scene  # noqa: E402
-from export.bundled import ASSETS, SHIPPED, shipped, shipped_for  # noqa: E402
+from export.bundled import ASSETS, BUNDLED, bundled_for  # noqa: E402
 from export.checkpoint import load_checkpoint  # noqa: E402
 from export.student_file import CARD  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from runtimes.errors import InputError  # noqa: E402
 
 MOST_BYTES = 8_000_000
 # Scenes that no training drew: `benchmarks/train_detector.py` draws its seeds below 2^31.
@@ -23,12 +22,12 @@ FIRST_SEED, SCENES = 2**31, 12
 
 
 def test_files_and_entries_are_the_same() -> None:
-    assert {each.file for each in SHIPPED.values()} == {path.name for path in ASSETS.iterdir()}
+    assert {each.file for each in BUNDLED.values()} == {path.name for path in ASSETS.iterdir()}
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_a_file_is_small_in_halves_and_says_what_it_is(name) -> None:
-    entry = shipped(name)
+    entry = BUNDLED[name]
     assert entry.path.stat().st_size <= MOST_BYTES
     with safe_open(entry.path, "pt") as opened:
         kinds = {opened.get_tensor(key).dtype for key in opened.keys()}  # noqa: SIM118 no mapping
@@ -40,9 +39,9 @@ def test_a_file_is_small_in_halves_and_says_what_it_is(name) -> None:
     assert card.get("teacher", "") == ""  # nobody's terms but ours bind it
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", BUNDLED)
 def test_it_loads_like_any_checkpoint_in_float32(name) -> None:
-    entry = shipped(name)
+    entry = BUNDLED[name]
     loaded = load_checkpoint(entry.path)
     floats = [value for value in loaded.module.state_dict().values() if value.is_floating_point()]
     assert {value.dtype for value in floats} == {torch.float32}
@@ -52,7 +51,7 @@ def test_it_loads_like_any_checkpoint_in_float32(name) -> None:
 
 def test_the_detector_finds_drawn_people() -> None:
     """Nine of ten of those who show 1000 pixels or more, in scenes that it never saw."""
-    loaded = load_checkpoint(shipped("rtmdet-nano-drawn").path)
+    loaded = load_checkpoint(BUNDLED["rtmdet-nano-drawn"].path)
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec)).with_threshold(0.3)
     people = found = 0
     for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
@@ -67,7 +66,7 @@ def test_the_detector_finds_drawn_people() -> None:
 
 def test_the_pose_student_places_drawn_keypoints() -> None:
     """Nine of ten visible ones within a fifth of the box's longer side, in scenes that it never saw."""
-    loaded = load_checkpoint(shipped("rtmpose-t-drawn").path)
+    loaded = load_checkpoint(BUNDLED["rtmpose-t-drawn"].path)
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
     near = []
     for seed in range(FIRST_SEED, FIRST_SEED + SCENES):
@@ -82,14 +81,7 @@ def test_the_pose_student_places_drawn_keypoints() -> None:
 
 
 def test_a_task_without_weights_has_none() -> None:
-    first = shipped_for("detect")
+    first = bundled_for("detect")
     assert first is not None
     assert first.task == "detect"
-    assert shipped_for("depth") is None
-
-
-def test_a_name_that_does_not_ship_is_told() -> None:
-    with pytest.raises(
-        InputError, match="'rtmdet-x' does not ship with edgepose; these do: rtmdet"
-    ):
-        shipped("rtmdet-x")
+    assert bundled_for("depth") is None

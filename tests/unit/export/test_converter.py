@@ -8,7 +8,7 @@ from torch import nn
 
 from edge.catalog.lookup import CATALOG
 from edge.catalog.specs_fastpose import fastpose_spec
-from export.converter import Source, min_half_elements
+from export.converter import ConversionSource, min_half_elements
 from export.registry import load_family, variant_of
 
 SPEC = fastpose_spec("any", (192, 256), "coco17")  # the rule does not read it
@@ -27,10 +27,10 @@ NETWORKS = (
 )
 
 
-def source(name: str) -> Source:
+def source(name: str) -> ConversionSource:
     variant = variant_of(CATALOG[name])
     with torch.device("meta"):
-        return Source(load_family(variant.family).build(variant), SPEC, Path())
+        return ConversionSource(load_family(variant.family).build(variant), SPEC, Path())
 
 
 @pytest.mark.parametrize(
@@ -39,12 +39,12 @@ def source(name: str) -> Source:
 )
 def test_a_thousandth_of_the_weights_and_at_least_4096(weights: int, least: int) -> None:
     network = nn.Linear(weights, 1, bias=False, device="meta")
-    assert min_half_elements(Source(network, SPEC, Path())) == least
+    assert min_half_elements(ConversionSource(network, SPEC, Path())) == least
 
 
 def test_weights_that_layers_share_count_once() -> None:
     network = nn.Sequential(*[nn.Linear(5_000_000, 1, bias=False, device="meta")] * 2)
-    assert min_half_elements(Source(network, SPEC, Path())) == 5000
+    assert min_half_elements(ConversionSource(network, SPEC, Path())) == 5000
 
 
 def test_of_fastposes_convolutions_the_early_ones_stay_whole() -> None:

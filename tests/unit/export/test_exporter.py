@@ -15,8 +15,8 @@ from torch import nn
 
 from edge.catalog.specs import image_input
 from export.checkpoint import LoadedModel
-from export.exporter import Exported, export_model, place
-from export.gate import judge, torch_reference
+from export.exporter import Exported, export_model, publish_or_reject
+from export.gate import judge_parity, torch_reference
 from export.inputs import GateInputs
 from export.registry import Variant
 from runtimes.artifact import Artifact
@@ -183,9 +183,9 @@ def test_an_artifact_that_is_not_the_module_is_rejected(loaded, tmp_path) -> Non
         other.conv.weight.copy_(other.conv.weight.flip(1))  # red for blue
     reference = torch_reference(other, SPEC, spots())
     artifact = Artifact.open(made.path)
-    parity = judge(artifact, reference, spots(), None)
+    parity = judge_parity(artifact, reference, spots(), None)
     assert (parity.basis, parity.passed) == ("px", False)
-    placed = place(artifact, Destination(ONNX, tmp_path / "second" / NAME), (parity,))
+    placed = publish_or_reject(artifact, Destination(ONNX, tmp_path / "second" / NAME), (parity,))
     assert placed.path == tmp_path / "second" / ".rejected" / NAME
     assert not (tmp_path / "second" / NAME).exists()
 
@@ -196,9 +196,9 @@ def test_the_pixel_limit_can_be_set(loaded, tmp_path) -> None:
     # what PyTorch says of the plain pictures, against what the artifact says of the moved ones
     plain = torch_reference(loaded.module, SPEC, spots())
     reference = dataclasses.replace(plain, images=moved.images)
-    assert judge(artifact, reference, moved, None).passed is False
+    assert judge_parity(artifact, reference, moved, None).passed is False
     for limit, passed in ((STRIDE - 0.1, False), (float(SIDE), True)):
-        parity = judge(artifact, reference, moved, limit)
+        parity = judge_parity(artifact, reference, moved, limit)
         assert (parity.limit, parity.passed) == (limit, passed)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from export.checkpoint import LoadedModel
-from export.converter import Source, min_half_elements
+from export.converter import ConversionSource, min_half_elements
 from export.limits import weight_bytes
 from export.models import sapiens
 from export.onnx_split import data_path, is_split, rewrite_split
@@ -31,12 +31,12 @@ def model() -> LoadedModel:
     return LoadedModel(module, spec, Lineage(weights="random"), VARIANT)
 
 
-def source(model: LoadedModel, directory: Path) -> Source:
+def source(model: LoadedModel, directory: Path) -> ConversionSource:
     directory.mkdir()
-    return Source(model.module, model.spec, directory)
+    return ConversionSource(model.module, model.spec, directory)
 
 
-def expected(made: Source, precision: Precision, image: np.ndarray) -> np.ndarray:
+def expected(made: ConversionSource, precision: Precision, image: np.ndarray) -> np.ndarray:
     """PyTorch's heatmap; for fp16, of weights rounded to half where they are large enough."""
     network = ImageInput(copy.deepcopy(made.module), made.spec.image)
     if precision == "fp16":

@@ -7,7 +7,7 @@ from torch import nn
 
 from edge.catalog.specs_fastpose import fastpose_spec
 from export import to_ncnn
-from export.converter import Source
+from export.converter import ConversionSource
 from runtimes.errors import ConversionError
 
 
@@ -16,6 +16,8 @@ def test_a_converter_that_takes_too_long_is_a_failed_conversion(
 ) -> None:
     pytest.importorskip("pnnx")
     monkeypatch.setattr(to_ncnn, "TIMEOUT_S", 0.001)
-    source = Source(nn.Conv2d(3, 17, 3), fastpose_spec("any", (192, 256), "coco17"), tmp_path)
+    source = ConversionSource(
+        nn.Conv2d(3, 17, 3), fastpose_spec("any", (192, 256), "coco17"), tmp_path
+    )
     with pytest.raises(ConversionError, match=r"pnnx did not finish any in 0\.001 s"):
         to_ncnn.convert(source, "fp32", tmp_path)
