@@ -1,4 +1,4 @@
-"""What an int8 artifact is made by: how activations are treated, what stays in float, what a quantizer gives back."""
+"""Types of the int8 quantizers: recipe, quantizable layer, result, and the protocol that each runtime implements."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from runtimes.artifact import Artifact
 from runtimes.spec import ImageSpec, KeptLayer, TensorSpec
 
-# static: activations in int8 by calibrated ranges; dynamic: by their ranges in each run; weight-only: in float.
+# Activations. static: int8 by calibrated ranges; dynamic: int8 by their range in each run; weight-only: float.
 Mode = Literal["static", "dynamic", "weight-only"]
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """One layer that can be quantized: the engine's own name, its kind in the engine's words, its weights' number."""
+class QuantizableLayer:
+    """A layer that can be quantized: the engine's name and kind of it, and its number of weights."""
 
     name: str
     kind: str
@@ -26,22 +26,22 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How one artifact becomes int8. kept: layers left in float, beside those that the runtime always leaves."""
+    """Mode of one artifact, and the layers to keep in float besides those that the runtime always keeps."""
 
     mode: Mode
     kept: tuple[KeptLayer, ...] = ()
 
     @property
     def kept_names(self) -> frozenset[str]:
-        """Return the names of the layers left in float."""
+        """Return the names of the layers to keep in float."""
         return frozenset(layer.layer for layer in self.kept)
 
 
 @dataclass(frozen=True, slots=True)
 class Quantized:
-    """Result of a quantizer: the new artifact's tensors, how images enter, the layers left in float, tool versions.
+    """Result of a quantizer: tensors and image input of the new artifact, all layers kept in float, tool versions.
 
-    method: the recipe in words, as `calibration.method` of the manifest.
+    method: the recipe in words, for `calibration.method` of the manifest.
     """
 
     inputs: tuple[TensorSpec, ...]
@@ -53,17 +53,20 @@ class Quantized:
 
 
 class Quantizer(Protocol):
-    """What every `*_int8` module offers."""
+    """Functions and constants of every quantizer module.
+
+    PACKAGES: distributions it needs. MODES: what the runtime can do.
+    """
 
     PACKAGES: tuple[str, ...]
     MODES: tuple[Mode, ...]
 
     def default_mode(self, artifact: Artifact) -> Mode:
-        """Return what is done with an artifact where nobody asks for another mode."""
+        """Return the mode that suits an artifact, used where none is asked for."""
         ...
 
-    def layers(self, artifact: Artifact) -> Sequence[Layer]:
-        """Return the layers that can be quantized, in the order of the graph."""
+    def layers(self, artifact: Artifact) -> Sequence[QuantizableLayer]:
+        """Return the layers that can be quantized, in graph order."""
         ...
 
     def quantize(
@@ -71,6 +74,7 @@ class Quantizer(Protocol):
     ) -> Quantized:
         """Write the int8 engine files into `directory`; raises ConversionError.
 
-        images: uint8 BGR (N, H, W, 3), calibration inputs as the seam takes them; none for weight-only and dynamic.
+        images: calibration inputs uint8 BGR (N, H, W, 3), as `Session.run` takes them; unused for weight-only and
+        dynamic.
         """
         ...

@@ -1,64 +1,65 @@
-"""Which layers must stay in float: ranked by what leaving them there does for decoded results, then as few as will do.
+"""Sensitivity search: the fewest layers that must stay in float for the drift of decoded results to hold a limit.
 
-Knows neither engines nor images: `measure` makes an int8 artifact with the named layers left in float and says how far
-its results drift. That is dear, so layers are tried by runs of neighbours first: each run alone, then the best of them
-together (by halving, for more layers in float drift less), then what was taken too much is given back, half by half.
+Knows neither engines nor images: `drift_of` quantizes with the named layers in float and returns how far results drift.
+That is expensive, so layers are first tried in groups of neighbours: each group alone, then the most sensitive groups
+together (bisection, since more layers in float drift less), then every group is put back into int8, by halves, as far
+as the limit allows.
 """
 
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-RUNS = 12  # of neighbouring layers, tried one by one
+GROUPS = 12  # of neighbouring layers, each tried alone
 
-Measure = Callable[[frozenset[str]], float]
+DriftFunction = Callable[[frozenset[str]], float]
 Names = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Neighbouring layers, and the drift that is left where they alone stay in float."""
+class LayerGroup:
+    """Neighbouring layers, and the drift with these alone in float: the lower, the more sensitive they are."""
 
     layers: Names
     drift: float
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a search came to.
+class SearchResult:
+    """Outcome of a search.
 
-    kept: layers to leave in float, in the graph's order. drift: with these, in the limit's unit; `plain` with none.
-    ranking: runs of layers by what they are to blame for, the worst first. met: whether the limit is kept. finished:
-    False where time ran out first, and `kept` may be more than it takes.
+    kept: layers to keep in float, in graph order. drift: with these, in the unit of the limit; `initial_drift`: with
+    none. ranking: groups of layers, the most sensitive first. met: whether the drift is within the limit. finished:
+    False where time ran out first; `kept` may then hold more layers than it must.
     """
 
     kept: Names
     drift: float
-    plain: float
+    initial_drift: float
     limit: float
-    ranking: tuple[Run, ...]
+    ranking: tuple[LayerGroup, ...]
     met: bool
     finished: bool
 
 
 class OutOfTimeError(Exception):
-    """Raised by `measure` where no time is left for another trial."""
+    """Raised by `drift_of` where no time is left for another trial."""
 
 
 @dataclass
-class _Search:
-    """The best so far: the smallest set of layers within the limit, else the one that drifts least."""
+class _Best:
+    """The best set so far: the smallest within the limit, else the one that drifts least."""
 
     layers: Names
     limit: float
-    measure: Measure
+    drift_of: DriftFunction
     kept: frozenset[str] = frozenset()
     drift: float = float("inf")
-    ranking: list[Run] = field(default_factory=list)
+    ranking: list[LayerGroup] = field(default_factory=list)
 
     def within(self, kept: frozenset[str]) -> bool:
-        """Try a set of layers, and keep it where it is better."""
-        drift = self.measure(kept)
+        """Try a set of layers, keep it where it is better, and return whether it holds the limit."""
+        drift = self.drift_of(kept)
         inside, was_inside = drift <= self.limit, self.drift <= self.limit
         fewer = len(kept) < len(self.kept)
         if (inside and (fewer or not was_inside)) or (not was_inside and drift < self.drift):
@@ -66,65 +67,64 @@ class _Search:
         return inside
 
 
-def search(layers: Sequence[str], limit: float, measure: Measure) -> Found:
-    """Return the fewest layers that were found to hold the drift at `limit`, or who is to blame where none do.
+def search_layers(layers: Sequence[str], limit: float, drift_of: DriftFunction) -> SearchResult:
+    """Return the fewest layers found that hold the drift at `limit`; where none do, the ranking names the worst.
 
-    layers: in the order of the graph. Raises whatever `measure` raises but OutOfTimeError, which ends the search with
-    the best so far.
+    layers: in graph order. Raises whatever `drift_of` raises but OutOfTimeError, which ends the search with the best
+    set so far.
     """
-    state = _Search(tuple(layers), limit, measure)
-    plain = float("inf")
+    best = _Best(tuple(layers), limit, drift_of)
+    initial = float("inf")
     try:
-        plain = measure(frozenset())
-        state.drift = plain
-        if plain > limit:
-            _narrow(state)
+        initial = drift_of(frozenset())
+        best.drift = initial
+        if initial > limit:
+            _narrow(best)
         finished = True
     except OutOfTimeError:
         finished = False
-    kept = tuple(name for name in state.layers if name in state.kept)
-    ranking = tuple(sorted(state.ranking, key=lambda run: run.drift))
-    met = state.drift <= limit
-    return Found(kept, state.drift, plain, limit, ranking, met, finished)
+    kept = tuple(name for name in best.layers if name in best.kept)
+    ranking = tuple(sorted(best.ranking, key=lambda group: group.drift))
+    return SearchResult(kept, best.drift, initial, limit, ranking, best.drift <= limit, finished)
 
 
-def _narrow(state: _Search) -> None:
-    for run in runs_of(state.layers, RUNS):
-        drift = state.measure(frozenset(run))
-        state.ranking.append(Run(run, drift))
-        if drift < state.drift:
-            state.kept, state.drift = frozenset(run), drift
-    ranked = sorted(state.ranking, key=lambda run: run.drift)
-    if not state.within(frozenset(state.layers)):
-        return  # all in float and still over: the limit is not int8's to keep
+def _narrow(best: _Best) -> None:
+    for names in split_groups(best.layers, GROUPS):
+        drift = best.drift_of(frozenset(names))
+        best.ranking.append(LayerGroup(names, drift))
+        if drift < best.drift:
+            best.kept, best.drift = frozenset(names), drift
+    ranked = sorted(best.ranking, key=lambda group: group.drift)
+    if not best.within(frozenset(best.layers)):
+        return  # over the limit with every layer in float: int8 is not the cause
     low, high = 1, len(ranked)
     while low < high:
         middle = (low + high) // 2
-        if state.within(_joined(ranked[:middle])):
+        if best.within(_joined(ranked[:middle])):
             high = middle
         else:
             low = middle + 1
-    # `high` runs do; what each of them can give back, the least to blame first
-    for given in reversed(ranked[:high]):
-        _give_back(state, given.layers)
+    # the first `high` groups hold the limit; put back what they need not keep, the least sensitive first
+    for group in reversed(ranked[:high]):
+        _put_back(best, group.layers)
 
 
-def _give_back(state: _Search, part: Names) -> None:
-    """Put a part back into int8 where that is within the limit, else its halves."""
-    if not set(part) <= state.kept or state.within(state.kept - set(part)):
+def _put_back(best: _Best, part: Names) -> None:
+    """Return a part to int8 where that holds the limit, else try its halves."""
+    if not set(part) <= best.kept or best.within(best.kept - set(part)):
         return
     if len(part) > 1:
         half = len(part) // 2
-        _give_back(state, part[:half])
-        _give_back(state, part[half:])
+        _put_back(best, part[:half])
+        _put_back(best, part[half:])
 
 
-def runs_of(layers: Names, count: int) -> list[Names]:
-    """Cut layers into at most `count` runs of neighbours, as equal as can be, none empty."""
+def split_groups(layers: Names, count: int) -> list[Names]:
+    """Split layers into at most `count` groups of neighbours, of equal size to within one, none empty."""
     count = min(count, len(layers))
     edges = [len(layers) * part // count for part in range(count + 1)] if count else []
     return [layers[start:end] for start, end in itertools.pairwise(edges)]
 
 
-def _joined(runs: Sequence[Run]) -> frozenset[str]:
-    return frozenset(name for run in runs for name in run.layers)
+def _joined(groups: Sequence[LayerGroup]) -> frozenset[str]:
+    return frozenset(name for group in groups for name in group.layers)

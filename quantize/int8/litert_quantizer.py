@@ -1,8 +1,8 @@
-"""TFLite -> int8 by ai-edge-quantizer: weights in i8, one scale a channel; what stays in float is stored in half.
+"""TFLite to int8 by ai-edge-quantizer: i8 weights, one scale a channel; layers kept in float are stored in float16.
 
-Plain static quantization of this runtime ruins pose models, so it is not what is done unasked: weights alone are
-rounded, and convolutions and matrix products compute in int8 on activations that are rounded anew in each run
-(dynamic). Depthwise convolutions stay in float: 8-bit activations around them are what costs the most.
+The default is dynamic: weights are quantized ahead, and convolutions and matrix products quantize their activations in
+each run. Plain static quantization ruins pose models on this runtime. Depthwise convolutions stay in float: 8-bit
+activations around them cost the most accuracy.
 """
 
 import math
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from export.silence import silence
 from export.to_litert import HALF_RULE, mirror
 from export.versions import versions
-from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
 from runtimes.adapter_common import engine_name, image_tensor
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
@@ -35,9 +35,9 @@ ALWAYS_KEPT = {
     "CONV_2D_TRANSPOSE": "its int8 kernel is not loaded, or 70 times slower, by the interpreters in use",
 }
 SIMCC_KEPT = {
-    "FULLY_CONNECTED": "tflite-runtime computes products after a SimCC head's normalisation wrongly in int8, in silence"
+    "FULLY_CONNECTED": "tflite-runtime computes int8 products after a SimCC head's normalisation wrongly, in silence"
 }
-# Operators of a SimCC head that, in static int8, tflite-runtime refuses or computes wrongly.
+# Operators of a SimCC head that tflite-runtime refuses, or computes wrongly, in static int8.
 SIMCC_STATIC = ("BATCH_MATMUL", "SQRT", "SUM", "DIV", "MAXIMUM")
 
 Rule = dict[str, Any]
@@ -57,7 +57,7 @@ CONFIGS: dict[Mode, Rule] = {
     },
 }
 METHODS: dict[Mode, str] = {
-    "dynamic": "ai-edge-quantizer, dynamic: int8 weights by channel, activations rounded in each run",
+    "dynamic": "ai-edge-quantizer, dynamic: int8 weights by channel, activations quantized in each run",
     "weight-only": "ai-edge-quantizer, weight-only: int8 weights by channel, float arithmetic",
     "static": "ai-edge-quantizer, static: int8 weights by channel, activations by min-max of the calibration",
 }
@@ -68,10 +68,10 @@ def default_mode(artifact: Artifact) -> Mode:
     return MODES[0]
 
 
-def layers(artifact: Artifact) -> Sequence[Layer]:
+def layers(artifact: Artifact) -> Sequence[QuantizableLayer]:
     """Return the operators with weights, by the quantizer's scopes, in the order of the graph."""
     model = _flatbuffer(artifact)
-    return [Layer(*found) for found in _weighted(model) if found[1] not in ALWAYS_KEPT]
+    return [QuantizableLayer(*found) for found in _weighted(model) if found[1] not in ALWAYS_KEPT]
 
 
 def quantize(
@@ -108,7 +108,7 @@ def quantize(
 def _kept(
     artifact: Artifact, recipe: Recipe, found: Sequence[tuple[str, str, int]]
 ) -> tuple[KeptLayer, ...]:
-    """Return the layers asked for and those that this runtime always leaves."""
+    """Return the layers of the recipe and those that this runtime always keeps in float."""
     reasons = dict(ALWAYS_KEPT)
     if isinstance(artifact.manifest.codec, SimCCCodec) and recipe.mode != "weight-only":
         reasons |= SIMCC_KEPT
@@ -121,7 +121,7 @@ def _kept(
 
 
 def _rules(artifact: Artifact, recipe: Recipe, kept: Sequence[KeptLayer]) -> list[Rule]:
-    """Return the quantizer's recipe; later rules win over earlier ones."""
+    """Return the recipe in ai-edge-quantizer's form; later rules override earlier ones."""
     config = CONFIGS[recipe.mode]
     if recipe.mode == "static":
         rules = [HALF_RULE, _rule(".*", "*", config)]
@@ -129,7 +129,7 @@ def _rules(artifact: Artifact, recipe: Recipe, kept: Sequence[KeptLayer]) -> lis
         rules += [_float(".*", kind) for kind in (SIMCC_STATIC if simcc else ())]
     else:
         rules = [HALF_RULE, *(_rule(".*", kind, config) for kind in KINDS)]
-    # kept layers by name, in half: the quantizer's own exclusions would leave them in float32
+    # kept layers by name, in float16: the quantizer's own exclusions would leave them in float32
     rules += [{**HALF_RULE, "regex": f"^{re.escape(layer.layer)}$"} for layer in kept]
     return rules
 
@@ -160,7 +160,7 @@ def _feeds(artifact: Artifact, images: NDArray[np.uint8]) -> dict[str, list[dict
 
 
 def _outputs(artifact: Artifact, path: Path) -> tuple[Any, ...]:
-    """Return the outputs as the new file has them: of a static one they are int8, with scale and zero point."""
+    """Return the outputs as the new file has them: int8 with scale and zero point where it is static."""
     from ai_edge_litert.interpreter import Interpreter
 
     try:

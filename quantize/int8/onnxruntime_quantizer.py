@@ -1,8 +1,8 @@
-"""ONNX -> int8 for ONNX Runtime: weights in i8 by channel; activations in u8 where they enter a product.
+"""ONNX to int8 by ONNX Runtime's quantizer: i8 weights by channel, u8 activations at the inputs of products.
 
-Static: ranges by moving average; what a convolution gives stays float, and so do depthwise convolutions. Plain static
-quantization, every tensor rounded, loses a third of a detector's boxes. Dynamic: matrix products alone (a
-transformer's), their activations rounded anew in each run.
+Static: ranges by moving average; outputs of convolutions and depthwise convolutions stay in float. Plain static
+quantization of every tensor loses a third of a detector's boxes. Dynamic: matrix products only (a transformer's), with
+activations quantized in each run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from devices.detect import detect_machine
 from export.silence import silence
 from export.versions import versions
-from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
 from runtimes.adapter_common import engine_name, image_tensor
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
@@ -33,13 +33,13 @@ KINDS: dict[Mode, tuple[str, ...]] = {
 DEPTHWISE = "8-bit activations around depthwise convolutions cost the most accuracy"
 NO_KERNEL = "computed in float in this mode"
 # RTMPose on drawn people lost .04 AP with them in static int8, .003 without
-SIMCC_HEAD = "activations of a SimCC head reach too far for one range: it costs the most accuracy"
-# u8 times i8, added in pairs into 16 bits, saturates on x86 without these
+SIMCC_HEAD = "activations of a SimCC head span too wide a range for one scale"
+# on x86 without these, pairs of u8 x i8 products are summed into 16 bits and saturate
 WIDE_DOTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
-class Reader:
-    """Hands calibration images on one by one, as ONNX Runtime's calibrator asks for them."""
+class CalibrationReader:
+    """Calibration images one by one: ONNX Runtime's CalibrationDataReader."""
 
     def __init__(self, artifact: Artifact, images: NDArray[np.uint8]) -> None:
         tensor = image_tensor(artifact)
@@ -54,21 +54,21 @@ class Reader:
 def default_mode(artifact: Artifact) -> Mode:
     """Return `dynamic` where most weights are in matrix products (transformers), else `static`.
 
-    ViTPose on drawn people: static lost .012 AP and dynamic .001, and dynamic was the faster one.
+    ViTPose on drawn people lost .012 AP in static int8 and .001 in dynamic, which was faster too.
     """
     found = layers(artifact)
     products = sum(layer.weights for layer in found if layer.kind in KINDS["dynamic"])
     return "dynamic" if 2 * products > sum(layer.weights for layer in found) else "static"
 
 
-def layers(artifact: Artifact) -> Sequence[Layer]:
-    """Return convolutions that are not depthwise and matrix products with weights, in the order of the graph."""
+def layers(artifact: Artifact) -> Sequence[QuantizableLayer]:
+    """Return matrix products with weights and convolutions that are not depthwise, in graph order."""
     with silence():
         import onnx
 
         model = onnx.load(str(artifact.file(".onnx")))
     return [
-        Layer(name, kind, count)
+        QuantizableLayer(name, kind, count)
         for name, kind, count, depthwise in _weighted(model)
         if not depthwise
     ]
@@ -82,16 +82,18 @@ def quantize(
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     path, plain = directory / "model.onnx", directory / "float.onnx"
-    # x86's pair-wise sums saturate: one bit less where the CPU that is at hand would
+    # 7-bit weights where this CPU would saturate
     isa = set(detect_machine().isa)
     narrow = "avx2" in isa and not isa & WIDE_DOTS
     try:
         with silence():
-            # folds the casts of half-stored weights
+            # folds the casts of weights stored in float16
             quant_pre_process(str(artifact.file(".onnx")), str(plain), skip_symbolic_shape=True)
             found = list(_weighted(onnx.load(str(plain))))
             kept = _kept(artifact, recipe, found)
-            _write(plain, path, Reader(artifact, images), recipe.mode, kept, narrow=narrow)
+            _write(
+                plain, path, CalibrationReader(artifact, images), recipe.mode, kept, narrow=narrow
+            )
             _restore_metadata(artifact.file(".onnx"), path)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())[-300:]
@@ -114,7 +116,7 @@ def quantize(
 def _write(
     plain: Path,
     path: Path,
-    reader: Reader,
+    reader: CalibrationReader,
     mode: Mode,
     kept: Sequence[KeptLayer],
     *,
@@ -164,14 +166,16 @@ def _write(
 def _method(mode: Mode, *, narrow: bool) -> str:
     bits = ", weights in 7 bits (no VNNI here: 8 would saturate)" if narrow else ""
     if mode == "dynamic":
-        return f"ONNX Runtime dynamic: int8 matrix products, activations rounded in each run{bits}"
+        return (
+            f"ONNX Runtime dynamic: int8 matrix products, activations quantized in each run{bits}"
+        )
     return f"ONNX Runtime static: u8 activations by moving average, outputs of convolutions in float{bits}"
 
 
 def _kept(
     artifact: Artifact, recipe: Recipe, found: Sequence[tuple[str, str, int, bool]]
 ) -> tuple[KeptLayer, ...]:
-    """Return the layers asked for and those that this runtime always leaves in float."""
+    """Return the layers of the recipe and those that this runtime always keeps in float."""
     simcc = isinstance(artifact.manifest.codec, SimCCCodec) and recipe.mode == "static"
     always = [
         KeptLayer(layer=name, precision="fp32", reason=reason)
@@ -184,7 +188,7 @@ def _kept(
 
 
 def _float_reason(kind: str, mode: Mode, *, depthwise: bool, simcc: bool) -> str:
-    """Return why a node always stays in float, "" where it need not."""
+    """Return the reason why a node always stays in float; "" where it need not."""
     if depthwise:
         return DEPTHWISE
     if kind not in KINDS[mode]:
@@ -206,7 +210,7 @@ def _weighted(model: Any) -> Iterator[tuple[str, str, int, bool]]:
 
 
 def _restore_metadata(parent: Path, path: Path) -> None:
-    """Give the new file its parent's metadata, the mirrored spec, which the quantizer drops."""
+    """Copy the parent's metadata (the mirrored spec), which the quantizer drops, into the new file."""
     import onnx
 
     model = onnx.load(str(path))

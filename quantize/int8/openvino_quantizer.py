@@ -1,7 +1,7 @@
-"""OpenVINO IR -> int8 by NNCF: activations in u8 by calibrated ranges, weights in i8, one scale a channel.
+"""OpenVINO IR to int8 by NNCF: u8 activations by calibrated ranges, i8 weights, one scale a channel.
 
-The mixed preset lets activations that go below zero keep a zero point of their own; transformers get NNCF's scheme for
-them. What is not quantized is stored in float32. NNCF works on the IR with its preprocessing inside: the seam stays.
+The mixed preset gives activations below zero an asymmetric range; transformers get NNCF's scheme for them. Layers kept
+in float are stored in float32. NNCF works on the IR with the preprocessing inside, so that the inputs stay the same.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.silence import silence
 from export.versions import versions
-from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
 from runtimes.adapter_common import image_tensor
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
@@ -23,8 +23,8 @@ from runtimes.spec import KeptLayer
 
 PACKAGES = ("nncf", "openvino")
 MODES: tuple[Mode, ...] = ("static", "weight-only")
-# What has no weights and is quantized all the same, to spare the way back to float between two layers: one "layer" of
-# its own for whoever leaves layers in float.
+# Operators without weights, quantized too, to spare the conversion to float between two layers: together one "layer"
+# for --keep and --search.
 BETWEEN = "(between layers)"
 BETWEEN_TYPES = (
     *("Add", "Subtract", "Multiply", "Divide", "Maximum", "Minimum", "Power", "MVN", "NormalizeL2"),
@@ -41,7 +41,7 @@ BETWEEN_TYPES = (
 # Peaks are read from a pose network's outputs to a fraction of a bin. ViTPose on drawn people lost .009 AP without
 # these two in float, .0015 with them; RTMPose .005 and .003, no slower.
 POSE_LAST = "gives the maps that keypoints are read from"
-POSE_BETWEEN = "what the last layers read is rounded once less"
+POSE_BETWEEN = "the inputs of the last layers are rounded once less"
 KINDS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -50,14 +50,16 @@ def default_mode(artifact: Artifact) -> Mode:
     return MODES[0]
 
 
-def layers(artifact: Artifact) -> Sequence[Layer]:
-    """Return BETWEEN, then convolutions and matrix products with weights of their own, in the order of the graph.
+def layers(artifact: Artifact) -> Sequence[QuantizableLayer]:
+    """Return BETWEEN, then convolutions and matrix products with constant weights, in graph order.
 
-    Without those that are always left in float.
+    Without those that are always kept in float.
     """
     model = _read(artifact)
-    between = Layer(BETWEEN, ", ".join(BETWEEN_TYPES), 0)
-    weighted = [Layer(op.get_friendly_name(), kind, size) for op, kind, size in _weighted(model)]
+    between = QuantizableLayer(BETWEEN, ", ".join(BETWEEN_TYPES), 0)
+    weighted = [
+        QuantizableLayer(op.get_friendly_name(), kind, size) for op, kind, size in _weighted(model)
+    ]
     always = {layer.layer for layer in _kept(artifact, model, Recipe("static"))}
     return [layer for layer in (between, *weighted) if layer.name not in always]
 
@@ -115,7 +117,7 @@ def _static(model: Any, artifact: Artifact, images: NDArray[np.uint8], scope: An
 
 
 def _kept(artifact: Artifact, model: Any, recipe: Recipe) -> tuple[KeptLayer, ...]:
-    """Return the layers asked for, and of a network of poses in static int8 what its outputs come from."""
+    """Return the layers of the recipe and, for static int8 of pose networks, BETWEEN and the last layers."""
     if recipe.mode != "static" or artifact.manifest.keypoints is None:
         return recipe.kept
     always = {BETWEEN: POSE_BETWEEN, **dict.fromkeys(_last_layers(model), POSE_LAST)}
@@ -130,7 +132,7 @@ def _kept(artifact: Artifact, model: Any, recipe: Recipe) -> tuple[KeptLayer, ..
 
 
 def _last_layers(model: Any) -> list[str]:
-    """Return the layers with weights that the outputs come from with no other such layer in between."""
+    """Return the last layers with weights before each output."""
     weighted = {op.get_friendly_name() for op, _, _ in _weighted(model)}
     waiting = [result.input_value(0).get_node() for result in model.get_results()]
     seen: set[str] = set()
@@ -149,13 +151,13 @@ def _last_layers(model: Any) -> list[str]:
 
 
 def _scope(kept: frozenset[str]) -> Any:
-    """Return what NNCF must leave alone, None for nothing."""
+    """Return NNCF's ignored scope, None where there is nothing to ignore."""
     import nncf
 
     if not kept:
         return None
     types = list(BETWEEN_TYPES) if BETWEEN in kept else []
-    # not every type of the list is in every graph, which NNCF would take for a mistake
+    # validation would refuse types that a graph does not have
     return nncf.IgnoredScope(names=sorted(kept - {BETWEEN}), types=types, validate=False)
 
 
@@ -165,17 +167,17 @@ def _static_method(model: Any) -> str:
 
 
 def _is_transformer(model: Any) -> bool:
-    """Whether attention is in the graph: fused, or a softmax between two products of activations."""
+    """Whether the graph has attention: fused, or softmaxes between products of activations."""
     kinds = [op.get_type_name() for op in model.get_ordered_ops()]
     return "ScaledDotProductAttention" in kinds or kinds.count("Softmax") > 1
 
 
 def _read(artifact: Artifact) -> Any:
-    """Return the graph at a batch of one, its SiLUs fused (OpenVINO's common transformations).
+    """Return the graph with a batch of one and fused SiLUs (OpenVINO's common transformations).
 
-    Both decide what int8 is worth here. With a free batch the CPU plugin runs each Sigmoid by itself: RTMPose-t at
-    96x128 took 5.0 ms in int8 and 3.7 in float, and 1.5 fixed at one. And unfused, NNCF puts its rounding between a
-    convolution and its SiLU: 86 % of RTMDet-nano's boxes were found again, 97 % with the rounding after it.
+    Both matter for int8. With a dynamic batch the CPU plugin runs each Sigmoid by itself: RTMPose-t at 96x128 took 5.0
+    ms in int8 and 3.7 in float, and 1.5 with a batch of one. Unfused, NNCF quantizes between a convolution and its
+    SiLU: 86 % of RTMDet-nano's boxes were matched, 97 % with the quantization after it.
     """
     import openvino
     from openvino._offline_transformations import apply_moc_transformations
@@ -188,7 +190,7 @@ def _read(artifact: Artifact) -> Any:
 
 
 def _weighted(model: Any) -> Iterator[tuple[Any, str, int]]:
-    """Yield operations with constant weights, their kind and how many weights they have."""
+    """Yield operations with constant weights, their kind and number of weights."""
     for op in model.get_ordered_ops():
         kind = op.get_type_name()
         if kind not in KINDS:
@@ -203,7 +205,7 @@ def _weighted(model: Any) -> Iterator[tuple[Any, str, int]]:
 
 
 def _is_constant(node: Any) -> bool:
-    """Whether a node is a constant, or one that is only cast or reshaped."""
+    """Whether a node is a constant, possibly cast or reshaped."""
     while node.get_type_name() in {"Convert", "Reshape"}:
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")

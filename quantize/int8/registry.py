@@ -1,4 +1,4 @@
-"""Which module makes int8 of which artifact: one line a runtime."""
+"""Table of quantizers: one line a runtime."""
 
 import importlib
 from typing import cast
@@ -15,5 +15,5 @@ QUANTIZERS: dict[Runtime, str] = {
 
 
 def quantizer(runtime: Runtime) -> Quantizer:
-    """Import the quantizer of a runtime; the tools it drives load only when it works."""
+    """Import the quantizer of a runtime; its tools (nncf, ...) load on first use."""
     return cast("Quantizer", importlib.import_module(QUANTIZERS[runtime]))

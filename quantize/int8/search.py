@@ -17,7 +17,7 @@ from edge.parity.compare import PX_LIMITS, Reference
 from quantize.int8.base import Recipe
 from quantize.int8.calibration import Sets
 from quantize.int8.gate import float_reference, judge_int8
-from quantize.int8.layer_search import Found, OutOfTimeError, search
+from quantize.int8.layer_search import OutOfTimeError, SearchResult, search_layers
 from quantize.int8.registry import quantizer
 from quantize.int8.run import Job, make_int8
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
@@ -110,7 +110,7 @@ def searched(
     out: Path,
     time_limit_s: float | None,
     told: Callable[[str], None],
-) -> tuple[Job, Found]:
+) -> tuple[Job, SearchResult]:
     """Return the job with the layers that a search leaves in float, and what the search came to.
 
     Notes are kept in `out`/.search/ and taken up again. Raises InputError where there is nothing to go by.
@@ -120,10 +120,10 @@ def searched(
     folder.mkdir(parents=True, exist_ok=True)
     trials = Trials(parent, sets, job, folder / f"{parent.name}.json", time_limit_s, told)
     try:
-        found = search(layers, MARGIN, trials.drift)
+        found = search_layers(layers, MARGIN, trials.drift)
     except (ConversionError, EngineError) as error:
         raise InputError(f"{parent.name}: --search cannot go on ({error}); leave it out") from error
-    reason = TOLD.format(drift=found.drift, plain=found.plain, limit=found.limit)
+    reason = TOLD.format(drift=found.drift, plain=found.initial_drift, limit=found.limit)
     kept = tuple(KeptLayer(layer=name, precision="float", reason=reason) for name in found.kept)
     return replace(job, kept=(*job.kept, *kept)), found
 

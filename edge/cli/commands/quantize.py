@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from export import Exported
     from quantize.int8.base import Mode
     from quantize.int8.calibration import Sets
-    from quantize.int8.layer_search import Found
+    from quantize.int8.layer_search import SearchResult
     from quantize.int8.run import Job
     from runtimes.naming import Destination
 
@@ -192,7 +192,7 @@ def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
         )
 
 
-def _tell(parent: Artifact, found: "Found") -> None:
+def _tell(parent: Artifact, found: "SearchResult") -> None:
     """Say what a search came to: the layers left in float, or those to blame."""
     if not found.finished:
         say(
@@ -200,15 +200,15 @@ def _tell(parent: Artifact, found: "Found") -> None:
         )
     if found.met:
         say(
-            f"{parent.name}: {len(found.kept)} layers left in float, drift {found.plain:.2f} -> "
+            f"{parent.name}: {len(found.kept)} layers left in float, drift {found.initial_drift:.2f} -> "
             f"{found.drift:.2f} of the limit"
         )
         for name in found.kept:
             say(f"  {name}")
         return
     say(f"{parent.name}: no layers were found that hold the limit; most to blame:")
-    for run in found.ranking[:3]:
-        say(f"  {run.layers[0]} .. {run.layers[-1]}: {run.drift:.2f} of the limit without them")
+    for group in found.ranking[:3]:
+        say(f"  {group.layers[0]} .. {group.layers[-1]}: {group.drift:.2f} of the limit without them")
 
 
 def _list(parents: Sequence[Artifact]) -> int:

@@ -1,1 +1,1 @@
-"""int8 quantization of ncnn models, written in Python: ncnn ships no quantization tool on PyPI."""
+"""int8 quantization of ncnn models in Python: ncnn's own tools are not on PyPI."""

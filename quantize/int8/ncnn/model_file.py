@@ -1,7 +1,7 @@
-"""ncnn's .param and .bin, layer by layer: read as float32, written in half, in int8 or bare.
+"""ncnn's .param and .bin files, layer by layer: read as float32, written as float16, int8 or bare float32.
 
-ncnn's ModelBin: a weight is a tag and its values, padded to 4 bytes; biases, scales and constants are bare float32. How
-long each is stands in the .param file. Other tags than those below (a palette of 256 values, int8) are refused.
+ncnn's ModelBin: a weight is a tag and its values, padded to 4 bytes; biases, scales and constants are bare float32. The
+.param file gives their lengths. Other tags than those below (a palette of 256 values, int8) are refused.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ F32 = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """Values float32 (N,). tagged: they stand behind a tag, so may be stored in half or in int8."""
+    """Values float32 (N,). tagged: they follow a tag, so may be stored as float16 or int8."""
 
     tagged: bool
     values: F32
@@ -30,7 +30,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One layer: name, type, input and output blobs, whole-number parameters by id, what it reads from the .bin."""
+    """One layer: name, type, input and output blobs, integer parameters by id, tensors in the .bin."""
 
     name: str
     kind: str
@@ -41,7 +41,7 @@ class Node:
 
 
 def read_nodes(param: Path, weights: Path) -> list[Node]:
-    """Return every layer in file order; raises ConversionError where the .bin holds what is not known here."""
+    """Return every layer in file order; raises ConversionError for tags, lengths or layers that are not known."""
     data = weights.read_bytes()
     nodes, at = [], 0
     for line, (kind, params) in zip(
@@ -63,7 +63,7 @@ def read_nodes(param: Path, weights: Path) -> list[Node]:
 
 
 def node_blobs(kind: str, params: Params) -> list[Blob]:
-    """Return what a layer reads from the .bin, in order, of the types that pose networks have weights in."""
+    """Return a layer's tensors in the .bin, in order, for the layer types with weights in pose networks."""
     match kind:
         case "Convolution" | "ConvolutionDepthWise" if params.get(19):
             return []  # its weights are an input
@@ -76,7 +76,7 @@ def node_blobs(kind: str, params: Params) -> list[Blob]:
             return [(False, params[0])]
         case "Gemm" if params.get(6):
             rows, columns = params.get(7, 0), params.get(8, 0)
-            # how the bias is laid over the product: one value, a row's, a row's, all, a column's
+            # how the bias is broadcast: one value, by row, by row, elementwise, by column
             sizes = {0: 1, 1: rows, 2: rows, 3: rows * columns, 4: columns}
             size = sizes.get(params.get(10, 0))
             return [*layer_blobs(kind, params), *([] if size is None else [(True, size)])]
@@ -85,29 +85,29 @@ def node_blobs(kind: str, params: Params) -> list[Blob]:
 
 
 def full(values: F32) -> bytes:
-    """Return bare float32: a bias, a scale, a constant."""
+    """Return bare float32 bytes: a bias, a scale, a constant."""
     return values.astype("<f4").tobytes()
 
 
 def half(values: F32) -> bytes:
-    """Return a tagged weight in float16, or in float32 where a value does not fit."""
+    """Return the bytes of a tagged weight in float16, or in float32 where a value does not fit."""
     if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         return FULL_TAG + full(values)
     return HALF_TAG + _padded(values.astype("<f2").tobytes())
 
 
 def int8(values: NDArray[np.int8]) -> bytes:
-    """Return a tagged weight in int8."""
+    """Return the bytes of a tagged weight in int8."""
     return INT8_TAG + _padded(values.tobytes())
 
 
 def stored(tensor: Tensor) -> bytes:
-    """Return a tensor as a float layer stores it: weights in half, the rest bare."""
+    """Return a float layer's tensor in bytes: weights in float16, the rest bare."""
     return half(tensor.values) if tensor.tagged else full(tensor.values)
 
 
 def add_params(param: str, added: dict[str, str]) -> str:
-    """Return a .param's text with `added` behind the parameters of the layers it names."""
+    """Return a .param's text with `added` appended to the parameters of the layers it names."""
     lines = param.splitlines()
     for index in range(HEADER_LINES, len(lines)):
         extra = added.get(lines[index].split()[1])

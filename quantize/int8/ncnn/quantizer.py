@@ -1,9 +1,9 @@
-"""int8 for ncnn, written in Python: ncnn's own tools for it come with no package.
+"""ncnn to int8, as ncnn's ncnn2int8 writes it, in Python.
 
 Convolutions and fully connected layers run in int8 with calibrated scales (ncnn's param 8=2: one for each output of the
-weights, one for the input). Gemm (18=2) has one scale for its weights and takes those of its input's rows as it runs,
-also in the mode `static`. Every other layer computes in float, those whose values would overflow in half without it
-(`quantize.int8.ncnn.half_masks`).
+weights, one for the input). Gemm (18=2) has one scale for its weights and computes the scales of its input's rows in
+each run, also in the mode `static`. Every other layer computes in float; those whose values would overflow in float16
+are masked (`quantize.int8.ncnn.half_masks`).
 """
 
 import math
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.versions import versions
-from quantize.int8.base import Layer, Mode, Quantized, Recipe
+from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
 from quantize.int8.ncnn.half_masks import fp16_masks, measure_ranges, with_masks
 from quantize.int8.ncnn.model_file import (
     F32,
@@ -26,30 +26,28 @@ from quantize.int8.ncnn.model_file import (
     read_nodes,
     stored,
 )
-from quantize.int8.ncnn.ranges import LEVELS, best_clip, measure_spreads
+from quantize.int8.ncnn.ranges import LEVELS, best_clip, blob_histograms
 from runtimes.artifact import Artifact
 from runtimes.spec import KeptLayer
 
 PACKAGES: tuple[str, ...] = ("ncnn",)
 MODES: tuple[Mode, ...] = ("static",)
 
-# weights smaller than this are zeros: their scale would leave float32
+# smaller weights count as zeros: their scale would overflow float32
 SMALLEST = 1e-12
-# Winograd's F(4, 3) carries 576 times a 3x3 convolution's sums in int32; above this share of it no input overflows
+# Winograd's F(4, 3) holds 576 times a 3x3 convolution's sums in int32; sums of weights up to this never overflow it
 WINOGRAD_SUM = (2**31 - 1) // 576 // LEVELS
-# convolutions of this many input channels or fewer stay float: 2 KB of RTMDet-nano's 1 MB
+# convolutions of this many input channels or fewer stay in float: 2 KB of RTMDet-nano's 1 MB
 FEW_CHANNELS = 16
-DEPTHWISE = (
-    "8-bit activations around depthwise convolutions ruin poses and boxes, and it is slower in int8"
-)
-NARROW = f"{FEW_CHANNELS} input channels or fewer: early in the network, where rounding is amplified most"
+DEPTHWISE = "8-bit activations around depthwise convolutions ruin poses and boxes, and run slower than float"
+NARROW = f"{FEW_CHANNELS} input channels or fewer: early in the network, where rounding errors are amplified most"
 NO_KERNEL = "ncnn has no int8 kernel for it"
 # Gemm in int8: A the input, not transposed, B constant (N, K)
 GEMM = {2: 0, 3: 1, 4: 0, 5: 1}
 METHOD = (
     "ncnn static int8, symmetric; inputs of convolutions clipped at the least squared error (2048 bins), of fully"
-    " connected layers at their largest, of Gemm by row as it runs; weights by output (Gemm's by layer), 3x3 ones"
-    " scaled so that Winograd cannot overflow; depthwise convolutions and those of few channels in half"
+    " connected layers at their largest, of Gemm by row in each run; weights by output (Gemm's by layer), 3x3 ones"
+    " scaled so that Winograd cannot overflow; depthwise convolutions and those of few channels in float16"
 )
 
 
@@ -58,13 +56,13 @@ def default_mode(artifact: Artifact) -> Mode:
     return MODES[0]
 
 
-def layers(artifact: Artifact) -> list[Layer]:
-    """Return the layers that the recipe puts into int8, in the order of the graph.
+def layers(artifact: Artifact) -> list[QuantizableLayer]:
+    """Return the layers that can be quantized, in graph order.
 
-    Those that it always leaves in float (depthwise convolutions, those of few channels) are not among them.
+    Without those that are always kept in float (depthwise convolutions, those of few channels).
     """
     return [
-        Layer(node.name, node.kind, node.tensors[0].values.size)
+        QuantizableLayer(node.name, node.kind, node.tensors[0].values.size)
         for node in _read(artifact)
         if _can_be_int8(node)
     ]
@@ -73,10 +71,10 @@ def layers(artifact: Artifact) -> list[Layer]:
 def quantize(
     artifact: Artifact, images: NDArray[np.uint8], recipe: Recipe, directory: Path
 ) -> Quantized:
-    """Write the .param and .bin of an fp32 or fp16 artifact in int8; what stays float is stored in half.
+    """Write the int8 .param and .bin of an fp32 or fp16 artifact; layers kept in float are stored in float16.
 
-    images: as `quantize.int8.base.Quantizer` has them. Raises ConversionError for weights that are not float, layers
-    with weights that are not known, and no images.
+    images: as in `quantize.int8.base.Quantizer`. Raises ConversionError for weights that are not float, unknown layers
+    with weights, and no images.
     """
     nodes = _read(artifact)
     chosen = {n.name for n in nodes if _can_be_int8(n)} - recipe.kept_names
@@ -108,18 +106,18 @@ def quantize(
 def input_scales(
     artifact: Artifact, nodes: list[Node], peaks: Mapping[str, float], images: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Return by layer what its input is multiplied by to become int8; Gemm has none.
+    """Return the input scale of each layer by name (q = round(scale * x)); Gemm has none.
 
     peaks: the largest magnitude of each blob on the same images.
     """
     clipped = sorted({node.inputs[0] for node in nodes if node.kind == "Convolution"})
-    spreads = measure_spreads(artifact, {blob: peaks[blob] for blob in clipped}, images)
+    histograms = blob_histograms(artifact, {blob: peaks[blob] for blob in clipped}, images)
     scales = {}
     for node in nodes:
         if node.kind == "Gemm":
             continue
         blob = node.inputs[0]
-        clip = best_clip(spreads[blob]) if node.kind == "Convolution" else peaks[blob]
+        clip = best_clip(histograms[blob]) if node.kind == "Convolution" else peaks[blob]
         scales[node.name] = LEVELS / clip if clip > SMALLEST else 1.0
     return scales
 
@@ -127,10 +125,10 @@ def input_scales(
 def quantize_weights(rows: F32, sum_limit: float = math.inf) -> tuple[NDArray[np.int8], F32]:
     """Return rows (R, N) in int8 and each row's scale float32 (R,): q = round(scale * w).
 
-    The scale makes the largest weight 127, or less, so that no row's magnitudes sum to more than `sum_limit`.
+    The largest weight of a row becomes 127, or less where the row's magnitudes would sum to more than `sum_limit`.
     """
     magnitudes = np.abs(rows.astype(np.float64))
-    # the scale of a row of zeros does not matter, but must be a number
+    # the scale of a row of zeros does not matter, but must be finite
     magnitudes[magnitudes.max(axis=1) < SMALLEST] = 1.0
     largest, sums = magnitudes.max(axis=1), magnitudes.sum(axis=1)
     # rounding adds half a step a weight at most
@@ -141,7 +139,7 @@ def quantize_weights(rows: F32, sum_limit: float = math.inf) -> tuple[NDArray[np
 
 
 def _int8_layer(node: Node, input_scale: float | None) -> tuple[bytes, str]:
-    """Return what the layer reads from the .bin and the parameter that says so."""
+    """Return a layer's int8 part of the .bin, and its parameter in the .param."""
     weights, *bias = node.tensors
     if input_scale is None:
         quantized, scales = quantize_weights(weights.values.reshape(1, -1))
@@ -168,7 +166,7 @@ def _can_be_int8(node: Node) -> bool:
 
 
 def _float_reason(node: Node) -> str | None:
-    """Return why a layer with weights always stays float, None where it need not."""
+    """Return the reason why a layer with weights always stays in float, None where it need not."""
     match node.kind:
         case "Convolution":
             return NARROW if _input_channels(node) <= FEW_CHANNELS else None
@@ -188,7 +186,7 @@ def _input_channels(node: Node) -> int:
 
 
 def _kept(nodes: list[Node], recipe: Recipe) -> tuple[KeptLayer, ...]:
-    """Return every layer whose weights stay float: those that the recipe names, and those that always do."""
+    """Return every layer whose weights stay in float: those of the recipe, and those that always do."""
     named = {layer.layer: layer for layer in recipe.kept}
     kept = []
     for node in nodes:

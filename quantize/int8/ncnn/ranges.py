@@ -1,4 +1,4 @@
-"""How far an ncnn net's blobs reach on calibration images, and where to clip them for int8.
+"""Calibration of ncnn nets: magnitudes of blobs on calibration images, and where to clip them for int8.
 
 ncnn's int8 is symmetric: a blob needs one number, the magnitude that becomes 127.
 """
@@ -21,66 +21,65 @@ BINS = 2048
 CLIPS = 128
 LEVELS = 127
 
-Read = Callable[[str], F32]
+ReadBlob = Callable[[str], F32]
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """The magnitudes seen in a blob: the largest, and how many fell into each of BINS equal bins up to it.
+class Histogram:
+    """Magnitudes of a blob: the largest, and the counts int64 (BINS,) in equal bins up to it.
 
-    Zeros are not counted: they stay zero whatever the scale.
+    Zeros are not counted: they stay zero at any scale.
     """
 
     peak: float
     counts: NDArray[np.int64]
 
 
-def look_at_blobs(
-    artifact: Artifact, images: NDArray[np.uint8], look: Callable[[Read], None]
+def visit_blobs(
+    artifact: Artifact, images: NDArray[np.uint8], visit: Callable[[ReadBlob], None]
 ) -> None:
-    """Run the float net on every image, uint8 BGR (N, H, W, 3); `look` is given what returns a blob by its name.
+    """Run the float net on every image, uint8 BGR (N, H, W, 3), and call `visit` with a function that reads blobs.
 
-    One net for all images, one extractor for each: a layer is computed once an image. A blob is float32, in the shape
-    that ncnn has it: (W,), (H, W) or (C, H, W). Raises ConversionError where ncnn refuses the net, or where no image is
-    there.
+    One net for all images, one extractor for each: a layer is computed once an image. Blobs are float32, in ncnn's
+    shape: (W,), (H, W) or (C, H, W). Raises ConversionError where ncnn refuses the net, or there is no image.
     """
     if len(images) == 0:
         raise ConversionError("static int8 needs calibration images; give some with --calib")
     net = _open_net(artifact)
     try:
         for image in images:
-            # the extractor has gone before the net is cleared: it holds memory of the net's
-            look(_reader(net, artifact, image))
+            # the extractor must go before the net is cleared: it holds memory of the net
+            visit(_reader(net, artifact, image))
     finally:
         net.clear()
 
 
-def measure_spreads(
+def blob_histograms(
     artifact: Artifact, peaks: Mapping[str, float], images: NDArray[np.uint8]
-) -> dict[str, Spread]:
-    """Return the spread of each blob in `peaks`, whose largest magnitudes are known. Raises as `look_at_blobs`."""
+) -> dict[str, Histogram]:
+    """Return the histogram of each blob in `peaks`, its largest magnitudes. Raises as `visit_blobs`."""
     counts = {blob: np.zeros(BINS, np.int64) for blob in peaks}
 
-    def count(read: Read) -> None:
+    def count(read: ReadBlob) -> None:
         for blob, peak in peaks.items():
             counts[blob] += _histogram(np.abs(read(blob)).ravel(), peak)
 
-    look_at_blobs(artifact, images, count)
-    return {blob: Spread(peak, counts[blob]) for blob, peak in peaks.items()}
+    visit_blobs(artifact, images, count)
+    return {blob: Histogram(peak, counts[blob]) for blob, peak in peaks.items()}
 
 
-def best_clip(spread: Spread) -> float:
-    """Return the magnitude, at most the peak, at which clipping and rounding to 127 steps lose the least.
+def best_clip(histogram: Histogram) -> float:
+    """Return the clip magnitude, at most the peak, of the least squared error of clipping and rounding to 127 steps.
 
-    Expected squared error: a twelfth of a step's square for each value below, (value - clip)^2 for each beyond; found
-    on the histogram, where Banner, Nahshan and Soudry (Post training 4-bit quantization, 2019, section 3) assume a
-    distribution. ncnn's ncnn2table clips by KL divergence instead, which cuts the long tails of SiLU far too low.
+    Expected squared error: a twelfth of a step's square for each value below, (value - clip)^2 for each beyond (Banner,
+    Nahshan and Soudry, Post training 4-bit quantization, 2019, section 3), on the histogram instead of an assumed
+    distribution. ncnn's ncnn2table clips by KL divergence, which cuts the long tails of SiLU far too low.
     """
     values = (np.arange(BINS) + 0.5) / BINS
     clips = np.arange(1, CLIPS + 1)[:, None] / CLIPS
     errors = np.where(values < clips, (clips / LEVELS) ** 2 / 12, (values - clips) ** 2)
-    best = int(np.argmin(errors @ spread.counts))
-    return float(clips[best, 0]) * spread.peak
+    best = int(np.argmin(errors @ histogram.counts))
+    return float(clips[best, 0]) * histogram.peak
 
 
 def _histogram(values: NDArray[np.float32], peak: float) -> NDArray[np.int64]:
@@ -90,7 +89,7 @@ def _histogram(values: NDArray[np.float32], peak: float) -> NDArray[np.int64]:
     return np.bincount(np.minimum(index, BINS - 1), minlength=BINS)
 
 
-def _reader(net: Any, artifact: Artifact, image: NDArray[np.uint8]) -> Read:
+def _reader(net: Any, artifact: Artifact, image: NDArray[np.uint8]) -> ReadBlob:
     import ncnn
 
     manifest = artifact.manifest
@@ -110,8 +109,8 @@ def _open_net(artifact: Artifact) -> Any:
 
     net = ncnn.Net()
     option = net.opt
-    option.lightmode = False  # blobs stay until they have been read
-    option.num_threads = 1  # small layers do not split, and sums do not hang on the machine's cores
+    option.lightmode = False  # keeps blobs until they are read
+    option.num_threads = 1  # sums must not depend on the number of cores
     option.use_vulkan_compute = False
     option.use_fp16_packed = option.use_fp16_storage = option.use_fp16_arithmetic = False
     option.use_bf16_packed = option.use_bf16_storage = False

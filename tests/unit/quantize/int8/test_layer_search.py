@@ -1,4 +1,4 @@
-"""A search for layers: against networks whose drift is a sum over layers in int8, where the best answer is known."""
+"""Layer search against networks whose drift is a sum over layers in int8, where the best answer is known."""
 
 import itertools
 
@@ -6,20 +6,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from quantize.int8.layer_search import RUNS, OutOfTimeError, runs_of, search
+from quantize.int8.layer_search import GROUPS, OutOfTimeError, search_layers, split_groups
 
 
 class Additive:
-    """Drift is the sum of what each layer in int8 adds; counts how often it is asked."""
+    """Drift is the sum of the layers' own; counts the calls."""
 
-    def __init__(self, blame: dict[str, float], time: int = 10**6) -> None:
-        self.blame, self.time, self.asked = blame, time, 0
+    def __init__(self, drifts: dict[str, float], calls: int = 10**6) -> None:
+        self.drifts, self.left, self.asked = drifts, calls, 0
 
     def __call__(self, kept: frozenset[str]) -> float:
-        if self.asked == self.time:
+        if self.asked == self.left:
             raise OutOfTimeError
         self.asked += 1
-        return sum(value for name, value in self.blame.items() if name not in kept)
+        return sum(value for name, value in self.drifts.items() if name not in kept)
 
 
 def named(values: list[float]) -> dict[str, float]:
@@ -27,23 +27,23 @@ def named(values: list[float]) -> dict[str, float]:
 
 
 def test_nothing_is_kept_where_nothing_drifts() -> None:
-    measure = Additive(named([0.01] * 30))
-    found = search(tuple(measure.blame), 1.0, measure)
-    assert (found.kept, found.met, found.finished, measure.asked) == ((), True, True, 1)
+    drift_of = Additive(named([0.01] * 30))
+    found = search_layers(tuple(drift_of.drifts), 1.0, drift_of)
+    assert (found.kept, found.met, found.finished, drift_of.asked) == ((), True, True, 1)
 
 
-@pytest.mark.parametrize("guilty", list(itertools.combinations((0, 7, 19, 40, 49), 2)))
-def test_the_guilty_are_found_and_nobody_else(guilty) -> None:
+@pytest.mark.parametrize("sensitive", list(itertools.combinations((0, 7, 19, 40, 49), 2)))
+def test_the_sensitive_layers_are_found_and_no_others(sensitive) -> None:
     values = [1e-4] * 50
-    for place in guilty:
+    for place in sensitive:
         values[place] = 5.0
-    measure = Additive(named(values))
-    found = search(tuple(measure.blame), 1.0, measure)
-    assert found.kept == tuple(f"layer{place}" for place in guilty)
+    drift_of = Additive(named(values))
+    found = search_layers(tuple(drift_of.drifts), 1.0, drift_of)
+    assert found.kept == tuple(f"layer{place}" for place in sensitive)
     assert found.met
     assert found.drift == pytest.approx(48 * 1e-4)
-    assert set(found.ranking[0].layers) & {f"layer{place}" for place in guilty}
-    assert measure.asked <= 1 + RUNS + 1 + 4 + 2 * 2 * 6
+    assert set(found.ranking[0].layers) & {f"layer{place}" for place in sensitive}
+    assert drift_of.asked <= 1 + GROUPS + 1 + 4 + 2 * 2 * 6
 
 
 @settings(max_examples=60, deadline=None)
@@ -51,47 +51,47 @@ def test_the_guilty_are_found_and_nobody_else(guilty) -> None:
     st.lists(st.floats(0, 3), min_size=1, max_size=40),
     st.floats(0.1, 5),
 )
-def test_what_is_kept_holds_the_limit_and_none_of_it_is_too_much(values, limit) -> None:
+def test_the_kept_layers_hold_the_limit_and_each_is_needed(values, limit) -> None:
     """Put back into int8, any one of the layers kept breaks the limit."""
-    measure = Additive(named(values))
-    found = search(tuple(measure.blame), limit, measure)
+    drift_of = Additive(named(values))
+    found = search_layers(tuple(drift_of.drifts), limit, drift_of)
     assert found.met  # with all in float nothing drifts
-    assert found.drift == pytest.approx(measure(frozenset(found.kept)))
+    assert found.drift == pytest.approx(drift_of(frozenset(found.kept)))
     assert found.drift <= limit
-    order = list(measure.blame)
+    order = list(drift_of.drifts)
     assert list(found.kept) == sorted(found.kept, key=order.index)
     for name in found.kept:
-        assert measure(frozenset(found.kept) - {name}) > limit
+        assert drift_of(frozenset(found.kept) - {name}) > limit
 
 
-def test_who_is_to_blame_where_int8_cannot_hold_it() -> None:
-    measure = Additive(named([0.1, 9.0, 0.1, 0.1]))
+def test_the_ranking_names_the_most_sensitive_where_int8_cannot_hold_the_limit() -> None:
+    drift_of = Additive(named([0.1, 9.0, 0.1, 0.1]))
 
     def stubborn(kept: frozenset[str]) -> float:
-        return 2.0 + measure(kept)
+        return 2.0 + drift_of(kept)
 
-    found = search(tuple(measure.blame), 1.0, stubborn)
+    found = search_layers(tuple(drift_of.drifts), 1.0, stubborn)
     assert not found.met
     assert found.finished
     assert found.ranking[0].layers == ("layer1",)
 
 
-@pytest.mark.parametrize("time", range(12))
-def test_out_of_time_the_best_so_far_is_given(time) -> None:
-    measure = Additive(named([1.0] * 20), time)
-    found = search(tuple(measure.blame), 3.0, measure)
+@pytest.mark.parametrize("calls", range(12))
+def test_out_of_time_gives_the_best_so_far(calls) -> None:
+    drift_of = Additive(named([1.0] * 20), calls)
+    found = search_layers(tuple(drift_of.drifts), 3.0, drift_of)
     assert not found.finished
-    patient = Additive(measure.blame)
-    if time:
+    patient = Additive(drift_of.drifts)
+    if calls:
         assert found.drift == pytest.approx(patient(frozenset(found.kept)))
     assert found.met == (found.drift <= 3.0)
 
 
 @given(st.integers(0, 60), st.integers(1, 20))
-def test_runs_are_neighbours_and_all_of_them(count, parts) -> None:
+def test_groups_are_neighbours_and_all_of_them(count, parts) -> None:
     layers = tuple(f"l{i}" for i in range(count))
-    runs = runs_of(layers, parts)
-    assert tuple(itertools.chain(*runs)) == layers
-    assert len(runs) == min(parts, count)
-    sizes = {len(run) for run in runs}
+    groups = split_groups(layers, parts)
+    assert tuple(itertools.chain(*groups)) == layers
+    assert len(groups) == min(parts, count)
+    sizes = {len(group) for group in groups}
     assert not sizes or (max(sizes) - min(sizes) <= 1 and min(sizes) >= 1)

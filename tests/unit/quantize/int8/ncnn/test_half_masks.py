@@ -19,7 +19,7 @@ import ncnn
 from quantize.int8.base import Quantized, Recipe
 from quantize.int8.ncnn.half_masks import (
     LIMIT,
-    Mask,
+    FeatureMask,
     Ranges,
     fp16_masks,
     measure_ranges,
@@ -204,7 +204,7 @@ def test_an_average_is_masked_for_its_windows_sum(tmp_path, params, masks) -> No
 
 def test_a_layer_has_one_entry() -> None:
     kept = [KeptLayer(layer="a", precision="fp16", reason="asked for")]
-    found = with_masks(kept, {"a": Mask(ARITHMETIC, "a sum"), "b": Mask(FULL, "|x|")})
+    found = with_masks(kept, {"a": FeatureMask(ARITHMETIC, "a sum"), "b": FeatureMask(FULL, "|x|")})
     assert [(entry.layer, entry.precision) for entry in found] == [
         ("a", "fp16, f32 arithmetic"),
         ("b", "f32 arithmetic, storage"),

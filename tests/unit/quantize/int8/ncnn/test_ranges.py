@@ -6,13 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from quantize.int8.ncnn.ranges import BINS, Spread, best_clip
+from quantize.int8.ncnn.ranges import BINS, Histogram, best_clip
 
 
 @given(st.floats(0, 1e6), hnp.arrays(np.int64, BINS, elements=st.integers(0, 10**9)))
 @settings(deadline=None, max_examples=30)
 def test_a_clip_lies_within_what_was_seen(peak, counts) -> None:
-    assert 0 <= best_clip(Spread(peak, counts)) <= peak
+    assert 0 <= best_clip(Histogram(peak, counts)) <= peak
 
 
 @pytest.mark.parametrize(
@@ -24,5 +24,5 @@ def test_clips_are_the_published_ones_of_known_distributions(density, published)
     """Banner, Nahshan and Soudry 2019: at 8 bits, in standard deviations and in Laplace's b."""
     peak = 1.6 * published
     middles = (np.arange(BINS) + 0.5) / BINS * peak
-    spread = Spread(peak, np.round(1e15 * density(middles)).astype(np.int64))
-    assert best_clip(spread) == pytest.approx(published, abs=peak / 64)
+    histogram = Histogram(peak, np.round(1e15 * density(middles)).astype(np.int64))
+    assert best_clip(histogram) == pytest.approx(published, abs=peak / 64)
