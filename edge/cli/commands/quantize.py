@@ -208,7 +208,9 @@ def _tell(parent: Artifact, found: "SearchResult") -> None:
         return
     say(f"{parent.name}: no layers were found that hold the limit; most to blame:")
     for group in found.ranking[:3]:
-        say(f"  {group.layers[0]} .. {group.layers[-1]}: {group.drift:.2f} of the limit without them")
+        say(
+            f"  {group.layers[0]} .. {group.layers[-1]}: {group.drift:.2f} of the limit without them"
+        )
 
 
 def _list(parents: Sequence[Artifact]) -> int:
