@@ -1,7 +1,41 @@
-"""What every struct on disk is: frozen, keyword-only, and strict about fields it does not know."""
+"""Strict structs of JSON files on disk: frozen, keyword-only, unknown fields refused."""
+
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
+
+from runtimes.errors import InputError
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Base of every struct on disk."""
+
+
+class Versioned(Protocol):
+    """A record that says which format it was written in."""
+
+    @property
+    def format(self) -> int:
+        """Counts from 1."""
+        ...
+
+
+T = TypeVar("T", bound=Versioned)
+
+
+def decode_record(
+    path: Path, data: bytes, kind: type[T], version: int, what: str, remedy: str
+) -> T:
+    """Decode the JSON of a versioned record.
+
+    Raises InputError for anything else, and for a format other than `version`; the message names `path`, says `what`
+    it should hold and ends with the `remedy`.
+    """
+    try:
+        found = msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no {what} ({error}); {remedy}") from error
+    if found.format != version:
+        raise InputError(f"{path}: format {found.format}, this edgepose reads {version}; {remedy}")
+    return found

@@ -38,11 +38,6 @@ def installed_engine(runtime: Runtime) -> str | None:
     return next((name for name in ENGINES[runtime] if importlib.util.find_spec(name)), None)
 
 
-def installed_runtimes() -> list[Runtime]:
-    """Return the runtimes whose engine is installed, in the table's order."""
-    return [runtime for runtime in ADAPTERS if installed_engine(runtime)]
-
-
 def engine_version(runtime: Runtime) -> str | None:
     """Return the installed engine's version, or None where it is not installed."""
     engine = installed_engine(runtime)

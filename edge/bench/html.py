@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from edge.bench.record import BenchRun
+from edge.bench.columns import COLUMNS, COMPARE, UNKNOWN, cells
+from edge.bench.record import BenchRow, BenchRun
 from edge.bench.report import ReportRow, Sheet, report_rows
 from edge.bench.scatter import GROUPS, Point, scatter
 from runtimes.registry import ADAPTERS
@@ -34,26 +35,6 @@ svg { width: 100%; max-width: 60rem; height: auto; font: 11px system-ui, sans-se
 .key.g0 { background: var(--g0); } .key.g1 { background: var(--g1); }
 .key.g2 { background: var(--g2); } .key.g3 { background: var(--g3); }
 """
-# column: its class; words are set to the left
-COLUMNS: dict[str, str] = {
-    "run": "word",
-    "artifact": "word",
-    "arithmetic": "word",
-    "threads": "",
-    "AP": "",
-    "AP drop": "",
-    "px p95": "",
-    "MB": "",
-    "p50 ms": "",
-    "p90 ms": "",
-    "speedup": "",
-    "p90 change": "",
-    "valid": "word",
-    "gate": "word",
-}
-CORES = {True: "yes", False: "no", None: "-"}
-GATE = {True: "passed", False: "refused", None: "unjudged"}
-BAD = {"valid": CORES[False], "gate": GATE[False]}  # column: the word that is marked
 NOTES = (
     "p50, p90: wall time of one image, percentiles over all rounds; rows of one run took turns.",
     "speedup: against the fp32 artifact of the same runtime, model, threads and arithmetic in the same run.",
@@ -65,13 +46,12 @@ NOTES = (
 def page(sheets: Sequence[Sheet]) -> str:
     """Return the whole page, UTF-8 text; everything that came from a file is escaped."""
     rows = report_rows(sheets)
-    texts = [_texts(row) for row in rows]
-    # a column that says nothing of any row only pushes others out of sight
-    shown = [at for at in range(len(COLUMNS)) if any(line[at] != "-" for line in texts)]
-    names = list(COLUMNS)
-    head = "".join(f'<th class="{COLUMNS[names[at]]}">{escape(names[at])}</th>' for at in shown)
+    lines = cells(rows, COMPARE)
+    # a column without any value only pushes others out of sight
+    shown = [at for at in range(len(COMPARE)) if any(line[at] != UNKNOWN for line in lines)]
+    head = "".join(f'<th class="{_class(COMPARE[at])}">{escape(COMPARE[at])}</th>' for at in shown)
     body = "\n".join(
-        f"<tr>{''.join(_cell(line[at], names[at]) for at in shown)}</tr>" for line in texts
+        f"<tr>{''.join(_cell(line[at], COMPARE[at]) for at in shown)}</tr>" for line in lines
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in NOTES)
     return (
@@ -84,53 +64,20 @@ def page(sheets: Sequence[Sheet]) -> str:
     )
 
 
-def _texts(row: ReportRow) -> tuple[str, ...]:
-    """Return a row as COLUMNS has it."""
-    return (
-        row.run or "-",
-        row.artifact,
-        row.arithmetic or "-",
-        _figure(row.threads, "d"),
-        _figure(row.ap, ".4f"),
-        _figure(row.ap_drop, "+.4f"),
-        _figure(row.px_p95, ".3g"),
-        _figure(row.bytes and row.bytes / 1e6, ".2f"),
-        _figure(row.p50_ms, ".2f"),
-        _figure(row.p90_ms, ".2f"),
-        _figure(row.speedup, ".2f"),
-        _figure(row.p90_change, "+.1%"),
-        CORES[row.valid],
-        "-" if row.p50_ms is None else GATE[row.passed],
-    )
-
-
 def _cell(text: str, column: str) -> str:
-    bad = " bad" if BAD.get(column) == text else ""
-    return f'<td class="{COLUMNS[column]}{bad}">{escape(text)}</td>'
+    bad = " bad" if text == COLUMNS[column].bad else ""
+    return f'<td class="{_class(column)}{bad}">{escape(text)}</td>'
 
 
-def _figure(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
+def _class(column: str) -> str:
+    return "word" if COLUMNS[column].word else ""
 
 
 def _picture(rows: Sequence[ReportRow]) -> str:
-    """Return the scatter of what has both a time and an accuracy: AP if any row has one, else px p95."""
-    timed = [row for row in rows if row.p50_ms is not None]
-    by_ap = any(row.ap is not None for row in timed)
-    label = "AP (higher is better)" if by_ap else "px p95 (lower is better)"
-    groups = {runtime: number for number, runtime in enumerate(ADAPTERS)}
-    common = _common_start([row.artifact for row in timed])
-    several = len({row.run for row in timed}) > 1
-    points = []
-    for row in timed:
-        value = row.ap if by_ap else row.px_p95
-        if value is not None and row.p50_ms is not None and row.runtime is not None:
-            how = f"{row.arithmetic} {row.threads}t"
-            title = f"{row.artifact}, {how}: {row.p50_ms:.2f} ms, {value:.4g}, {(row.bytes or 0) / 1e6:.2f} MB"
-            name = f"{row.run + ': ' if several else ''}{row.artifact[common:]} {how}"
-            points.append(
-                Point(row.p50_ms, value, float(row.bytes or 0), groups[row.runtime], name, title)
-            )
+    """Return the scatter of the rows that have both a time and an accuracy: AP if any row has one, else px p95."""
+    timed = [(row, row.bench) for row in rows if row.bench]
+    by_ap = any(row.ap is not None for row, _ in timed)
+    points = _points(timed, by_ap=by_ap)
     if not points:
         return (
             '<p class="note">No picture: no measured row has an accuracy (AP or px p95). '
@@ -138,12 +85,32 @@ def _picture(rows: Sequence[ReportRow]) -> str:
         )
     missing = len(timed) - len(points)
     left_out = f" {missing} rows without an accuracy are not shown." if missing else ""
+    runtimes = list(ADAPTERS)
     used = sorted({point.group for point in points})
-    keys = "".join(
-        f'<span class="key g{each % GROUPS}"></span>{list(groups)[each]}' for each in used
-    )
+    keys = "".join(f'<span class="key g{each % GROUPS}"></span>{runtimes[each]}' for each in used)
+    label = "AP (higher is better)" if by_ap else "px p95 (lower is better)"
     shown = scatter(points, "p50 ms (lower is better)", label)
     return f'{shown}\n<p class="note">Area: bytes of the engine\'s files.{left_out}{keys}</p>\n'
+
+
+def _points(timed: Sequence[tuple[ReportRow, BenchRow]], *, by_ap: bool) -> list[Point]:
+    """Return a point for each row with an accuracy; its group is its runtime."""
+    groups = {runtime: number for number, runtime in enumerate(ADAPTERS)}
+    common = _common_start([row.artifact for row, _ in timed])
+    several = len({row.run for row, _ in timed}) > 1
+    points = []
+    for row, bench in timed:
+        value = row.ap if by_ap else bench.px_p95
+        if value is None:
+            continue
+        how = f"{bench.arithmetic} {bench.threads}t"
+        title = (
+            f"{row.artifact}, {how}: {bench.p50_ms:.2f} ms, {value:.4g}, {bench.bytes / 1e6:.2f} MB"
+        )
+        name = f"{row.run + ': ' if several else ''}{row.artifact[common:]} {how}"
+        group = groups[bench.runtime]
+        points.append(Point(bench.p50_ms, value, float(bench.bytes), group, name, title))
+    return points
 
 
 def _common_start(names: Sequence[str]) -> int:

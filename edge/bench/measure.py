@@ -11,7 +11,7 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -21,7 +21,6 @@ from edge.bench.process import Worker
 from edge.bench.record import (
     BenchRow,
     BenchRun,
-    MachineRecord,
     figures,
     gate_passed,
     is_valid,
@@ -148,7 +147,7 @@ def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = _quiet) ->
             advance(f"round {turn} {workers[index].artifact.name}")
     rows = [_row(*each) for each in zip(workers, warm, bursts, strict=True)]
     return BenchRun(
-        machine=msgspec.convert(asdict(detect_machine()), MachineRecord),
+        machine=detect_machine(),
         date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         versions=_versions([worker.artifact for worker in workers]),
         load_before=load_before,

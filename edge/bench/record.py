@@ -8,9 +8,10 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from devices.profile import Machine
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
-from runtimes.record import Record
+from runtimes.record import Record, decode_record
 from runtimes.spec import Manifest, Precision, Runtime
 
 FORMAT = 1
@@ -62,16 +63,10 @@ class BenchRow(Record, frozen=True, kw_only=True):
     ap_on: str = ""
     passed: bool | None = None
 
-
-class MachineRecord(Record, frozen=True, kw_only=True):
-    """`devices.profile.Machine` as it goes to disk."""
-
-    arch: str
-    cpu_model: str
-    isa: tuple[str, ...]
-    logical_cores: int
-    allowed_cores: int
-    memory_bytes: int | None
+    @property
+    def key(self) -> tuple[object, ...]:
+        """The artifact's name and the options in effect: equal in two runs that measured the same thing."""
+        return self.artifact, self.arithmetic, self.threads, self.accelerator
 
 
 class BenchRun(Record, frozen=True, kw_only=True):
@@ -81,7 +76,7 @@ class BenchRun(Record, frozen=True, kw_only=True):
     versions: of Python, edgepose and the engines used.
     """
 
-    machine: MachineRecord
+    machine: Machine
     date: str
     versions: dict[str, str]
     load_before: float | None
@@ -173,14 +168,6 @@ def read_run(path: Path) -> BenchRun:
 
 def decode_run(path: Path, data: bytes) -> BenchRun:
     """Decode the bytes of a RUN.json; `path` is for the message of an InputError."""
-    try:
-        run = msgspec.json.decode(data, type=BenchRun)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: no RUN.json of `edgepose bench --out` ({error}); measure it again"
-        ) from error
-    if run.format != FORMAT:
-        raise InputError(
-            f"{path}: format {run.format}, this edgepose reads {FORMAT}; measure it again"
-        )
-    return run
+    return decode_record(
+        path, data, BenchRun, FORMAT, "RUN.json of `edgepose bench --out`", "measure it again"
+    )

@@ -55,8 +55,8 @@ def judge(first: BenchRun, other: BenchRun, limit: Limit) -> list[Verdict]:
     `valid` is False where either row had not its cores: the change may then be the machine's. Raises InputError where
     the runs have no row in common, since nothing would be judged.
     """
-    before = {_key(row): row for row in first.rows}
-    pairs = [(before[_key(row)], row) for row in other.rows if _key(row) in before]
+    before = {row.key: row for row in first.rows}
+    pairs = [(before[row.key], row) for row in other.rows if row.key in before]
     if not pairs:
         raise InputError(
             "the two runs have no row in common (artifact, arithmetic, threads); measure the same artifacts again"
@@ -86,7 +86,3 @@ def _judge(old: BenchRow, new: BenchRow, limit: Limit) -> Verdict | None:
     name = f"{new.artifact} {new.arithmetic}, {new.threads} thread{'s'[: new.threads > 1]}"
     valid = old.valid is not False and new.valid is not False
     return Verdict(name, before, after, change, change > limit.share, valid)
-
-
-def _key(row: BenchRow) -> tuple[object, ...]:
-    return row.artifact, row.arithmetic, row.threads, row.accelerator

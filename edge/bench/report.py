@@ -1,16 +1,15 @@
-"""Artifacts side by side: speed from benchmark runs, accuracy from evaluations and from the gate, one row each."""
+"""Rows of a side-by-side report: speed from benchmark runs, accuracy from evaluations and from the gate."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edge.bench.record import BenchRow, BenchRun, decode_run
 from edge.evaluation.summary import EvalResult
-from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
-from runtimes.spec import Precision, Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,32 +22,27 @@ class Sheet:
 
 @dataclass(frozen=True, slots=True)
 class ReportRow:
-    """One artifact with one set of options in one run; None where nothing given says.
+    """One artifact with one set of options in one run, and its accuracy; None where no file given says.
 
-    ap_drop: from the first fp32 artifact that has an AP on the same set, or else the first artifact that has one;
-    positive is worse. p50_change, p90_change: against the same artifact and options in the first run; .1: 10 % slower.
+    bench: None for an artifact that was only evaluated. ap_drop: from the first fp32 artifact that has an AP on the
+    same set, or else the first artifact that has one; positive is worse. p50_change, p90_change: against the same
+    artifact and options in the first run; .1 is 10 % slower.
     """
 
     run: str
     artifact: str
-    model: str = ""
-    runtime: Runtime | None = None
-    precision: Precision | None = None
-    arithmetic: Arithmetic | None = None
-    threads: int | None = None
-    accelerator: Accelerator | None = None
+    bench: BenchRow | None = None
     ap: float | None = None
     ap_on: str = ""
     ap_drop: float | None = None
-    px_p95: float | None = None
-    bytes: int | None = None
-    p50_ms: float | None = None
-    p90_ms: float | None = None
     p50_change: float | None = None
     p90_change: float | None = None
-    speedup: float | None = None
-    valid: bool | None = None
-    passed: bool | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the row flat, as `edgepose compare --json` prints it: the fields of `bench` among its own."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "bench"}
+        measured = msgspec.structs.asdict(self.bench) if self.bench else {}
+        return {**dict.fromkeys(BenchRow.__struct_fields__), **measured, **own}
 
 
 def read_sheets(path: Path, label: str) -> list[Sheet]:
@@ -100,58 +94,37 @@ def report_rows(sheets: Sequence[Sheet]) -> list[ReportRow]:
     return _with_drops(_with_changes(rows, runs[0][0] if runs else ""))
 
 
-def row_key(row: ReportRow) -> tuple[object, ...]:
-    """Return what makes rows of two runs the same thing measured twice."""
-    return row.artifact, row.arithmetic, row.threads, row.accelerator
-
-
 def _measured(label: str, row: BenchRow, result: EvalResult | None) -> ReportRow:
-    return ReportRow(
-        run=label,
-        artifact=row.artifact,
-        model=row.model,
-        runtime=row.runtime,
-        precision=row.precision,
-        arithmetic=row.arithmetic,
-        threads=row.threads,
-        accelerator=row.accelerator,
-        ap=result.AP if result else row.ap,
-        ap_on=result.ap_on if result else row.ap_on,
-        px_p95=row.px_p95,
-        bytes=row.bytes,
-        p50_ms=row.p50_ms,
-        p90_ms=row.p90_ms,
-        speedup=row.speedup,
-        valid=row.valid,
-        passed=row.passed,
-    )
+    """Put the evaluation's AP beside a benchmark row, or else the one that the gate recorded."""
+    ap, ap_on = (result.AP, result.ap_on) if result else (row.ap, row.ap_on)
+    return ReportRow(label, row.artifact, row, ap, ap_on)
 
 
 def _with_changes(rows: Sequence[ReportRow], first: str) -> list[ReportRow]:
-    base = {row_key(row): row for row in rows if row.run == first and row.p50_ms is not None}
-    return [_changed(row, base.get(row_key(row)), first) for row in rows]
+    base = {row.bench.key: row.bench for row in rows if row.bench and row.run == first}
+    return [_changed(row, base, first) for row in rows]
 
 
-def _changed(row: ReportRow, base: ReportRow | None, first: str) -> ReportRow:
-    if base is None or row.run == first:
+def _changed(row: ReportRow, base: Mapping[tuple[object, ...], BenchRow], first: str) -> ReportRow:
+    before = base.get(row.bench.key) if row.bench else None
+    if row.bench is None or before is None or row.run == first:
         return row
     return replace(
         row,
-        p50_change=_share(row.p50_ms, base.p50_ms),
-        p90_change=_share(row.p90_ms, base.p90_ms),
+        p50_change=_change(row.bench.p50_ms, before.p50_ms),
+        p90_change=_change(row.bench.p90_ms, before.p90_ms),
     )
 
 
-def _share(value: float | None, base: float | None) -> float | None:
-    return value / base - 1 if value is not None and base else None
+def _change(value: float, base: float) -> float | None:
+    return value / base - 1 if base else None
 
 
 def _with_drops(rows: Sequence[ReportRow]) -> list[ReportRow]:
     """Fill in ap_drop: a row has one where another row is its reference."""
     judged = [row for row in rows if row.ap is not None]
-    plainest = sorted(
-        judged, key=lambda row: row.precision != "fp32"
-    )  # stable: the first stays first
+    # stable: the first stays first
+    plainest = sorted(judged, key=lambda row: not (row.bench and row.bench.precision == "fp32"))
     reference: dict[str, ReportRow] = {}
     for row in plainest:
         reference.setdefault(row.ap_on, row)

@@ -14,7 +14,7 @@ from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import InputError
 from runtimes.files import atomic_file, cache_dir
-from runtimes.record import Record
+from runtimes.record import Record, decode_record
 from runtimes.registry import engine_version
 from runtimes.spec import Parity
 
@@ -139,14 +139,11 @@ def _read(path: Path) -> TunedFile:
         data = path.read_bytes()
     except OSError:  # not there, or not ours to read: then nothing is known of this device there
         return TunedFile(entries=())
-    try:
-        found = msgspec.json.decode(data, type=TunedFile)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: not tuned options ({error}); delete it and run `edgepose tune` again"
-        ) from error
-    if found.format != FORMAT:
-        raise InputError(
-            f"{path}: format {found.format}, this edgepose reads {FORMAT}; delete it and tune again"
-        )
-    return found
+    return decode_record(
+        path,
+        data,
+        TunedFile,
+        FORMAT,
+        "tuned options",
+        "delete it and run `edgepose tune` again",
+    )

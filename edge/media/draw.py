@@ -81,16 +81,6 @@ def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -
     return canvas
 
 
-def draw_label(image: U8, text: str, xy: tuple[float, float]) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with text on a dark plate whose lower left corner is xy.
-
-    The plate is moved as far as needed to lie inside the image.
-    """
-    canvas = _copy(image)
-    _label(canvas, text, (int(xy[0]), int(xy[1])), WHITE)
-    return canvas
-
-
 def put_banner(image: U8, text: str) -> U8:
     """Return a copy of image uint8 (H, W, 3) BGR with a note across its lower edge, as large as fits."""
     canvas = _copy(image)

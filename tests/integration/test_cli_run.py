@@ -365,6 +365,23 @@ def test_eval_gives_the_ten_figures(edgepose, pose, detector, real, three_images
     assert done.talk == [f"next: edgepose run SOURCE --pose {pose.path}"]
 
 
+def test_eval_breaks_a_crowded_set_down_by_level(edgepose, pose, real, three_images, tmp_path):
+    truth = json.loads(three_images[0].read_text())
+    for image, index in zip(truth["images"], (0.1, 0.5, 0.9), strict=True):
+        image["crowdIndex"] = index
+    path = tmp_path / "crowd.json"
+    path.write_text(json.dumps(truth))
+    args = ("eval", pose.path, "--annotations", path, "--images", real / "coco-mini/images")
+    found = edgepose(*args, "--json").json
+    levels = found["breakdown"]
+    assert list(levels) == ["easy", "medium", "hard"]
+    assert [each["images"] for each in levels.values()] == [1, 1, 1]
+    assert sum(each["people"] for each in levels.values()) == found["people"]
+    header, *rows = (line.split() for line in edgepose(*args).out.splitlines())
+    assert header == ["figure", "all", "easy", "medium", "hard"]
+    assert [row[0] for row in rows] == list(FIGURES)
+
+
 def test_eval_of_a_detector_measures_boxes(edgepose, detector, real, three_images):
     annotations, _ = three_images
     args = ("eval", detector.path, "--annotations", annotations)

@@ -7,18 +7,15 @@ from typing import get_args
 import click
 import msgspec
 
-from edge.bench.record import BenchRow, BenchRun
+from edge.bench.columns import BENCH, bench_cells
+from edge.bench.record import BenchRun
 from edge.cli.checks import require_writable
-from edge.cli.console import emit_json, emit_table, hint, number, progress, say
+from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import force_option, json_option, parse_counts, parse_list
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError, TargetExistsError
 
 PRECISIONS = {name: name for name in get_args(Arithmetic)}
-HEADER = (
-    *("artifact", "arithmetic", "threads", "p50 ms", "p90 ms", "p99 ms", "runs"),
-    *("cpu/wall", "valid", "load ms", "RSS MB", "MB", "speedup"),
-)
 
 
 @click.command("bench")
@@ -84,31 +81,9 @@ def command(
     if as_json:
         emit_json(run.rows)
     else:
-        emit_table(HEADER, bench_table(run.rows))
+        emit_table(BENCH, bench_cells(run.rows))
     warn_of_noise(run)
     hint(f"edgepose compare {out} OTHER.json" if out else f"edgepose tune {artifacts[0]}")
-
-
-def bench_table(rows: Sequence[BenchRow]) -> list[list[str]]:
-    """Return the rows as cells of HEADER."""
-    return [
-        [
-            row.artifact,
-            _as_asked(row.arithmetic, row.asked_arithmetic),
-            _as_asked(row.threads, row.asked_threads or row.threads),
-            f"{row.p50_ms:.2f}",
-            f"{row.p90_ms:.2f}",
-            f"{row.p99_ms:.2f}",
-            str(row.runs),
-            f"{row.cpu_wall:.2f}",
-            {True: "yes", False: "NO", None: "-"}[row.valid],
-            f"{row.load_ms:.0f}",
-            "-" if row.peak_rss_bytes is None else f"{row.peak_rss_bytes / 1e6:.0f}",
-            f"{row.bytes / 1e6:.2f}",
-            "-" if row.speedup is None else f"{number(row.speedup, 3)}x",
-        ]
-        for row in rows
-    ]
 
 
 def warn_of_noise(run: BenchRun) -> None:
@@ -143,8 +118,3 @@ def write_whole(path: Path, data: bytes) -> None:
 
     with atomic_file(path) as stream:
         stream.write(data)
-
-
-def _as_asked(found: object, asked: object) -> str:
-    """Write what is in effect, and what was asked for where that is something else."""
-    return str(found) if found == asked else f"{found} (asked {asked})"

@@ -5,18 +5,14 @@ from pathlib import Path
 
 import click
 
+from edge.bench.columns import COMPARE, cells
 from edge.bench.record import BenchRun
 from edge.bench.regression import Limit, judge, parse_limit, same_machine
-from edge.bench.report import ReportRow, read_sheets, report_rows
+from edge.bench.report import read_sheets, report_rows
 from edge.cli.commands.bench import check_targets, write_whole
-from edge.cli.console import emit_json, emit_table, hint, number, say, verdict
+from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import force_option, json_option
 from runtimes.errors import InputError
-
-HEADER = (
-    *("run", "artifact", "arithmetic", "threads", "AP", "AP drop", "px p95", "MB"),
-    *("p50 ms", "p90 ms", "speedup", "p90 change", "valid", "gate"),
-)
 
 
 @click.command("compare")
@@ -52,9 +48,9 @@ def command(
 
         write_whole(html, page(sheets).encode())
     if as_json:
-        emit_json(rows)
+        emit_json([row.to_dict() for row in rows])
     else:
-        emit_table(HEADER, [_cells(row) for row in rows])
+        emit_table(COMPARE, cells(rows, COMPARE))
     if not same_machine(runs):
         say(
             "the runs are of different machines: their times say what each is worth, not what changed"
@@ -81,26 +77,6 @@ def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:
         f"{each.change:+.1%} (limit {limit.share:+.1%})"
         for each in verdicts
         if each.worse
-    ]
-
-
-def _cells(row: ReportRow) -> list[str]:
-    timed = row.p50_ms is not None
-    return [
-        row.run,
-        row.artifact,
-        row.arithmetic or "-",
-        "-" if row.threads is None else str(row.threads),
-        number(row.ap),
-        "-" if row.ap_drop is None else f"{row.ap_drop:+.4f}",
-        number(row.px_p95, 3),
-        "-" if row.bytes is None else f"{row.bytes / 1e6:.2f}",
-        "-" if row.p50_ms is None else f"{row.p50_ms:.2f}",
-        "-" if row.p90_ms is None else f"{row.p90_ms:.2f}",
-        "-" if row.speedup is None else f"{row.speedup:.2f}x",
-        "-" if row.p90_change is None else f"{row.p90_change:+.1%}",
-        {True: "yes", False: "NO", None: "-"}[row.valid],
-        verdict(row.passed) if timed else "-",
     ]
 
 

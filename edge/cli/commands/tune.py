@@ -4,7 +4,8 @@ from pathlib import Path
 
 import click
 
-from edge.cli.commands.bench import HEADER, bench_table, warn_of_noise
+from edge.bench.columns import BENCH, bench_cells
+from edge.cli.commands.bench import warn_of_noise
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import json_option, parse_counts
 
@@ -80,8 +81,8 @@ def command(
             "chosen" if index == choice.index else refused.get(index, "")
             for index in range(len(measured))
         ]
-        table = zip(bench_table(run.rows), marks, strict=True)
-        emit_table([*HEADER, "choice"], [[*cells, mark] for cells, mark in table])
+        table = zip(bench_cells(run.rows), marks, strict=True)
+        emit_table([*BENCH, "choice"], [[*cells, mark] for cells, mark in table])
     warn_of_noise(run)
     for each in choice.refused:
         figure = f": {describe(each.parity)}" if each.parity else ""

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devices.profile import Machine
 from edge.bench.record import (
     BenchRow,
     BenchRun,
-    MachineRecord,
     figures,
     gate_passed,
     is_valid,
@@ -51,7 +51,7 @@ def row(**fields: object) -> BenchRow:
 
 
 def run(*rows: BenchRow) -> BenchRun:
-    machine = MachineRecord(
+    machine = Machine(
         arch="x86_64",
         cpu_model="some",
         isa=("avx2",),

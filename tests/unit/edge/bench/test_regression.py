@@ -3,16 +3,17 @@
 import msgspec
 import pytest
 
-from edge.bench.record import BenchRow, BenchRun, MachineRecord
+from devices.profile import Machine
+from edge.bench.record import BenchRow, BenchRun
 from edge.bench.regression import FIGURES, Limit, judge, parse_limit, same_machine
 from runtimes.errors import InputError
 
-MACHINE = MachineRecord(
+MACHINE = Machine(
     arch="x86_64", cpu_model="c", isa=(), logical_cores=2, allowed_cores=2, memory_bytes=None
 )
 
 
-def run(*rows: BenchRow, machine: MachineRecord = MACHINE) -> BenchRun:
+def run(*rows: BenchRow, machine: Machine = MACHINE) -> BenchRun:
     return BenchRun(
         machine=machine,
         date="2026-01-01T00:00:00+00:00",

@@ -6,8 +6,10 @@ from html.parser import HTMLParser
 import msgspec
 import pytest
 
-from edge.bench.html import COLUMNS, page
-from edge.bench.record import BenchRow, BenchRun, MachineRecord
+from devices.profile import Machine
+from edge.bench.columns import COMPARE
+from edge.bench.html import page
+from edge.bench.record import BenchRow, BenchRun
 from edge.bench.report import Sheet, read_sheets, report_rows
 from edge.evaluation.summary import FIGURES, EvalResult
 from runtimes.errors import InputError
@@ -45,7 +47,7 @@ def row(artifact: str, precision: str = "fp32", p50_ms: float = 2.0, **fields: o
 
 
 def run(*rows: BenchRow) -> BenchRun:
-    machine = MachineRecord(
+    machine = Machine(
         arch="x86_64",
         cpu_model="<b>CPU</b>",
         isa=("avx2",),
@@ -83,7 +85,8 @@ def test_accuracy_stands_beside_the_time_of_the_same_artifact() -> None:
     # against the fp32 artifact, which is not the first
     assert half.ap_drop == pytest.approx(0.02)
     assert full.ap_drop is None
-    assert (torch.p50_ms, torch.run) == (None, "e")
+    assert (torch.bench, torch.run) == (None, "e")
+    assert torch.to_dict()["p50_ms"] is None
 
 
 def test_ap_of_other_pictures_is_no_drop() -> None:
@@ -109,7 +112,9 @@ def test_an_artifact_evaluated_twice_keeps_both() -> None:
 def test_what_the_gate_recorded_is_taken_where_nothing_was_evaluated() -> None:
     gated = row("m", px_p95=0.04, ap=0.5, ap_on="val", passed=True)
     (found,) = report_rows([Sheet("r", run(gated))])
-    assert (found.px_p95, found.ap, found.ap_on, found.passed) == (0.04, 0.5, "val", True)
+    assert (found.bench, found.ap, found.ap_on) == (gated, 0.5, "val")
+    flat = found.to_dict()
+    assert (flat["px_p95"], flat["ap"], flat["ap_on"], flat["passed"]) == (0.04, 0.5, "val", True)
 
 
 def test_changes_are_against_the_same_row_of_the_first_run() -> None:
@@ -127,6 +132,31 @@ def test_both_kinds_of_file_are_read(tmp_path) -> None:
     assert read_sheets(tmp_path / "run.json", "r") == [Sheet("r", run(row("m")))]
     assert read_sheets(tmp_path / "one.json", "e") == [Sheet("e", result("m", None))]
     assert [each.label for each in read_sheets(tmp_path / "two.json", "e")] == ["e", "e"]
+
+
+# Files as edgepose 0.1.0 wrote them before whole bodies were broken down, shortened to one row.
+OLD_EVAL = """{"artifact": "m.ncnn-fp16", "iou_type": "keypoints", "AP": 0.5, "AP50": 0.8, "AP75": 0.5, "APM": null,
+"APL": 0.5, "AR": 0.6, "AR50": 0.8, "AR75": 0.6, "ARM": null, "ARL": 0.6, "images": 80, "people": 86}"""
+OLD_RUN = """{"machine": {"arch": "x86_64", "cpu_model": "c", "isa": ["avx2"], "logical_cores": 2, "allowed_cores": 2,
+"memory_bytes": null}, "date": "2026-01-01T00:00:00+00:00", "versions": {"python": "3.11"}, "load_before": 0.1,
+"load_after": null, "rounds": 3, "time_s": 1.0, "warmup_runs": 10, "rows": [{"artifact": "m.ncnn-fp16", "model": "m",
+"runtime": "ncnn", "precision": "fp16", "input_wh": [32, 32], "threads": 1, "arithmetic": "f32", "accelerator": "cpu",
+"asked_threads": null, "asked_arithmetic": "f32", "p50_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0, "mean_ms": 2.0,
+"min_ms": 2.0, "runs": 100, "round_p50_ms": [2.0], "warmup_runs": 11, "warmup_ms": 500.0, "load_ms": 30.0,
+"peak_rss_bytes": null, "bytes": 4000000, "cpu_wall": 0.99, "valid": true, "speedup": null, "speedup_range": null,
+"speedup_over": null, "px_p95": null, "ap": null, "ap_on": "", "passed": null}], "kind": "bench", "format": 1}"""
+
+
+def test_files_of_earlier_versions_are_read(tmp_path) -> None:
+    (tmp_path / "run.json").write_text(OLD_RUN)
+    (tmp_path / "eval.json").write_text(OLD_EVAL)
+    sheets = [
+        sheet for name in ("run", "eval") for sheet in read_sheets(tmp_path / f"{name}.json", name)
+    ]
+    (found,) = report_rows(sheets)
+    assert (found.run, found.artifact, found.ap) == ("run", "m.ncnn-fp16", 0.5)
+    assert found.bench is not None
+    assert found.bench.p50_ms == 2.0
 
 
 @pytest.mark.parametrize(
@@ -180,9 +210,9 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
     cells = [tag for tag, _ in read.tags if tag == "td"]
     # nothing is known of px p95, and there is no second run to compare with
     unknown = {"px p95", "p90 change", "speedup"}
-    assert (len(heads), len(cells)) == (len(COLUMNS) - 3, 2 * (len(COLUMNS) - 3))
+    assert (len(heads), len(cells)) == (len(COMPARE) - 3, 2 * (len(COMPARE) - 3))
     assert not unknown & set(read.words)
-    assert set(COLUMNS) - unknown <= set(read.words)
+    assert set(COMPARE) - unknown <= set(read.words)
     assert [tag for tag, _ in read.tags].count("circle") == 2
 
 

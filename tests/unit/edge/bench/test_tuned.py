@@ -1,7 +1,5 @@
 """tuned.json: kept beside the engine's files, found again on this device, ignored on another."""
 
-from dataclasses import replace
-
 import msgspec
 import pytest
 
@@ -82,7 +80,9 @@ def test_another_device_is_ignored_and_keeps_its_entry(artifact, other) -> None:
 
 
 def test_the_device_is_this_machine_as_far_as_it_may_be_used(artifact) -> None:
-    key = device_key(artifact, replace(detect_machine(), cpu_model="x", allowed_cores=3))
+    key = device_key(
+        artifact, msgspec.structs.replace(detect_machine(), cpu_model="x", allowed_cores=3)
+    )
     assert (key.cpu_model, key.cores) == ("x", 3)
     assert key.engine.startswith("onnxruntime ")
 

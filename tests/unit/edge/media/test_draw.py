@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from edge.media.draw import LEFT, RIGHT, draw_boxes, draw_label, draw_poses, put_banner
+from edge.media.draw import LEFT, RIGHT, draw_boxes, draw_poses, put_banner
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, Detections, Poses
 
@@ -41,7 +41,6 @@ DETECTIONS = Detections(
     [
         lambda image: draw_poses(image, one_pose(), show_boxes=True),
         lambda image: draw_boxes(image, DETECTIONS, ["person"]),
-        lambda image: draw_label(image, "hello", (5, 50)),
         lambda image: put_banner(image, "random weights: plumbing only"),
     ],
 )
@@ -106,7 +105,9 @@ def test_a_box_is_painted_on_its_edges() -> None:
 
 @pytest.mark.parametrize("xy", [(-500, -500), (500, 500), (50, 60)])
 def test_a_label_is_moved_inside(xy: tuple[float, float]) -> None:
-    changed = (draw_label(picture(255), "ab", xy) != 255).any(axis=2)
+    box = np.array([[*xy, xy[0] + 1, xy[1] + 1]], np.float32)
+    one = Detections(box, np.ones(1, np.float32), np.zeros(1, np.int32))
+    changed = (draw_boxes(picture(255), one, ["ab"]) != 255).any(axis=2)
     assert changed.sum() > 100
 
 
@@ -118,4 +119,4 @@ def test_a_banner_keeps_the_upper_picture_and_fits_long_notes() -> None:
 
 def test_only_uint8_bgr_is_taken() -> None:
     with pytest.raises(ValueError, match="uint8"):
-        draw_label(np.zeros((10, 10, 3), np.float32), "x", (0, 0))  # type: ignore[arg-type]
+        put_banner(np.zeros((10, 10, 3), np.float32), "x")  # type: ignore[arg-type]
