@@ -1,17 +1,14 @@
-"""What every converter starts from, and what it hands back."""
+"""Converters: the float model they start from, the protocol they follow, and the one for each runtime."""
 
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from runtimes.spec import (
-    ImageSpec,
-    ModelSpec,
-    Precision,
-    Runtime,
-    TensorSpec,
-)
+import msgspec
+
+from runtimes.spec import ImageSpec, ModelSpec, Precision, Runtime, TensorSpec
 
 # fp16 leaves tensors in float32 that have fewer elements than this, or than this share of the network's weights: some
 # 2 % at most of a network of more than 4 M weights. For 3 % of RTMDet-nano's file they cut its error by ten.
@@ -21,7 +18,7 @@ MIN_HALF_SHARE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ConversionSource:
-    """A float module ready to convert (eval, CPU, batch norms folded) with its spec and a scratch directory.
+    """A float module ready to convert (eval, CPU, batch norms folded), its spec and a scratch directory.
 
     `module` takes float32 NCHW (normalised) and returns a tuple of tensors in the order of `spec.outputs`.
     Files that several converters share, such as the bare float ONNX, are made once in `scratch`.
@@ -38,10 +35,10 @@ class ConversionSource:
 
 
 def min_half_elements(source: ConversionSource) -> int:
-    """Return how many elements a tensor must have for fp16 to store it in half, the same in every converter.
+    """Return the number of elements from which fp16 stores a tensor in half, the same in every converter.
 
-    The small ones are a network's early layers, where rounding is amplified most, its norms and its biases. How small
-    goes with the network: in FastPose's layer1 a tensor has up to 36864 elements, of 40.6 M.
+    Smaller tensors are a network's early layers, where rounding is amplified most, its norms and its biases. The limit
+    grows with the network: in FastPose's layer1 a tensor has up to 36864 elements, of 40.6 M.
     """
     weights = sum(parameter.numel() for parameter in source.module.parameters())
     return max(MIN_HALF_ELEMENTS, int(MIN_HALF_SHARE * weights))
@@ -49,7 +46,7 @@ def min_half_elements(source: ConversionSource) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What stands in an artifact once a converter has run: its tensors, how images enter, tool versions."""
+    """The manifest fields that a converter decides: tensors, image preprocessing, tool versions."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -57,8 +54,38 @@ class Converted:
     tools: dict[str, str] = field(default_factory=dict)
 
 
+def converted_from_uint8(
+    source: ConversionSource, image: str, outputs: Sequence[str], tools: dict[str, str]
+) -> Converted:
+    """Describe an artifact with the preprocessing in its graph: uint8 BGR (B, H, W, 3) in.
+
+    image, outputs: the engine's names of the tensors.
+    """
+    width, height = source.spec.image.wh
+    tensor = TensorSpec(
+        name="image", engine_name=image, dtype="uint8", shape=(-1, height, width, 3), layout="NHWC"
+    )
+    embedded = msgspec.structs.replace(source.spec.image, embedded=True)
+    return Converted((tensor,), _named_outputs(source, outputs), embedded, tools)
+
+
+def converted_from_float(
+    source: ConversionSource, image: str, outputs: Sequence[str], tools: dict[str, str]
+) -> Converted:
+    """Describe an artifact that takes what the module takes, normalised float32 NCHW; names as above."""
+    tensor = msgspec.structs.replace(source.spec.inputs[0], engine_name=image)
+    return Converted((tensor,), _named_outputs(source, outputs), source.spec.image, tools)
+
+
+def _named_outputs(source: ConversionSource, names: Sequence[str]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        msgspec.structs.replace(tensor, engine_name=name)
+        for tensor, name in zip(source.spec.outputs, names, strict=True)
+    )
+
+
 class Converter(Protocol):
-    """What every `to_*` module offers."""
+    """The interface of every `to_*` module."""
 
     PACKAGES: tuple[str, ...]
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from export.converter import ConversionSource, Converted, min_half_elements
+from export.converter import ConversionSource, Converted, converted_from_uint8, min_half_elements
 from export.silence import silence
 from export.versions import versions
-from runtimes.spec import ModelSpec, Precision, TensorSpec
+from runtimes.spec import ModelSpec, Precision
 
 PACKAGES = ("torch", "litert-torch", "ai-edge-quantizer")
 # Later rules win over this one, which halves the weights of every convolution and matrix product.
@@ -36,7 +36,6 @@ HALF_RULE: dict[str, Any] = {
 
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.tflite`, batch 1."""
-    width, height = source.spec.image.wh
     path = directory / "model.tflite"
     full = _float_tflite(source)
     if precision == "fp16":
@@ -44,22 +43,8 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
     else:
         path.write_bytes(full.read_bytes())
     mirror(path, source.spec)
-    image_input = TensorSpec(
-        name="image",
-        engine_name="args_0",
-        dtype="uint8",
-        shape=(-1, height, width, 3),
-        layout="NHWC",
-    )
-    return Converted(
-        inputs=(image_input,),
-        outputs=tuple(
-            msgspec.structs.replace(out, engine_name=f"output_{index}")
-            for index, out in enumerate(source.spec.outputs)
-        ),
-        image=msgspec.structs.replace(source.spec.image, embedded=True),
-        tools=versions(*PACKAGES),
-    )
+    outputs = [f"output_{index}" for index in range(len(source.output_names))]
+    return converted_from_uint8(source, "args_0", outputs, versions(*PACKAGES))
 
 
 def _float_tflite(source: ConversionSource) -> Path:

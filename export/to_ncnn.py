@@ -8,14 +8,12 @@ import subprocess
 import sysconfig
 from pathlib import Path
 
-import msgspec
-
-from export.converter import ConversionSource, Converted, min_half_elements
+from export.converter import ConversionSource, Converted, converted_from_float, min_half_elements
 from export.ncnn_half import halve_bin
 from export.silence import silence
 from export.versions import versions
 from runtimes.errors import ConversionError, MissingDependencyError
-from runtimes.spec import Precision, TensorSpec
+from runtimes.spec import Precision
 
 PACKAGES = ("torch", "pnnx", "ncnn")
 TIMEOUT_S = 1800  # a busy machine needs ten minutes for what a quiet one does in one
@@ -23,7 +21,6 @@ TIMEOUT_S = 1800  # a busy machine needs ten minutes for what a quiet one does i
 
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.ncnn.param` and `model.ncnn.bin`; fp16 stores the weights in half."""
-    width, height = source.spec.image.wh
     param, weights = directory / "model.ncnn.param", directory / "model.ncnn.bin"
     _run_pnnx(source, param, weights, half=False)
     if precision == "fp16":
@@ -32,18 +29,8 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
             _run_pnnx(source, param, weights, half=True)
         else:
             weights.write_bytes(mixed)
-    image_input = TensorSpec(
-        name="image",
-        engine_name="in0",
-        dtype="float32",
-        shape=(-1, 3, height, width),
-        layout="NCHW",
-    )
-    outputs = tuple(
-        msgspec.structs.replace(out, engine_name=f"out{index}")
-        for index, out in enumerate(source.spec.outputs)
-    )
-    return Converted((image_input,), outputs, source.spec.image, versions(*PACKAGES))
+    outputs = [f"out{index}" for index in range(len(source.output_names))]
+    return converted_from_float(source, "in0", outputs, versions(*PACKAGES))
 
 
 def _run_pnnx(source: ConversionSource, param: Path, weights: Path, *, half: bool) -> None:

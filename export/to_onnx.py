@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from export.converter import ConversionSource, Converted, min_half_elements
+from export.converter import ConversionSource, Converted, converted_from_uint8, min_half_elements
 from export.limits import SINGLE_FILE_BYTES, weight_bytes
 from export.onnx_split import data_path, halve_tensor, is_split, prepend_nodes, rewrite_split
 from export.silence import silence
 from export.versions import versions
 from runtimes.errors import ConversionError
-from runtimes.spec import Precision, TensorSpec
+from runtimes.spec import Precision
 
 PACKAGES = ("torch", "onnx", "onnxscript", "onnxsim")
 OPSET = 18
@@ -26,22 +26,7 @@ OPSET = 18
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.onnx`: uint8 BGR (B, H, W, 3) in, our output names out."""
     write_onnx(source, precision, directory / "model.onnx")
-    width, height = source.spec.image.wh
-    image_input = TensorSpec(
-        name="image",
-        engine_name="image",
-        dtype="uint8",
-        shape=(-1, height, width, 3),
-        layout="NHWC",
-    )
-    return Converted(
-        inputs=(image_input,),
-        outputs=tuple(
-            msgspec.structs.replace(out, engine_name=out.name) for out in source.spec.outputs
-        ),
-        image=msgspec.structs.replace(source.spec.image, embedded=True),
-        tools=versions(*PACKAGES),
-    )
+    return converted_from_uint8(source, "image", source.output_names, versions(*PACKAGES))
 
 
 def write_onnx(

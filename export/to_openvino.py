@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from export.converter import ConversionSource, Converted
+from export.converter import ConversionSource, Converted, converted_from_uint8
 from export.to_onnx import PACKAGES as ONNX_PACKAGES
 from export.to_onnx import float_onnx, half_onnx
 from export.versions import versions
@@ -14,7 +14,6 @@ from runtimes.spec import (
     ModelSpec,
     Precision,
     Task,
-    TensorSpec,
 )
 
 PACKAGES = (*ONNX_PACKAGES, "openvino")
@@ -48,21 +47,7 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
     # Halving is the ONNX file's: `compress_to_fp16` would halve biases, mean and std too, which costs 2.7 times the
     # error (RTMDet-nano).
     openvino.save_model(model, str(directory / "model.xml"), compress_to_fp16=False)
-    image_input = TensorSpec(
-        name="image",
-        engine_name="image",
-        dtype="uint8",
-        shape=(-1, height, width, 3),
-        layout="NHWC",
-    )
-    return Converted(
-        inputs=(image_input,),
-        outputs=tuple(
-            msgspec.structs.replace(out, engine_name=out.name) for out in source.spec.outputs
-        ),
-        image=msgspec.structs.replace(source.spec.image, embedded=True),
-        tools=versions(*PACKAGES),
-    )
+    return converted_from_uint8(source, "image", source.output_names, versions(*PACKAGES))
 
 
 def embed_image(model: Any, spec: ModelSpec) -> Any:
