@@ -71,7 +71,8 @@ def variants(family: str) -> list[Variant]:
     """One variant a size and kind of output: the catalogue's first, then what the family knows beyond."""
     named = [variant_of(entry) for entry in CATALOG.values() if entry.family == family]
     first: dict[tuple[str, str], Variant] = {}
-    for variant in (*named, *load_family(family).candidates()):
+    known = (each for each in load_family(family).candidates() if each.family == family)
+    for variant in (*named, *known):
         first.setdefault(key(variant), variant)
     return list(first.values())
 

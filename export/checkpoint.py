@@ -14,7 +14,7 @@ from export.lineage import lineage_of
 from export.models.vit import at_input
 from export.models.vitpose_config import apply_config
 from export.models.vitpose_layouts import split_task
-from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
+from export.registry import FAMILIES, Variant, load_families, load_family, model_name, variant_of
 from export.student_file import Card, with_teacher
 from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError, InputError
@@ -120,7 +120,7 @@ def recognise(
     Raises CheckpointError naming the nearest family and what differs.
     """
     try:
-        for family in map(load_family, FAMILIES):
+        for family in load_families():
             canonical = family.canonical(state, task)
             if canonical is not None and (variant := family.recognise(canonical)):
                 return variant, canonical
@@ -128,7 +128,7 @@ def recognise(
         raise CheckpointError(f"{path}: {error}") from error
     readings = {
         variant: (named, _shapes(variant))
-        for family in map(load_family, FAMILIES)
+        for family in load_families()
         for named in [family.canonical(state, task) or state]
         for variant in family.candidates()
     }

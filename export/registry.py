@@ -17,8 +17,8 @@ FAMILIES = {
     "sapiens": "export.models.sapiens",
     "vitpose": "export.models.vitpose",
     "openpose": "export.models.openpose",
-    "openpose_body25": "export.models.openpose_body25",
-    "openpose_light": "export.models.openpose_light",
+    "openpose_body25": "export.models.openpose",
+    "openpose_light": "export.models.openpose",
 }
 
 Module = Any  # torch.nn.Module: this file is read without torch
@@ -77,6 +77,12 @@ class Family(Protocol):
     def candidates(self) -> tuple[Variant, ...]:
         """One variant a size, for naming the nearest when a checkpoint fits none."""
         ...
+
+
+def load_families() -> tuple[Family, ...]:
+    """Import every family module, once each."""
+    modules = dict.fromkeys(FAMILIES.values())
+    return tuple(cast("Family", importlib.import_module(module)) for module in modules)
 
 
 def load_family(name: str) -> Family:

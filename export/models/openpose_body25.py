@@ -10,22 +10,9 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from edge.catalog.specs_openpose import openpose_spec
 from export.models.layers import HiddenConv
-from export.models.openpose_layers import (
-    FEATURES,
-    State,
-    by_layer_name,
-    layer_names,
-    resized,
-    trunk,
-)
-from export.registry import Variant
-from runtimes.spec import ModelSpec
+from export.models.openpose_layers import FEATURES, trunk
 
-SCHEMA = "body25"
-SIZE = "body25"
-INPUT_WH = (656, 368)  # OpenPose's own for video of 16:9
 FIELDS, HEATMAPS = 52, 26
 LEARNT = ("conv4_2", "conv4_3_CPM", "conv4_4_CPM")
 BLOCKS = 5
@@ -96,40 +83,3 @@ def _stage(channels: int, name: str, widths: tuple[int, int], outputs: int) -> n
     layers[f"Mprelu6_{name}"] = nn.PReLU(hidden)
     layers[f"Mconv7_{name}"] = nn.Conv2d(hidden, outputs, 1)
     return nn.Sequential(layers)
-
-
-def canonical(state: State, task: str | None) -> State | None:
-    """Return the tensors under our names, from any port that keeps Caffe's; None where they are another net's."""
-    if not layer_names(state) >= MARKS:
-        return None
-    with torch.device("meta"):
-        return by_layer_name(state, Body25())
-
-
-def recognise(state: State) -> Variant | None:
-    """Return the one variant there is; None where the tensors are not BODY_25's."""
-    return _variant() if layer_names(state) >= MARKS else None
-
-
-def build(variant: Variant) -> nn.Module:
-    """Return the network, freshly initialised."""
-    return Body25()
-
-
-def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
-    return openpose_spec(model, variant.input_wh, variant.schema or SCHEMA)
-
-
-def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
-    """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
-    return resized(variant, input_wh)
-
-
-def candidates() -> tuple[Variant, ...]:
-    """Return the one variant there is."""
-    return (_variant(),)
-
-
-def _variant() -> Variant:
-    return Variant("openpose_body25", SIZE, INPUT_WH, schema=SCHEMA)

@@ -9,22 +9,9 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from edge.catalog.specs_openpose import openpose_spec
 from export.models.layers import HiddenConv
-from export.models.openpose_layers import (
-    FEATURES,
-    State,
-    by_layer_name,
-    layer_names,
-    resized,
-    trunk,
-)
-from export.registry import Variant
-from runtimes.spec import ModelSpec
+from export.models.openpose_layers import FEATURES, trunk
 
-SCHEMA = "openpose18"
-SIZE = "coco18"
-INPUT_WH = (656, 368)  # OpenPose's own for video of 16:9
 FIELDS, HEATMAPS = 38, 19
 STAGES = range(2, 7)  # that refine; the first sees features only
 MARKS = frozenset({"conv4_3_CPM.weight", "conv5_5_CPM_L1.weight", "Mconv7_stage6_L2.weight"})
@@ -82,40 +69,3 @@ def _convolutions(
             layers[f"relu_{name}"] = nn.ReLU()
         channels = width
     return nn.Sequential(layers)
-
-
-def canonical(state: State, task: str | None) -> State | None:
-    """Return the tensors under our names, from either published layout; None where they are another net's."""
-    if not layer_names(state) >= MARKS:
-        return None
-    with torch.device("meta"):
-        return by_layer_name(state, OpenPose())
-
-
-def recognise(state: State) -> Variant | None:
-    """Return the one variant there is; None where the tensors are not OpenPose's."""
-    return _variant() if layer_names(state) >= MARKS else None
-
-
-def build(variant: Variant) -> nn.Module:
-    """Return the network, freshly initialised."""
-    return OpenPose()
-
-
-def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
-    return openpose_spec(model, variant.input_wh, variant.schema or SCHEMA)
-
-
-def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
-    """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
-    return resized(variant, input_wh)
-
-
-def candidates() -> tuple[Variant, ...]:
-    """Return the one variant there is."""
-    return (_variant(),)
-
-
-def _variant() -> Variant:
-    return Variant("openpose", SIZE, INPUT_WH, schema=SCHEMA)

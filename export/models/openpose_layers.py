@@ -5,15 +5,11 @@ Caffe named the layers; ports to PyTorch keep those names and put different thin
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import nn
 
-from edge.catalog.specs_openpose import STRIDE
 from export.models.layers import HiddenConv
-from export.registry import Variant
-from runtimes.errors import CheckpointError
 
 # Channels of each convolution of the trunk; None is a 2x2 maximum, which halves the map.
 TRUNK: tuple[tuple[str, int | None], ...] = (
@@ -62,12 +58,3 @@ def layer_names(state: State) -> frozenset[str]:
 
 def _layer(path: str) -> str:
     return ".".join(path.split(".")[-2:])
-
-
-def resized(variant: Variant, input_wh: tuple[int, int]) -> Variant:
-    """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
-    if any(side < STRIDE or side % STRIDE for side in input_wh):
-        raise CheckpointError(
-            f"{variant.family} takes inputs whose sides are multiples of {STRIDE}, not {input_wh[0]}x{input_wh[1]}"
-        )
-    return replace(variant, input_wh=input_wh)

@@ -8,15 +8,9 @@ import re
 import torch
 from torch import nn
 
-from edge.catalog.specs_openpose import openpose_spec
 from export.models.layers import HiddenConv
-from export.models.openpose_layers import State, resized
-from export.registry import Variant
-from runtimes.spec import ModelSpec
+from export.models.openpose_layers import State
 
-SCHEMA = "openpose18"
-SIZE = "mobilenet"
-INPUT_WH = (456, 256)
 FIELDS, HEATMAPS = 38, 19
 WIDTH = 128
 # Output channels, stride and dilation of MobileNet v1's separable blocks, dilated where it would halve the map again.
@@ -163,37 +157,6 @@ def _head(hidden: int, channels: int) -> nn.Sequential:
     return nn.Sequential(_plain(WIDTH, hidden, 1), nn.Sequential(nn.Conv2d(hidden, channels, 1)))
 
 
-def canonical(state: State, task: str | None) -> State | None:
-    """Return the tensors of the stages that run: a file as trained also holds two that its authors leave out."""
-    if not state.keys() >= MARKS:
-        return None
+def without_unused_stages(state: State, module: nn.Module) -> State:
+    """Return the tensors of the stages that run: a file as trained holds two more, which its authors leave out."""
     return {key: value for key, value in state.items() if not LEFTOVER.match(key)}
-
-
-def recognise(state: State) -> Variant | None:
-    """Return the one variant there is; None where the tensors are not this net's."""
-    return _variant() if state.keys() >= MARKS else None
-
-
-def build(variant: Variant) -> nn.Module:
-    """Return the network, freshly initialised."""
-    return PoseMobileNet()
-
-
-def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
-    return openpose_spec(model, variant.input_wh, variant.schema or SCHEMA)
-
-
-def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
-    """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
-    return resized(variant, input_wh)
-
-
-def candidates() -> tuple[Variant, ...]:
-    """Return the one variant there is."""
-    return (_variant(),)
-
-
-def _variant() -> Variant:
-    return Variant("openpose_light", SIZE, INPUT_WH, schema=SCHEMA)

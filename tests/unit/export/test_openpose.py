@@ -9,14 +9,14 @@ from torch import nn
 from edge.catalog.lookup import CATALOG, spec_of
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
 from export.checkpoint import LoadedModel, load_checkpoint, recognise, with_input
-from export.models import openpose, openpose_body25, openpose_light
+from export.models import openpose, openpose_body25, openpose_coco18, openpose_light
 from export.random_weights import random_model
 from export.registry import variant_of
 from runtimes.errors import CheckpointError, InputError
 
 State = dict[str, torch.Tensor]
 NETS = {
-    "openpose-coco18": openpose.OpenPose,
+    "openpose-coco18": openpose_coco18.OpenPose,
     "openpose-body25": openpose_body25.Body25,
     "openpose-light": openpose_light.PoseMobileNet,
 }
@@ -132,7 +132,7 @@ def test_the_hand_net_of_the_same_authors_is_not_taken_for_the_body() -> None:
         "Mconv7_stage6.weight": torch.zeros(22, 128, 1, 1),
     }
     assert openpose.canonical(hand, None) is None
-    assert openpose_body25.canonical(hand, None) is None
+    assert openpose.recognise(hand) is None
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -20,7 +20,7 @@ def test_each_file_of_models_that_recognises_something_is_listed() -> None:
     files = Path(export.models.__file__).parent.glob("*.py")
     families = {path.stem for path in files if "\ndef recognise(" in path.read_text()}
     assert families == {module.rsplit(".", 1)[1] for module in FAMILIES.values()}
-    assert families == set(FAMILIES)
+    assert families <= set(FAMILIES)
 
 
 @pytest.mark.parametrize("entry", OURS.values(), ids=OURS)
