@@ -1,20 +1,21 @@
 """Drawn people with exact ground truth: for tests, demos, parity crops and training without a dataset.
 
-Everything follows from a seed; only numpy and OpenCV draw. What is drawn is no photograph: accuracy on it says how
-faithful a conversion is, not how good a model is.
+Everything follows from a seed, drawn with numpy and OpenCV alone. Drawn people are not photographs: accuracy on them
+shows how faithful a conversion is, not how good a model is.
 """
 
 from edge.synth.clip import draw_clip
 from edge.synth.files import coco_dataset, write_clip, write_dataset
-from edge.synth.scene import Person, Scene, draw_crops, draw_scene
+from edge.synth.scene import DrawnPerson, Scene, draw_crops, draw_scene, iterate_crops
 
 __all__ = [
-    "Person",
+    "DrawnPerson",
     "Scene",
     "coco_dataset",
     "draw_clip",
     "draw_crops",
     "draw_scene",
+    "iterate_crops",
     "write_clip",
     "write_dataset",
 ]

@@ -1,4 +1,4 @@
-"""Backgrounds: rooms, streets, fields, studios and plain nonsense, with clutter. Nobody stands in them."""
+"""Backgrounds without people: rooms, streets, fields, studios and abstract clutter."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ from edge.types import F32, U8
 
 
 def _colour(rng: np.random.Generator, low: float = 20, high: float = 235) -> tuple[int, int, int]:
-    """A BGR colour, greyish more often than not."""
+    """Draw a BGR colour, mostly greyish."""
     grey = rng.uniform(low, high)
     spread = rng.uniform(5, 70)
     blue, green, red = np.clip(grey + rng.normal(0, spread, 3), low, high).astype(int).tolist()
@@ -20,7 +20,7 @@ def _colour(rng: np.random.Generator, low: float = 20, high: float = 235) -> tup
 
 def _gradient(wh: tuple[int, int], top: tuple[int, ...], bottom: tuple[int, ...]) -> U8:
     ends = np.array([[top], [bottom]], np.uint8)
-    # Sampled between the two centres, so that the ends are the colours asked for.
+    # sampled between the two centres, so that the ends are exactly the two colours
     column = cv2.resize(ends, (1, 2 * wh[1]), interpolation=cv2.INTER_LINEAR)
     middle = column[wh[1] // 2 : wh[1] // 2 + wh[1]]
     image: U8 = cv2.repeat(middle, 1, wh[0])
@@ -37,7 +37,7 @@ def _grain(rng: np.random.Generator, image: U8, strength: float, cells: int) -> 
 def _box(
     rng: np.random.Generator, image: U8, centre: tuple[int, int], size: tuple[int, int]
 ) -> None:
-    """A rectangle with an edge: a window, a picture, a cupboard, a crate."""
+    """Draw a rectangle with an edge: a window, a picture, a cupboard, a crate."""
     left, top = centre[0] - size[0] // 2, centre[1] - size[1] // 2
     right, bottom = left + size[0], top + size[1]
     cv2.rectangle(image, (left, top), (right, bottom), _colour(rng), -1)
@@ -49,7 +49,7 @@ def _box(
 
 
 def _room(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
-    """Wall, floor with boards or tiles, things on the wall and before it."""
+    """Return a wall, a floor with boards or tiles, and objects on and in front of the wall."""
     width, height = wh
     wall = _colour(rng, 60, 240)
     image = _gradient(wh, wall, tuple(int(0.85 * value) for value in wall))
@@ -75,7 +75,7 @@ def _room(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
 
 
 def _street(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
-    """Sky, houses with windows, a road, poles."""
+    """Return sky, houses with windows, a road and poles."""
     width, height = wh
     image = _gradient(wh, (235, 190, 150), (240, 225, 210))
     image[:] = cv2.addWeighted(image, 0.7, np.full_like(image, rng.uniform(90, 250)), 0.3, 0)
@@ -101,7 +101,7 @@ def _street(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
 
 
 def _field(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
-    """Sky with clouds, hills, trees and grass or sand."""
+    """Return sky with clouds, trees, and grass or sand."""
     width, height = wh
     image = _gradient(wh, (220, 160, 100), (235, 225, 205))
     clouds = np.clip(smooth_noise(rng, wh, 7) * 60, 0, 60).astype(np.uint8)
@@ -129,18 +129,18 @@ def _field(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
 
 
 def _studio(rng: np.random.Generator, wh: tuple[int, int], _horizon: int) -> U8:
-    """A plain or shaded backdrop."""
+    """Return a plain or shaded backdrop."""
     image = _gradient(wh, _colour(rng), _colour(rng))
     _grain(rng, image, rng.uniform(0, 20), 2)
     return image
 
 
-def _nonsense(rng: np.random.Generator, wh: tuple[int, int], _horizon: int) -> U8:
-    """Coloured noise and shapes, limb-like ones too: nothing in it is a person."""
+def _abstract(rng: np.random.Generator, wh: tuple[int, int], _horizon: int) -> U8:
+    """Return coloured noise and shapes, also limb-like ones: negatives for a detector."""
     width, height = wh
     small = rng.integers(0, 256, (int(rng.integers(3, 12)), int(rng.integers(4, 16)), 3))
     image: U8 = cv2.resize(small.astype(np.uint8), wh, interpolation=cv2.INTER_CUBIC)
-    # Fading towards grey: such colours are rare in the world.
+    # faded towards grey: saturated noise is rare in photographs
     fade = rng.uniform(0.25, 0.9)
     image = cv2.addWeighted(image, 1 - fade, np.full_like(image, rng.uniform(40, 220)), fade, 0)
     for _ in range(int(rng.integers(6, 26))):
@@ -165,14 +165,14 @@ BACKDROPS: dict[str, Callable[[np.random.Generator, tuple[int, int], int], U8]] 
     "street": _street,
     "field": _field,
     "studio": _studio,
-    "nonsense": _nonsense,
+    "abstract": _abstract,
 }
 """Kind -> function of (rng, wh, horizon row) giving uint8 BGR."""
 _ODDS = (0.31, 0.25, 0.22, 0.11, 0.11)
 
 
 def draw_backdrop(rng: np.random.Generator, wh: tuple[int, int], horizon: int) -> U8:
-    """Return a background uint8 (H, W, 3) BGR, now and then out of focus."""
+    """Return a background uint8 (H, W, 3) BGR, sometimes out of focus."""
     kind = str(rng.choice(np.array(list(BACKDROPS)), p=_ODDS))
     image = BACKDROPS[kind](rng, wh, horizon)
     if rng.random() < 0.45:

@@ -1,7 +1,7 @@
-"""A jointed body: proportions, joint angles with limits, and forward kinematics in metres.
+"""Articulated body: proportions, joint angles with limits, and forward kinematics in metres.
 
-Body space: x to the person's left, y up, z where the person faces; the lowest foot stands on y = 0.
-It knows no pixels, clothes or cameras. Segment lengths follow Drillis and Contini (1966), as shares of the stature.
+Body space: x to the person's left, y up, z where the person faces; the lowest foot is at y = 0. Knows no pixels, no
+clothes, no cameras. Segment lengths follow Drillis and Contini (1966), as shares of the stature.
 """
 
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ class Skeleton:
 
 
 def sample_proportions(rng: np.random.Generator) -> Proportions:
-    """Draw a body: mostly adults, now and then a child (shorter, larger head, shorter legs)."""
+    """Draw a body: mostly adults, sometimes a child (shorter, larger head, shorter legs)."""
     child = rng.random() < 0.15
     stature = rng.uniform(1.05, 1.4) if child else rng.normal(1.71, 0.09)
     slim = rng.uniform()
@@ -105,7 +105,7 @@ def sample_proportions(rng: np.random.Generator) -> Proportions:
 
 
 def pose_angles(degrees: Mapping[str, float]) -> F32:
-    """Return joint angles in degrees, float32 (24,), in the order of DOF and inside the limits.
+    """Return joint angles in degrees, float32 (24,), in the order of DOF and within LIMITS_DEG.
 
     A limb's name without `l_` or `r_` sets both sides; the sided name wins.
     """
@@ -121,13 +121,13 @@ def pose_angles(degrees: Mapping[str, float]) -> F32:
 
 
 def limited(angles: F32) -> F32:
-    """Return the angles clipped to what joints allow."""
+    """Return the angles clipped to LIMITS_DEG."""
     clipped: F32 = np.clip(angles, _LOW, _HIGH)
     return clipped
 
 
 def mirrored(angles: F32) -> F32:
-    """Return the pose as seen in a mirror: sides swapped, rolls, twists and yaws negated."""
+    """Return the mirrored pose: sides swapped, rolls, twists and yaws negated."""
     axial = angles[: len(AXIAL)].copy()
     for index, name in enumerate(AXIAL):
         if not name.endswith("pitch"):
@@ -137,7 +137,7 @@ def mirrored(angles: F32) -> F32:
 
 
 def solve(body: Proportions, angles: F32) -> Skeleton:
-    """Return the skeleton of that body in that pose (angles in degrees, in the order of DOF)."""
+    """Return the skeleton of a body in a pose (angles in degrees, in the order of DOF)."""
     degrees = dict(zip(DOF, angles.tolist(), strict=True))
     spine = _turned(degrees, ("spine_twist", "spine_roll", "spine_pitch"))
     neck = _turned(degrees, ("neck_yaw", "neck_roll", "neck_pitch"))
@@ -158,7 +158,7 @@ def solve(body: Proportions, angles: F32) -> Skeleton:
 
 
 def _turned(degrees: Mapping[str, float], names: tuple[str, str, str]) -> F32:
-    """Rotation by the angles of these names about y, z and x, the last one first."""
+    """Return the rotation by the named angles about y, z and x, applied from the last to the first."""
     about_y, about_z, about_x = (degrees[name] for name in names)
     return f32(turn_y(about_y) @ turn_z(about_z) @ turn_x(about_x))
 

@@ -1,4 +1,4 @@
-"""What lens and sensor do to a picture: exposure, white balance, vignette, blur and noise."""
+"""Lens and sensor model: exposure, white balance, blur, shake and noise."""
 
 import functools
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from edge.types import F32, U8
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """`gains` BGR factors; `blur_px` and `noise` sigmas; a shake `motion_px` long at `motion_deg`."""
+    """`gains`: BGR factors; `blur_px`, `noise`: sigmas; `motion_px`, `motion_deg`: length and angle of the shake."""
 
     gains: tuple[float, float, float]
     blur_px: float
@@ -23,7 +23,7 @@ class Sensor:
 
 
 def sample_light(rng: np.random.Generator) -> Light:
-    """Draw a lamp: mostly above and before the people."""
+    """Draw a light: mostly above and in front of the people."""
     direction = f32([rng.normal(0, 0.7), -rng.uniform(0.2, 1.1), rng.uniform(0.35, 1.0)])
     warm = rng.normal(0, 0.05)
     bright = rng.uniform(0.8, 1.15)
@@ -32,7 +32,7 @@ def sample_light(rng: np.random.Generator) -> Light:
 
 
 def sample_sensor(rng: np.random.Generator) -> Sensor:
-    """Draw a camera: most are good, some are dim, soft, shaky or noisy."""
+    """Draw a sensor: mostly good, some dark, soft, shaky or noisy."""
     exposure, cast = rng.uniform(0.7, 1.2), rng.normal(0, 0.05)
     return Sensor(
         gains=(exposure * (1 - cast), exposure, exposure * (1 + cast)),
@@ -45,7 +45,7 @@ def sample_sensor(rng: np.random.Generator) -> Sensor:
 
 @functools.cache
 def _noise_field(rows: int, columns: int) -> F32:
-    """White noise that every frame crops at another place: fresh noise would cost more than the people."""
+    """Return white noise, drawn once and cropped at random: fresh noise would cost more than the people."""
     field = np.random.default_rng(0).standard_normal((rows, columns, 3), np.float32)
     field.setflags(write=False)
     return field
@@ -53,7 +53,7 @@ def _noise_field(rows: int, columns: int) -> F32:
 
 def _noise(rng: np.random.Generator, wh: tuple[int, int]) -> F32:
     width, height = wh
-    # Rounded up, so that frames of similar sizes share a field; room to move by 128 pixels and more.
+    # rounded up, so that frames of similar sizes share a field, with at least 128 pixels to move the crop
     field = _noise_field((height + 639) // 512 * 512, (width + 639) // 512 * 512)
     top = int(rng.integers(field.shape[0] - height + 1))
     left = int(rng.integers(field.shape[1] - width + 1))
@@ -61,7 +61,7 @@ def _noise(rng: np.random.Generator, wh: tuple[int, int]) -> F32:
 
 
 def expose(image: F32, sensor: Sensor, rng: np.random.Generator) -> U8:
-    """Return the picture uint8 (H, W, 3) that the sensor makes of float32 (H, W, 3) BGR."""
+    """Return the exposed image uint8 (H, W, 3) of a scene float32 (H, W, 3) BGR."""
     height, width = image.shape[:2]
     image = cv2.transform(image, np.diag(sensor.gains))
     if sensor.motion_px:
@@ -73,7 +73,7 @@ def expose(image: F32, sensor: Sensor, rng: np.random.Generator) -> U8:
 
 
 def _shake(length_px: int, angle_deg: float) -> F32:
-    """A line's kernel, symmetric, so that nothing moves."""
+    """Return a line kernel, symmetric, so that nothing is displaced."""
     kernel = np.zeros((length_px | 1, length_px | 1), np.float32)
     kernel[length_px // 2] = 1
     middle = (kernel.shape[0] - 1) / 2

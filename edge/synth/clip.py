@@ -1,4 +1,4 @@
-"""Moving people: some stay and wave, squat and jump, some walk through the picture; ids stay, motion is smooth."""
+"""Clips of moving people with constant ids: performers wave, squat and jump in place, walkers cross the frame."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from runtimes.errors import InputError
 
 _CYCLE_S: dict[Motion, float] = {"wave": 2.6, "squat": 2.0, "jump": 1.8, "idle": 2.4}
 _STRIDE_SHARE = 0.82
-"""Way of one walking cycle as a share of the stature: twice a step of 25 degrees each way."""
+"""Length of a stride (two steps, hips at 25 degrees each way) as a share of the stature."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Performer:
-    """Stays at `floor_xz` metres (right of the camera, before it) and goes through `programme`, again and again."""
+    """Stays at `floor_xz` metres (right of the camera, in front of it) and repeats `programme`."""
 
     look: Look
     floor_xz: tuple[float, float]
@@ -32,7 +32,7 @@ class _Performer:
 
 @dataclass(frozen=True, slots=True)
 class _Walker:
-    """Is at `floor_xz` at 0 s and walks where `yaw_deg` faces."""
+    """Starts at `floor_xz` at 0 s and walks in the direction of `yaw_deg`."""
 
     look: Look
     floor_xz: tuple[float, float]
@@ -43,7 +43,7 @@ class _Walker:
 
 @dataclass(frozen=True, slots=True)
 class _Film:
-    """All that stays the same through a clip; the backdrop is `sway_px` wider than the frame on both sides."""
+    """Constants of a clip; the backdrop is `sway_px` wider than the frame on both sides."""
 
     wh: tuple[int, int]
     stage: Stage
@@ -63,7 +63,7 @@ def draw_clip(
 ) -> Iterator[Scene]:
     """Draw a clip frame by frame, the same for the same arguments.
 
-    person_id 0 performs on the spot; the others perform too or walk in and out. In half of the clips the camera sways.
+    person_id 0 performs in place; the others perform too or walk in and out. In half of the clips the camera sways.
     Raises InputError where the frame is smaller than 32 x 32, a number is negative or fps is not positive.
     """
     check_frame(seed, wh)
@@ -101,7 +101,7 @@ def _focal(wh: tuple[int, int]) -> float:
 
 def _sample_performer(rng: np.random.Generator, wh: tuple[int, int], stage: Stage) -> _Performer:
     look = sample_look(rng)
-    # As near as the feet stay in the picture, or up to twice as far.
+    # between the nearest place with feet in the frame and twice as far
     nearest = _focal(wh) * stage.height_m / (0.95 * wh[1] - stage.horizon_px)
     z = max(nearest, 2.2) * rng.uniform(1.0, 2.0)
     x = rng.uniform(-0.32, 0.32) * wh[0] * z / _focal(wh)
@@ -117,7 +117,7 @@ def _sample_walker(rng: np.random.Generator, wh: tuple[int, int], length_s: floa
     speed = look.body.stature_m * _STRIDE_SHARE * rng.uniform(0.75, 1.05)
     yaw_deg = way * float(rng.uniform(65, 105))
     edge = 0.5 * wh[0] * z / _focal(wh) + 0.45
-    # At the frame's edge at some moment of the clip: half of them come in, half go out.
+    # at the frame's edge at a random moment of the clip: half of them come in, half go out
     moment, side = rng.uniform(0, 0.7) * length_s, float(rng.choice(np.array([-1.0, 1.0])))
     x = side * way * edge - way * speed * moment
     return _Walker(look, (float(x), z), yaw_deg, float(speed), float(rng.random()))
@@ -129,7 +129,7 @@ def _perform(actor: _Performer, time_s: float) -> tuple[F32, float]:
     for motion, length in zip(actor.programme, lengths, strict=True):
         if rest < length:
             phase = rest / length
-            # Every motion grows out of standing and ends in it.
+            # every motion blends in from standing and out to it
             share = float(np.clip(min(phase, 1 - phase) / 0.15, 0, 1))
             share = share * share * (3 - 2 * share)
             angles, lift_m = MOTIONS[motion](phase)
@@ -139,7 +139,7 @@ def _perform(actor: _Performer, time_s: float) -> tuple[F32, float]:
 
 
 def _stance(actor: _Performer | _Walker, film: _Film, time_s: float, pan_px: int) -> Stance | None:
-    """How the actor stands at that time; None behind the camera."""
+    """Return the actor's stance at a time; None where it is behind the camera."""
     x, z = actor.floor_xz
     if isinstance(actor, _Walker):
         turn = np.radians(actor.yaw_deg)

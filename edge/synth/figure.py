@@ -1,6 +1,6 @@
-"""From a skeleton in the picture to solids: flesh and clothes. It knows parts and sizes, no colours.
+"""Solids of a body and its clothes around a placed skeleton. Knows parts and sizes, no colours.
 
-Sizes are shares of the stature, so `unit` (pixels in one stature) turns them into pixels.
+Sizes are shares of the stature; `unit` (pixels in one stature) turns them into pixels.
 """
 
 import functools
@@ -10,7 +10,7 @@ import numpy as np
 from edge.synth.body import Joint
 from edge.synth.head import head_solids
 from edge.synth.linear import f32
-from edge.synth.parts import Part, View
+from edge.synth.parts import Part, PlacedSkeleton
 from edge.synth.solid import TILE, Ellipsoid, Limb, Loft, Solid
 from edge.synth.wardrobe import Look, Material
 from edge.types import F32
@@ -19,8 +19,8 @@ _STATIONS = 24
 _SECTIONS = 192
 
 
-def solids(view: View, look: Look) -> list[Solid]:
-    """Return everything there is to paint of one person, in no order."""
+def solids(view: PlacedSkeleton, look: Look) -> list[Solid]:
+    """Return all solids of one person, in no particular order."""
     found: list[Solid] = [*_trunk(view, look), *head_solids(view, look)]
     for right in (0, 1):
         found += [*_arm(view, look, right), *_leg(view, look, right)]
@@ -31,7 +31,9 @@ def solids(view: View, look: Look) -> list[Solid]:
     return found
 
 
-def _limb(view: View, part: int, joints: tuple[int, int], radii: F32, materials: F32) -> Limb:
+def _limb(
+    view: PlacedSkeleton, part: int, joints: tuple[int, int], radii: F32, materials: F32
+) -> Limb:
     start, end = (view.points[joint] for joint in joints)
     return Limb(part, start, end, radii, materials, TILE / (0.6 * view.unit))
 
@@ -45,15 +47,15 @@ def _profile(values: tuple[float, ...], count: int) -> F32:
 def _clothed(
     flesh: F32, reach: float, loose: float, bare: Material, cloth: Material
 ) -> tuple[F32, F32]:
-    """Radii and materials of a limb whose cloth reaches to `reach` (0 to 1) of its length."""
+    """Return radii and materials of a limb that is clothed up to `reach` (0 to 1) of its length."""
     along = _profile((0.0, 1.0), len(flesh))
     covered = along <= reach
-    # Loose cloth hangs off the joint: no puff at the shoulder or the hip.
+    # loose cloth widens away from the joint, without a bulge at the shoulder or the hip
     radii = np.where(covered, flesh * (1 + (loose - 1) * np.minimum(1, 3 * along)), flesh)
     return radii.astype(np.float32), np.where(covered, cloth, bare).astype(np.float32)
 
 
-def _arm(view: View, look: Look, right: int) -> list[Solid]:
+def _arm(view: PlacedSkeleton, look: Look, right: int) -> list[Solid]:
     size = view.unit * look.body.girth**0.7
     upper = _profile((0.028, 0.0305, 0.0275, 0.0235), _STATIONS) * f32(size)
     fore = _profile((0.0235, 0.0245, 0.02, 0.0155), _STATIONS) * f32(size)
@@ -71,7 +73,7 @@ def _arm(view: View, look: Look, right: int) -> list[Solid]:
     return [*found, _limb(view, Part.L_HAND + right, ends, hand, palm)]
 
 
-def _leg(view: View, look: Look, right: int) -> list[Solid]:
+def _leg(view: PlacedSkeleton, look: Look, right: int) -> list[Solid]:
     size = view.unit * look.body.girth**0.8
     thigh = _profile((0.046, 0.049, 0.045, 0.039, 0.034), _STATIONS) * f32(size)
     shank = _profile((0.034, 0.036, 0.033, 0.027, 0.022), _STATIONS) * f32(size)
@@ -102,7 +104,7 @@ def _leg(view: View, look: Look, right: int) -> list[Solid]:
     ]
 
 
-def _trunk(view: View, look: Look) -> list[Solid]:
+def _trunk(view: PlacedSkeleton, look: Look) -> list[Solid]:
     points, unit, body = view.points, view.unit, look.body
     side, up, front = view.chest_axes
     broad = _profile((0, 0.25, 0.65, 1, 1), _SECTIONS)
@@ -148,7 +150,7 @@ def _trunk(view: View, look: Look) -> list[Solid]:
     ]
 
 
-def _skirt(view: View, look: Look) -> Loft:
+def _skirt(view: PlacedSkeleton, look: Look) -> Loft:
     points, unit = view.points, view.unit
     side, _, front = view.pelvis_axes
     reach = min(look.hem, 1.0)
@@ -172,7 +174,7 @@ def _skirt(view: View, look: Look) -> Loft:
     )
 
 
-def _backpack(view: View) -> Ellipsoid:
+def _backpack(view: PlacedSkeleton) -> Ellipsoid:
     _, up, front = view.chest_axes
     share = f32([0.085, 0.135, 0.055]) * np.float32(view.unit)
     middle = view.points[Joint.CHEST] - up * np.float32(0.11 * view.unit)

@@ -1,7 +1,5 @@
-"""Drawn people on disk: COCO keypoint annotations, a folder of pictures, a video."""
+"""Drawn people on disk: COCO keypoint annotations with an image folder, or a video."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,14 +8,15 @@ import cv2
 import msgspec
 
 from edge.schema import load_schema
-from edge.synth.scene import Person, Scene, draw_scene
+from edge.synth.scene import DrawnPerson, Scene, draw_scene
 from runtimes.errors import InputError, SourceError, TargetExistsError
+from runtimes.files import staging
 
 
 def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any]:
-    """Return COCO keypoint ground truth of the scenes, whose files bear these names; image ids count from 1.
+    """Return COCO keypoint ground truth of the scenes and their file names; image ids count from 1.
 
-    One category, `person`, with COCO's keypoint names and its skeleton counted from 1. Annotations carry `track_id`.
+    One category, `person`, with COCO's keypoint names and its 1-based skeleton. Annotations have a `track_id`.
     """
     schema = load_schema("coco17")
     images: list[dict[str, Any]] = []
@@ -43,7 +42,7 @@ def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any
     }
 
 
-def _annotation(person: Person, annotation_id: int, image_id: int) -> dict[str, Any]:
+def _annotation(person: DrawnPerson, annotation_id: int, image_id: int) -> dict[str, Any]:
     x0, y0, x1, y1 = (float(value) for value in person.box)
     triplets = [
         value
@@ -66,18 +65,17 @@ def _annotation(person: Person, annotation_id: int, image_id: int) -> dict[str, 
 def write_dataset(
     directory: str | Path, seed: int, count: int, wh: tuple[int, int] = (640, 480)
 ) -> Path:
-    """Draw `count` pictures into `directory`/images and `directory`/person_keypoints.json; return the json's path.
+    """Draw `count` images into `directory`/images and `directory`/person_keypoints.json; return the json's path.
 
-    Picture i is `draw_scene(seed + i, wh)` as a JPEG of quality 95. The directory appears when it is whole.
+    Image i is `draw_scene(seed + i, wh)` as a JPEG of quality 95. The directory is complete or absent.
     Raises TargetExistsError where it exists already.
     """
     target = Path(directory)
     if target.exists():
         raise TargetExistsError(f"{target} exists; remove it or name another directory")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
-        (draft / "images").mkdir()
+    with staging(target.parent) as staged:
+        draft = staged / target.name
+        (draft / "images").mkdir(parents=True)
         scenes, names = [], []
         for index in range(count):
             scene = draw_scene(seed + index, wh)
@@ -86,11 +84,7 @@ def write_dataset(
             scenes.append(scene)
         data = msgspec.json.encode(coco_dataset(scenes, names))
         (draft / "person_keypoints.json").write_bytes(data)
-        draft.chmod(0o755)
         draft.replace(target)
-    except BaseException:
-        shutil.rmtree(draft, ignore_errors=True)
-        raise
     return target / "person_keypoints.json"
 
 
@@ -100,9 +94,9 @@ def _write_image(path: Path, scene: Scene) -> None:
 
 
 def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
-    """Write the scenes' pictures as an MP4 (mp4v) and return its path.
+    """Write the scenes' images as an MP4 (mp4v) and return its path.
 
-    Raises InputError where there is no scene or their sizes differ, SourceError where OpenCV cannot write there.
+    Raises InputError where there is no scene or sizes differ, SourceError where OpenCV cannot write the file.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

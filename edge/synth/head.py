@@ -1,10 +1,10 @@
-"""Heads: skull, nose, ears, hair and hats as ellipsoids, and where on the skin a place of the face lies."""
+"""Heads: skull, nose, ears, hair and hats as ellipsoids, and points of the face on the skin."""
 
 import numpy as np
 
 from edge.synth.body import Joint
 from edge.synth.linear import f32
-from edge.synth.parts import Part, View
+from edge.synth.parts import Part, PlacedSkeleton
 from edge.synth.solid import Ellipsoid
 from edge.synth.wardrobe import Look, Material
 from edge.types import F32
@@ -41,13 +41,13 @@ _HAT_BLOBS: dict[str, _Blobs] = {
 }
 
 
-def head_size(view: View, look: Look) -> F32:
-    """Half-axes of the head in pixels: left, up, front."""
+def head_size(view: PlacedSkeleton, look: Look) -> F32:
+    """Return the half-axes of the head in pixels, float32 (3,): left, up, front."""
     size = view.unit * look.body.head
     return f32([0.0465 * size, 0.0705 * size, 0.058 * size])
 
 
-def head_place(view: View, look: Look, azimuth_deg: float, up: float) -> F32:
+def head_place(view: PlacedSkeleton, look: Look, azimuth_deg: float, up: float) -> F32:
     """Return a point (3,) on the head: azimuth to the person's left from the nose, `up` -1..1."""
     ring, turn = np.sqrt(1 - up * up), np.radians(azimuth_deg)
     local = f32([np.sin(turn) * ring, up, np.cos(turn) * ring]) * head_size(view, look)
@@ -55,8 +55,8 @@ def head_place(view: View, look: Look, azimuth_deg: float, up: float) -> F32:
     return place
 
 
-def head_solids(view: View, look: Look) -> list[Ellipsoid]:
-    """Return what there is to paint of a head."""
+def head_solids(view: PlacedSkeleton, look: Look) -> list[Ellipsoid]:
+    """Return all solids of a head."""
     hair = _HAIR_BLOBS[look.hair] if look.hat == "none" else _UNDER_HAT[look.hair]
     layers = (
         (Part.HEAD, _SKULL, Material.FACE),

@@ -1,4 +1,4 @@
-"""Float32 arrays, planes and rotations about the axes."""
+"""Float32 arrays, channel stacking and rotations about the axes."""
 
 import cv2
 import numpy as np
@@ -13,7 +13,7 @@ def f32(values: ArrayLike) -> F32:
 
 
 def thrice(plane: F32) -> F32:
-    """Return (H, W) as (H, W, 3), each channel the same: numpy broadcasts a last axis of 3 slowly."""
+    """Return (H, W) as (H, W, 3) with equal channels: numpy broadcasts a last axis of 3 slowly."""
     channels: F32 = cv2.merge([plane, plane, plane])
     return channels
 
@@ -25,18 +25,18 @@ def tinted(plane: F32, colour: F32) -> F32:
 
 
 def turn_x(degrees: float) -> F32:
-    """Rotation about x, float32 (3, 3), for column vectors; positive takes y to z."""
+    """Return the rotation about x, float32 (3, 3), for column vectors; positive takes y to z."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return f32([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
 
 
 def turn_y(degrees: float) -> F32:
-    """Rotation about y, float32 (3, 3), for column vectors; positive takes z to x."""
+    """Return the rotation about y, float32 (3, 3), for column vectors; positive takes z to x."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return f32([[cos, 0, sin], [0, 1, 0], [-sin, 0, cos]])
 
 
 def turn_z(degrees: float) -> F32:
-    """Rotation about z, float32 (3, 3), for column vectors; positive takes x to y."""
+    """Return the rotation about z, float32 (3, 3), for column vectors; positive takes x to y."""
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
     return f32([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]])

@@ -1,6 +1,6 @@
-"""Poses people take: still ones drawn at random, and motions as functions of a phase in cycles.
+"""Library of poses: still ones by name, and motions as functions of a phase in cycles.
 
-A pose is float32 (24,) joint angles in degrees in the order of `body.DOF`. It knows no pixels and no time.
+A pose is float32 (24,) joint angles in degrees in the order of `body.DOF`. Knows no pixels and no time.
 """
 
 from collections.abc import Callable
@@ -104,16 +104,16 @@ STILLS: dict[str, dict[str, float]] = {
         "spine_twist": 18,
     },
 }
-"""Still poses by name, in degrees; what is not named is 0."""
+"""Still poses by name, in degrees; angles that are not listed are 0."""
 
 
 def _bump(phase: float) -> float:
-    """0 at whole phases, 1 half-way, smooth."""
+    """Return a raised cosine: 0 at whole phases, 1 half-way."""
     return 0.5 - 0.5 * float(np.cos(2 * np.pi * phase))
 
 
 def walk(phase: float) -> tuple[F32, float]:
-    """One stride (two steps) a cycle; never lifts off."""
+    """Walk: one stride (two steps) a cycle, always with a foot on the floor."""
     angles: dict[str, float] = {"shoulder_abduct": 7, "spine_pitch": 4}
     for side, offset in (("l", 0.0), ("r", 0.5)):
         turn = 2 * np.pi * (phase + offset)
@@ -130,7 +130,7 @@ def walk(phase: float) -> tuple[F32, float]:
 
 
 def wave(phase: float) -> tuple[F32, float]:
-    """Raise the left arm, wave three times, lower it again."""
+    """Wave: raise the left arm, wave three times, lower it."""
     raised = min(1.0, 2.2 * _bump(phase))
     swing = float(np.sin(2 * np.pi * 3 * phase))
     return pose_angles(
@@ -146,7 +146,7 @@ def wave(phase: float) -> tuple[F32, float]:
 
 
 def squat(phase: float) -> tuple[F32, float]:
-    """Down at half a cycle, up at a whole one; arms reach forward for balance."""
+    """Squat: down at half a cycle, up at a whole one; arms forward for balance."""
     depth = _bump(phase)
     return pose_angles(
         {
@@ -164,7 +164,7 @@ def squat(phase: float) -> tuple[F32, float]:
 
 
 def jump(phase: float) -> tuple[F32, float]:
-    """Crouch, leap with arms thrown up, land soft; the flight is a parabola 0.32 m high."""
+    """Jump: crouch, leap with arms up, land; the flight is a parabola 0.32 m high."""
     phase %= 1
     crouch = _bump(phase / 0.4) if phase < 0.4 else 0.7 * _bump((phase - 0.6) / 0.4) * (phase > 0.6)
     flight = max(0.0, 1 - ((phase - 0.5) / 0.16) ** 2)
@@ -184,7 +184,7 @@ def jump(phase: float) -> tuple[F32, float]:
 
 
 def idle(phase: float) -> tuple[F32, float]:
-    """Stand, shift the weight and look about a little."""
+    """Idle: stand, shift the weight and look around a little."""
     sway = float(np.sin(2 * np.pi * phase))
     return pose_angles(
         {
@@ -208,7 +208,7 @@ MOTIONS: dict[Motion, Callable[[float], tuple[F32, float]]] = {
 
 
 def sample_pose(rng: np.random.Generator) -> tuple[F32, float]:
-    """Draw a pose for a picture: a still one or a moment of a motion, loosened; angles and feet height in metres."""
+    """Draw a still pose or a moment of a motion, with noise; returns angles and the height of the feet in metres."""
     if rng.random() < 0.45:
         motion = MOTIONS[rng.choice(np.array(["walk", "walk", "wave", "squat", "jump"]))]
         angles, lift_m = motion(float(rng.random()))

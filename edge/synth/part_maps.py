@@ -1,4 +1,4 @@
-"""What a perfect OpenPose would say of given people: part heatmaps and affinity fields, drawn as it is trained on them.
+"""Ground-truth part heatmaps and part affinity fields of given people, as OpenPose's training targets.
 
 For tests and benchmarks of the `paf` codec, where the truth must be known. Everything is in bins of the maps.
 """
@@ -28,7 +28,7 @@ def draw_part_maps(
 
 
 def _heatmaps(xy: F64, seen: NDArray[np.bool_], wh: tuple[int, int]) -> F32:
-    # a Gaussian is the product of its two profiles
+    # a 2D Gaussian is the product of two 1D ones
     across, down = (
         np.exp(-np.square(np.arange(size) - xy[..., axis, None]) / (2 * SIGMA**2))
         for axis, size in enumerate(wh)

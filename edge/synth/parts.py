@@ -1,4 +1,4 @@
-"""The names of a drawn body's parts, and a skeleton placed in the picture."""
+"""Parts of a drawn body, and a skeleton placed in the image."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,7 +7,7 @@ from edge.types import F32
 
 
 class Part(IntEnum):
-    """Part number a pixel carries; right-side parts follow their left ones."""
+    """Part number of a pixel; right-side parts follow their left ones."""
 
     HEAD = 1
     EAR = 2
@@ -31,8 +31,8 @@ class Part(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
-    """A skeleton in the picture: points (21, 3) in pixels, x right, y down, z to the viewer.
+class PlacedSkeleton:
+    """A skeleton in the image: points (21, 3) in pixels, x right, y down, z to the viewer.
 
     The axes are (3, 3), rows left, up and front, unit vectors; `unit` is pixels in one stature.
     """

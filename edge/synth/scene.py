@@ -1,9 +1,11 @@
-"""Pictures of several people with exact ground truth: who covers whom, tight boxes, COCO keypoints.
+"""Scenes of several people with exact ground truth: occlusion, tight boxes, COCO keypoints.
 
-Pixel centres are whole numbers: a keypoint at (x, y) lies on pixel [y, x]. Boxes are xyxy edges: a
-person whose leftmost column is 3 and rightmost 7 has x0 = 3 and x1 = 8, a width of 5.
+Pixel centres are whole numbers: a keypoint at (x, y) is on pixel [y, x]. Boxes are xyxy edges: a person whose leftmost
+column is 3 and rightmost 7 has x0 = 3 and x1 = 8, a width of 5.
 """
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -21,11 +23,11 @@ from runtimes.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
-    """What is known of one drawn person.
+class DrawnPerson:
+    """Ground truth of one drawn person.
 
-    `keypoints` float32 (17, 3): x, y, v in COCO's order; v = 2 visible, 1 hidden (by the person, another or a thing),
-    0 outside the picture with x = y = 0. `box` float32 (4,) xyxy around the visible pixels, `area` their number.
+    `keypoints` float32 (17, 3): x, y, v in COCO's order; v = 2 visible, 1 occluded (by the person, another or an
+    object), 0 outside the image with x = y = 0. `box` float32 (4,) xyxy around the visible pixels, `area` their number.
     """
 
     keypoints: F32
@@ -34,16 +36,16 @@ class Person:
     person_id: int
 
     def __post_init__(self) -> None:
-        check_shape("Person.keypoints", self.keypoints, (17, 3), np.float32)
-        check_shape("Person.box", self.box, (4,), np.float32)
+        check_shape("DrawnPerson.keypoints", self.keypoints, (17, 3), np.float32)
+        check_shape("DrawnPerson.box", self.box, (4,), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture uint8 (H, W, 3) BGR and the people of whom at least one pixel is seen."""
+    """An image uint8 (H, W, 3) BGR and the people with at least one visible pixel."""
 
     image: U8
-    people: tuple[Person, ...]
+    people: tuple[DrawnPerson, ...]
 
     def __post_init__(self) -> None:
         check_shape("Scene.image", self.image, (None, None, 3), np.uint8)
@@ -51,7 +53,7 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A person to be put into the picture, or a thing (`sprite` without keypoints, `person_id` -1)."""
+    """A person's sprite, or an object's (without keypoints, `person_id` -1)."""
 
     sprite: Sprite
     person_id: int
@@ -59,20 +61,20 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Composition:
-    """`image` float32 (H, W, 3) before the camera, `owner` int32 (H, W): person_id of each pixel, -1 nobody."""
+    """`image` float32 (H, W, 3) before exposure, `owner` int32 (H, W): person_id of each pixel, -1 for none."""
 
     image: F32
     owner: I32
-    people: tuple[Person, ...]
+    people: tuple[DrawnPerson, ...]
 
 
 def draw_scene(
     seed: int, wh: tuple[int, int] = (640, 480), people: int | tuple[int, int] = (1, 4)
 ) -> Scene:
-    """Draw one picture, the same for the same arguments.
+    """Draw one scene, the same for the same arguments.
 
-    `people` is how many, or the fewest and most of them; they are told apart by person_id 0, 1, ...
-    A crowded picture may show fewer: those who would be mostly hidden are not placed.
+    `people`: their number, or (fewest, most); their `person_id` is 0, 1, ... A crowded scene may have fewer: people who
+    would be mostly hidden are not placed.
     Raises InputError where the frame is smaller than 32 x 32 or the number of people is negative.
     """
     check_frame(seed, wh)
@@ -89,35 +91,38 @@ def draw_scene(
         found = _find_place(rng, wh, stage, [layer for layer, _ in layers])
         if found is not None:
             layers.append((Layer(found[0], person_id), found[1]))
-    # Those farther away, drawn smaller, come first.
+    # far to near
     layers.sort(key=lambda item: item[1].px_per_m)
     for _, stance in layers:
         cast_shadow(backdrop, stance)
     ordered = [layer for layer, _ in layers]
     if ordered and rng.random() < 0.18:
-        ordered.append(_thing(rng, wh, stage.light, ordered))
+        ordered.append(_occluder(rng, wh, stage.light, ordered))
     composed = compose(backdrop, ordered)
     return Scene(expose(composed.image, sample_sensor(rng), rng), composed.people)
 
 
 def draw_crops(seed: int, count: int) -> list[tuple[U8, F32]]:
-    """Return `count` pairs of a picture uint8 (480, 640, 3) BGR and a person's box float32 (4,) xyxy.
+    """Return the first `count` of `iterate_crops`."""
+    return list(itertools.islice(iterate_crops(seed), count))
 
-    Each comes from a scene of its own; a longer list starts with the shorter one.
+
+def iterate_crops(seed: int) -> Iterator[tuple[U8, F32]]:
+    """Yield, without end, a scene's image uint8 (480, 640, 3) BGR and its largest person's box float32 (4,) xyxy.
+
+    Raises InputError where the seed is negative.
     """
     check_frame(seed, (640, 480))
     root = np.random.SeedSequence(seed)
-    crops: list[tuple[U8, F32]] = []
-    while len(crops) < count:
+    while True:
         scene = draw_scene(int(root.spawn(1)[0].generate_state(1)[0]))
         if scene.people:
             largest = max(scene.people, key=lambda person: person.area)
-            crops.append((scene.image, largest.box))
-    return crops
+            yield scene.image, largest.box
 
 
 def check_frame(seed: int, wh: tuple[int, int]) -> None:
-    """Raise InputError where nothing can be drawn."""
+    """Raise InputError for a negative seed or a frame smaller than 32 x 32."""
     if seed < 0:
         raise InputError(f"seed must not be negative: {seed}")
     if min(wh) < 32:
@@ -126,7 +131,7 @@ def check_frame(seed: int, wh: tuple[int, int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """The camera's place: horizon row, height above the floor in metres, tilt; and the lamp."""
+    """Camera placement (horizon row, height above the floor in metres, tilt) and light."""
 
     horizon_px: float
     height_m: float
@@ -135,7 +140,7 @@ class Stage:
 
 
 def sample_stage(rng: np.random.Generator, wh: tuple[int, int]) -> Stage:
-    """Draw a camera's place for a frame of that size."""
+    """Draw a camera placement and light for a frame of size `wh`."""
     return Stage(
         horizon_px=float(rng.uniform(0.12, 0.5) * wh[1]),
         height_m=float(rng.uniform(1.1, 2.0)),
@@ -145,7 +150,7 @@ def sample_stage(rng: np.random.Generator, wh: tuple[int, int]) -> Stage:
 
 
 def cast_shadow(backdrop: F32, stance: Stance) -> None:
-    """Darken the floor under a person in place."""
+    """Darken the floor under a person, in place."""
     radius = 0.26 * stance.px_per_m
     shadow(backdrop, stance.base_xy, radius, 0.45 / (1 + 2 * stance.lift_m))
 
@@ -153,7 +158,7 @@ def cast_shadow(backdrop: F32, stance: Stance) -> None:
 def _find_place(
     rng: np.random.Generator, wh: tuple[int, int], stage: Stage, others: list[Layer]
 ) -> tuple[Sprite, Stance] | None:
-    """Try a few places for a new person; one where neither the frame nor anybody hides most of them."""
+    """Try a few places for a new person; None where the frame or other people would hide most of it at each."""
     look = sample_look(rng)
     for _ in range(6):
         stance = _sample_stance(rng, wh, stage, look)
@@ -206,10 +211,10 @@ def _extent(sprite: Sprite) -> F32:
     return np.concatenate([xy.min(axis=0), xy.max(axis=0) + 1])
 
 
-def _thing(
+def _occluder(
     rng: np.random.Generator, wh: tuple[int, int], light: Light, layers: list[Layer]
 ) -> Layer:
-    """A table, post or sheet before everybody, over the lower half of somebody."""
+    """Return an object in front of everyone (a table, a post, a sheet) over the lower half of one person."""
     hidden = layers[rng.integers(len(layers))].sprite
     extent = _extent(hidden)
     reach = np.minimum(extent[2:] - extent[:2], np.array(wh) / 2)
@@ -230,9 +235,9 @@ def _thing(
 
 
 def compose(backdrop: F32, layers: list[Layer]) -> Composition:
-    """Lay the layers over the backdrop, the nearest last; the backdrop is painted upon.
+    """Composite the layers over the backdrop, in place, the nearest last.
 
-    A pixel belongs to whoever covers at least half of it last.
+    A pixel belongs to the last layer that covers at least half of it.
     """
     owner = np.full(backdrop.shape[:2], -1, np.int32)
     for layer in layers:
@@ -247,8 +252,8 @@ def compose(backdrop: F32, layers: list[Layer]) -> Composition:
     return Composition(backdrop, owner, tuple(person for person in people if person is not None))
 
 
-def _person(layer: Layer, owner: I32) -> Person | None:
-    """Ground truth of one layer, given who owns each pixel; None where nothing of it is seen."""
+def _person(layer: Layer, owner: I32) -> DrawnPerson | None:
+    """Return the ground truth of one layer, given each pixel's owner; None where no pixel of it is visible."""
     left, top = layer.sprite.left_top
     height, width = layer.sprite.cover.shape
     mine: NDArray[np.bool_] = owner[top : top + height, left : left + width] == layer.person_id
@@ -263,4 +268,4 @@ def _person(layer: Layer, owner: I32) -> Person | None:
         if 0 <= column < owner.shape[1] and 0 <= line < owner.shape[0]:
             seen = visible and owner[line, column] == layer.person_id
             keypoints[row] = x, y, 2 if seen else 1
-    return Person(keypoints, box, float(mine.sum()), layer.person_id)
+    return DrawnPerson(keypoints, box, float(mine.sum()), layer.person_id)

@@ -1,7 +1,7 @@
-"""Solids and the rasteriser: tapered limbs, ellipsoids and lofts into per-pixel depth, normal and texture place.
+"""Rasteriser: tapered limbs, ellipsoids and lofts to per-pixel depth, normal and texture coordinates.
 
-Space: pixels, x right, y down, z towards the viewer, seen without perspective. The nearest surface wins each pixel, so
-what hides what is exact. It knows shapes and part numbers, no bodies and no colours.
+Space: pixels, x right, y down, z towards the viewer, orthographic. A depth buffer makes occlusion exact. Knows shapes
+and part numbers, no bodies and no colours.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from edge.types import F32, U8
 
 TILE = 128
-"""Side of one material's texture in texels; materials are stacked in one atlas, (materials * TILE, TILE, 3)."""
+"""Side of a material's texture in texels; materials are stacked in one atlas, (materials * TILE, TILE, 3)."""
 
 _EDGE = np.float32(TILE - 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What is seen at each pixel: depth, part number (0: nothing), normal x and y, atlas column and row."""
+    """Buffers (H, W) of the visible surface: depth, part number (0: none), normal x and y, atlas column and row."""
 
     depth: F32
     part: U8
@@ -30,7 +30,7 @@ class Surface:
 
     @classmethod
     def empty(cls, wh: tuple[int, int]) -> "Surface":
-        """A canvas with nothing on it."""
+        """Return empty buffers."""
         shape = (wh[1], wh[0])
         depth = np.full(shape, -1e6, np.float32)
         normal_x, normal_y, column, row = np.zeros((4, *shape), np.float32)
@@ -54,7 +54,7 @@ class Limb:
 
 @dataclass(frozen=True, slots=True)
 class Ellipsoid:
-    """`axes` rows are the half-axes (3, 3) in pixels: left, up, front of the thing.
+    """`axes` rows are the half-axes (3, 3) in pixels: left, up, front.
 
     Textured as a globe: columns by azimuth, 0.5 in front; rows from top to bottom.
     """
@@ -86,7 +86,7 @@ Solid = Limb | Ellipsoid | Loft
 
 
 def paint(surface: Surface, solid: Solid) -> None:
-    """Put the solid onto the surface where it is nearest."""
+    """Rasterise a solid into the surface where it is the nearest."""
     if isinstance(solid, Limb):
         _paint_limb(surface, solid)
     elif isinstance(solid, Ellipsoid):
@@ -97,7 +97,7 @@ def paint(surface: Surface, solid: Solid) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """A rectangle of the canvas and its pixel coordinates, broadcastable."""
+    """A rectangle of the surface and its pixel coordinates, broadcastable."""
 
     rows: slice
     columns: slice
@@ -106,7 +106,7 @@ class _Window:
 
 
 def _window(surface: Surface, first: F32, second: F32, reach: float) -> _Window | None:
-    """The pixels within `reach` of the box around two points; None where there are none."""
+    """Return the pixels within `reach` of the box around two points; None where there are none."""
     low, high = np.minimum(first, second) - reach, np.maximum(first, second) + reach
     height, width = surface.depth.shape
     left, top = max(0, int(low[0]) - 1), max(0, int(low[1]) - 1)
@@ -125,7 +125,7 @@ def _keep(
     inside: NDArray[np.bool_],
     layers: tuple[F32, F32, F32, F32, F32],
 ) -> None:
-    """Write depth, normal x, normal y, column and row where inside and nearer than what is there."""
+    """Write depth, normal x, normal y, column and row where `inside` and nearer than the surface so far."""
     place = (window.rows, window.columns)
     depth = layers[0]
     wins = inside & (depth > surface.depth[place])
@@ -143,7 +143,7 @@ def _paint_limb(surface: Surface, limb: Limb) -> None:
     bone = limb.end - limb.start
     length = max(float(np.hypot(bone[0], bone[1])), 1e-3)
     ux, uy = bone[0] / length, bone[1] / length
-    # The face of a cylinder leaning towards the viewer looks along its axis a little.
+    # the normals of a cylinder that leans towards the viewer tilt along its axis
     lean = bone[2] / max(float(np.linalg.norm(bone)), 1e-3)
     dx, dy = window.x - limb.start[0], window.y - limb.start[1]
     share = np.clip((dx * ux + dy * uy) / np.float32(length), 0, 1)
@@ -166,7 +166,7 @@ def _paint_ellipsoid(surface: Surface, solid: Ellipsoid) -> None:
     window = _window(surface, solid.centre - reach, solid.centre + reach, 0)
     if window is None:
         return
-    # s = inverse @ (p - centre) lies on the unit sphere: a quadratic in depth.
+    # s = inverse @ (p - centre) is on the unit sphere: a quadratic in depth
     inverse = np.linalg.inv(solid.axes.T).astype(np.float32)
     dx, dy = window.x - solid.centre[0], window.y - solid.centre[1]
     first = [inverse[row, 0] * dx + inverse[row, 1] * dy for row in range(3)]
@@ -193,7 +193,7 @@ def _paint_loft(surface: Surface, loft: Loft) -> None:
     bone = loft.end - loft.start
     length = max(float(np.hypot(bone[0], bone[1])), 1e-3)
     ux, uy = bone[0] / length, bone[1] / length
-    # Half-sizes of each section across the axis in the picture (n) and towards the viewer (z).
+    # half-sizes of each section across the axis in the image (n) and towards the viewer (z)
     side_n, front_n = loft.side[1] * ux - loft.side[0] * uy, loft.front[1] * ux - loft.front[0] * uy
     side_z, front_z = loft.side[2], loft.front[2]
     wide = np.sqrt((loft.widths * side_n) ** 2 + (loft.depths * front_n) ** 2) + 1e-3
@@ -212,7 +212,7 @@ def _paint_loft(surface: Surface, loft: Loft) -> None:
     across = (dy * ux - dx * uy) / wide.astype(np.float32)[station]
     lift = np.sqrt(np.maximum(1 - across * across, 0))
     rise = cross.astype(np.float32)[station] * across + bulge.astype(np.float32)[station] * lift
-    # The same point along the section's own axes gives its normal and azimuth.
+    # the same point along the section's own axes gives its normal and azimuth
     offset = across * wide.astype(np.float32)[station]
     along_side = (front_z * offset - front_n * rise) / np.float32(det)
     along_front = (side_n * rise - side_z * offset) / np.float32(det)

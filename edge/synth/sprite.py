@@ -1,6 +1,6 @@
-"""One person as a cut-out: colour, coverage, and the seventeen COCO keypoints with what the body itself hides.
+"""Sprite of one person: colour, coverage and the 17 COCO keypoints with self-occlusion.
 
-It knows one person at a time; who stands before whom is the scene's business.
+Knows one person at a time; occlusion between people is computed by `scene`.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from edge.synth.body import Joint, Skeleton, solve
 from edge.synth.figure import solids
 from edge.synth.head import head_place
 from edge.synth.linear import f32, tinted, turn_x, turn_y, turn_z
-from edge.synth.parts import Part, View
+from edge.synth.parts import Part, PlacedSkeleton
 from edge.synth.solid import Surface, paint
 from edge.synth.wardrobe import Look
 from edge.types import F32
 
 _SMALL_PX = 170
-"""People shorter than this are drawn at twice the size and averaged, or their arms would be a pixel of noise."""
+"""People shorter than this are drawn at twice the size and averaged: their arms would alias otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stance:
-    """How a person stands before the camera.
+    """Pose and placement of a person in front of the camera.
 
     `angles` float32 (24,) degrees; `lift_m` height of the feet; `yaw_deg` 0 faces the camera, 90 its right;
-    `tilt_deg` how far the camera looks down; `lean_deg` turns in the picture, clockwise negative;
-    `base_xy` pixels between the feet; `px_per_m` scale.
+    `tilt_deg` downward pitch of the camera; `lean_deg` in-plane rotation, clockwise negative;
+    `base_xy` pixel between the feet; `px_per_m` scale.
     """
 
     angles: F32
@@ -42,7 +42,7 @@ class Stance:
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """`direction` unit float32 (3,) towards the lamp (x right, y down, z to the viewer); `tint` BGR factors."""
+    """`direction` unit float32 (3,) towards the light (x right, y down, z to the viewer); `tint` BGR factors."""
 
     direction: F32
     ambient: float
@@ -54,7 +54,7 @@ class Sprite:
     """A person's pixels at `left_top` of the frame.
 
     `colour` float32 (h, w, 3) BGR times coverage, `cover` float32 (h, w) in 0..1;
-    `keypoints` float32 (17, 2) frame pixels; `visible` bool (17,), false where the body hides its own joint.
+    `keypoints` float32 (17, 2) frame pixels; `visible` bool (17,), false where the body occludes its own joint.
     """
 
     left_top: tuple[int, int]
@@ -65,7 +65,7 @@ class Sprite:
 
 
 def draw_sprite(look: Look, stance: Stance, light: Light, wh: tuple[int, int]) -> Sprite | None:
-    """Draw a person for a frame of that size; None where nothing of it lies inside."""
+    """Draw a person for a frame of size `wh`; None where no part of it is inside."""
     view = place(solve(look.body, stance.angles), look, stance)
     margin = 0.15 * view.unit
     low = np.floor(view.points[:, :2].min(axis=0) - margin).astype(int)
@@ -90,14 +90,14 @@ def draw_sprite(look: Look, stance: Stance, light: Light, wh: tuple[int, int]) -
     return Sprite((left, top), colour, cover, keypoints.astype(np.float32), visible)
 
 
-def place(skeleton: Skeleton, look: Look, stance: Stance) -> View:
-    """Return the skeleton in the picture."""
+def place(skeleton: Skeleton, look: Look, stance: Stance) -> PlacedSkeleton:
+    """Project a skeleton into the image."""
     turn = turn_z(stance.lean_deg) @ turn_x(stance.tilt_deg) @ turn_y(stance.yaw_deg)
     flip = f32([1, -1, 1])
     points = skeleton.points + f32([0, stance.lift_m, 0])
     pixels = (points @ turn.T) * (flip * np.float32(stance.px_per_m))
     pixels[:, :2] += f32(stance.base_xy)
-    return View(
+    return PlacedSkeleton(
         points=pixels.astype(np.float32),
         pelvis_axes=(skeleton.pelvis_axes @ turn.T) * flip,
         chest_axes=(skeleton.chest_axes @ turn.T) * flip,
@@ -106,16 +106,18 @@ def place(skeleton: Skeleton, look: Look, stance: Stance) -> View:
     )
 
 
-def _zoomed(view: View, left_top: tuple[int, int], zoom: int) -> View:
+def _zoomed(view: PlacedSkeleton, left_top: tuple[int, int], zoom: int) -> PlacedSkeleton:
     origin = f32([*left_top, 0])
     points = (view.points - origin) * np.float32(zoom)
-    # Pixel centres are whole numbers before and after.
+    # pixel centres are whole numbers before and after
     points[:, :2] += np.float32((zoom - 1) / 2)
-    return View(points, view.pelvis_axes, view.chest_axes, view.head_axes, view.unit * zoom)
+    return PlacedSkeleton(
+        points, view.pelvis_axes, view.chest_axes, view.head_axes, view.unit * zoom
+    )
 
 
-def keypoint_places(view: View, look: Look) -> F32:
-    """Return the COCO keypoints (17, 3) in the view's pixels: face ones on the skin, the others at joints."""
+def keypoint_places(view: PlacedSkeleton, look: Look) -> F32:
+    """Return the COCO keypoints (17, 3) in pixels and depth: of the face on the skin, the others at joints."""
     face = [
         head_place(view, look, 0, -0.24) + view.head_axes[2] * np.float32(0.008 * view.unit),
         head_place(view, look, 24, 0.08),
@@ -150,13 +152,13 @@ _SHOWN_BY: tuple[tuple[Part, ...], ...] = (
     (Part.L_SHANK, Part.L_FOOT),
     (Part.R_SHANK, Part.R_FOOT),
 )
-"""Parts whose surface, seen at a keypoint, shows that keypoint."""
+"""Parts whose surface, where visible at a keypoint, shows that keypoint."""
 _BODY_PARTS = (Part.TORSO, Part.SKIRT)
 _FACE = 5
 
 
-def _own_visibility(surface: Surface, places: F32, view: View) -> NDArray[np.bool_]:
-    """Tell for each keypoint whether the person's own surface shows it; outside the canvas: false."""
+def _own_visibility(surface: Surface, places: F32, view: PlacedSkeleton) -> NDArray[np.bool_]:
+    """Return for each keypoint whether the person's own surface shows it; false outside the surface."""
     height, width = surface.part.shape
     visible = np.zeros(len(places), bool)
     for index, (x, y, z) in enumerate(places.tolist()):
@@ -169,7 +171,7 @@ def _own_visibility(surface: Surface, places: F32, view: View) -> NDArray[np.boo
         if index < _FACE:
             visible[index] = abs(float(surface.depth[row, column]) - z) < 0.02 * view.unit
         elif part in _BODY_PARTS:
-            # Turned past about 55 degrees, the far shoulder and hip lie behind the trunk.
+            # beyond about 55 degrees of yaw the far shoulder and hip are behind the trunk
             other = places[index + 1 if index % 2 else index - 1]
             away, apart = (other[2] - z) / 2, np.linalg.norm(other - places[index]) / 2
             visible[index] = away < 0.82 * apart
@@ -187,7 +189,7 @@ def _shade(surface: Surface, look: Look, light: Light, unit: float) -> tuple[F32
     x, y, z = (float(value) for value in light.direction)
     lit = np.maximum(nx * x + ny * y + nz * z, 0)
     shade = light.ambient + (1 - light.ambient) * lit
-    # What lies just behind a nearer part gets less light: arms stand out from the trunk.
+    # surfaces just behind a nearer part get less light, so that arms stand out from the trunk
     depth = np.where(solid, surface.depth, -0.05 * unit).astype(np.float32)
     blur = max(3, int(0.05 * unit)) | 1
     crease = np.clip((cv2.blur(depth, (blur, blur)) - depth) / np.float32(0.12 * unit), 0, 0.45)

@@ -1,4 +1,4 @@
-"""Textures: smooth noise, cloth patterns and faces as small BGR tiles, drawn once a person."""
+"""Textures: smooth noise, cloth patterns, hair and faces as small BGR tiles, drawn once a person."""
 
 import functools
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def smooth_noise(rng: np.random.Generator, wh: tuple[int, int], cells: int) -> F
 
 
 def cloth_colour(rng: np.random.Generator) -> F32:
-    """Draw a dye: greys, darks and blues often, saturated ones at times; float32 (3,) BGR."""
+    """Draw a cloth colour float32 (3,) BGR: often grey, dark or blue, sometimes saturated."""
     kind = rng.random()
     if kind < 0.3:
         grey = rng.choice(np.array([24, 45, 80, 128, 180, 225, 242]))
@@ -129,13 +129,13 @@ _ODDS = (0.4, 0.16, 0.1, 0.06, 0.08, 0.06, 0.14)
 
 
 def sample_folds(rng: np.random.Generator) -> F32:
-    """Return brightness factors float32 (TILE, TILE) around 1: the folds of a cloth."""
+    """Return the folds of a cloth: brightness factors float32 (TILE, TILE) around 1."""
     coarse, fine = smooth_noise(rng, (TILE, TILE), 9), smooth_noise(rng, (TILE, TILE), 24)
     return f32(1 + 0.07 * coarse + 0.05 * fine)
 
 
 def cloth(rng: np.random.Generator, base: F32, pattern: str, folds: F32) -> F32:
-    """Return a tile of cloth float32 (TILE, TILE, 3); the folds are shifted, so that one set serves many cloths."""
+    """Return a tile of cloth float32 (TILE, TILE, 3); the folds are shifted, so that several cloths share one set."""
     tile = PATTERNS[pattern](rng, base, cloth_colour(rng))
     return tile * thrice(np.roll(folds, int(rng.integers(TILE)), axis=0))
 
@@ -166,13 +166,13 @@ def shirt_front(rng: np.random.Generator, tile: F32) -> F32:
 
 
 def face_place(azimuth_deg: float, up: float) -> tuple[int, int]:
-    """Texel (column, row) of a place on the head: azimuth to the person's left from the nose, `up` -1..1."""
+    """Return the texel (column, row) of a point on the head: azimuth to the person's left from the nose, `up` -1..1."""
     column = 1 + (0.5 + azimuth_deg / 360) * (TILE - 3)
     return round(column), round((1 - up) * TILE / 2)
 
 
 def face(rng: np.random.Generator, skin: F32, hair: F32) -> F32:
-    """Return a head's tile float32 (TILE, TILE, 3): eyes, brows, mouth, cheeks, at times beard or glasses."""
+    """Return a head's tile float32 (TILE, TILE, 3): eyes, brows, mouth, cheeks, sometimes beard or glasses."""
     tile = _plain(rng, skin, skin)
     dark, lip = (skin * 0.62).tolist(), (skin * [0.62, 0.58, 0.86]).tolist()
     if rng.random() < 0.25:
@@ -205,5 +205,5 @@ def strands(rng: np.random.Generator, colour: F32, folds: F32) -> F32:
 
 
 def as_atlas(tiles: list[F32]) -> U8:
-    """Stack tiles into one uint8 picture."""
+    """Stack tiles into one uint8 atlas."""
     return np.clip(np.concatenate(tiles), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Looks: what a drawn person wears, and the textures of it. It knows materials, no poses and no pixels."""
+"""Looks: body, clothes and textures of a drawn person. Knows materials, no poses and no pixels."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -56,11 +56,10 @@ class Material(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One person's body and clothes.
+    """Body and clothes of one person.
 
-    `sleeve` and `hem` say how far cloth reaches: 0 shoulder or hip, 1 elbow or knee, 2 wrist or ankle.
-    `loose` is cloth's girth over the limb's, `hang` that of the shirt's
-    hem over the hips'; `atlas` uint8 (8 * TILE, TILE, 3) BGR by `Material`.
+    `sleeve`, `hem`: reach of the cloth (0 shoulder or hip, 1 elbow or knee, 2 wrist or ankle). `loose`: girth of cloth
+    over the limb's; `hang`: of the shirt's hem over the hips'. `atlas` uint8 (8 * TILE, TILE, 3) BGR by `Material`.
     """
 
     body: Proportions
@@ -76,7 +75,7 @@ class Look:
 
 
 def sample_look(rng: np.random.Generator) -> Look:
-    """Draw a person."""
+    """Draw a body and its clothes."""
     body = sample_proportions(rng)
     lower = _LOWERS[rng.integers(len(_LOWERS))]
     hem = {"trousers": 1.95, "shorts": rng.uniform(0.55, 0.95), "skirt": rng.uniform(0.6, 1.3)}
@@ -98,7 +97,7 @@ def _atlas(rng: np.random.Generator) -> U8:
     skin = SKIN_BGR[rng.integers(len(SKIN_BGR))] * np.float32(rng.uniform(0.92, 1.06))
     hair = HAIR_BGR[rng.integers(len(HAIR_BGR))] * np.float32(rng.uniform(0.85, 1.15))
     top = cloth_colour(rng)
-    # One time in eight a dress or an overall: the same cloth all over.
+    # sometimes a dress or an overall: the same cloth everywhere
     bottom = top if rng.random() < 0.12 else cloth_colour(rng) * np.float32(0.85)
     folds, pattern = sample_folds(rng), sample_pattern(rng)
     lower_pattern = "plain" if rng.random() < 0.75 else sample_pattern(rng)
