@@ -9,43 +9,40 @@ from edge.catalog.specs_vitpose import vitpose_spec
 from runtimes.spec import ModelSpec
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/"
-COCO_DIR, HUMANART_DIR = f"{MMPOSE}coco/td-hm_ViTPose-", f"{MMPOSE}human_art/td-hm_ViTPose-"
-# Where figures were read; all with flip test.
+# Sources of figures; all with flip test.
 INDEX = "mmpose model-index (759b39c), COCO val2017, flip test"
 README = "ViTPose README (ViTAE-Transformer), "
 INPUT_WH = (192, 256)
 SIX = "COCO, AI Challenger, MPII, AP-10K, APT-36K, COCO-WholeBody"
 Figures = dict[str, float]
+FIGURES = ("AP", "AP50", "AP75", "AR", "AR50")  # of mmpose's rows
+SIZES = {"s": "small", "b": "base", "l": "large", "h": "huge"}
 
 
 def _spec(entry: CatalogEntry) -> ModelSpec:
     return vitpose_spec(entry.name, entry.input_wh, entry.schema or "coco17")
 
 
-def _coco(ap: float, ap50: float, ap75: float, ar: float, ar50: float) -> Figures:
-    return {"AP": ap, "AP50": ap50, "AP75": ap75, "AR": ar, "AR50": ar50}
-
-
-def _vitpose(
-    name: str,
-    size: str,
-    counts: tuple[float, float],
-    trained_on: str,
-    figures: Figures,
-    url: str,
+def _row(
+    suffix: str, file: str, size: str, tail: str, figures: tuple[float, ...], trained_on: str
 ) -> CatalogEntry:
+    """Return one checkpoint of mmpose; `tail` is the hash and the date in the file's name."""
+    kind = "-simple" if suffix == "-simple" else ""
+    params_m, gmacs = (SIMPLE if kind else BODY)[size]
+    url = f"{MMPOSE}{file.format(size=SIZES[size])}-256x192-{tail}.pth"
+    known = dict(zip(FIGURES, figures, strict=True))
     return CatalogEntry(
-        name,
+        f"vitpose-{size}{suffix}",
         "vitpose",
-        size,
+        size + kind,
         "pose-topdown",
         INPUT_WH,
         schema="coco17",
-        params_m=counts[0],
-        gmacs=counts[1],
-        ap=figures["AP"],
+        params_m=params_m,
+        gmacs=gmacs,
+        ap=known["AP"],
         ap_source=INDEX,
-        figures=figures,
+        figures=known,
         trained_on=trained_on,
         url=url,
         sha256_prefix=hash_in(url),
@@ -101,44 +98,31 @@ def _tasks(size: str) -> tuple[CatalogEntry, ...]:
 
 
 # fmt: off
-ENTRIES = by_name(
-    _vitpose("vitpose-s", "s", BODY["s"], "COCO",
-             _coco(0.739, 0.903, 0.816, 0.792, 0.942),
-             COCO_DIR + "small_8xb64-210e_coco-256x192-62d7a712_20230314.pth"),
-    _vitpose("vitpose-b", "b", BODY["b"], "COCO",
-             _coco(0.757, 0.905, 0.829, 0.81, 0.946),
-             COCO_DIR + "base_8xb64-210e_coco-256x192-216eae50_20230314.pth"),
-    _vitpose("vitpose-l", "l", BODY["l"], "COCO",
-             _coco(0.782, 0.914, 0.85, 0.834, 0.952),
-             COCO_DIR + "large_8xb64-210e_coco-256x192-53609f55_20230314.pth"),
-    _vitpose("vitpose-h", "h", BODY["h"], "COCO",
-             _coco(0.788, 0.917, 0.855, 0.839, 0.954),
-             COCO_DIR + "huge_8xb64-210e_coco-256x192-e32adcd4_20230314.pth"),
-    _vitpose("vitpose-s-simple", "s-simple", SIMPLE["s"], "COCO",
-             _coco(0.736, 0.9, 0.811, 0.79, 0.94),
-             COCO_DIR + "small-simple_8xb64-210e_coco-256x192-4c101a76_20230314.pth"),
-    _vitpose("vitpose-b-simple", "b-simple", SIMPLE["b"], "COCO",
-             _coco(0.756, 0.906, 0.826, 0.809, 0.946),
-             COCO_DIR + "base-simple_8xb64-210e_coco-256x192-0b8234ea_20230407.pth"),
-    _vitpose("vitpose-l-simple", "l-simple", SIMPLE["l"], "COCO",
-             _coco(0.78, 0.914, 0.851, 0.833, 0.952),
-             COCO_DIR + "large-simple_8xb64-210e_coco-256x192-3a7ee9e1_20230314.pth"),
-    _vitpose("vitpose-h-simple", "h-simple", SIMPLE["h"], "COCO",
-             _coco(0.789, 0.916, 0.856, 0.839, 0.953),
-             COCO_DIR + "huge-simple_8xb64-210e_coco-256x192-ffd48c05_20230314.pth"),
-    _vitpose("vitpose-s-humanart", "s", BODY["s"], "COCO, Human-Art",
-             _coco(0.737, 0.902, 0.811, 0.792, 0.942),
-             HUMANART_DIR + "small_8xb64-210e_humanart-256x192-5cbe2bfc_20230611.pth"),
-    _vitpose("vitpose-b-humanart", "b", BODY["b"], "COCO, Human-Art",
-             _coco(0.758, 0.906, 0.829, 0.812, 0.946),
-             HUMANART_DIR + "base_8xb64-210e_humanart-256x192-b417f546_20230611.pth"),
-    _vitpose("vitpose-l-humanart", "l", BODY["l"], "COCO, Human-Art",
-             _coco(0.782, 0.914, 0.849, 0.835, 0.953),
-             HUMANART_DIR + "large_8xb64-210e_humanart-256x192-9aba9345_20230614.pth"),
-    _vitpose("vitpose-h-humanart", "h", BODY["h"], "COCO, Human-Art",
-             _coco(0.788, 0.914, 0.853, 0.841, 0.956),
-             HUMANART_DIR + "huge_8xb64-210e_humanart-256x192-603bb573_20230612.pth"),
-    *(entry for size in PLUS for entry in _tasks(size)),
+# suffix, file, data; then size, the end of the file's name (hash and date), COCO figures
+Row = tuple[str, str, tuple[float, ...]]
+GROUPS: tuple[tuple[str, str, str, tuple[Row, ...]], ...] = (
+    ("", "coco/td-hm_ViTPose-{size}_8xb64-210e_coco", "COCO", (
+        ("s", "62d7a712_20230314", (0.739, 0.903, 0.816, 0.792, 0.942)),
+        ("b", "216eae50_20230314", (0.757, 0.905, 0.829, 0.81, 0.946)),
+        ("l", "53609f55_20230314", (0.782, 0.914, 0.85, 0.834, 0.952)),
+        ("h", "e32adcd4_20230314", (0.788, 0.917, 0.855, 0.839, 0.954)),
+    )),
+    ("-simple", "coco/td-hm_ViTPose-{size}-simple_8xb64-210e_coco", "COCO", (
+        ("s", "4c101a76_20230314", (0.736, 0.9, 0.811, 0.79, 0.94)),
+        ("b", "0b8234ea_20230407", (0.756, 0.906, 0.826, 0.809, 0.946)),
+        ("l", "3a7ee9e1_20230314", (0.78, 0.914, 0.851, 0.833, 0.952)),
+        ("h", "ffd48c05_20230314", (0.789, 0.916, 0.856, 0.839, 0.953)),
+    )),
+    ("-humanart", "human_art/td-hm_ViTPose-{size}_8xb64-210e_humanart", "COCO, Human-Art", (
+        ("s", "5cbe2bfc_20230611", (0.737, 0.902, 0.811, 0.792, 0.942)),
+        ("b", "b417f546_20230611", (0.758, 0.906, 0.829, 0.812, 0.946)),
+        ("l", "9aba9345_20230614", (0.782, 0.914, 0.849, 0.835, 0.953)),
+        ("h", "603bb573_20230612", (0.788, 0.914, 0.853, 0.841, 0.956)),
+    )),
 )
 # fmt: on
+ENTRIES = by_name(
+    *(_row(suffix, file, *row, data) for suffix, file, data, rows in GROUPS for row in rows),
+    *(entry for size in PLUS for entry in _tasks(size)),
+)
 SPECS: dict[str, SpecBuilder] = {"vitpose": _spec}
