@@ -1,12 +1,13 @@
 """Figures of a benchmark: percentiles, validity, speedup, and reading RUN.json back."""
 
+from pathlib import Path
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.profile import Machine
 from edge.bench.record import (
     BenchRow,
     BenchRun,
@@ -18,58 +19,17 @@ from edge.bench.record import (
 )
 from runtimes.errors import InputError
 
+RUN = read_run(Path(__file__).parents[3] / "data/run.json")
+
 
 def row(**fields: object) -> BenchRow:
     """A row as it could be measured."""
-    plain: dict[str, object] = {
-        "artifact": "small.onnxruntime-fp32",
-        "model": "small",
-        "runtime": "onnxruntime",
-        "precision": "fp32",
-        "input_wh": (32, 32),
-        "threads": 1,
-        "arithmetic": "f32",
-        "accelerator": "cpu",
-        "asked_threads": 1,
-        "asked_arithmetic": "f32",
-        "p50_ms": 2.0,
-        "p90_ms": 3.0,
-        "p99_ms": 4.0,
-        "mean_ms": 2.1,
-        "min_ms": 1.0,
-        "runs": 100,
-        "round_p50_ms": (2.0, 2.0, 2.0),
-        "warmup_runs": 11,
-        "warmup_ms": 500.0,
-        "load_ms": 30.0,
-        "peak_rss_bytes": 80_000_000,
-        "bytes": 1000,
-        "cpu_wall": 0.99,
-        "valid": True,
-    }
-    return BenchRow(**{**plain, **fields})
+    plain = msgspec.structs.replace(RUN.rows[0], round_p50_ms=(2.0, 2.0, 2.0))
+    return msgspec.structs.replace(plain, **fields)
 
 
 def run(*rows: BenchRow) -> BenchRun:
-    machine = Machine(
-        arch="x86_64",
-        cpu_model="some",
-        isa=("avx2",),
-        logical_cores=2,
-        allowed_cores=2,
-        memory_bytes=None,
-    )
-    return BenchRun(
-        machine=machine,
-        date="2026-01-01T00:00:00+00:00",
-        versions={"python": "3.11"},
-        load_before=0.1,
-        load_after=None,
-        rounds=3,
-        time_s=1.0,
-        warmup_runs=10,
-        rows=rows,
-    )
+    return msgspec.structs.replace(RUN, rows=rows)
 
 
 def test_percentiles_of_a_known_list() -> None:

@@ -1,60 +1,24 @@
 """Whether a second run became worse: limits as written, rows that both have, machines."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from devices.profile import Machine
-from edge.bench.record import BenchRow, BenchRun
+from edge.bench.record import BenchRow, BenchRun, read_run
 from edge.bench.regression import FIGURES, Limit, judge, parse_limit, same_machine
 from runtimes.errors import InputError
 
-MACHINE = Machine(
-    arch="x86_64", cpu_model="c", isa=(), logical_cores=2, allowed_cores=2, memory_bytes=None
-)
+RUN = read_run(Path(__file__).parents[3] / "data/run.json")
 
 
-def run(*rows: BenchRow, machine: Machine = MACHINE) -> BenchRun:
-    return BenchRun(
-        machine=machine,
-        date="2026-01-01T00:00:00+00:00",
-        versions={},
-        load_before=None,
-        load_after=None,
-        rounds=1,
-        time_s=1.0,
-        warmup_runs=1,
-        rows=rows,
-    )
+def run(*rows: BenchRow, machine: Machine = RUN.machine) -> BenchRun:
+    return msgspec.structs.replace(RUN, rows=rows, machine=machine)
 
 
 def row(p90_ms: float = 10.0, **fields: object) -> BenchRow:
-    plain: dict[str, object] = {
-        "artifact": "a",
-        "model": "a",
-        "runtime": "tflite",
-        "precision": "fp32",
-        "input_wh": (32, 32),
-        "threads": 1,
-        "arithmetic": "f32",
-        "accelerator": "cpu",
-        "asked_threads": 1,
-        "asked_arithmetic": "f32",
-        "p50_ms": 5.0,
-        "p90_ms": p90_ms,
-        "p99_ms": 20.0,
-        "mean_ms": 6.0,
-        "min_ms": 4.0,
-        "runs": 10,
-        "round_p50_ms": (5.0,),
-        "warmup_runs": 2,
-        "warmup_ms": 1.0,
-        "load_ms": 1.0,
-        "peak_rss_bytes": None,
-        "bytes": 1000,
-        "cpu_wall": 1.0,
-        "valid": True,
-    }
-    return BenchRow(**{**plain, **fields})
+    return msgspec.structs.replace(RUN.rows[0], **{"artifact": "a", "p90_ms": p90_ms, **fields})
 
 
 @pytest.mark.parametrize(
@@ -107,7 +71,8 @@ def test_a_figure_that_nobody_measured_is_refused() -> None:
 
 
 def test_every_figure_reads_a_row() -> None:
-    full = row(peak_rss_bytes=7)
+    times = {"p50_ms": 5.0, "p99_ms": 20.0, "mean_ms": 6.0, "load_ms": 1.0}
+    full = row(**times, peak_rss_bytes=7, bytes=1000)
     assert {name: read(full) for name, read in FIGURES.items()} == {
         "p50": 5.0,
         "p90": 10.0,
@@ -120,7 +85,7 @@ def test_every_figure_reads_a_row() -> None:
 
 
 def test_machines_are_told_apart() -> None:
-    other = msgspec.structs.replace(MACHINE, cpu_model="d")
+    other = msgspec.structs.replace(RUN.machine, cpu_model="d")
     assert same_machine([run(row()), run(row())])
     assert same_machine([])
     assert not same_machine([run(row()), run(row(), machine=other)])

@@ -2,14 +2,14 @@
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import msgspec
 import pytest
 
-from devices.profile import Machine
 from edge.bench.columns import COMPARE
 from edge.bench.html import page
-from edge.bench.record import BenchRow, BenchRun
+from edge.bench.record import BenchRow, BenchRun, read_run
 from edge.bench.report import Sheet, read_sheets, report_rows
 from edge.evaluation.summary import FIGURES, EvalResult
 from runtimes.errors import InputError
@@ -17,55 +17,18 @@ from runtimes.errors import InputError
 NASTY = "<script>alert('x')</script>&\"-fp32"
 
 
+RUN = read_run(Path(__file__).parents[3] / "data/run.json")
+
+
 def row(artifact: str, precision: str = "fp32", p50_ms: float = 2.0, **fields: object) -> BenchRow:
-    plain: dict[str, object] = {
-        "model": "m",
-        "runtime": "ncnn",
-        "input_wh": (32, 32),
-        "threads": 1,
-        "arithmetic": "f32",
-        "accelerator": "cpu",
-        "asked_threads": None,
-        "asked_arithmetic": "f32",
-        "p90_ms": p50_ms * 1.5,
-        "p99_ms": p50_ms * 2,
-        "mean_ms": p50_ms,
-        "min_ms": p50_ms,
-        "runs": 100,
-        "round_p50_ms": (p50_ms,),
-        "warmup_runs": 11,
-        "warmup_ms": 500.0,
-        "load_ms": 30.0,
-        "peak_rss_bytes": None,
-        "bytes": 4_000_000,
-        "cpu_wall": 0.99,
-        "valid": True,
-    }
-    return BenchRow(
-        **{**plain, "artifact": artifact, "precision": precision, "p50_ms": p50_ms, **fields}
-    )
+    times = {"p50_ms": p50_ms, "p90_ms": p50_ms * 1.5, "round_p50_ms": (p50_ms,)}
+    kind = {"artifact": artifact, "precision": precision, "runtime": "ncnn"}
+    return msgspec.structs.replace(RUN.rows[0], **kind, **times, **fields)
 
 
 def run(*rows: BenchRow) -> BenchRun:
-    machine = Machine(
-        arch="x86_64",
-        cpu_model="<b>CPU</b>",
-        isa=("avx2",),
-        logical_cores=2,
-        allowed_cores=2,
-        memory_bytes=None,
-    )
-    return BenchRun(
-        machine=machine,
-        date="2026-01-01T00:00:00+00:00",
-        versions={"python": "3.11"},
-        load_before=0.1,
-        load_after=None,
-        rounds=3,
-        time_s=1.0,
-        warmup_runs=10,
-        rows=rows,
-    )
+    machine = msgspec.structs.replace(RUN.machine, cpu_model="<b>CPU</b>")
+    return msgspec.structs.replace(RUN, rows=rows, machine=machine)
 
 
 def result(artifact: str, ap: float | None, images: int = 80) -> EvalResult:
@@ -134,28 +97,15 @@ def test_both_kinds_of_file_are_read(tmp_path) -> None:
     assert [each.label for each in read_sheets(tmp_path / "two.json", "e")] == ["e", "e"]
 
 
-# Files as edgepose 0.1.0 wrote them before whole bodies were broken down, shortened to one row.
-OLD_EVAL = """{"artifact": "m.ncnn-fp16", "iou_type": "keypoints", "AP": 0.5, "AP50": 0.8, "AP75": 0.5, "APM": null,
-"APL": 0.5, "AR": 0.6, "AR50": 0.8, "AR75": 0.6, "ARM": null, "ARL": 0.6, "images": 80, "people": 86}"""
-OLD_RUN = """{"machine": {"arch": "x86_64", "cpu_model": "c", "isa": ["avx2"], "logical_cores": 2, "allowed_cores": 2,
-"memory_bytes": null}, "date": "2026-01-01T00:00:00+00:00", "versions": {"python": "3.11"}, "load_before": 0.1,
-"load_after": null, "rounds": 3, "time_s": 1.0, "warmup_runs": 10, "rows": [{"artifact": "m.ncnn-fp16", "model": "m",
-"runtime": "ncnn", "precision": "fp16", "input_wh": [32, 32], "threads": 1, "arithmetic": "f32", "accelerator": "cpu",
-"asked_threads": null, "asked_arithmetic": "f32", "p50_ms": 2.0, "p90_ms": 3.0, "p99_ms": 4.0, "mean_ms": 2.0,
-"min_ms": 2.0, "runs": 100, "round_p50_ms": [2.0], "warmup_runs": 11, "warmup_ms": 500.0, "load_ms": 30.0,
-"peak_rss_bytes": null, "bytes": 4000000, "cpu_wall": 0.99, "valid": true, "speedup": null, "speedup_range": null,
-"speedup_over": null, "px_p95": null, "ap": null, "ap_on": "", "passed": null}], "kind": "bench", "format": 1}"""
-
-
-def test_files_of_earlier_versions_are_read(tmp_path) -> None:
-    (tmp_path / "run.json").write_text(OLD_RUN)
-    (tmp_path / "eval.json").write_text(OLD_EVAL)
+def test_files_of_earlier_versions_are_read() -> None:
+    """run.json and eval.json are as edgepose wrote them before whole bodies were broken down."""
+    data = Path(__file__).parents[3] / "data"
     sheets = [
-        sheet for name in ("run", "eval") for sheet in read_sheets(tmp_path / f"{name}.json", name)
+        sheet for name in ("run", "eval") for sheet in read_sheets(data / f"{name}.json", name)
     ]
     (found,) = report_rows(sheets)
-    assert (found.run, found.artifact, found.ap) == ("run", "m.ncnn-fp16", 0.5)
-    assert found.bench is not None
+    assert (found.run, found.artifact, found.ap) == ("run", "small.onnxruntime-fp32", 0.5)
+    assert found.bench == RUN.rows[0]
     assert found.bench.p50_ms == 2.0
 
 

@@ -1,12 +1,14 @@
 """What tuning chooses, as a function of made-up rows; and the asking of a real engine."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.bench.measure import make_cases, open_workers
-from edge.bench.record import BenchRow
+from edge.bench.record import BenchRow, read_run
 from edge.bench.tune import (
     TIE,
     as_tuned,
@@ -28,36 +30,13 @@ BAD = msgspec.structs.replace(GOOD, passed=False, px_p95=9.0)
 UNJUDGED = msgspec.structs.replace(GOOD, passed=None)
 
 
+RUN = read_run(Path(__file__).parents[3] / "data/run.json")
+
+
 def row(**fields: object) -> BenchRow:
     """A row as it could be measured; `p50_ms` matters here."""
-    plain: dict[str, object] = {
-        "artifact": "a",
-        "model": "a",
-        "runtime": "openvino",
-        "precision": "fp32",
-        "input_wh": (32, 32),
-        "threads": 1,
-        "arithmetic": "f32",
-        "accelerator": "cpu",
-        "asked_threads": 1,
-        "asked_arithmetic": "f32",
-        "p50_ms": 10.0,
-        "p90_ms": 3.0,
-        "p99_ms": 4.0,
-        "mean_ms": 2.1,
-        "min_ms": 1.0,
-        "runs": 100,
-        "round_p50_ms": (2.0,),
-        "warmup_runs": 11,
-        "warmup_ms": 500.0,
-        "load_ms": 30.0,
-        "peak_rss_bytes": None,
-        "bytes": 1000,
-        "cpu_wall": 0.99,
-        "valid": True,
-        "passed": True,
-    }
-    return BenchRow(**{**plain, **fields})
+    plain = {"artifact": "a", "p50_ms": 10.0, "passed": True}
+    return msgspec.structs.replace(RUN.rows[0], **{**plain, **fields})
 
 
 PLAIN = row()

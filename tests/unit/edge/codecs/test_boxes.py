@@ -6,13 +6,7 @@ import pytest
 from edge.codecs import decode
 from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import InputError
-from runtimes.spec import (
-    CropSpec,
-    ImageSpec,
-    ModelSpec,
-    TensorSpec,
-    Thresholds,
-)
+from runtimes.spec import CropSpec, ImageSpec, ModelSpec, TensorSpec, Thresholds
 
 SPEC = ModelSpec(
     model="end2end",
