@@ -14,11 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-import msgspec
 import torch
+from safetensors.torch import save_file
 
 from export.checkpoint import load_checkpoint, with_input
 from export.converter import ConversionSource
@@ -50,31 +49,13 @@ def main() -> None:
         path = Path(scratch) / "sapiens.pth"
         state = load_family("sapiens").build(VARIANT).state_dict()
         torch.save({"state_dict": state}, path)
-        write_safetensors(state, path.with_suffix(".safetensors"))
+        save_file(state, path.with_suffix(".safetensors"))
         del state
         print(
             "step              weights MB   peak / weights   converter / weights   peak GB   seconds"
         )
         for step in sys.argv[1:] or STEPS:
             subprocess.run([sys.executable, __file__, "--step", step, path, scratch], check=True)
-
-
-def write_safetensors(state: Mapping[str, torch.Tensor], path: Path) -> None:
-    """Write float32 tensors: the header's length, the header, padded to 8 bytes as writers do, then the tensors."""
-    header, end = {}, 0
-    for name, tensor in state.items():
-        start, end = end, end + 4 * tensor.numel()
-        header[name] = {
-            "dtype": "F32",
-            "shape": list(tensor.shape),
-            "data_offsets": [start, end],
-        }
-    encoded = msgspec.json.encode(header)
-    encoded += b" " * (-len(encoded) % 8)
-    with path.open("wb") as stream:
-        stream.write(len(encoded).to_bytes(8, "little") + encoded)
-        for tensor in state.values():
-            stream.write(tensor.contiguous().numpy().data)
 
 
 def run_step(step: str, path: Path, scratch: Path) -> None:

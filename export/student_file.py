@@ -72,7 +72,7 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
     try:
         from safetensors.torch import save
     except ImportError as error:
-        raise MissingDependencyError("safetensors", "distill") from error
+        raise MissingDependencyError("safetensors", "export") from error
     state = {name: tensor.contiguous().cpu() for name, tensor in module.state_dict().items()}
     data = save(state, {CARD: msgspec.json.encode(card).decode()})
     with atomic_file(path) as stream:

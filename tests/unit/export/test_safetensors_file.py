@@ -1,6 +1,8 @@
 """The safetensors reader against the format's own writer, and against damage."""
 
 import json
+import os
+import struct
 from pathlib import Path
 
 import pytest
@@ -57,7 +59,6 @@ F32 = {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}
         packed({"a": F32 | {"shape": [-1, -2]}}, b"12345678"),
         packed({"a": F32 | {"data_offsets": [8, 0]}}, b"12345678"),
         packed({"a": F32 | {"shape": [1 << 62, 1 << 62]}}, b"12345678"),
-        packed({"a": F32 | {"extra": 1}}, b"12345678"),
         packed({"a": F32, "__metadata__": {"k": 3}}, b"12345678"),
     ],
 )
@@ -67,6 +68,50 @@ def test_refuses_what_does_not_add_up(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(CheckpointError, match="not a sound safetensors file") as caught:
         read_safetensors(path)
     assert "\n" not in str(caught.value)
+
+
+def test_unknown_keys_of_a_tensor_are_ignored_as_the_formats_own_reader_does(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "extra.safetensors"
+    path.write_bytes(packed({"a": F32 | {"extra": 1}}, struct.pack("<2f", 0.5, -3.0)))
+    tensors, metadata = read_safetensors(path)
+    assert tensors["a"].tolist() == [0.5, -3.0]
+    assert metadata == {}
+
+
+def test_shapes_that_torch_cannot_hold_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "huge.safetensors"
+    empty = {"dtype": "F32", "shape": [0, 1 << 63], "data_offsets": [0, 0]}
+    path.write_bytes(packed({"a": empty}))
+    with pytest.raises(CheckpointError, match="not a sound safetensors file") as caught:
+        read_safetensors(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mapped_from", [0, 1 << 20])
+def test_tensors_off_their_alignment_are_read_and_writing_leaves_the_file(
+    tmp_path: Path, mapped_from: int
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    for padding in range(8):
+        header = json.dumps({"a": F32}).encode()
+        header += b" " * padding
+        data = len(header).to_bytes(8, "little") + header + struct.pack("<2f", 1.5, 2.5)
+        path.write_bytes(data)
+        tensors, _ = read_safetensors(path, mapped_from=mapped_from)
+        assert tensors["a"].data_ptr() % 4 == 0
+        assert tensors["a"].tolist() == [1.5, 2.5]
+        tensors["a"].fill_(9.0)
+        assert path.read_bytes() == data
+
+
+def test_a_small_file_may_be_cut_short_once_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(packed({"a": F32}, struct.pack("<2f", 1.5, 2.5)))
+    tensors, _ = read_safetensors(path)
+    os.truncate(path, 0)
+    assert tensors["a"].tolist() == [1.5, 2.5]
 
 
 @settings(max_examples=200, deadline=None)
