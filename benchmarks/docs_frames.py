@@ -1,8 +1,8 @@
-"""The two pictures in docs/: a drawn clip, real weights. Skeletons must sit on the people, whom no training set held.
+"""The two images in docs/: real weights on a drawn clip. Skeletons must fit the people, which no training set held.
 
     python benchmarks/docs_frames.py ../shared/real docs
 
-The real person detector on OpenVINO every 5th frame, PP-TinyPose on ncnn; nothing of the real data is in the pictures.
+The person detector on OpenVINO every 5th frame, PP-TinyPose on ncnn; the images contain nothing of the real data set.
 """
 
 import argparse

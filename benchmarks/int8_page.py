@@ -1,4 +1,4 @@
-"""The page of int8: accuracy (int8.json) and speed (int8_speed.json) of the same files, into int8.md.
+"""Table of int8.md: accuracy (int8.json) and speed (int8_speed.json) of the same files.
 
 python benchmarks/int8_page.py docs/measured
 """
@@ -25,7 +25,7 @@ HEADER = (
     *(
         "px p95",
         "MB (float)",
-        "weights over what they should be",
+        "weight bytes / expected",
         "ms, float -> int8",
         "times as fast",
         "bf16",
@@ -35,7 +35,7 @@ HEADER = (
 
 
 def cells(row: dict[str, Any], speed: dict[str, Any] | None) -> list[str]:
-    """One line of the table."""
+    """Return one line of the table."""
     name = [row["model"], f"{row['runtime']}, {row['mode']}"]
     if row["error"]:
         return [*name, f"not made: {row['error']}", *[""] * (len(HEADER) - 3)]
@@ -56,7 +56,7 @@ def cells(row: dict[str, Any], speed: dict[str, Any] | None) -> list[str]:
 
 
 def verdict(row: dict[str, Any]) -> str:
-    """What the gate said; AP judges the students, and where its interval spans the limit nobody knows."""
+    """Return the verdict; the students are judged by AP, undecided where its interval spans the limit."""
     limit = MAX_DROP[row["model"]] / 100
     low, high = row["interval"]
     if row["passed"]:
@@ -67,7 +67,7 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def speed_cells(speed: dict[str, Any] | None) -> list[str]:
-    """Times and ratios; a star where a process had not its core."""
+    """Return times and ratios; a star where a process had no core to itself."""
     if speed is None:
         return ["", "", "", ""]
     parent, star = speed["parent_ms"], "" if speed["valid"] else "*"
@@ -81,7 +81,7 @@ def speed_cells(speed: dict[str, Any] | None) -> list[str]:
 
 
 def main() -> None:
-    """Join and write."""
+    """Join both tables and write the page."""
     measured = Path(sys.argv[1])
     table = msgspec.json.decode((measured / "int8.json").read_bytes())
     path = measured / "int8_speed.json"

@@ -1,11 +1,11 @@
-"""Speed and weights of the int8 artifacts that int8_table.py made, beside their parents: one thread, a quiet machine.
+"""Speed and weight size of the int8 artifacts of int8_table.py, beside their parents: one thread, an idle machine.
 
     python benchmarks/int8_speed.py docs/measured OUT
 
-Every artifact runs in a process of its own; float, int8 and (on OpenVINO) the float one in bf16 take turns. The gate
-judged these same files. `valid` says whether every process had its core. `weights` is the bytes of all constants in
-the engine's file, over what they should be: one for each weight of a layer in int8, two for every other number of the
-parent's (four on ONNX Runtime). Writes int8_speed.json.
+Every artifact runs in its own process; float, int8 and (on OpenVINO) float in bf16 take turns. The gate judged these
+same files. `valid`: whether every process had a core to itself. `weights`: bytes of all constants in the engine's file
+relative to the expected bytes, which are one for each weight of an int8 layer and two for every other number of the
+parent (four on ONNX Runtime). Writes int8_speed.json.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PLAN = Plan(rounds=12, time_s=4.0)
 
 
 def speeds(parent: Artifact, made: Artifact) -> dict[str, Any]:
-    """Return medians in milliseconds of a parent, its int8 and (OpenVINO) its bf16, and whether they are valid."""
+    """Return the median milliseconds of a parent in float, int8 and (OpenVINO) bf16, and whether they are valid."""
     one = RunOptions(threads=1)
     cases = [Case(parent, one), Case(made, one)]
     if parent.manifest.runtime == "openvino":
@@ -40,7 +40,7 @@ def speeds(parent: Artifact, made: Artifact) -> dict[str, Any]:
 
 
 def weight_share(parent: Artifact, made: Artifact) -> float:
-    """Return the bytes of an int8 artifact's constants over what they should be."""
+    """Return the bytes of an int8 artifact's constants relative to the expected bytes."""
     runtime = parent.manifest.runtime
     kept = {layer.layer for layer in made.manifest.kept}
     layers = quantizer(runtime).layers(parent)
@@ -51,7 +51,7 @@ def weight_share(parent: Artifact, made: Artifact) -> float:
 
 
 def constant_bytes(artifact: Artifact) -> int:
-    """Return the bytes of all constants in an engine's file."""
+    """Return the bytes of all constants in the engine's file."""
     runtime = artifact.manifest.runtime
     if runtime == "onnxruntime":
         import onnx
@@ -67,7 +67,7 @@ def constant_bytes(artifact: Artifact) -> int:
 
 
 def tensor_bytes(tensor: Any) -> bytes:
-    """Return an ONNX tensor's values as bytes, however they are stored."""
+    """Return the values of an ONNX tensor as bytes, however they are stored."""
     from onnx import numpy_helper
 
     values: bytes = numpy_helper.to_array(tensor).tobytes()
@@ -83,7 +83,7 @@ def main() -> None:
     table = msgspec.json.decode((args.measured / "int8.json").read_bytes())
     found: dict[str, Any] = {}
     for row in table["rows"]:
-        # a refused artifact goes once another of its name has passed
+        # a rejected artifact is removed once one of the same name has passed
         if row["artifact"] and (args.out / row["artifact"]).is_dir():
             pair = (Artifact.open(args.out / row[name]) for name in ("parent", "artifact"))
             parent, made = pair

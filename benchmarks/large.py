@@ -1,11 +1,11 @@
-"""What a large model costs in memory and time: loading Sapiens 0.3B, and exporting it to each format.
+"""Memory and time of a large model: loading Sapiens 0.3B, and exporting it to each format.
 
     python benchmarks/large.py [step ...]
 
-Every step runs in a process of its own; peaks are the kernel's, of that process and of the converter it started. The
-input is small (96x128), so that what is measured is the weights and not the activations. Weights are random. Measured
-on 2 cores with torch 2.13, in copies of the weights: load 1.0 (.pth and .safetensors alike), ONNX 6.4 (split 1.3),
-OpenVINO 6.3, ncnn 2.3 and pnnx 2.3 beside it, TFLite 5.5.
+Every step runs in its own process; peaks are the kernel's, of that process and of the converter it started. The input
+is small (96x128), so that weights dominate and not activations. Weights are random. Measured on 2 cores
+with torch 2.13, in copies of the weights: load 1.0 (.pth and .safetensors alike), ONNX 6.4 (split 1.3), OpenVINO 6.3,
+ncnn 2.3 plus 2.3 in pnnx's process, TFLite 5.5.
 """
 
 import re
@@ -44,7 +44,7 @@ STEPS = (
 
 
 def main() -> None:
-    """Write the checkpoint in both formats, run each step in a process of its own, print a row a step."""
+    """Write the checkpoint in both formats, run each step in its own process, print a row a step."""
     with tempfile.TemporaryDirectory(prefix="edgepose-large-") as scratch:
         path = Path(scratch) / "sapiens.pth"
         state = load_family("sapiens").build(VARIANT).state_dict()
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def run_step(step: str, path: Path, scratch: Path) -> None:
-    """Do one step and print what its memory came to, above what the imports take, and how long it took."""
+    """Run one step and print its peak of memory, without that of the imports, and its time."""
     before, started = peak_bytes(), time.perf_counter()
     name, _, precision = step.partition("-")
     loaded = load_checkpoint(

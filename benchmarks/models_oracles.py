@@ -1,4 +1,4 @@
-"""The reference implementations that models_table.py compares with: their weights, their inputs, their outputs."""
+"""Weights, inputs and outputs of the reference implementations that models_table.py compares with."""
 
 import shutil
 import subprocess
@@ -18,8 +18,8 @@ from export import LoadedModel, load_checkpoint
 class Oracle:
     """A reference implementation's weights and outputs, of one family.
 
-    `renamed` says where its array of an output bears another name; `task` is given to the loader. `weights` is the
-    checkpoint where it is a trained one; the others' weights follow from a law.
+    `renamed`: names of its output arrays where they differ from ours; `task` is passed to the loader. `weights`: the
+    checkpoint where it is trained; the weights of the others are generated.
     """
 
     family: str
@@ -58,24 +58,24 @@ ORACLES = (
 
 
 @dataclass(frozen=True)
-class Found:
-    """An oracle loaded: the model, and its raw error against the reference."""
+class LoadedOracle:
+    """An oracle's model, and its raw error against the reference."""
 
     oracle: Oracle
     loaded: LoadedModel
     error: float
 
 
-def find_oracles(shared: Path, family: str, scratch: Path) -> Iterator[Found]:
+def find_oracles(shared: Path, family: str, scratch: Path) -> Iterator[LoadedOracle]:
     """Load the family's oracles, and compare their outputs."""
     for oracle in ORACLES:
         if oracle.family == family:
             loaded = load_oracle(shared, oracle, scratch)
-            yield Found(oracle, loaded, oracle_error(shared / "oracles", oracle, loaded))
+            yield LoadedOracle(oracle, loaded, oracle_error(shared / "oracles", oracle, loaded))
 
 
 def load_oracle(shared: Path, oracle: Oracle, scratch: Path) -> LoadedModel:
-    """Load the oracle's checkpoint; drawn weights are written first, with a config.json beside where there is one."""
+    """Load the oracle's checkpoint; generated weights are written first, with their config.json where there is one."""
     if oracle.weights:
         return load_checkpoint(shared / oracle.weights)
     home = scratch / oracle.name
@@ -91,7 +91,7 @@ def load_oracle(shared: Path, oracle: Oracle, scratch: Path) -> LoadedModel:
 
 
 def oracle_error(folder: Path, oracle: Oracle, loaded: LoadedModel) -> float:
-    """Raw error of the module against the reference, the worst output."""
+    """Return the raw error of the module against the reference, the worst output."""
     with np.load(folder / f"{oracle.name}.npz") as archive:
         reference = dict(archive)
     with torch.no_grad():
@@ -103,7 +103,7 @@ def oracle_error(folder: Path, oracle: Oracle, loaded: LoadedModel) -> float:
 
 
 def network_input(reference: dict[str, np.ndarray], loaded: LoadedModel) -> np.ndarray:
-    """The reference's input; where only its crop is kept, that crop normalised."""
+    """Return the reference's input; where only its crop is stored, that crop normalised."""
     if "input" in reference:
         return reference["input"]
     image = loaded.spec.image

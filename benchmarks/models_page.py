@@ -1,4 +1,4 @@
-"""docs/models.md as text: what the figures of models_table.py mean, and the tables. Measures nothing."""
+"""Text and tables of docs/models.md, from the figures of models_table.py. Measures nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ UNMEASURED = "not measured"
 
 
 class Row(msgspec.Struct, forbid_unknown_fields=True):
-    """One family and size: `oracle` by reference, `cells` by "runtime precision"; texts where there is no number."""
+    """One family and size: `oracle` by reference, `cells` by "runtime precision"; text where there is no number."""
 
     family: str
     size: str
@@ -31,13 +31,13 @@ class Row(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def cell_text(row: Row, runtime: Runtime) -> str:
-    """fp32 / fp16 of one runtime."""
+    """Return the cell of one runtime: fp32 / fp16."""
     texts = [shown(row.cells.get(f"{runtime} {precision}", UNMEASURED)) for precision in PRECISIONS]
     return texts[0] if texts[0] == texts[1] else " / ".join(texts)
 
 
 def oracle_text(row: Row) -> str:
-    """The worst raw error against a reference; what has none says so."""
+    """Return the worst raw error against the references; text where there are none."""
     if row.oracle:
         count = len(row.oracle)
         return shown(max(row.oracle.values())) + (f" ({count})" if count > 1 else "")
@@ -45,12 +45,12 @@ def oracle_text(row: Row) -> str:
 
 
 def shown(value: float | str) -> str:
-    """One figure; an equality to the last bit as 0."""
+    """Return one figure as text; bit-exact agreement as 0."""
     return value if isinstance(value, str) else f"{value:.1e}" if value else "0"
 
 
 def markdown(rows: list[Row], where: str, measured: Path) -> str:
-    """The page, whole; `measured` is where real_weights.json and paf.json lie."""
+    """Return the whole page; `measured`: the folder of real_weights.json and paf.json."""
     header = ["family", "size", "loads", "reference", *RUNTIMES.values(), "weights"]
     lines = [INTRODUCTION, families_table(), MEASURED]
     lines += [table_line(header), "|" + "---|" * len(header)]
@@ -66,7 +66,7 @@ def markdown(rows: list[Row], where: str, measured: Path) -> str:
 
 
 def imported_table(measured: Path) -> str:
-    """What is wrapped as it was published, and how it does on photographs."""
+    """Return the table of imported models: files as published, measured on photographs."""
     rows = records(measured / "real_weights.json")["rows"]
     lines = [
         "| model | family | runtime | precision | MB | on COCO val2017 photographs |",
@@ -91,17 +91,17 @@ def imported_table(measured: Path) -> str:
 
 
 def records(path: Path) -> Any:
-    """A benchmark's figures."""
+    """Return a benchmark's figures."""
     return msgspec.json.decode(path.read_bytes())
 
 
 def table_line(cells: list[str]) -> str:
-    """One line of a Markdown table."""
+    """Return one line of a Markdown table."""
     return "| " + " | ".join(cells) + " |"
 
 
 def families_table() -> str:
-    """Who publishes what under which terms, read from the catalogue."""
+    """Return the table of families, licences and official files, from the catalogue."""
     lines = [
         "| family | models | licence | commercial use | official files |",
         "|---|---|---|---|---|",
@@ -122,19 +122,19 @@ def families_table() -> str:
 
 INTRODUCTION = """# Models
 
-`edgepose models` lists every model that has a name, with its input, keypoints, parameters, multiply-accumulates, its
-authors' figure and where that was read, its licence, and where its official weights lie; `edgepose models NAME` shows
-one whole. A checkpoint needs no name: family, size and keypoints are read from its tensors.
+`edgepose models` lists every named model with its input, keypoints, parameters, multiply-accumulates, published AP and
+its source, licence, and the URL of its official weights; `edgepose models NAME` shows one in full. A checkpoint needs
+no name: family, size and keypoints are read from its tensors.
 
 Nothing is downloaded unless asked: `--weights download` takes the official file, `--weights URL` any other. Both are
-kept in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), gone on with where they broke off, and used only when their sha256
-fits what was published; where no hash was published, the one found is printed.
+cached in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), resumed after an interruption, and used only when their sha256 is
+the published one; where no hash was published, the file's own is printed.
 
 An artifact carries the licence of its weights where these are known to be the publisher's: by hash, or because they
-were downloaded from there. Weights that others trained are under other terms, and nothing is said of them, unless the
-licence binds the model itself (AlphaPose, CMU OpenPose, Sapiens): then it is always in the artifact's lineage.
+were downloaded from there. Weights trained by others are under other terms, which are not stated, unless the licence
+binds the model itself (AlphaPose, CMU OpenPose, Sapiens): then it is always in the artifact's lineage.
 
-Sapiens' body parts, depth and normals are maps: `edge.load(ARTIFACT)(frame)` gives a `DenseMap`, float32 (C, H, W) in
+Sapiens' body parts, depth and normals are maps: `edge.load(ARTIFACT)(frame)` returns a `DenseMap`, float32 (C, H, W) in
 the frame's pixels, of class logits, relative depth (greater is farther) or unit normals. `edgepose run` draws
 poses only.
 """
@@ -142,31 +142,28 @@ MEASURED = """
 ## Measured
 
 Raw error: max |a - b| / max(1, max |reference|), the worst output. `reference` compares our PyTorch module with its
-authors' implementation on the same weights (in brackets: how many checkpoints, where several); at most 1e-4 is wanted.
-A 0 is of two threads. One thread sums in another order: there RTMPose-t and -s differ by 7e-6 and
-1.2e-5, FastPose by 3.8e-5, RTMDet-nano by 1.4e-6 with trained weights and 1.7e-4 with drawn ones, which amplify.
+authors' implementation on the same weights (in brackets: the number of checkpoints, where several); the goal is 1e-4.
+A 0 was measured with two threads. One thread sums in another order: there RTMPose-t and -s differ by 7e-6 and
+1.2e-5, FastPose by 3.8e-5, RTMDet-nano by 1.4e-6 with trained weights and 1.7e-4 with random ones, which amplify.
 The runtimes compare each artifact with that PyTorch module, fp32 / fp16 weights in f32 arithmetic; the gate allows 1e-3
 and 3e-2 where it judges raw outputs, and judges pixels or boxes where weights are trained. `weights` says which were
-exported: trained ones, random ones of ours, or a reference's (shaken by 1e-3, for they are halves). `loads` is checked
-for every size, by building it without memory and knowing it again from its tensors. Sapiens' dense heads have no
+exported: trained, random, or a reference's (perturbed by 1e-3, since they are exact in float16). `loads` is checked
+for every size, by building it on the meta device and recognising it from its tensors. Sapiens' dense heads have no
 reference: `unchecked`.
 
-`refused: over 2 GB`: a TFLite file holds no more, and the export says so before any work. `not measured: needs N GB`:
-what this export takes by `export.limits`; up to 10 GB were given to this table. A bare `not measured` needs less, and
-awaits a run of benchmarks/models_table.py for that size, which takes minutes.
+`refused: over 2 GB`: the limit of a TFLite file; the export is refused before any work. `not measured: needs N GB`: the
+memory of this export as estimated by `export.limits`; this table was measured with 10 GB. A bare `not measured` needs
+less: run benchmarks/models_table.py for that size, which takes minutes.
 """
 IMPORTED = """## Imported
 
-Files that are wrapped as their authors converted them, with `edgepose import FILES --like NAME`. There is no PyTorch
-model to compare with: what they do is measured on photographs (benchmarks/real_weights.py, benchmarks/paf.py).
+Files as their authors converted them, wrapped with `edgepose import FILES --like NAME`. There is no PyTorch model to
+compare with: their accuracy is measured on photographs (benchmarks/real_weights.py, benchmarks/paf.py).
 """
 UPSAMPLED = """
-The `paf` codec reads maps as they are (`upsample` 1, a third of the time) unless the model says otherwise, and
-openpose-mobilenet-tf says 4, as its references do. Of the people in those four photographs, 1 and 2 find one fewer: on
-the baseball photograph the fifth of the references is no other person, but the batter's arm once more, from a right
-shoulder that is a maximum only between bins, once the map is enlarged; at 1 that arm is the batter's.
+The `paf` codec reads maps at their own resolution (`upsample` 1, a third of the time) unless the model's spec sets
+another: openpose-mobilenet-tf sets 4, as its references do. Of the people in those four photographs, 1 and 2 find one
+fewer: the fifth of the references on the baseball photograph is a false positive, the batter's arm a second time, from
+a right shoulder that is a maximum only between bins, in the enlarged map; at 1 that arm is part of the batter.
 """
-ABSENT = (
-    "RTMO and RTMW, of which mmpose publishes 11 and 5 checkpoints, are not here: there is no definition of theirs in "
-    "edgepose."
-)
+ABSENT = "RTMO and RTMW, of which mmpose publishes 11 and 5 checkpoints, are not supported."

@@ -1,13 +1,13 @@
-"""docs/models.md: which models load, how near each is to its reference, and how near its artifacts are to PyTorch.
+"""Figures of docs/models.md: whether models load, their error against references, their artifacts' against PyTorch.
 
     python benchmarks/models_table.py                       # every family in the registry
-    python benchmarks/models_table.py --family sapiens      # one; the others' figures are kept from the last run
+    python benchmarks/models_table.py --family sapiens      # one; the figures of the others are kept
     python benchmarks/models_table.py --family vitpose --size l --runtime ncnn      # some cells; likewise
-    python benchmarks/models_table.py --page                # measure nothing: what loads, and the page anew
+    python benchmarks/models_table.py --page                # measure nothing; rewrite the page
 
-Every size is built on the meta device and recognised again from its tensors. It is exported to every runtime for which
-this takes at most MEMORY, with trained weights where ../shared has some, else with its reference's, else with random
-ones. A process that exported one large model holds memory: give large ones a process a runtime.
+Every size is built on the meta device and recognised from its tensors. It is exported to every runtime for which this
+takes at most MEMORY: with trained weights where ../shared has some, else with its reference's, else with random ones. A
+process that exported one large model holds memory: run large ones in one process a runtime.
 Writes docs/measured/models.json, and docs/models.md from it.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 import torch
-from models_oracles import Found, find_oracles
+from models_oracles import LoadedOracle, find_oracles
 from models_page import PRECISIONS, RUNTIMES, Row, markdown
 
 from devices.detect import detect_machine
@@ -44,23 +44,23 @@ ROOT = Path(__file__).resolve().parents[1]
 SAMPLES = 4
 KEPT = Path("measured/models.json")
 OBSTACLES = ("refused", "not measured")
-MEMORY = 10e9  # bytes that an export may take, by what export.limits says it takes
-# These take half a minute a picture and runtime at their own size; their weights are the same at any.
+MEMORY = 10e9  # bytes that an export may take, as estimated by export.limits
+# These take half a minute an image and runtime at their own input size; weights are the same at any size.
 INPUT_WH = {"sapiens": (192, 256), "openpose_body25": (256, 192), "rtmdet": (320, 320)}
 
-Key = tuple[str, str]  # size, and what a dense model's map says
+Key = tuple[str, str]  # size, and the quantity of a dense model's map
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be measured: of which sizes and tasks (None: of all), for which runtimes."""
+class Selection:
+    """Cells to measure: sizes and tasks (None: all), and runtimes."""
 
     sizes: list[str] | None
     tasks: list[str] | None
     runtimes: list[Runtime]
 
     def holds(self, variant: Variant) -> bool:
-        """Whether the variant's cells are asked for."""
+        """Whether the variant's cells are selected."""
         size, task = key(variant)
         return (self.sizes is None or size in self.sizes) and (
             self.tasks is None or (task or "pose") in self.tasks
@@ -68,7 +68,7 @@ class Asked:
 
 
 def variants(family: str) -> list[Variant]:
-    """One variant a size and kind of output: the catalogue's first, then what the family knows beyond."""
+    """Return one variant for each size and kind of output: the catalogue's first, then others of the family."""
     named = [variant_of(entry) for entry in CATALOG.values() if entry.family == family]
     first: dict[tuple[str, str], Variant] = {}
     known = (each for each in load_family(family).candidates() if each.family == family)
@@ -78,28 +78,28 @@ def variants(family: str) -> list[Variant]:
 
 
 def key(variant: Variant) -> Key:
-    """What makes a row: the size, and what a dense model's map says."""
+    """Return the key of a row: the size, and the quantity of a dense model's map."""
     return variant.size, variant.dense or ""
 
 
 def on_meta(variant: Variant) -> torch.nn.Module:
-    """The network without memory for its weights."""
+    """Return the network on the meta device, without memory for its weights."""
     with torch.device("meta"):
         module: torch.nn.Module = load_family(variant.family).build(variant)
     return module.eval()
 
 
 def loads(variant: Variant) -> str:
-    """Whether the network is known again by its own tensors, and its size."""
+    """Return the `loads` cell: recognised from its own tensors, with the number of parameters."""
     module = on_meta(variant)
     found, _ = recognise(Path("file"), module.state_dict())
     if key(found) != key(variant):
-        raise SystemExit(f"{variant} is taken for {found}")
+        raise SystemExit(f"{variant} is recognised as {found}")
     return f"yes, {sum(p.numel() for p in module.parameters()) / 1e6:.4g} M"
 
 
 def measure(loaded: LoadedModel, runtimes: list[Runtime]) -> dict[str, float | str]:
-    """Export to these runtimes in every precision; the raw error by "runtime precision", or why there is none."""
+    """Export to these runtimes in every precision; returns the raw error by "runtime precision", or a reason."""
     targets = [Target(runtime, precision) for runtime in runtimes for precision in PRECISIONS]
     cells: dict[str, float | str] = {}
     with tempfile.TemporaryDirectory() as out:
@@ -112,17 +112,17 @@ def measure(loaded: LoadedModel, runtimes: list[Runtime]) -> dict[str, float | s
 
 
 def cell_of(made: Exported) -> float | str:
-    """The raw error of one artifact; in words where there is none, or where the gate refused it."""
+    """Return the raw error of one artifact; text where there is none, or where the gate refused it."""
     if made.error:
         return "does not convert"
     error = made.parity[0].raw_error
     if error is None:
         return "no raw outputs"
-    return error if made.passed else f"{error:.1e}, not let through"
+    return error if made.passed else f"{error:.1e}, refused by the gate"
 
 
 def without(variant: Variant) -> dict[str, float | str]:
-    """The cells that are not measured, each with why: no file holds such weights, or it takes more than MEMORY."""
+    """Return the cells that are not measured, with the reason: over the file size limit, or over MEMORY."""
     weights = weight_bytes(on_meta(variant))
     return {
         f"{runtime} {precision}": why
@@ -133,7 +133,7 @@ def without(variant: Variant) -> dict[str, float | str]:
 
 
 def obstacle(weights: int, runtime: Runtime) -> str:
-    """Why so many bytes of weights are not exported to a runtime here; empty where nothing is in the way."""
+    """Return the reason why so many bytes of weights are not exported to a runtime here; "" where there is none."""
     try:
         refuse_oversized("", weights, [runtime], None)
     except InputError:
@@ -143,16 +143,16 @@ def obstacle(weights: int, runtime: Runtime) -> str:
     return f"{OBSTACLES[1]}: needs {needed / 1e9:.0f} GB" if needed > MEMORY else ""
 
 
-def known_of(family: str, found: list[Found]) -> dict[Key, Variant]:
-    """Every size and kind of map: the catalogue's and the family's own, then what only a reference has."""
+def known_of(family: str, found: list[LoadedOracle]) -> dict[Key, Variant]:
+    """Return every size and kind of map: the catalogue's and the family's, then those of references only."""
     known = {key(variant): variant for variant in variants(family)}
     for item in found:
         known.setdefault(key(item.loaded.variant), item.loaded.variant)
     return known
 
 
-def rows_of(family: str, found: list[Found], before: list[Row]) -> dict[Key, Row]:
-    """One row a size and kind of map: whether it loads, how near its references are, what was measured `before`."""
+def rows_of(family: str, found: list[LoadedOracle], before: list[Row]) -> dict[Key, Row]:
+    """Return one row for each size and kind of map: whether it loads, errors against references, earlier figures."""
     old = {(row.size, row.task): row for row in before}
     table = {}
     for name, variant in known_of(family, found).items():
@@ -171,8 +171,8 @@ def rows_of(family: str, found: list[Found], before: list[Row]) -> dict[Key, Row
     return table
 
 
-def fill(row: Row, variant: Variant, found: list[Found], runtimes: list[Runtime]) -> None:
-    """Measure the row's cells for these runtimes; those that `without` filled stay."""
+def fill(row: Row, variant: Variant, found: list[LoadedOracle], runtimes: list[Runtime]) -> None:
+    """Measure the row's cells for these runtimes, except those that `without` filled."""
     able = [runtime for runtime in runtimes if f"{runtime} fp32" not in without(variant)]
     if able:
         loaded, row.weights = to_measure(variant, found)
@@ -180,14 +180,14 @@ def fill(row: Row, variant: Variant, found: list[Found], runtimes: list[Runtime]
         row.cells |= measure(loaded, able)
 
 
-def to_measure(variant: Variant, found: list[Found]) -> tuple[LoadedModel, str]:
-    """What is exported, and whose weights: trained ones where there are some, else a reference's, else random ones."""
+def to_measure(variant: Variant, found: list[LoadedOracle]) -> tuple[LoadedModel, str]:
+    """Return the model to export and the origin of its weights: trained, else a reference's, else random."""
     same = [item for item in found if key(item.loaded.variant) == key(variant)]
     trained = [item.loaded for item in same if item.oracle.weights]
     if trained:
         return trained[0], "trained"
     if same:
-        return shaken(same[0].loaded), "reference"
+        return perturbed(same[0].loaded), "reference"
     made = random_variant(variant)
     if variant.family not in INPUT_WH:
         return made, "random"
@@ -195,10 +195,10 @@ def to_measure(variant: Variant, found: list[Found]) -> tuple[LoadedModel, str]:
     return with_input(made, (width, height)), f"random, at {height}x{width}"
 
 
-def shaken(loaded: LoadedModel) -> LoadedModel:
-    """The model with weights moved by up to 1e-3 of themselves.
+def perturbed(loaded: LoadedModel) -> LoadedModel:
+    """Return the model with weights changed by up to 1e-3 of themselves.
 
-    The references' weights are numbers of half precision, which a file in half precision would hold without loss.
+    The references' weights are exact in float16, so that an fp16 file would store them without loss.
     """
     generator = torch.Generator().manual_seed(0)
     module = copy.deepcopy(loaded.module)
@@ -210,15 +210,13 @@ def shaken(loaded: LoadedModel) -> LoadedModel:
 
 
 def main() -> None:
-    """Measure what is asked for, keep the rest, write both files."""
+    """Measure the selection, keep the rest, write both files."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--family", action="append", choices=list(FAMILIES))
     parser.add_argument("--size", action="append", help="as in the table")
-    parser.add_argument(
-        "--task", action="append", help="what a map says: segment, depth, normal; pose"
-    )
+    parser.add_argument("--task", action="append", help="pose, segment, depth or normal")
     parser.add_argument("--runtime", action="append", choices=list(RUNTIMES))
-    parser.add_argument("--page", action="store_true", help="measure nothing")
+    parser.add_argument("--page", action="store_true", help="measure nothing; rewrite the page")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared")
     parser.add_argument("--out", type=Path, default=ROOT / "docs")
     args = parser.parse_args()
@@ -226,23 +224,23 @@ def main() -> None:
     if (kept := args.out / KEPT).exists():
         for row in msgspec.json.decode(kept.read_bytes(), type=list[Row]):
             by_family.setdefault(row.family, []).append(row)
-    asked = Asked(args.size, args.task, args.runtime or list(RUNTIMES))
+    selection = Selection(args.size, args.task, args.runtime or list(RUNTIMES))
     for family in args.family or FAMILIES:
-        found: list[Found] = []
+        found: list[LoadedOracle] = []
         if args.shared.is_dir() and not args.page:
             with tempfile.TemporaryDirectory() as scratch:
                 found = list(find_oracles(args.shared, family, Path(scratch)))
         table = rows_of(family, found, by_family.get(family, []))
         by_family[family] = list(table.values())
         for name, variant in known_of(family, found).items():
-            if asked.holds(variant) and not args.page:
-                fill(table[name], variant, found, asked.runtimes)
+            if selection.holds(variant) and not args.page:
+                fill(table[name], variant, found, selection.runtimes)
                 save(by_family, args.out)
     save(by_family, args.out)
 
 
 def save(by_family: dict[str, list[Row]], out: Path) -> None:
-    """Write the figures, and the page from them."""
+    """Write the figures, and the page made from them."""
     machine = detect_machine()
     where = (
         f"{SAMPLES} drawn people, {machine.cpu_model or machine.arch} ({' '.join(machine.isa)}), "

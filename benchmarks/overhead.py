@@ -1,8 +1,8 @@
-"""What our own Python costs a person: cropping, decoding, bookkeeping; and its share of a frame.
+"""CPU time of the SDK's own Python a person (cropping, decoding, bookkeeping), and its share of a frame.
 
     python benchmarks/overhead.py docs/measured
 
-RTMPose-t (random weights: the work is the same) at 192x256 on drawn 1920x1080 frames, one OpenCV thread. CPU time of
+RTMPose-t (random weights: the same work) at 192x256 on drawn 1920x1080 frames, one OpenCV thread. CPU time of
 each step, medians of interleaved rounds; the share is that of a frame with one person, RTMDet-nano every 5th frame.
 """
 
@@ -30,7 +30,7 @@ RUNTIME = "openvino"
 
 
 def measure(model: Model, image: np.ndarray, boxes: np.ndarray) -> dict[str, float]:
-    """CPU microseconds of each of our steps for these boxes."""
+    """Return the CPU microseconds of each of our steps for these boxes."""
     size = (image.shape[1], image.shape[0])
     spec = model.spec
     crops = make_crops(boxes, size, spec.crop, spec.image.wh)
@@ -61,7 +61,7 @@ def measure(model: Model, image: np.ndarray, boxes: np.ndarray) -> dict[str, flo
 
 
 def boxes_for(count: int) -> np.ndarray:
-    """`count` person-sized boxes spread over a 1920x1080 frame."""
+    """Return `count` person-sized boxes spread over a 1920x1080 frame, float32 (N, 4) xyxy."""
     left = np.linspace(40, 1600, count, dtype=np.float32)
     return np.stack([left, np.full(count, 200), left + 260, np.full(count, 900)], axis=1).astype(
         np.float32
@@ -69,7 +69,7 @@ def boxes_for(count: int) -> np.ndarray:
 
 
 def detector_us(detector: Model, image: np.ndarray) -> float:
-    """CPU microseconds of the detector's letterbox and decoding (no candidates: random weights fire nothing)."""
+    """Return the CPU microseconds of the detector's letterbox and decoding (random weights give no candidates)."""
     spec = detector.spec
     height, width = image.shape[:2]
     whole = np.array([[0, 0, width, height]], np.float32)
@@ -85,7 +85,7 @@ def detector_us(detector: Model, image: np.ndarray) -> float:
 def frame_share(
     detector: Model, pose: Model, image: np.ndarray, pose_us: float
 ) -> dict[str, float]:
-    """Our share of a frame with one person, the detector running every SKIP-th frame."""
+    """Return our share of a frame with one person, the detector running every SKIP-th frame."""
     box = boxes_for(1)
     ours_us = pose_us + detector_us(detector, image) / SKIP
     steps = {"detect": lambda: detector.detect(image), "pose": lambda: pose.poses(image, box)}

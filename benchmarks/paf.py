@@ -1,9 +1,9 @@
-"""What the `paf` codec costs, and how far its people lie from the references' four times enlarged maps.
+"""Time and accuracy of the `paf` codec, beside the references' decoding of maps enlarged four times.
 
     python benchmarks/paf.py ../shared docs/measured
 
-Time and truth: drawn maps of 46x54 bins, stride 8, one core. Agreement and AP: real maps of four photographs, and the
-imported OpenPose-type net on coco-mini. Writes paf.json and paf.md.
+Time and ground truth: drawn maps of 46x54 bins, stride 8, one core. Agreement and AP: real maps of four photographs,
+and the imported OpenPose-type network on coco-mini. Writes paf.json and paf.md.
 """
 
 import argparse
@@ -64,7 +64,7 @@ PLACES = [(x, y) for y in (6.0, 28.0) for x in (6.5, 16.7, 26.9, 37.1, 47.3)]
 
 @dataclass(frozen=True)
 class Row:
-    """One setting: ms a frame by people there, people found of ten, pixels from the truth and from the references."""
+    """One setting: ms a frame by number of people, people found of ten, pixels from ground truth and references."""
 
     upsample: str
     cpu_ms: dict[int, float]
@@ -87,7 +87,7 @@ def crowd(seed: int, count: int) -> tuple[np.ndarray, F32, F32]:
 
 
 def apart(reference: Keypoints, found: Keypoints) -> np.ndarray:
-    """Return the pixel distances of the keypoints that both found, of people paired up."""
+    """Return the pixel distances of the keypoints that both found, of matched people."""
     far = []
     for xy, scores in zip(reference.xy, reference.scores, strict=True):
         both = (found.scores > 0) & (scores > 0)
@@ -99,7 +99,7 @@ def apart(reference: Keypoints, found: Keypoints) -> np.ndarray:
 
 
 def truth_of(xy: np.ndarray) -> Keypoints:
-    """Return drawn people as a codec would give them, exactly."""
+    """Return the ground truth of drawn people in the form of a codec's result."""
     pixels = ((xy + 0.5) * STRIDE - 0.5).astype(np.float32)
     return Keypoints(pixels, np.ones(xy.shape[:2], np.float32))
 
@@ -119,7 +119,7 @@ def times(codecs: dict[str, PafCodec]) -> dict[str, dict[int, float]]:
 
 
 def average_precision(model: Model, codec: PafCodec, annotations: Path) -> float:
-    """AP of the imported net on coco-mini, its maps read with `codec`."""
+    """Return the AP of the imported network on coco-mini, its maps decoded with `codec`."""
     changed = Model(msgspec.structs.replace(model.spec, codec=codec), model.session, model.name)
     dataset = load_dataset(annotations)
     return score(changed, dataset, predict(changed, dataset)).AP or 0.0
@@ -138,7 +138,7 @@ def rows(shared: Path, model: Model) -> list[Row]:
             decode_one(heatmaps, fields, REFERENCE, INPUT_WH) for _, heatmaps, fields in drawn
         ]
         truths = [truth_of(xy) for xy, _, _ in drawn]
-        everybody = np.ones((10 * len(drawn), 18), bool)
+        all_keypoints = np.ones((10 * len(drawn), 18), bool)
         photographs = [decode_one(*both, codec, INPUT_WH) for both in real]
         reference = [decode_one(*both, REFERENCE, INPUT_WH) for both in real]
         far = np.concatenate([apart(*pair) for pair in zip(reference, photographs, strict=True)])
@@ -147,8 +147,8 @@ def rows(shared: Path, model: Model) -> list[Row]:
                 upsample=name,
                 cpu_ms=cpu_ms[name],
                 found_of_ten=min(map(len, ours)),
-                truth_px_p95=people_numbers(truths, ours, everybody)["px_p95"],
-                drawn_px_p95=people_numbers(theirs, ours, everybody)["px_p95"],
+                truth_px_p95=people_numbers(truths, ours, all_keypoints)["px_p95"],
+                drawn_px_p95=people_numbers(theirs, ours, all_keypoints)["px_p95"],
                 real_px_p95=float(np.percentile(far, 95)),
                 people_on_photographs=[len(found) for found in photographs],
                 ap=average_precision(model, codec, shared / "real/coco-mini/person_keypoints.json"),
@@ -158,7 +158,7 @@ def rows(shared: Path, model: Model) -> list[Row]:
 
 
 def page(table: list[Row]) -> str:
-    """Return the table and what it was measured on."""
+    """Return the table and a note on how it was measured."""
     lines = [f"| {' | '.join(HEADINGS)} |", "|---" * len(HEADINGS) + "|"]
     for row in table:
         ms = " / ".join(f"{row.cpu_ms[count]:.2f}" for count in PEOPLE)

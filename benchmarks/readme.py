@@ -1,4 +1,4 @@
-"""Put the measured figures into README.md and docs/, between their markers, so that no figure there is typed by hand.
+"""Fill the measured figures into README.md and docs/, between their markers: no figure there is typed by hand.
 
 python benchmarks/readme.py
 """
@@ -15,7 +15,7 @@ MEASURED = ROOT / "docs" / "measured"
 
 
 def main() -> None:
-    """Replace the text between each pair of markers, where its figures have been measured."""
+    """Replace the text between each pair of markers whose figures have been measured."""
     fill(
         ROOT / "README.md",
         {
@@ -34,7 +34,7 @@ def main() -> None:
 
 
 def fill(path: Path, blocks: Mapping[str, str | None]) -> None:
-    """Write each block between its markers; None leaves what stands there."""
+    """Write each block between its markers; None leaves the present text."""
     text = path.read_text()
     for name, block in blocks.items():
         pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -46,7 +46,7 @@ def fill(path: Path, blocks: Mapping[str, str | None]) -> None:
 
 
 def page(name: str) -> str | None:
-    """Return a measured page; None where it was not measured yet."""
+    """Return a measured page; None where there is none yet."""
     path = MEASURED / f"{name}.md"
     return path.read_text().strip() if path.exists() else None
 
@@ -58,7 +58,7 @@ def report(name: str) -> Any:
 
 
 def startup() -> str:
-    """How long importing takes."""
+    """Return the sentence on import times."""
     found = report("startup")
     return (
         f"`import edge`: {found['import edge']} s; with `edge.Pipeline` used: "
@@ -68,9 +68,9 @@ def startup() -> str:
 
 
 def shipped() -> str | None:
-    """What the weights in the package can do: on drawn people, and, honestly, on photographs."""
+    """Return the table of the packaged weights: accuracy on drawn people and on photographs."""
     lines = [
-        "| weights | MB | on drawn people they never saw | on 80 COCO photographs |",
+        "| weights | MB | on held-out drawn people | on 80 COCO photographs |",
         "|---|---|---|---|",
     ]
     detector, student = report("detector"), report("student")
@@ -79,7 +79,7 @@ def shipped() -> str | None:
         lines.append(
             f"| `{detector['model']}` | {detector['bytes'] / 1e6:.1f} | box AP {drawn['AP']:.3f}, AP50 "
             f"{drawn['AP50']:.3f}; at score .3 {drawn['found_at_.3']:.0%} of {drawn['people']} people found, "
-            f"{drawn['boxes_astray_at_.3']:.0%} of the boxes fit nobody "
+            f"{drawn['boxes_astray_at_.3']:.0%} of the boxes are false positives "
             f"| box AP {real['AP']:.3f} |"
         )
     if student:

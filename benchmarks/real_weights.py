@@ -1,4 +1,4 @@
-"""The table of real figures in README: real weights, exported or imported, on photographs with official ground truth.
+"""README's table of real weights, exported or imported, on photographs with official ground truth.
 
     python benchmarks/real_weights.py ../shared/real docs/measured
 
@@ -37,7 +37,7 @@ FOREIGN = (
 
 @dataclass(frozen=True)
 class Row:
-    """One line: who, where it ran, engine megabytes, AP 0 to 1, the drop from PyTorch, what the gate said."""
+    """One line: model, runtime, precision, engine megabytes, AP 0 to 1, the drop from PyTorch, the gate's figure."""
 
     model: str
     runtime: str
@@ -49,7 +49,7 @@ class Row:
 
 
 def average_precision(model: Model, dataset: Dataset) -> float:
-    """AP of a model on a set: boxes for a detector, keypoints in ground-truth boxes for a pose model."""
+    """Return the AP of a model on a data set: of boxes, or of keypoints in ground-truth boxes."""
     value = score(model, dataset, predict(model, dataset)).AP
     if value is None:
         raise SystemExit("AP is undefined: no people in the ground truth")
@@ -100,7 +100,7 @@ def detector_rows(real: Path, out: Path) -> list[Row]:
 
 
 def foreign_rows(real: Path, out: Path) -> list[Row]:
-    """Import the foreign models and measure each."""
+    """Import the models converted by others and measure each."""
     dataset = load_dataset(real / "coco-mini" / "person_keypoints.json")
     rows = []
     for name, file in FOREIGN:
@@ -124,15 +124,15 @@ def foreign_rows(real: Path, out: Path) -> list[Row]:
 
 
 def engine_mb(root: Path) -> float:
-    """Megabytes of the engine's own files."""
+    """Return the megabytes of the engine's own files."""
     ours = {"artifact.json", "reference.npz"}
     return sum(path.stat().st_size for path in root.iterdir() if path.name not in ours) / 1e6
 
 
 def markdown(rows: list[Row], people: str) -> str:
-    """The table as README shows it."""
+    """Return README's table."""
     lines = [
-        "| model | runtime | precision | MB | AP | drop from PyTorch | the gate saw |",
+        "| model | runtime | precision | MB | AP | drop from PyTorch | gate |",
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:

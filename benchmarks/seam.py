@@ -1,4 +1,4 @@
-"""What the uint8 seam costs inside the graph: the float network against the same network behind `ImageInput`.
+"""Cost of uint8 image inputs inside the graph: the float network against the same network behind `ImageInput`.
 
     python benchmarks/seam.py
 
@@ -48,7 +48,7 @@ def main() -> None:
     for name, value in medians.items():
         print(f"{name:6} {value / 1e3:.3f} ms")
     cost_us = medians["uint8"] - medians["float"]
-    print(f"the seam costs {cost_us:+.0f} us ({medians['uint8'] / medians['float']:.3f} x)")
+    print(f"the uint8 input costs {cost_us:+.0f} us ({medians['uint8'] / medians['float']:.3f} x)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What it costs to begin: `import edge` and `edgepose --help`, medians of fresh processes, bare Python beside.
+"""Start-up time of `import edge` and `edgepose --help`: medians of fresh processes, beside a bare Python.
 
 python benchmarks/startup.py docs/measured
 """

@@ -1,4 +1,4 @@
-"""Timing that a shared machine can bear: CPU time where one thread works, medians of interleaved rounds."""
+"""Timing for shared machines: CPU time of single-threaded steps, medians of interleaved rounds."""
 
 import statistics
 import time
