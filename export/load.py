@@ -61,7 +61,7 @@ def _load_named(
     variant_of(entry)  # raises for a model that can only be imported
     if weights is None:
         raise InputError(
-            f"{model} needs weights: add --weights FILE{_official(entry)}, or --weights random for plumbing"
+            f"{model} needs weights: add --weights FILE{_official(entry)}, or --weights random for a smoke test"
         )
     if weights == "random":
         return _random(entry, task)

@@ -1,7 +1,7 @@
-"""The command line: one file a verb, loaded when called, so that `--help` stays fast. The composition root.
+"""Command line and composition root: one module for each verb, loaded when called, so that `--help` stays fast.
 
-Data goes to stdout, talk and progress to stderr. Exit codes: 0 ok, 1 our bug (a traceback), 2 wrong use or bad input,
-3 a gate failed, 4 something is missing from the environment, 130 interrupted.
+Data goes to stdout, messages and progress to stderr. Exit codes: 0 ok, 1 our bug (a traceback), 2 wrong use or bad
+input, 3 a gate failed, 4 something is missing from the environment, 130 interrupted.
 """
 
 import difflib
@@ -19,42 +19,75 @@ from runtimes.version import __version__
 
 # verb: (module, one line of help)
 COMMANDS: dict[str, tuple[str, str]] = {
-    "models": ("edge.cli.commands.models", "List what can be exported or imported."),
+    "models": (
+        "edge.cli.commands.models",
+        "List the models that can be exported or imported.",
+    ),
     "export": (
         "edge.cli.commands.export",
-        "Convert a PyTorch model and check every artifact against it.",
+        "Convert a PyTorch model and check each artifact against it.",
     ),
-    "import": ("edge.cli.commands.import_", "Wrap a model that somebody else converted."),
-    "verify": ("edge.cli.commands.verify", "Replay an artifact's reference on this machine."),
+    "import": (
+        "edge.cli.commands.import_",
+        "Wrap an already converted model as an artifact.",
+    ),
+    "verify": (
+        "edge.cli.commands.verify",
+        "Check an artifact against its stored reference on this machine.",
+    ),
     "quantize": (
         "edge.cli.commands.quantize",
-        "Make int8 of an artifact, and check it against its parent.",
+        "Quantize artifacts to int8 and check them against their float parents.",
     ),
-    "distill": ("edge.cli.commands.distill", "Teach a small student by a large teacher."),
-    "eval": ("edge.cli.commands.eval", "Measure average precision on a COCO-style set."),
+    "distill": (
+        "edge.cli.commands.distill",
+        "Train a small student with a large teacher.",
+    ),
+    "eval": (
+        "edge.cli.commands.eval",
+        "Compute the COCO AP of a model.",
+    ),
     "run": (
         "edge.cli.commands.run",
-        "Run on an image, a directory, a video, a camera or drawn people.",
+        "Estimate poses in images, a video, a camera stream or drawn scenes.",
     ),
-    "bench": ("edge.cli.commands.bench", "Measure artifacts side by side on this machine."),
-    "compare": ("edge.cli.commands.compare", "Put benchmark and evaluation results side by side."),
-    "tune": ("edge.cli.commands.tune", "Find the fastest options that are still right here."),
-    "info": ("edge.cli.commands.info", "Show what an artifact holds."),
-    "doctor": ("edge.cli.commands.doctor", "Say which engines and converters are installed here."),
-    "demo": ("edge.cli.commands.demo", "Go the whole road on drawn people: export, check, run."),
+    "bench": (
+        "edge.cli.commands.bench",
+        "Benchmark artifacts side by side on this machine.",
+    ),
+    "compare": (
+        "edge.cli.commands.compare",
+        "Compare benchmark and evaluation results, and find regressions.",
+    ),
+    "tune": (
+        "edge.cli.commands.tune",
+        "Find the fastest verified options on this machine.",
+    ),
+    "info": (
+        "edge.cli.commands.info",
+        "Verify an artifact's files and show its manifest.",
+    ),
+    "doctor": (
+        "edge.cli.commands.doctor",
+        "Check which engines and converters are installed.",
+    ),
+    "demo": (
+        "edge.cli.commands.demo",
+        "Export, check and run two models on a drawn clip.",
+    ),
 }
 KEY_VALUE = re.compile(r"^([a-z][a-z0-9-]*)=(.*)$", re.DOTALL)
 
 
 class LazyGroup(click.Group):
-    """A group that knows its verbs by name and imports one only when it is called."""
+    """A command group that imports the module of a verb only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order people meet them."""
+        """Return the verbs, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module; its command is named `command`."""
+        """Import the verb's module and return its `command`."""
         if cmd_name not in COMMANDS:
             return None
         found: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
@@ -63,7 +96,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest verb for an unknown one, and take `key=value` beside `--key value`."""
+        """Suggest the nearest verb for an unknown one, and accept `key=value` for `--key value`."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"one of: {', '.join(COMMANDS)}"
@@ -78,7 +111,7 @@ class LazyGroup(click.Group):
 
 
 def spell_out(command: click.Command, args: Sequence[str]) -> list[str]:
-    """Turn `key=value` into `--key=value` where the command has that option; leave all else.
+    """Turn `key=value` into `--key=value` where the command has that option; leave everything else.
 
     Raises UsageError for a key that is nearly an option, unless such a file exists.
     """
@@ -108,7 +141,7 @@ def spell_out(command: click.Command, args: Sequence[str]) -> list[str]:
 @click.version_option(__version__, prog_name="edgepose")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Put human-pose models on devices: export, check, run."""
+    """Human-pose models on small devices: export, check, run."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help(), err=True)
         ctx.exit(2)
@@ -126,7 +159,7 @@ def run(args: Sequence[str]) -> int:
             code = cli.main(args=list(args), prog_name="edgepose", standalone_mode=False)
         except (click.Abort, KeyboardInterrupt):
             return _say_interrupted()
-        except Exception as error:  # noqa: BLE001 - the only one: here every error becomes an exit code
+        except Exception as error:  # noqa: BLE001 - the only one: every error becomes an exit code here
             return _say_interrupted() if interrupted.is_set() else _explain(error)
     return code if isinstance(code, int) else 0
 
@@ -137,7 +170,7 @@ def _say_interrupted() -> int:
 
 
 def _explain(error: Exception) -> int:
-    """Say in one line what was wrong and return the exit code; raises what is no error of ours."""
+    """Print an error in one line and return its exit code; raise what is not an expected error."""
     match error:
         case EdgeposeError():
             click.echo(f"edgepose: {_one_line(str(error))}", err=True)

@@ -1,4 +1,4 @@
-"""Checks made before long work: what is not installed, and where nothing can be written. Imports no engine."""
+"""Checks before long work: missing packages and unwritable directories. Imports no engine."""
 
 import importlib.util
 import tempfile
@@ -22,7 +22,7 @@ def require_engine(runtime: Runtime) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Raise InputError where `folder` cannot be made or written into; leaves nothing behind."""
+    """Raise InputError where `folder` cannot be created or written into; leaves nothing behind."""
     above = folder.absolute()
     existing = next(path for path in (above, *above.parents) if path.exists())
     try:

@@ -1,4 +1,4 @@
-"""What commands print: tables and JSON to stdout, talk and progress to stderr."""
+"""Output of commands: tables and JSON to stdout, messages and progress to stderr."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,12 +12,12 @@ from runtimes.spec import Parity
 
 
 def say(text: str) -> None:
-    """Talk: one line on stderr."""
+    """Print a message of one line on stderr."""
     click.echo(text, err=True)
 
 
 def hint(text: str) -> None:
-    """Name the next step, on stderr."""
+    """Print the next command to run, on stderr."""
     click.echo(f"next: {text}", err=True)
 
 
@@ -27,7 +27,7 @@ def emit_json(value: Any) -> None:
 
 
 def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print padded columns on stdout; plain text, so that it reads over ssh and through pipes."""
+    """Print padded columns on stdout; plain text, readable over ssh and in pipes."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         click.echo(
@@ -61,9 +61,9 @@ def progress(label: str, total: int | None) -> Iterator[Any]:
 
 @contextmanager
 def transfer(label: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show how a download comes, on stderr: a bar on a terminal, else one line; yields what is told of its bytes.
+    """Show the progress of a download on stderr, as a bar on a terminal, else as one line; yields the callback.
 
-    Nothing is shown until the first byte: where nothing is downloaded, nothing is said.
+    Nothing is shown before the first byte, so nothing is shown where nothing is downloaded.
     """
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
@@ -74,13 +74,13 @@ def transfer(label: str) -> Iterator[Callable[[int, int | None], None]]:
     with Progress(*columns, console=console, transient=True, disable=not terminal) as bar:
         task = bar.add_task(label, total=None, visible=False)
 
-        def told(done: int, total: int | None) -> None:
+        def received(done: int, total: int | None) -> None:
             if not terminal and not bar.tasks[0].visible:
                 size = "" if total is None else f" ({total / 1e6:.0f} MB)"
                 say(f"downloading {label}{size}")
             bar.update(task, completed=done, total=total, visible=True)
 
-        yield told
+        yield received
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -91,7 +91,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def describe(parity: Parity) -> str:
-    """Say in a few words how a comparison came out, with the figure that decided it."""
+    """Return the result of a comparison in a few words, with the figure that decided it."""
     limit = number(parity.limit)
     if parity.basis == "px":
         return f"p95 {number(parity.px_p95)} px (limit {limit}), {parity.decidable}/{parity.keypoints} decidable"
@@ -103,5 +103,5 @@ def describe(parity: Parity) -> str:
 
 
 def verdict(passed: bool | None) -> str:
-    """Name a manifest's `passed`."""
+    """Return `passed` of a manifest as a word."""
     return {True: "passed", False: "REFUSED", None: "unjudged"}[passed]

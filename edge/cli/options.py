@@ -1,40 +1,147 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, alone or in groups; `edge.cli.verb.Verb` builds the dataclass of a group."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from runtimes.base import RunOptions
+from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+if TYPE_CHECKING:
+    from edge.evaluation.coco import Dataset
+
+Decorator = Callable[[Any], Any]
+PATH = click.Path(path_type=Path)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+force_option = click.option("--force", is_flag=True, help="Replace existing files.")
+artifacts_option = click.option(
+    "--out",
+    type=PATH,
+    default=Path("artifacts"),
+    show_default=True,
+    help="Directory to put artifacts in.",
+)
+html_option = click.option("--html", type=PATH, help="Write a self-contained REPORT.html.")
 task_option = click.option(
     "--task",
-    help="The dataset whose keypoints a checkpoint gives: coco, wholebody, ap10k ...; "
-    "takes that part out of a ViTPose++.",
+    help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
+    "selects that head of a ViTPose++.",
 )
-force_option = click.option("--force", is_flag=True, help="Replace what exists.")
 
 
-def run_options(function: Command) -> Command:
-    """Add --threads, --precision and --accelerator."""
-    decorated = click.option(
-        "--accelerator", type=click.Choice(["cpu", "gpu", "npu"]), default="cpu"
-    )(function)
-    decorated = click.option(
-        "--precision", type=click.Choice(["f32", "f16", "bf16"]), default="f32", help="Arithmetic."
-    )(decorated)
-    return click.option(
-        "--threads", type=click.IntRange(1), help="Default: min(4, allowed cores)."
-    )(decorated)
+def together(*options: Decorator) -> Decorator:
+    """Return one decorator that adds all these options; the help lists them in this order."""
+
+    def add(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
 
 
-def make_run_options(threads: int | None, precision: Any, accelerator: Any) -> RunOptions:
-    """Build RunOptions from the three options."""
-    return RunOptions(threads=threads, precision=precision, accelerator=accelerator)
+# fills runtimes.base.RunOptions
+run_options = together(
+    click.option(
+        "--threads", type=click.IntRange(1), help="CPU threads. Default: min(4, allowed cores)."
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(Arithmetic)),
+        default="f32",
+        show_default=True,
+        help="Arithmetic of the engine.",
+    ),
+    click.option(
+        "--accelerator",
+        type=click.Choice(get_args(Accelerator)),
+        default="cpu",
+        show_default=True,
+        help="Processor that runs the model.",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOptions:
+    """Images of people that calibrate int8 and that the gate compares on; `images`: the folder of a COCO.json's."""
+
+    calib: Path | None
+    images: Path | None
+
+
+calibration_options = together(
+    click.option(
+        "--calib",
+        type=PATH,
+        help="Images of people to compare on and to calibrate int8 with: DIR, COCO.json or `synth` (drawn people).",
+    ),
+    click.option(
+        "--images", type=PATH, help="Directory of the images that --calib COCO.json lists."
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GateOptions:
+    """Limits of the gate, and the labelled images that AP is computed on."""
+
+    val: Path | None
+    val_images: Path | None
+    max_px: float | None
+    max_ap_drop: float | None
+
+    def check(self) -> None:
+        """Raise InputError for a limit on AP without labels to compute it on."""
+        if self.max_ap_drop is not None and self.val is None:
+            raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
+
+    def ground_truth(self) -> "Dataset | None":
+        """Read --val; None where it was not given."""
+        from edge.evaluation.coco import load_dataset
+
+        return load_dataset(self.val, self.val_images) if self.val else None
+
+
+gate_options = together(
+    click.option(
+        "--val", type=PATH, help="COCO.json with ground truth: the gate also judges the drop in AP."
+    ),
+    click.option("--val-images", type=PATH, help="Directory of the images that --val lists."),
+    click.option(
+        "--max-px",
+        type=click.FloatRange(min=0),
+        help="Limit of the keypoint error (p95) in pixels, in place of the precision's own.",
+    ),
+    click.option(
+        "--max-ap-drop",
+        type=click.FloatRange(min=0),
+        help="Limit of the drop in AP, in points: 0.5 = .005 (needs --val).",
+    ),
+)
+
+# fills edge.bench.measure.Plan
+plan_options = together(
+    click.option(
+        "--rounds",
+        type=click.IntRange(1),
+        default=10,
+        show_default=True,
+        help="Rounds; each row takes one turn in a round.",
+    ),
+    click.option(
+        "--time",
+        "time_s",
+        type=click.FloatRange(0, min_open=True),
+        default=5.0,
+        show_default=True,
+        help="Timed seconds for each row, over all rounds.",
+    ),
+)
 
 
 def parse_list(text: str, known: dict[str, Any], what: str) -> list[Any]:

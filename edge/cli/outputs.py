@@ -1,46 +1,77 @@
-"""Where `edgepose run` puts its results: checked before any model loads, kept or dropped together."""
+"""Output files and directories of a command: checked before long work, complete or absent afterwards."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.cli.checks import require_writable
+from edge.cli.console import say
 from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.files import atomic_file
 
 VIDEO_SUFFIXES = (".mp4", ".avi")
 
 
+def check_distinct(paths: Sequence[Path | None]) -> None:
+    """Raise InputError where two options name the same target."""
+    given = [path.resolve() for path in paths if path]
+    if len(set(given)) < len(given):
+        raise InputError("two options name the same target; give each its own")
+
+
+def check_file(path: Path | None, *, force: bool) -> None:
+    """Raise InputError for a directory, TargetExistsError for a file that may not be replaced."""
+    if path and path.is_dir():
+        raise InputError(f"{path} is a directory; name a file")
+    if path and path.exists() and not force:
+        raise TargetExistsError(f"{path} exists; add --force to replace it, or name another")
+
+
+def check_reports(files: Sequence[Path | None], *, force: bool) -> None:
+    """Refuse, before anything runs, a report that cannot be written, may not be replaced, or is named twice."""
+    check_distinct(files)
+    for path in files:
+        check_file(path, force=force)
+        if path and not path.parent.is_dir():
+            raise InputError(f"{path.parent} is no directory; make it first")
+        if path:
+            require_writable(path.parent)
+
+
+def write_report(path: Path, data: bytes) -> None:
+    """Write a file, complete or not at all, and say so."""
+    with atomic_file(path) as stream:
+        stream.write(data)
+    say(f"wrote {path}")
+
+
 @dataclass(frozen=True, slots=True)
-class Targets:
-    """What was asked for, None where it was not. `out` is a video file or a directory of pictures."""
+class Outputs:
+    """Outputs of `edgepose run`, None where not asked for. `out` is a video file or a directory of pictures."""
 
     out: Path | None
     coco: Path | None
     openpose: Path | None
     csv: Path | None
 
-    def __bool__(self) -> bool:
-        """Whether anything is kept."""
-        return any((self.out, self.coco, self.openpose, self.csv))
+    @property
+    def given(self) -> list[Path]:
+        """All that were asked for."""
+        return [each for each in (self.out, self.coco, self.openpose, self.csv) if each]
 
     def check(self, *, force: bool) -> None:
-        """Raise InputError for a target that cannot be what it should, TargetExistsError where --force is missing."""
-        named = [each for each in (self.out, self.coco, self.openpose, self.csv) if each]
-        if len({each.resolve() for each in named}) < len(named):
-            raise InputError("two options name the same target; give each its own")
+        """Raise InputError for an unusable target, TargetExistsError for one that may not be replaced."""
+        check_distinct(self.given)
         if self.out and self.out.suffix and not (self._is_video or self.out.is_dir()):
             known = " or ".join(f"FILE{suffix}" for suffix in VIDEO_SUFFIXES)
             raise InputError(f"--out {self.out}: name {known}, or a directory for pictures")
         for file in (self.out if self._is_video else None, self.coco, self.csv):
-            if file and file.is_dir():
-                raise InputError(f"{file} is a directory; name a file")
-            if file and file.exists() and not force:
-                raise TargetExistsError(
-                    f"{file} exists; add --force to replace it, or name another"
-                )
+            check_file(file, force=force)
 
     def open_results(self, stack: ExitStack, *, force: bool) -> list[Sink]:
-        """Open the sinks of results."""
+        """Open the sinks of poses."""
         sinks: list[Sink] = []
         if self.coco:
             sinks.append(stack.enter_context(CocoSink(self.coco, overwrite=force)))
@@ -51,7 +82,7 @@ class Targets:
         return sinks
 
     def open_pictures(self, stack: ExitStack, fps: float, *, force: bool) -> Sink | None:
-        """Open the sink of drawn frames, None where they are not kept."""
+        """Open the sink of annotated frames, None where they are not kept."""
         if self.out is None:
             return None
         if self._is_video:

@@ -1,4 +1,4 @@
-"""Long work in several phases on stderr: a bar for the present one, and lines worth keeping above it."""
+"""Progress of long work in several phases, on stderr: a bar for the current one, and lasting messages above it."""
 
 import sys
 from collections.abc import Iterator
@@ -16,29 +16,29 @@ from rich.progress import (
 
 
 class Phases:
-    """Shows one phase at a time; where stderr is no terminal, the lines, and a phase's name once it gets on."""
+    """Shows one phase at a time; where stderr is no terminal, the messages, and a phase's name once it advances."""
 
     def __init__(self, bar: Progress, *, quiet: bool = False) -> None:
         self._bar = bar
         self._quiet = quiet
         self._task = bar.add_task("", visible=False)
-        self._unsaid = ""
+        self._unnamed = ""
 
     def phase(self, name: str, total: int) -> None:
-        """Begin a phase of `total` steps; 0 where nobody knows how many."""
-        self._unsaid = name
+        """Begin a phase of `total` steps; 0 where the number is unknown."""
+        self._unnamed = name
         self._bar.remove_task(self._task)
         self._task = self._bar.add_task(name, total=total or None)
 
     def advance(self, done: int, text: str) -> None:
-        """Say that `done` steps of the phase are done, and how it goes."""
-        if self._bar.disable and self._unsaid:
-            self.say(f"{self._unsaid} ...")
-            self._unsaid = ""
+        """Show that `done` steps of the phase are done, with a text beside the bar."""
+        if self._bar.disable and self._unnamed:
+            self.say(f"{self._unnamed} ...")
+            self._unnamed = ""
         self._bar.update(self._task, completed=done, description=text)
 
     def say(self, text: str) -> None:
-        """Print a line that stays."""
+        """Print a lasting message."""
         if self._quiet:
             return
         if self._bar.disable:
@@ -49,7 +49,7 @@ class Phases:
 
 @contextmanager
 def phases(*, quiet: bool = False) -> Iterator[Phases]:
-    """Yield phases; `quiet` says nothing at all: a second process of the same work."""
+    """Yield phases; `quiet` prints nothing, for further processes of the same work."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

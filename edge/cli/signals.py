@@ -1,4 +1,4 @@
-"""Ctrl-C, taken notice of: it ends a recording without losing it, and is no bug where a library wraps it."""
+"""Handling of Ctrl-C: a recording ends without being lost, and an interrupt that a library wraps is recognised."""
 
 import signal
 import threading
@@ -13,7 +13,7 @@ Handler = Callable[[int, FrameType | None], None]
 def ctrl_c_noted() -> Iterator[threading.Event]:
     """Yield an event that Ctrl-C sets as it raises KeyboardInterrupt.
 
-    torch's exporter catches that and raises an error of its own; whoever catches the error can then tell.
+    torch's exporter catches that and raises an error of its own; the event tells it from a real one.
     """
     noted = threading.Event()
 
@@ -27,7 +27,7 @@ def ctrl_c_noted() -> Iterator[threading.Event]:
 
 @contextmanager
 def ctrl_c_ends() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets, to be looked at between frames; the second interrupts at once."""
+    """Yield an event that the first Ctrl-C sets, to be checked between frames; the second interrupts at once."""
     asked = threading.Event()
 
     def note(_number: int, _frame: FrameType | None) -> None:
@@ -41,7 +41,7 @@ def ctrl_c_ends() -> Iterator[threading.Event]:
 
 @contextmanager
 def _handled(handler: Handler) -> Iterator[None]:
-    """Have SIGINT handled so; not in other threads, which may not, and not where the shell has it ignored."""
+    """Install a SIGINT handler; not in other threads, which may not, nor where the shell ignores the signal."""
     previous = signal.getsignal(signal.SIGINT)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or previous in {signal.SIG_IGN, None}:

@@ -1,4 +1,4 @@
-"""What `export` and `quantize` say of the artifacts they made, or refused."""
+"""Summary of the artifacts that `export` and `quantize` made or refused."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from export import Exported
 
 
-def emit_made(results: "Sequence[Exported]", against: str, *, as_json: bool) -> None:
-    """Print one row an artifact on stdout; `against` heads the column of comparisons."""
+def emit_artifacts(results: "Sequence[Exported]", against: str, *, as_json: bool) -> None:
+    """Print one row for each artifact on stdout; `against` heads the column of comparisons."""
     if as_json:
         emit_json(
             [
@@ -38,12 +38,14 @@ def emit_made(results: "Sequence[Exported]", against: str, *, as_json: bool) -> 
     emit_table(["artifact", "MB", "verdict", against], rows)
 
 
-def say_refused(results: "Sequence[Exported]") -> "list[Exported]":
-    """Say on stderr why artifacts are not in place; returns those."""
+def report_written(results: "Sequence[Exported]") -> "list[Exported]":
+    """Say on stderr which artifacts were written, and why others are not in place; return the latter."""
     refused = [result for result in results if not result.passed]
-    for result in refused:
-        if result.error:
-            say(f"not made: {result.path.name}: {' '.join(result.error.split())}")
+    for result in results:
+        if result.passed:
+            say(f"wrote {result.path}")
+        elif result.error:
+            say(f"failed: {result.path.name}: {' '.join(result.error.split())}")
         elif _undecided(result):
             say(
                 f"undecided, kept for study: {result.path}; the interval spans the limit: more images decide it"
@@ -62,7 +64,7 @@ def _verdict(result: "Exported") -> str:
 
 
 def _undecided(result: "Exported") -> bool:
-    """Whether nothing failed, and something could not be decided either way."""
+    """Return whether no comparison failed, and at least one could not be decided either way."""
     judged = [record for record in result.parity if record.limit is not None]
     return any(record.passed is None for record in judged) and all(
         record.passed is not False for record in judged

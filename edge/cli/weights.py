@@ -1,4 +1,4 @@
-"""Weights that a command was told to take: loaded, and where they are downloaded, shown and told by their hash."""
+"""Loading of the weights that a command names, with the progress and the hash of a download."""
 
 from typing import TYPE_CHECKING
 
@@ -15,14 +15,14 @@ def load(
     *,
     task: str | None = None,
 ) -> "LoadedModel":
-    """Load MODEL with its --weights, as `export.load_weights` does; a download shows a bar and says what came."""
+    """Load MODEL with its --weights, as `export.load_weights` does; show a download, its hash and its licence."""
     from export import load_weights
 
     with transfer(model) as progress:
         loaded = load_weights(model, weights, wh=wh, task=task, progress=progress)
     if weights and (weights == "download" or "://" in weights):
-        came = loaded.lineage
-        terms = ", ".join(came.licences) or "unknown: its publisher is not in the catalogue"
-        say(f"{came.checkpoint}: sha256 {came.checkpoint_sha256}")
-        say(f"licence {terms}{'; no commercial use' if came.commercial_use is False else ''}")
+        lineage = loaded.lineage
+        terms = ", ".join(lineage.licences) or "unknown: its publisher is not in the catalogue"
+        say(f"{lineage.checkpoint}: sha256 {lineage.checkpoint_sha256}")
+        say(f"licence {terms}{'; no commercial use' if lineage.commercial_use is False else ''}")
     return loaded

@@ -59,7 +59,11 @@ def test_bench_gives_rows_as_json_a_file_and_a_page(edgepose, plain, half, tmp_p
     ]
     assert tuple(rows) == read_run(out).rows
     assert plain.name in html.read_text()
-    assert done.talk[-1] == f"next: edgepose compare {out} OTHER.json"
+    assert done.talk[-3:] == [
+        f"wrote {out}",
+        f"wrote {html}",
+        f"next: edgepose compare {out} OTHER.json",
+    ]
 
 
 def test_bench_prints_a_table_with_what_is_in_effect(edgepose, plain) -> None:
@@ -158,6 +162,7 @@ def test_tune_keeps_its_choice_beside_the_files(edgepose, small_artifact, tmp_pa
     assert found["refused"] == []
     assert len(found["rows"]) == 1  # f16 and bf16 come out as f32, and are no rows
     assert edge.load_tuned(root) == RunOptions(threads=1)
+    assert done.talk[-2] == f"wrote {root / 'tuned.json'}"
     assert done.talk[-1].startswith(f"next: edgepose verify {root} --threads 1 --precision f32")
     assert edgepose("verify", root).code == 0
 
@@ -191,7 +196,7 @@ def test_compare_puts_speed_and_accuracy_side_by_side(edgepose, run_json, plain,
     assert second["ap"] is None
     assert second["speedup"] > 0
     assert "<svg" in html.read_text()
-    assert done.talk[-1] == f"next: open {html}"
+    assert done.talk[-2:] == [f"wrote {html}", f"next: open {html}"]
     table = edgepose("compare", run_json)
     assert len(table.out.splitlines()) == 3
 

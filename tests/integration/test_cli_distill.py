@@ -56,6 +56,7 @@ def test_what_is_left_in_the_folder(distil, teacher, home) -> None:
     assert done.code == 0, done.err
     assert done.json["steps"] == 6
     assert done.json["student"] == str(home / "both" / "student.safetensors")
+    assert done.talk[-2].startswith("wrote ")
     assert done.talk[-1].startswith("next: edgepose export ")
     folder = home / "both"
     with (folder / "log.csv").open() as stream:

@@ -38,7 +38,7 @@ def test_real_weights_pass_the_gate(detector, weights):
     assert (parity["basis"], parity["reference"]) == ("boxes", "PyTorch float32")
     assert parity["boxes"] > 0
     assert parity["matched"] == 1.0
-    assert done.talk == [f"next: edgepose verify {detector.path}"]
+    assert done.talk == [f"wrote {detector.path}", f"next: edgepose verify {detector.path}"]
     assert files(detector.path.parent) == {detector.path.name}
     lineage = Artifact.open(detector.path).manifest.lineage
     assert (lineage.weights, lineage.checkpoint) == ("checkpoint", weights.name)
@@ -61,6 +61,7 @@ def test_an_import_is_not_judged(pose):
     assert set(row) == ROW_KEYS
     assert (row["runtime"], row["precision"], row["passed"]) == ("openvino", "fp16", None)
     assert row["bytes"] == size(pose.path)
+    assert pose.done.talk[-2].startswith(f"wrote {pose.path}")
     assert pose.done.talk[-1].startswith(f"next: edgepose eval {pose.path}")
     assert files(pose.path.parent) == {pose.path.name}
 
@@ -108,6 +109,7 @@ def test_what_drifts_is_set_aside_with_a_report(refused, underflowing):
     again = f"next: edgepose verify {out / '.rejected' / NAME} --layers --weights {underflowing}"
     assert done.talk[-1] == again
     assert any(line.startswith("refused, kept for study") for line in done.talk)
+    assert not any(line.startswith("wrote ") for line in done.talk)
 
 
 def test_verify_of_what_was_set_aside_fails_too(edgepose, refused):

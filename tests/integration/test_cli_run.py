@@ -105,7 +105,7 @@ def test_a_video_gives_results_that_agree(edgepose, pose, detector, clip, here, 
     assert done.json["frames"] == FRAMES
     assert done.json["detections_run"] == math.ceil(FRAMES / 5)
     assert done.json["poses"] > 0
-    assert done.talk == [f"next: edgepose info {pose.path}"]
+    assert done.talk == ["wrote o.mp4, o.json, op, o.csv", f"next: edgepose info {pose.path}"]
     assert kept(here) == {"o.mp4", "o.json", "op", "o.csv"}
     found = counts(here)
     assert found["video"] == FRAMES

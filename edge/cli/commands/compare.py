@@ -1,4 +1,4 @@
-"""edgepose compare: benchmark runs and evaluations side by side, and whether the second run became worse."""
+"""edgepose compare: benchmark and evaluation results side by side, with a check for regressions."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,30 +9,30 @@ from edge.bench.columns import COMPARE, cells
 from edge.bench.record import BenchRun
 from edge.bench.regression import Limit, judge, parse_limit, same_machine
 from edge.bench.report import read_sheets, report_rows
-from edge.cli.commands.bench import check_targets, write_whole
 from edge.cli.console import emit_json, emit_table, hint, number, say
-from edge.cli.options import force_option, json_option
+from edge.cli.options import PATH, force_option, html_option, json_option
+from edge.cli.outputs import check_reports, write_report
 from runtimes.errors import InputError
 
 
 @click.command("compare")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, required=True, type=PATH)
 @click.option(
     "--fail-on",
     metavar="FIGURE:+N%",
-    help="p90:+10%: exit 3 where a row of the last run is so much worse than in the first.",
+    help="p90:+10%: exit 3 where a row of the last run is that much worse than in the first.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="REPORT.html, a page by itself.")
+@html_option
 @force_option
 @json_option
 def command(
     files: tuple[Path, ...], fail_on: str | None, html: Path | None, force: bool, as_json: bool
 ) -> int:
-    """Put FILES side by side: RUN.json of `bench --out`, and what `eval --json` printed."""
+    """Compare FILES: RUN.json of `bench --out`, and the output of `eval --json`."""
     limit = parse_limit(fail_on) if fail_on else None
     if len({path.resolve() for path in files}) < len(files):
         raise InputError("a file is named twice; name each once")
-    check_targets((html,), force=force)
+    check_reports((html,), force=force)
     sheets = [
         sheet
         for path, label in zip(files, _labels(files), strict=True)
@@ -43,20 +43,18 @@ def command(
         raise InputError(f"--fail-on needs two runs of `edgepose bench --out`, got {len(runs)}")
     rows = report_rows(sheets)
     worse = _worse(runs[0], runs[-1], limit) if limit else []
-    if html:
-        from edge.bench.html import page
-
-        write_whole(html, page(sheets).encode())
     if as_json:
         emit_json([row.to_dict() for row in rows])
     else:
         emit_table(COMPARE, cells(rows, COMPARE))
     if not same_machine(runs):
-        say(
-            "the runs are of different machines: their times say what each is worth, not what changed"
-        )
+        say("the runs are from different machines: compare ratios, not times")
     for line in worse:
         say(line)
+    if html:
+        from edge.bench.html import page
+
+        write_report(html, page(sheets).encode())
     hint(
         f"open {html}"
         if html
@@ -66,11 +64,11 @@ def command(
 
 
 def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:
-    """Return a line for each row over the limit, and say where the machine may be to blame."""
+    """Return a line for each row over the limit, and say where the load of the machine may be the cause."""
     verdicts = judge(first, last, limit)
     if not all(each.valid for each in verdicts):
         say(
-            "some rows are not valid (they did not have their cores): what changed may be the machine's load"
+            "some rows are not valid (other processes used their cores): the change may come from the machine's load"
         )
     return [
         f"worse: {each.name}: {limit.figure} {number(each.before)} -> {number(each.after)}, "

@@ -1,7 +1,7 @@
-"""edgepose demo: the whole road with nothing but this package. Export, check, run on drawn people, on four runtimes.
+"""edgepose demo: two models exported to four runtimes, checked, and run on a drawn clip; downloads nothing.
 
-The detector is the one that ships, and so is the pose model where one ships: they were trained on drawn people. A pose
-model of random weights stands in until then, and every line and picture says so.
+The models are the ones that come with the package, which were trained on drawn people. A model that the package has no
+weights for gets random ones, and then every message and picture says so.
 """
 
 import time
@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.cli.commands.run import RANDOM_NOTE, annotate
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
-from edge.cli.options import force_option, json_option
+from edge.cli.options import PATH, force_option, json_option
 from edge.media.draw import draw_boxes
 from edge.media.sinks import CocoSink, VideoSink
 from edge.model import load
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from export import Exported, LoadedModel
 
 TASKS: tuple[Task, ...] = ("detect", "pose-topdown")
-# Stands in, with random weights, for a task that nothing ships for.
+# Model with random weights, for a task that the package has no weights for.
 STAND_INS: dict[Task, str] = {"detect": "rtmdet-nano", "pose-topdown": "rtmpose-t"}
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "ncnn", "tflite")
 SEED, FRAMES, FPS = 7, 72, 24.0
@@ -38,7 +38,7 @@ BOX_SCORE, FOUND_IOU = 0.3, 0.5
 
 @dataclass(frozen=True)
 class Row:
-    """One runtime's line of the summary; medians over the clip's frames, all people of a frame together.
+    """Figures of one runtime; medians over the clip's frames, all people of a frame together.
 
     `drawn` people are in the clip, counted frame by frame; `found` of them have a box at IoU .5 or more.
     """
@@ -55,7 +55,9 @@ class Row:
 
 
 @click.command("demo")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("demo"), show_default=True)
+@click.option(
+    "--out", type=PATH, default=Path("demo"), show_default=True, help="Directory of the results."
+)
 @force_option
 @json_option
 def command(out: Path, force: bool, as_json: bool) -> int:
@@ -89,7 +91,7 @@ def command(out: Path, force: bool, as_json: bool) -> int:
 
 
 def _models() -> "list[LoadedModel]":
-    """Return the detector and the pose model: what ships, else random weights."""
+    """Return the detector and the pose model: bundled weights, else random ones."""
     from export import load_checkpoint, load_weights
     from export.bundled import bundled_for
 
@@ -103,7 +105,7 @@ def _models() -> "list[LoadedModel]":
 
 
 def _note(loaded: "list[LoadedModel]") -> str:
-    """Return what pictures have to say: that nobody trained one of the models; nothing where both are trained."""
+    """Return the note for every picture where one of the models has random weights, "" elsewhere."""
     return RANDOM_NOTE if any(each.lineage.weights == "random" for each in loaded) else ""
 
 
@@ -124,7 +126,7 @@ def _export(loaded: "list[LoadedModel]", out: Path, *, force: bool) -> "list[Exp
 
 
 def _run(detector: "Exported", pose: "Exported", scenes: list[Scene], out: Path, note: str) -> Row:
-    """Run one runtime over the clip; each writes the same pictures, and the last one's stay."""
+    """Run one runtime over the clip; each writes the same files, and the last one's stay."""
     detect_ms: list[float] = []
     pose_ms: list[float] = []
     drawn = found = boxes = posed = 0
@@ -164,7 +166,7 @@ def _run(detector: "Exported", pose: "Exported", scenes: list[Scene], out: Path,
 
 
 def _found(scene: Scene, boxes: F32) -> int:
-    """Count the drawn people that one of the boxes (N, 4) fits."""
+    """Count the drawn people that one of the boxes (N, 4) matches."""
     if not scene.people or not len(boxes):
         return 0
     truth = np.stack([person.box for person in scene.people])

@@ -1,4 +1,4 @@
-"""edgepose distill: a small student taught by a large teacher, ready for `export`."""
+"""edgepose distill: a small student trained with a large teacher, ready for `edgepose export`."""
 
 import importlib.util
 import os
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edge.cli.checks import require_torch, require_writable
-from edge.cli.console import emit_json, emit_table, hint, number
-from edge.cli.options import json_option, parse_wh
+from edge.cli.console import emit_json, emit_table, hint, number, say
+from edge.cli.options import PATH, json_option, parse_wh, together
 from edge.cli.progress import phases
+from edge.cli.verb import Verb
+from quantize.distill.config import Recipe, parse_methods
 from runtimes.errors import MissingDependencyError
 
 if TYPE_CHECKING:
     from quantize.distill.runner import Outcome
 
-# What is imported, and what is installed for it.
+# Modules that training imports, and the packages that provide them.
 PACKAGES = {
     "lightning_fabric": "lightning-fabric",
     "safetensors": "safetensors",
@@ -24,141 +26,195 @@ PACKAGES = {
 }
 
 
-@click.command("distill")
-@click.option("--teacher", default="", help="An artifact, a checkpoint, or a name (see below).")
-@click.option("--teacher-weights", help="FILE, `download` or URL, for a teacher given by name.")
-@click.option("--teacher-task", help="The dataset whose keypoints the teacher gives.")
-@click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ...")
-@click.option(
-    "--data",
-    multiple=True,
-    default=["synth"],
-    help="COCO.json, DIR or synth, each with :WEIGHT; repeat for several.",
+def _methods(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
+    return parse_methods(value)
+
+
+def _wh(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    return parse_wh(value) if value else None
+
+
+# Each fills the field of Recipe that it is named after.
+teacher_options = together(
+    click.option("--teacher", default="", help="An artifact, a checkpoint, or a catalogue name."),
+    click.option("--teacher-weights", help="FILE, `download` or URL, for a catalogue name."),
+    click.option("--teacher-task", help="Dataset whose keypoints the teacher predicts."),
+    click.option(
+        "--method",
+        "methods",
+        default="heatmap",
+        show_default=True,
+        callback=_methods,
+        help="none, heatmap, token, simcc, feature, head; `heatmap,token` for both.",
+    ),
+    click.option("--token", default="", help="A trained knowledge token to use."),
+    click.option("--lessons", default="", help="Directory of a teacher cache to share."),
 )
-@click.option("--images", default="", help="Where the COCO.json's images lie.")
-@click.option("--val", default="", help="COCO.json to judge by; drawn people without.")
-@click.option("--val-images", default="", help="Where its images lie.")
-@click.option(
-    "--method",
-    "methods",
-    default="heatmap",
-    show_default=True,
-    help="none, heatmap, token, simcc, feature, head; `heatmap,token` for both.",
+student_options = together(
+    click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ..."),
+    click.option(
+        "--keypoints",
+        "schema",
+        default="coco17",
+        show_default=True,
+        help="Keypoint set of the student.",
+    ),
+    click.option(
+        "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
+    ),
+    click.option("--init", default="", help="Checkpoint of the same network to start from."),
 )
-@click.option("--keypoints", default="coco17", show_default=True, help="The student's own.")
-@click.option("--input", "input_wh", help="WxH; the student's usual one without.")
-@click.option("--init", default="", help="A checkpoint of the same network to begin with.")
-@click.option("--token", default="", help="A knowledge token trained before.")
-@click.option("--lessons", default="", help="A folder of teacher's maps to share.")
-@click.option("--epochs", type=click.IntRange(1), default=10, show_default=True)
-@click.option("--max-steps", type=click.IntRange(1), help="Optimiser steps, in place of epochs.")
-@click.option("--batch", type=click.IntRange(1), default=32, show_default=True)
-@click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True)
-@click.option("--lr", type=click.FloatRange(0, min_open=True), default=1e-3, show_default=True)
-@click.option(
-    "--guide",
-    type=click.FloatRange(0),
-    default=0.01,
-    show_default=True,
-    help="Weight of inner heatmaps of a convolutional student; it fades.",
+data_options = together(
+    click.option(
+        "--data",
+        multiple=True,
+        default=["synth"],
+        show_default=True,
+        help="COCO.json, DIR or synth, each with an optional :WEIGHT; repeat for several.",
+    ),
+    click.option("--images", default="", help="Directory of the images that COCO.json lists."),
+    click.option(
+        "--drawn",
+        type=click.IntRange(1),
+        default=2000,
+        show_default=True,
+        help="Number of pictures of drawn people, for synth.",
+    ),
+    click.option(
+        "--views",
+        type=click.Choice(["strong", "weak", "gentle", "still"]),
+        default="strong",
+        show_default=True,
+        help="Strength of the augmentation.",
+    ),
+    click.option(
+        "--jitter",
+        type=click.Choice(["none", "detector"]),
+        default="none",
+        show_default=True,
+        help="Noise on the boxes, as of a detector.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Data loading threads.",
+    ),
 )
-@click.option("--layer-decay", type=click.FloatRange(0, 1, min_open=True), default=1.0)
-@click.option(
-    "--views",
-    type=click.Choice(["strong", "weak", "gentle", "still"]),
-    default="strong",
-    show_default=True,
+training_options = together(
+    click.option(
+        "--epochs",
+        type=click.IntRange(1),
+        default=10,
+        show_default=True,
+        help="Passes over the data.",
+    ),
+    click.option(
+        "--max-steps",
+        "steps",
+        type=click.IntRange(1),
+        help="Optimizer steps, in place of --epochs.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(1),
+        default=32,
+        show_default=True,
+        help="Crops in a batch, over all processes.",
+    ),
+    click.option(
+        "--accumulate",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Batches in an optimizer step.",
+    ),
+    click.option(
+        "--lr",
+        type=click.FloatRange(0, min_open=True),
+        default=1e-3,
+        show_default=True,
+        help="Learning rate.",
+    ),
+    click.option(
+        "--layer-decay",
+        type=click.FloatRange(0, 1, min_open=True),
+        default=1.0,
+        show_default=True,
+        help="Factor on the learning rate from each layer to the one below.",
+    ),
+    click.option(
+        "--guide",
+        type=click.FloatRange(0),
+        default=0.01,
+        show_default=True,
+        help="Initial weight of deep supervision of a convolutional student; 0 for none.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["f32", "bf16", "f16"]),
+        default="f32",
+        show_default=True,
+        help="Arithmetic of training.",
+    ),
+    click.option(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        help="Seed of everything random.",
+    ),
 )
-@click.option("--jitter", type=click.Choice(["none", "detector"]), default="none")
-@click.option("--drawn", type=click.IntRange(1), default=2000, help="Pictures of drawn people.")
-@click.option("--precision", type=click.Choice(["f32", "bf16", "f16"]), default="f32")
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), help="A GPU where there is one.")
+
+
+@click.command("distill", cls=Verb)
+@teacher_options
+@student_options
+@data_options
+@click.option("--val", default="", help="COCO.json to validate on. Default: drawn people.")
+@click.option("--val-images", default="", help="Directory of the images that --val lists.")
+@training_options
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), help="Default: a GPU where there is one."
+)
 @click.option(
     "--spread-teacher",
     is_flag=True,
-    help="Part the teacher among torchrun's processes (simcc, feature).",
+    help="Shard the teacher over torchrun's processes (simcc, feature).",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--workers", type=click.IntRange(1), default=1, help="Threads that cut crops.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("distilled"))
-@click.option("--resume", is_flag=True, help="Go on where --out stopped.")
+@click.option(
+    "--out",
+    type=PATH,
+    default=Path("distilled"),
+    show_default=True,
+    help="Directory of the training run.",
+)
+@click.option("--resume", is_flag=True, help="Resume the training run in --out.")
 @json_option
 def command(
-    teacher: str,
-    teacher_weights: str | None,
-    teacher_task: str | None,
-    student: str,
-    data: tuple[str, ...],
-    images: str,
+    recipe: Recipe,
     val: str,
     val_images: str,
-    methods: str,
-    keypoints: str,
-    input_wh: str | None,
-    init: str,
-    token: str,
-    lessons: str,
-    epochs: int,
-    max_steps: int | None,
-    batch: int,
-    accumulate: int,
-    lr: float,
-    guide: float,
-    layer_decay: float,
-    views: Any,
-    jitter: Any,
-    drawn: int,
-    precision: Any,
     device: Any,
     spread_teacher: bool,
-    seed: int,
-    workers: int,
     out: Path,
     resume: bool,
     as_json: bool,
 ) -> int:
-    """Teach STUDENT by TEACHER on drawn people, photographs, or both.
+    """Train a small student with a large teacher, on drawn people, photographs, or both.
 
     A teacher is an artifact on any runtime, a checkpoint of any family, or a catalogue name with --teacher-weights.
-    Several processes or machines: torchrun --no-python --nproc-per-node N edgepose distill ...
+    On several processes or machines: torchrun --no-python --nproc-per-node N edgepose distill ...
     """
     require_torch()
     for module, package in PACKAGES.items():
         if importlib.util.find_spec(module) is None:
             raise MissingDependencyError(package, "distill")
-    from quantize.distill.config import Recipe, parse_methods
-
-    recipe = Recipe(
-        student=student,
-        teacher=teacher,
-        teacher_weights=teacher_weights,
-        teacher_task=teacher_task,
-        data=data,
-        images=images,
-        methods=parse_methods(methods),
-        schema=keypoints,
-        input_wh=parse_wh(input_wh) if input_wh else None,
-        init=init,
-        token=token,
-        lessons=lessons,
-        epochs=epochs,
-        steps=max_steps,
-        batch=batch,
-        accumulate=accumulate,
-        lr=lr,
-        guide=guide,
-        layer_decay=layer_decay,
-        views=views,
-        jitter=jitter,
-        drawn=drawn,
-        precision=precision,
-        seed=seed,
-        workers=workers,
-    )
     require_writable(out)
     from quantize.distill.runner import distil
 
-    first = int(os.environ.get("RANK", "0")) == 0  # torchrun's other processes say nothing
+    first = int(os.environ.get("RANK", "0")) == 0  # torchrun's other processes print nothing
     with phases(quiet=not first) as listener:
         outcome = distil(
             recipe,
@@ -171,6 +227,7 @@ def command(
         )
     if first:
         _show(outcome, as_json)
+        say(f"wrote {outcome.student}; curves, log and checkpoint are beside it")
         hint(f"edgepose export {outcome.student} --precision fp32,fp16")
     return 0
 

@@ -1,4 +1,4 @@
-"""edgepose doctor: what is installed here, and the command that installs what is not. Loads no engine."""
+"""edgepose doctor: installed engines and converters, and the command that installs a missing one. Loads no engine."""
 
 import importlib.metadata
 import platform
@@ -11,7 +11,7 @@ from edge.cli.console import emit_json, emit_table, hint
 from edge.cli.options import json_option
 from runtimes.registry import ENGINES, engine_version
 
-# distribution: the extra that brings it
+# distribution: the extra that installs it
 HOST_TOOLS: dict[str, str] = {
     "torch": "export",
     "onnx": "export",
@@ -26,7 +26,7 @@ HOST_TOOLS: dict[str, str] = {
 @click.command("doctor")
 @json_option
 def command(as_json: bool) -> None:
-    """Check this machine: CPU, engines, converters."""
+    """Check which engines and converters are installed, and describe this machine."""
     machine = detect_machine()
     rows: list[tuple[str, str | None, str, str]] = [
         (ENGINES[runtime][0], engine_version(runtime), "runs artifacts", runtime)

@@ -1,4 +1,4 @@
-"""edgepose eval: COCO's ten figures of an artifact, or of a PyTorch checkpoint."""
+"""edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -7,7 +7,8 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
-from edge.cli.options import json_option, make_run_options, run_options, task_option
+from edge.cli.options import PATH, json_option, run_options, task_option
+from edge.cli.verb import Verb
 from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
@@ -15,23 +16,23 @@ from runtimes.base import RunOptions
 from runtimes.errors import InputError
 
 
-@click.command("eval")
+@click.command("eval", cls=Verb)
 @click.argument("model")
 @click.option("--weights", help="FILE, `download` or URL, for a catalogue name run in PyTorch.")
 @task_option
-@click.option("--images", type=click.Path(path_type=Path), help="Where the images lie.")
+@click.option("--images", type=PATH, help="Directory of the images.")
 @click.option(
     "--annotations",
-    type=click.Path(path_type=Path),
+    type=PATH,
     required=True,
     help="COCO.json with ground truth.",
 )
 @click.option(
     "--detector",
-    type=click.Path(path_type=Path),
-    help="Take boxes from this artifact, not the ground truth.",
+    type=PATH,
+    help="Detector artifact to take boxes from, in place of the ground truth.",
 )
-@click.option("--flip", is_flag=True, help="Average with the mirrored input.")
+@click.option("--flip", is_flag=True, help="Flip test: average with the mirrored input.")
 @json_option
 @run_options
 def command(
@@ -43,17 +44,14 @@ def command(
     detector: Path | None,
     flip: bool,
     as_json: bool,
-    threads: int | None,
-    precision: str,
-    accelerator: str,
+    options: RunOptions,
 ) -> None:
-    """Measure MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style set."""
+    """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
     from edge.evaluation.coco import load_dataset
     from edge.evaluation.predict import predict
     from edge.evaluation.score import evaluate
 
     dataset = load_dataset(annotations, images)
-    options = make_run_options(threads, precision, accelerator)
     with ExitStack() as stack:
         opened = stack.enter_context(_open(model, weights, task, options))
         if opened.spec.is_detector and (detector or flip):
@@ -80,7 +78,7 @@ def command(
 
 
 def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
-    """Return the header and a row a figure: the value over all, then that of each part or level."""
+    """Return the header and a row for each metric: its value over all, then over each part or level."""
     columns = [result, *result.breakdown.values()]
     heads = ["all", *result.breakdown] if result.breakdown else ["value"]
     rows = [[name, *(number(each.figures()[name]) for each in columns)] for name in FIGURES]
@@ -91,7 +89,7 @@ def _open(model: str, weights: str | None, task: str | None, options: RunOptions
     if Path(model).is_dir():
         if weights is not None or task is not None:
             raise InputError(
-                "--weights and --task go with a checkpoint or a name; an artifact has its own"
+                "--weights and --task are for a checkpoint or a name; an artifact has its own"
             )
         return _load(Path(model), options)
     require_torch()

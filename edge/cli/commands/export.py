@@ -1,17 +1,36 @@
 """edgepose export: one PyTorch model to several artifacts, each checked; what drifts is refused (exit 3)."""
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edge.catalog.lookup import CATALOG
 from edge.cli.checks import require_engine, require_torch, require_writable
 from edge.cli.console import hint, progress, say
-from edge.cli.options import force_option, json_option, parse_list, parse_wh, task_option
-from edge.cli.summary import emit_made, say_refused
+from edge.cli.options import (
+    CalibrationOptions,
+    GateOptions,
+    artifacts_option,
+    calibration_options,
+    force_option,
+    gate_options,
+    json_option,
+    parse_list,
+    parse_wh,
+    task_option,
+)
+from edge.cli.summary import emit_artifacts, report_written
+from edge.cli.verb import Verb
 from edge.cli.weights import load
 from runtimes.errors import InputError
-from runtimes.spec import Runtime
+from runtimes.naming import Destination, Target, destinations
+from runtimes.spec import Precision, Runtime
+
+if TYPE_CHECKING:
+    from edge.evaluation.coco import Dataset
+    from export import Exported, LoadedModel
 
 FORMATS = {
     "onnx": "onnxruntime",
@@ -23,39 +42,39 @@ FORMATS = {
 PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 
 
-@click.command("export")
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Destinations of the float and of the int8 artifacts."""
+
+    floats: list[Destination]
+    int8: list[Destination]
+
+
+@click.command("export", cls=Verb)
 @click.argument("model")
 @click.option(
-    "--weights", help="FILE, `download` (the official file), URL, or `random` (plumbing only)."
+    "--weights",
+    help="FILE, `download` (the official file), URL, or `random` (untrained, for smoke tests).",
 )
-@click.option("--format", "formats", default="onnx,ncnn,openvino,tflite", show_default=True)
-@click.option("--precision", "precisions", default="fp32", show_default=True, help="fp32,fp16,int8")
-@click.option("--input", "input_wh", help="WxH, for models that take any size.")
+@click.option(
+    "--format",
+    "formats",
+    default="onnx,ncnn,openvino,tflite",
+    show_default=True,
+    help="Comma-separated formats.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    default="fp32",
+    show_default=True,
+    help="Comma-separated: fp32, fp16, int8.",
+)
+@click.option("--input", "input_wh", help="Input size WxH, for models that take any size.")
 @task_option
-@click.option(
-    "--calib",
-    "images",
-    type=click.Path(path_type=Path),
-    help="Photographs for the gate, and to calibrate int8: DIR, COCO.json or `synth`.",
-)
-@click.option(
-    "--val",
-    type=click.Path(path_type=Path),
-    help="COCO.json with ground truth: the gate also judges AP.",
-)
-@click.option(
-    "--images",
-    "image_dir",
-    type=click.Path(path_type=Path),
-    help="Where the COCO.json's images lie.",
-)
-@click.option("--max-px", type=click.FloatRange(min=0), help="Replaces the pixel limit.")
-@click.option(
-    "--max-ap-drop", type=click.FloatRange(min=0), help="In points: 0.5 = .005 (needs --val)."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True
-)
+@calibration_options
+@gate_options
+@artifacts_option
 @force_option
 @json_option
 def command(
@@ -65,70 +84,39 @@ def command(
     precisions: str,
     input_wh: str | None,
     task: str | None,
-    images: Path | None,
-    val: Path | None,
-    image_dir: Path | None,
-    max_px: float | None,
-    max_ap_drop: float | None,
+    calibration: CalibrationOptions,
+    gate: GateOptions,
     out: Path,
     force: bool,
     as_json: bool,
 ) -> int:
-    """Convert MODEL (a catalogue name or a checkpoint) and compare each artifact with PyTorch."""
+    """Convert MODEL (a catalogue name or a checkpoint) and check each artifact against PyTorch.
+
+    --images also locates the images of --val, unless --val-images does.
+    """
     runtimes = parse_list(formats, FORMATS, "format")
     wanted = parse_list(precisions, PRECISIONS, "precision")
-    if max_ap_drop is not None and val is None:
-        raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
-    if "int8" in wanted and images is None:
+    gate.check()
+    gate = replace(gate, val_images=gate.val_images or calibration.images)
+    if "int8" in wanted and calibration.calib is None:
         raise InputError("int8 needs images to calibrate: add --calib DIR, COCO.json or synth")
     wh = parse_wh(input_wh) if input_wh else None
-
     _require_tools(runtimes)
-
-    from edge.evaluation.coco import load_dataset
-    from export import Target, gate_inputs, torch_ap_gate
-    from export.exporter import export_to
     from export.limits import refuse_entry
-    from quantize.int8.calibration import gather_sets, pixel_hashes
-    from quantize.int8.export import Images, export_int8, int8_destinations
-    from quantize.int8.run import Int8Judges
-    from runtimes.naming import destinations
 
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
-    truth = load_dataset(val, image_dir) if val else None
-    floats = [precision for precision in wanted if precision != "int8"]
-    targets = [Target(runtime, precision) for runtime in runtimes for precision in floats]
+    truth = gate.ground_truth()
     loaded = load(model, weights, wh, task=task)
-    planned = destinations(loaded.spec, targets, out, force=force)
-    planned_int8 = []
-    if "int8" in wanted:
-        planned_int8 = int8_destinations(loaded, runtimes, out, force=force)
+    planned = _plan(loaded, runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":
-        say("weights are RANDOM: this proves the plumbing and says nothing about poses")
-    inputs = gate_inputs(loaded.spec, images or val, image_dir)
-    accuracy = torch_ap_gate(loaded, truth, max_ap_drop) if truth and floats else None
-    with progress("reference", None if "int8" in wanted else len(targets) + 1) as advance:
-        results = export_to(
-            loaded, planned, inputs=inputs, max_px=max_px, accuracy=accuracy, progress=advance
-        )
-        if planned_int8:
-            advance("calibration images")
-            avoid = pixel_hashes(truth)
-            sets = gather_sets(loaded.spec, str(images), image_dir, avoid=avoid)
-            results += export_int8(
-                loaded,
-                planned_int8,
-                results,
-                Images(inputs, sets),
-                Int8Judges(truth, max_ap_drop, max_px).job,
-                progress=advance,
-            )
-    emit_made(results, "against PyTorch", as_json=as_json)
-    if refused := say_refused(results):
+        say("weights are RANDOM: good for a smoke test, the output means nothing")
+    results = _export(loaded, planned, calibration, gate, truth)
+    emit_artifacts(results, "against PyTorch", as_json=as_json)
+    if refused := report_written(results):
         if refused[0].target.precision == "int8":
-            hint(f"edgepose quantize {out / 'FP32-ARTIFACT'} --calib {images} --search")
+            hint(f"edgepose quantize {out / 'FP32-ARTIFACT'} --calib {calibration.calib} --search")
         else:
             hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
         return 3
@@ -145,3 +133,69 @@ def _require_tools(runtimes: list[Runtime]) -> None:
     for runtime in runtimes:
         require(load_converter(runtime).PACKAGES, "export")
         require_engine(runtime)
+
+
+def _plan(
+    loaded: "LoadedModel",
+    runtimes: list[Runtime],
+    wanted: list[Precision],
+    out: Path,
+    *,
+    force: bool,
+) -> Planned:
+    """Return where every artifact goes, after the checks that need no work."""
+    from quantize.int8.export import int8_destinations
+
+    floats = [precision for precision in wanted if precision != "int8"]
+    targets = [Target(runtime, precision) for runtime in runtimes for precision in floats]
+    return Planned(
+        destinations(loaded.spec, targets, out, force=force),
+        int8_destinations(loaded, runtimes, out, force=force) if "int8" in wanted else [],
+    )
+
+
+def _export(
+    loaded: "LoadedModel",
+    planned: Planned,
+    calibration: CalibrationOptions,
+    gate: GateOptions,
+    truth: "Dataset | None",
+) -> "list[Exported]":
+    """Make the float artifacts, then the int8 ones."""
+    from export import gate_inputs, torch_ap_gate
+    from export.exporter import export_to
+    from quantize.int8.calibration import gather_sets, pixel_hashes
+    from quantize.int8.export import Images, export_int8
+    from quantize.int8.run import Int8Judges
+
+    if calibration.calib:
+        inputs = gate_inputs(loaded.spec, calibration.calib, calibration.images)
+    else:
+        inputs = gate_inputs(loaded.spec, gate.val, gate.val_images)
+    accuracy = torch_ap_gate(loaded, truth, gate.max_ap_drop) if truth and planned.floats else None
+    with progress("reference", None if planned.int8 else len(planned.floats) + 1) as advance:
+        results = export_to(
+            loaded,
+            planned.floats,
+            inputs=inputs,
+            max_px=gate.max_px,
+            accuracy=accuracy,
+            progress=advance,
+        )
+        if planned.int8:
+            advance("calibration images")
+            sets = gather_sets(
+                loaded.spec,
+                str(calibration.calib),
+                calibration.images,
+                avoid=pixel_hashes(truth),
+            )
+            results += export_int8(
+                loaded,
+                planned.int8,
+                results,
+                Images(inputs, sets),
+                Int8Judges(truth, gate.max_ap_drop, gate.max_px).job,
+                progress=advance,
+            )
+    return results

@@ -1,4 +1,4 @@
-"""edgepose import: wrap a model that somebody else converted, so that every other verb can use it."""
+"""edgepose import: an already converted model as an artifact that every other verb can use."""
 
 from pathlib import Path
 
@@ -6,23 +6,19 @@ import click
 
 from edge.cli.checks import require_engine, require_torch, require_writable
 from edge.cli.console import emit_json, emit_table, hint, say
-from edge.cli.options import force_option, json_option
+from edge.cli.options import PATH, artifacts_option, force_option, json_option
 from runtimes.errors import InputError
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--like", help="A catalogue name that says what the model is, such as tinypose-256x192."
-)
+@click.argument("files", nargs=-1, required=True, type=PATH)
+@click.option("--like", help="Catalogue name of the model, such as tinypose-256x192.")
 @click.option(
     "--spec",
-    type=click.Path(path_type=Path),
-    help="SPEC.json: artifact.json's keys but files, parity, tools.",
+    type=PATH,
+    help="SPEC.json: the keys of artifact.json without files, parity and tools.",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True
-)
+@artifacts_option
 @force_option
 @json_option
 def command(
@@ -33,7 +29,7 @@ def command(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Wrap FILES (one graph, and its weights where they are apart) as an artifact."""
+    """Wrap FILES (one graph, and its weights where they are separate) as an artifact."""
     if (like is None) == (spec is None):
         raise InputError(
             "say what the model is: --like NAME (see `edgepose models`) or --spec SPEC.json"
@@ -71,5 +67,5 @@ def command(
                 ]
             ],
         )
-    say("its accuracy is unknown until measured")
+    say(f"wrote {path}; its accuracy is unknown until measured")
     hint(f"edgepose eval {path} --images DIR --annotations COCO.json")

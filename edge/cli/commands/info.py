@@ -1,4 +1,4 @@
-"""edgepose info: what an artifact holds, checked as it is read."""
+"""edgepose info: the manifest of an artifact, whose files are verified as it is read."""
 
 from pathlib import Path
 
@@ -6,13 +6,13 @@ import click
 import msgspec
 
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
-from edge.cli.options import json_option
+from edge.cli.options import PATH, json_option
 from runtimes.artifact import Artifact
 from runtimes.spec import Manifest, TensorSpec
 
 
 @click.command("info")
-@click.argument("artifact", type=click.Path(path_type=Path))
+@click.argument("artifact", type=PATH)
 @json_option
 def command(artifact: Path, as_json: bool) -> None:
     """Verify ARTIFACT's files and show its manifest."""

@@ -1,4 +1,4 @@
-"""edgepose models: the catalogue, as a table or one entry whole."""
+"""edgepose models: the catalogue, as a table, or one entry in full."""
 
 import shutil
 import sys
@@ -31,7 +31,7 @@ HEADER = (
 @click.argument("name", required=False)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
-    """List what can be exported or imported: input, keypoints, size, published AP, licence, where its weights lie."""
+    """List the models that can be exported or imported: input, keypoints, size, published AP, licence, weights."""
     entries = [find(name)] if name else list(CATALOG.values())
     if as_json:
         emit_json([_record(entry) for entry in entries])
@@ -47,7 +47,7 @@ def command(name: str | None, as_json: bool) -> None:
 
 
 def _record(entry: CatalogEntry) -> dict[str, object]:
-    """Return every field, and how many keypoints the schema has."""
+    """Return every field, and the number of keypoints."""
     keypoints = len(load_schema(entry.schema)) if entry.schema else None
     return {**asdict(entry), "keypoints": keypoints}
 
@@ -93,7 +93,7 @@ def _published(entry: CatalogEntry, sources: list[str]) -> str:
 
 
 def _too_wide(table: Sequence[Sequence[str]]) -> bool:
-    """Tell whether addresses would break lines on this terminal; a file or a pipe takes any width."""
+    """Return whether URLs would wrap on this terminal; a file or a pipe takes any width."""
     width = sum(max(map(len, column)) + 2 for column in zip(*table, strict=True))
     return sys.stdout.isatty() and width > shutil.get_terminal_size().columns
 

@@ -1,4 +1,4 @@
-"""edgepose quantize: int8 of float artifacts, judged on held-out images; what drifts is refused (exit 3)."""
+"""edgepose quantize: float artifacts to int8, judged on held-out images; what drifts is refused (exit 3)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,22 @@ import click
 
 from edge.cli.checks import require_engine, require_writable
 from edge.cli.console import emit_table, hint, say
-from edge.cli.options import force_option, json_option
+from edge.cli.options import (
+    PATH,
+    CalibrationOptions,
+    GateOptions,
+    calibration_options,
+    force_option,
+    gate_options,
+    json_option,
+)
 from edge.cli.progress import phases
-from edge.cli.summary import emit_made, say_refused
-from edge.evaluation.coco import load_dataset
+from edge.cli.summary import emit_artifacts, report_written
+from edge.cli.verb import Verb
 from edge.model import load
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
+from runtimes.naming import Destination
 from runtimes.spec import KeptLayer
 
 if TYPE_CHECKING:
@@ -24,92 +33,72 @@ if TYPE_CHECKING:
     from quantize.int8.calibration import Sets
     from quantize.int8.layer_search import SearchResult
     from quantize.int8.run import Job
-    from runtimes.naming import Destination
 
 MODES = ("static", "dynamic", "weight-only")
 
 
-@click.command("quantize")
-@click.argument("artifacts", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--calib",
-    help="Photographs of people: DIR, COCO.json, or `synth` (drawn people); none of --val's.",
-)
-@click.option(
-    "--images",
-    "image_dir",
-    type=click.Path(path_type=Path),
-    help="Where the images of --calib COCO.json lie.",
-)
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """Whether to search for the layers to keep in float, and for how many seconds at most."""
+
+    search: bool
+    time_limit: float | None
+
+
+@click.command("quantize", cls=Verb)
+@click.argument("artifacts", nargs=-1, required=True, type=PATH)
+@calibration_options
 @click.option(
     "--detector",
-    type=click.Path(path_type=Path),
-    help="Finds the people in a --calib DIR; without, each photograph is one person.",
+    type=PATH,
+    help="Artifact that finds the people in a --calib DIR; without it, each image is one person.",
 )
-@click.option(
-    "--val",
-    type=click.Path(path_type=Path),
-    help="COCO.json with ground truth: the gate also judges AP.",
-)
-@click.option(
-    "--val-images",
-    type=click.Path(path_type=Path),
-    help="Where the images of --val lie.",
-)
+@gate_options
 @click.option("--mode", type=click.Choice(MODES), help="Default: what suits the runtime.")
-@click.option("--keep", multiple=True, help="A layer to leave in float; repeat for several.")
-@click.option("--layers", "list_layers", is_flag=True, help="List the layers and make nothing.")
-@click.option("--search", is_flag=True, help="Find the fewest layers to leave in float.")
+@click.option("--keep", multiple=True, help="A layer to keep in float; repeat for several.")
+@click.option("--layers", "list_layers", is_flag=True, help="List the layers and exit.")
+@click.option("--search", is_flag=True, help="Find the fewest layers to keep in float.")
 @click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds --search may take.")
-@click.option("--max-px", type=click.FloatRange(min=0), help="Replaces the pixel limit, 2.")
-@click.option(
-    "--max-ap-drop", type=click.FloatRange(min=0), help="In points: 0.5 = .005 (needs --val)."
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Default: where the first artifact lies."
-)
+@click.option("--out", type=PATH, help="Default: the directory of the first artifact.")
 @force_option
 @json_option
 def command(
     artifacts: tuple[Path, ...],
-    calib: str | None,
-    image_dir: Path | None,
+    calibration: CalibrationOptions,
     detector: Path | None,
-    val: Path | None,
-    val_images: Path | None,
+    gate: GateOptions,
     mode: str | None,
     keep: tuple[str, ...],
     list_layers: bool,
-    search: bool,
-    time_limit: float | None,
-    max_px: float | None,
-    max_ap_drop: float | None,
+    search: SearchOptions,
     out: Path | None,
     force: bool,
     as_json: bool,
 ) -> int:
-    """Make int8 artifacts of float ARTIFACTS and compare each with its parent."""
+    """Quantize float ARTIFACTS to int8 and check each against its parent.
+
+    Images of --val never calibrate: those that --calib gives too are left out.
+    """
     parents = [Artifact.open(path) for path in artifacts]
     for parent in parents:
         require_engine(parent.manifest.runtime)
     if list_layers:
-        return _list(parents)
-    if calib is None:
+        return _list_layers(parents)
+    if calibration.calib is None:
         raise InputError(
             "int8 needs images to calibrate and to judge by: add --calib DIR, COCO.json or synth"
         )
-    if max_ap_drop is not None and val is None:
-        raise InputError("--max-ap-drop needs ground truth: add --val COCO.json")
-    if time_limit is not None and not search:
+    gate.check()
+    if search.time_limit is not None and not search.search:
         raise InputError("--time-limit is for --search")
     from quantize.int8.run import Job, int8_destination
 
     target = out or parents[0].root.resolve().parent
     kept = tuple(KeptLayer(layer=name, precision="float", reason="asked for") for name in keep)
-    job = Job(cast("Mode | None", mode), kept, max_px)
+    job = Job(cast("Mode | None", mode), kept, gate.max_px)
     planned = [int8_destination(parent, job, target, force=force) for parent in parents]
     require_writable(target)
-    sources = Sources(calib, image_dir, detector, val, val_images, max_ap_drop)
+    sources = Sources(calibration, detector, gate)
     with phases() as bar:
 
         def advance(text: str) -> None:
@@ -117,18 +106,16 @@ def command(
             bar.advance(0, text)
 
         results = [
-            _make(
-                parent, job, sources, destination, Search(time_limit) if search else None, advance
-            )
+            _quantize(parent, job, sources, destination, search, advance)
             for parent, destination in zip(parents, planned, strict=True)
         ]
-    emit_made(results, "against the float artifact", as_json=as_json)
-    if refused := say_refused(results):
-        if val is None and any(each.parity and each.parity[0].limit is None for each in refused):
+    emit_artifacts(results, "against the float artifact", as_json=as_json)
+    if refused := report_written(results):
+        if gate.val is None and _needs_labels(refused):
             say(
-                "under half of its keypoints can be decided, so ground truth has to judge: add --val COCO.json"
+                "under half of its keypoints are decidable, so AP has to judge: add --val COCO.json"
             )
-        hint(f"edgepose quantize {artifacts[0]} --calib {calib} --search")
+        hint(f"edgepose quantize {artifacts[0]} --calib {calibration.calib} --search")
         return 3
     hint(f"edgepose bench {artifacts[0]} {results[0].path}")
     return 0
@@ -136,29 +123,19 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Where pictures come from: to calibrate and judge drift, and with ground truth."""
+    """Where images come from: to calibrate and to measure drift on, and with ground truth."""
 
-    calib: str
-    image_dir: Path | None
+    calibration: CalibrationOptions
     detector: Path | None
-    val: Path | None
-    val_images: Path | None
-    max_ap_drop: float | None
+    gate: GateOptions
 
 
-@dataclass(frozen=True, slots=True)
-class Search:
-    """That layers are searched for, and how long."""
-
-    time_limit_s: float | None
-
-
-def _make(
+def _quantize(
     parent: Artifact,
     job: "Job",
     sources: Sources,
-    destination: "Destination",
-    search: Search | None,
+    destination: Destination,
+    search: SearchOptions,
     advance: Callable[[str], None],
 ) -> "Exported":
     """Gather images, search where asked, quantize and judge one artifact."""
@@ -166,37 +143,36 @@ def _make(
     from quantize.int8.run import Int8Judges, quantize_artifact
     from quantize.int8.search import searched
 
-    truth = load_dataset(sources.val, sources.val_images) if sources.val else None
-    sets = _sets(parent, sources, pixel_hashes(truth))
-    job = Int8Judges(truth, sources.max_ap_drop, job.max_px).job(parent, job)
-    if search:
+    truth = sources.gate.ground_truth()
+    sets = _calibration_sets(parent, sources, pixel_hashes(truth))
+    job = Int8Judges(truth, sources.gate.max_ap_drop, job.max_px).job(parent, job)
+    if search.search:
         out = destination.path.parent
-        job, found = searched(parent, sets, job, out, search.time_limit_s, advance)
-        _tell(parent, found)
+        job, found = searched(parent, sets, job, out, search.time_limit, advance)
+        _report_search(parent, found)
     return quantize_artifact(parent, sets, destination, job, progress=advance)
 
 
-def _sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
+def _calibration_sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
     from quantize.int8.calibration import gather_sets, people_finder
 
+    calib, images = str(sources.calibration.calib), sources.calibration.images
     if sources.detector is None:
-        return gather_sets(parent.manifest, sources.calib, sources.image_dir, avoid=avoid)
+        return gather_sets(parent.manifest, calib, images, avoid=avoid)
     with load(sources.detector) as model:
         if not model.spec.is_detector:
             raise InputError(
                 f"--detector {sources.detector}: finds no boxes (task {model.spec.task})"
             )
         finder = people_finder(model)
-        return gather_sets(
-            parent.manifest, sources.calib, sources.image_dir, finder=finder, avoid=avoid
-        )
+        return gather_sets(parent.manifest, calib, images, finder=finder, avoid=avoid)
 
 
-def _tell(parent: Artifact, found: "SearchResult") -> None:
-    """Say what a search came to: the layers left in float, or those to blame."""
+def _report_search(parent: Artifact, found: "SearchResult") -> None:
+    """Say which layers a search keeps in float, or which ones drift the most."""
     if not found.finished:
         say(
-            "--time-limit ran out: the layers below may be more than it takes; run it again to go on"
+            "--time-limit ran out: the layers below may be more than needed; run it again to resume the search"
         )
     if found.met:
         say(
@@ -206,15 +182,20 @@ def _tell(parent: Artifact, found: "SearchResult") -> None:
         for name in found.kept:
             say(f"  {name}")
         return
-    say(f"{parent.name}: no layers were found that hold the limit; most to blame:")
+    say(f"{parent.name}: no set of layers was found that holds the limit; most to blame:")
     for group in found.ranking[:3]:
         say(
             f"  {group.layers[0]} .. {group.layers[-1]}: {group.drift:.2f} of the limit without them"
         )
 
 
-def _list(parents: Sequence[Artifact]) -> int:
-    """Print the layers that int8 can take, or leave."""
+def _needs_labels(refused: "Sequence[Exported]") -> bool:
+    """Return whether an artifact was refused because agreement alone cannot judge it."""
+    return any(each.parity and each.parity[0].limit is None for each in refused)
+
+
+def _list_layers(parents: Sequence[Artifact]) -> int:
+    """Print the layers that can be quantized, or kept in float."""
     from quantize.int8.registry import quantizer
 
     for parent in parents:

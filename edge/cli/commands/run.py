@@ -1,4 +1,4 @@
-"""edgepose run: poses out of an image, a directory, a video, a camera or drawn people, onto disk or screen."""
+"""edgepose run: poses of people in images, a video, a camera stream or drawn scenes, to files or a window."""
 
 import os
 import sys
@@ -13,9 +13,10 @@ import click
 import numpy as np
 
 from edge.cli.console import emit_json, emit_table, hint, progress, say
-from edge.cli.options import force_option, json_option, make_run_options, run_options
-from edge.cli.outputs import Targets
+from edge.cli.options import PATH, force_option, json_option, run_options, together
+from edge.cli.outputs import Outputs
 from edge.cli.signals import ctrl_c_ends
+from edge.cli.verb import Verb
 from edge.media.sinks import Sink
 from edge.media.sources import Source, open_source
 from edge.model import Model
@@ -26,7 +27,7 @@ from runtimes.base import RunOptions
 from runtimes.errors import InputError, SourceError
 from runtimes.registry import open_session
 
-RANDOM_NOTE = "RANDOM WEIGHTS: plumbing only, these are not poses"
+RANDOM_NOTE = "RANDOM WEIGHTS: for smoke tests only, these are not poses"
 WINDOW = "edgepose"
 # Qt aborts the whole process where it finds no display, so it is not asked.
 DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
@@ -34,7 +35,7 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 @dataclass
 class Tally:
-    """What a run adds up to."""
+    """Counts and times of a run."""
 
     people: list[int] = field(default_factory=list)
     detect_ms: list[float] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Tally:
 
 @dataclass
 class Recording:
-    """A run under way: its figures, and where results and drawn frames go."""
+    """A run in progress: its figures, and where results and annotated frames go."""
 
     sinks: list[Sink]
     pictures: Sink | None
@@ -88,78 +89,78 @@ class Recording:
         return not self.show or _shown(drawn)
 
 
-@click.command("run")
+@dataclass(frozen=True, slots=True)
+class PipelineOptions:
+    """Artifacts of the pipeline, and how it detects people and drops duplicates."""
+
+    pose: Path | None
+    detector: Path | None
+    skip: str
+    det_thr: float | None
+    max_people: int | None
+    pose_nms: PoseNMS
+
+
+pipeline_options = together(
+    click.option("--pose", type=PATH, help="A pose artifact."),
+    click.option("--detector", type=PATH, help="A detector artifact. Default: the whole frame."),
+    click.option("--skip", default="1", show_default=True, help="Detect on frames 0, N, 2N, ..."),
+    click.option(
+        "--det-thr",
+        type=click.FloatRange(0, 1),
+        help="Box score threshold. Default: 0.3 (parametric pose NMS: 0.1).",
+    ),
+    click.option("--max-people", type=click.IntRange(1), help="Most people in a frame."),
+    click.option(
+        "--pose-nms",
+        type=click.Choice(get_args(PoseNMS)),
+        default="oks",
+        show_default=True,
+        help="Duplicate poses of one person: keep the best, or (parametric) merge them.",
+    ),
+)
+output_options = together(
+    click.option("--out", type=PATH, help="Annotated FILE.mp4, or a directory of pictures."),
+    click.option(
+        "--save-json", "coco", type=PATH, help="COCO results; image_id is the frame index."
+    ),
+    click.option("--save-openpose", "openpose", type=PATH, help="A directory of OpenPose JSON."),
+    click.option("--save-csv", "csv", type=PATH, help="A row for each person in a frame."),
+)
+
+
+@click.command("run", cls=Verb)
 @click.argument("source")
-@click.option("--pose", type=click.Path(path_type=Path), help="A pose artifact.")
+@pipeline_options
 @click.option(
-    "--detector",
-    type=click.Path(path_type=Path),
-    help="A detector artifact; without: the whole frame.",
+    "--kpt-thr", type=click.FloatRange(0, 1), help="Draw keypoints above. Default: the model's."
 )
-@click.option("--skip", default="1", show_default=True, help="Detect on frames 0, N, 2N, ...")
-@click.option(
-    "--det-thr", type=click.FloatRange(0, 1), help="Box score; default: 0.3 (parametric: 0.1)."
-)
-@click.option(
-    "--kpt-thr", type=click.FloatRange(0, 1), help="Draw keypoints above; default: the model's."
-)
-@click.option("--max-people", type=click.IntRange(1))
-@click.option(
-    "--pose-nms",
-    type=click.Choice(get_args(PoseNMS)),
-    default="oks",
-    show_default=True,
-    help="Several poses of one person: keep the best, or (parametric) merge them.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Annotated FILE.mp4, or a directory of pictures."
-)
-@click.option(
-    "--save-json",
-    type=click.Path(path_type=Path),
-    help="COCO results; image_id is the frame index.",
-)
-@click.option(
-    "--save-openpose", type=click.Path(path_type=Path), help="A directory of OpenPose JSON."
-)
-@click.option("--save-csv", type=click.Path(path_type=Path))
-@click.option("--show", is_flag=True, help="Show a window; q ends.")
+@output_options
+@click.option("--show", is_flag=True, help="Show a window; q closes it.")
 @force_option
 @json_option
 @run_options
 def command(
     source: str,
-    pose: Path | None,
-    detector: Path | None,
-    skip: str,
-    det_thr: float | None,
+    asked: PipelineOptions,
     kpt_thr: float | None,
-    max_people: int | None,
-    pose_nms: PoseNMS,
-    out: Path | None,
-    save_json: Path | None,
-    save_openpose: Path | None,
-    save_csv: Path | None,
+    outputs: Outputs,
     show: bool,
     force: bool,
     as_json: bool,
-    threads: int | None,
-    precision: str,
-    accelerator: str,
+    options: RunOptions,
 ) -> int:
-    """Run on SOURCE: image, directory, glob, video, camera number, rtsp:// or http:// stream, or synth."""
-    if pose is None:
+    """Estimate poses in SOURCE: image, directory, glob, video, camera number, rtsp:// or http:// stream, or synth."""
+    if asked.pose is None:
         raise InputError(
             "say which pose artifact to run: --pose ARTIFACT (make one with `edgepose export`)"
         )
-    every = _skip(skip)
-    targets = Targets(out, save_json, save_openpose, save_csv)
-    targets.check(force=force)
+    every = _skip(asked.skip)
+    outputs.check(force=force)
     if show:
         _require_display()
-    options = make_run_options(threads, precision, accelerator)
-    pose_artifact = Artifact.open(pose)
-    detector_artifact = Artifact.open(detector) if detector else None
+    pose_artifact = Artifact.open(asked.pose)
+    detector_artifact = Artifact.open(asked.detector) if asked.detector else None
     note = banner(pose_artifact, detector_artifact)
     with ExitStack() as stack:
         frames = stack.enter_context(open_source(source))
@@ -167,46 +168,41 @@ def command(
             _open(pose_artifact, options),
             _open(detector_artifact, options) if detector_artifact else None,
             skip=every,
-            det_thr=det_thr,
-            max_people=max_people,
-            pose_nms=pose_nms,
+            det_thr=asked.det_thr,
+            max_people=asked.max_people,
+            pose_nms=asked.pose_nms,
         )
         stack.enter_context(pipeline)
         # entered before the sinks, so that a second Ctrl-C cannot hit them while they are closed
-        asked = stack.enter_context(ctrl_c_ends())
+        stop = stack.enter_context(ctrl_c_ends())
         recording = Recording(
-            sinks=targets.open_results(stack, force=force),
-            pictures=targets.open_pictures(stack, frames.fps, force=force),
+            sinks=outputs.open_results(stack, force=force),
+            pictures=outputs.open_pictures(stack, frames.fps, force=force),
             show=show,
             threshold=pipeline.pose.spec.thresholds.keypoint if kpt_thr is None else kpt_thr,
             note=note,
             advance=stack.enter_context(progress(source, frames.frame_count)),
         )
-        lost = _stream(pipeline, frames, recording, asked)
-    if note:
-        say(note)
-    _report(recording.tally, as_json)
+        lost = _stream(pipeline, frames, recording, stop)
+    _report(recording, outputs, as_json)
     if lost:
         raise lost
-    if asked.is_set():
+    if stop.is_set():
         frames_done = len(recording.tally.people)
         say(f"edgepose: interrupted after {frames_done} frames; what was written is kept")
-    hint(
-        f"edgepose info {pose}"
-        if targets
-        else "add --out out.mp4 --save-json out.json to keep this"
-    )
-    return 130 if asked.is_set() else 0
+    keep = "add --out out.mp4 --save-json out.json to keep the results"
+    hint(f"edgepose info {asked.pose}" if outputs.given else keep)
+    return 130 if stop.is_set() else 0
 
 
 def banner(*artifacts: Artifact | None) -> str:
-    """Return what must be written over every picture: random weights are never passed off as a model."""
+    """Return the note for every picture where an artifact has random weights, "" elsewhere."""
     given = [artifact for artifact in artifacts if artifact]
     return RANDOM_NOTE if any(each.manifest.lineage.weights == "random" for each in given) else ""
 
 
 def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
-    """Return the frame with its poses drawn, and the note over it."""
+    """Return the frame with its poses drawn, and the note below them."""
     from edge.media.draw import draw_poses, put_banner
 
     image = draw_poses(frame.image, poses, threshold)
@@ -224,15 +220,15 @@ def _skip(text: str) -> int:
 
 
 def _stream(
-    pipeline: Pipeline, frames: Source, recording: "Recording", asked: threading.Event
+    pipeline: Pipeline, frames: Source, recording: Recording, stop: threading.Event
 ) -> SourceError | None:
-    """Run until the frames end, the window is closed, or `asked` is set.
+    """Run until the frames end, the window is closed, or `stop` is set.
 
-    Returns, instead of raising, that a live source broke off: what was recorded until then is worth keeping.
+    Returns, instead of raising, the error of a live source that broke off: the recording until then is kept.
     """
     try:
         for result in pipeline.stream(frames):
-            if not recording.add(result) or asked.is_set():
+            if not recording.add(result) or stop.is_set():
                 break
     except SourceError as error:
         if not (frames.live and recording.tally.people):
@@ -243,7 +239,7 @@ def _stream(
 
 def _require_display() -> None:
     if sys.platform == "linux" and not any(os.environ.get(name) for name in DISPLAYS):
-        raise InputError("there is no display to --show on; leave it out and use --out FILE.mp4")
+        raise InputError("no display for --show; leave it out and use --out FILE.mp4")
 
 
 def _shown(frame: Frame) -> bool:
@@ -255,7 +251,7 @@ def _shown(frame: Frame) -> bool:
         return cv2.waitKey(1) & 0xFF not in (ord("q"), 27)
     except cv2.error as error:
         raise InputError(
-            "no window can be opened here; leave --show out and use --out FILE.mp4"
+            "cannot open a window here; leave --show out and use --out FILE.mp4"
         ) from error
 
 
@@ -263,8 +259,9 @@ def _median(values: list[float]) -> float | None:
     return round(float(np.median(values)), 3) if values else None
 
 
-def _report(tally: Tally, as_json: bool) -> None:
-    report = tally.report()
+def _report(recording: Recording, outputs: Outputs, as_json: bool) -> None:
+    """Print the figures, and say what was written."""
+    report = recording.tally.report()
     if as_json:
         emit_json(report)
     else:
@@ -272,3 +269,7 @@ def _report(tally: Tally, as_json: bool) -> None:
             ["figure", "value"],
             [[name, "-" if value is None else str(value)] for name, value in report.items()],
         )
+    if outputs.given:
+        say(f"wrote {', '.join(map(str, outputs.given))}")
+    if recording.note:
+        say(recording.note)

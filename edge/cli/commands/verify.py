@@ -1,4 +1,4 @@
-"""edgepose verify: an artifact's reference replayed on this machine; needs no torch."""
+"""edgepose verify: an artifact checked against its stored reference on this machine; needs no torch."""
 
 from pathlib import Path
 
@@ -6,17 +6,17 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
-from edge.cli.options import json_option, make_run_options, run_options
+from edge.cli.options import PATH, json_option, run_options
+from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
+from runtimes.base import RunOptions
 from runtimes.errors import InputError
 from runtimes.spec import Parity
 
 
-@click.command("verify")
-@click.argument("artifact", type=click.Path(path_type=Path))
-@click.option(
-    "--against", type=click.Path(path_type=Path), help="Another artifact to compare with."
-)
+@click.command("verify", cls=Verb)
+@click.argument("artifact", type=PATH)
+@click.option("--against", type=PATH, help="Another artifact to compare with.")
 @click.option(
     "--layers", is_flag=True, help="Name the first block that drifts (needs --weights and torch)."
 )
@@ -29,11 +29,9 @@ def command(
     layers: bool,
     weights: str | None,
     as_json: bool,
-    threads: int | None,
-    precision: str,
-    accelerator: str,
+    options: RunOptions,
 ) -> int:
-    """Compare ARTIFACT with what PyTorch said of its reference inputs; exit 3 where it drifts."""
+    """Compare ARTIFACT with PyTorch's stored outputs for its reference inputs; exit 3 where it drifts."""
     from edge.parity.verify import verify, verify_against
 
     opened = Artifact.open(artifact)
@@ -43,7 +41,6 @@ def command(
         raise InputError(
             "--weights goes with --layers; verify replays the reference inside the artifact"
         )
-    options = make_run_options(threads, precision, accelerator)
     other = Artifact.open(against) if against else None
     parity = verify_against(opened, other, options) if other else verify(opened, options)
     _show(opened, parity, as_json)
@@ -112,6 +109,6 @@ def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
 
 
 def _next_step(artifact: Artifact) -> str:
-    """Return what can be done with an artifact that passed; only what gives keypoints can be run on pictures."""
+    """Return the next command for an artifact that passed; only one that gives keypoints can be run on pictures."""
     verb = "run synth --pose" if artifact.manifest.keypoints else "info"
     return f"edgepose {verb} {artifact.root}"

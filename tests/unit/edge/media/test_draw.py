@@ -41,7 +41,7 @@ DETECTIONS = Detections(
     [
         lambda image: draw_poses(image, one_pose(), show_boxes=True),
         lambda image: draw_boxes(image, DETECTIONS, ["person"]),
-        lambda image: put_banner(image, "random weights: plumbing only"),
+        lambda image: put_banner(image, "random weights: for smoke tests only"),
     ],
 )
 def test_the_input_is_left_alone(painted) -> None:  # type: ignore[no-untyped-def]

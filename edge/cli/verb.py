@@ -1,0 +1,24 @@
+"""Commands whose options arrive in groups: one value for a group, instead of one argument for each option."""
+
+import dataclasses
+import inspect
+from typing import Any, get_type_hints
+
+import click
+import msgspec
+
+
+class Verb(click.Command):
+    """A command that may take dataclasses and structs: each is built from the options named like its fields."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Build the groups, then call the command's function."""
+        for name, kind in get_type_hints(self.callback).items():
+            if dataclasses.is_dataclass(kind) or _is_struct(kind):
+                fields = [each for each in inspect.signature(kind).parameters if each in ctx.params]
+                ctx.params[name] = kind(**{each: ctx.params.pop(each) for each in fields})
+        return super().invoke(ctx)
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
