@@ -1,4 +1,4 @@
-"""CPU time of the SDK's own Python a person (cropping, decoding, bookkeeping), and its share of a frame.
+"""CPU time of the SDK itself per person (cropping, decoding, bookkeeping), and its share of a frame.
 
     python benchmarks/overhead.py docs/measured
 
@@ -50,11 +50,11 @@ def measure(model: Model, image: np.ndarray, boxes: np.ndarray) -> dict[str, flo
     poses = back()
     pipeline = Pipeline(model)
     steps = {
-        "matrices": lambda: make_crops(boxes, size, spec.crop, spec.image.wh),
+        "crop matrices": lambda: make_crops(boxes, size, spec.crop, spec.image.wh),
         "crop": lambda: crop_batch(image, crops, spec.crop),
         "decode": lambda: decode(outputs, spec),
-        "back to the frame": back,
-        "duplicates": lambda: pipeline.deduplicate(poses),
+        "to frame pixels": back,
+        "pose NMS": lambda: pipeline.deduplicate(poses),
         "boxes from poses": lambda: follow_boxes(poses, Follow(kpt_thr=0.0)),
     }
     return interleaved_cpu_us(steps, rounds=31, calls=20)
@@ -113,7 +113,7 @@ def main() -> None:
             share = frame_share(detector, pose, image, sum(table[1].values()))
     names = list(table[1])
     lines = [
-        "| people | " + " | ".join(names) + " | sum | a person |",
+        "| people | " + " | ".join(names) + " | sum | per person |",
         "|---" * (len(names) + 3) + "|",
     ]
     for count, row in table.items():
