@@ -1,6 +1,6 @@
 """Options that several verbs share, alone or in groups; `edge.cli.verb.Verb` builds the dataclass of a group."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -16,21 +16,10 @@ if TYPE_CHECKING:
 Decorator = Callable[[Any], Any]
 PATH = click.Path(path_type=Path)
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
-force_option = click.option("--force", is_flag=True, help="Replace existing files.")
-artifacts_option = click.option(
-    "--out",
-    type=PATH,
-    default=Path("artifacts"),
-    show_default=True,
-    help="Directory to put artifacts in.",
-)
-html_option = click.option("--html", type=PATH, help="Write a self-contained REPORT.html.")
-task_option = click.option(
-    "--task",
-    help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
-    "selects that head of a ViTPose++.",
-)
+
+def setting(flags: Sequence[str], kind: Any, default: Any, text: str) -> Decorator:
+    """Return an option whose help shows its default. flags: as click takes them, the parameter's name last if other."""
+    return click.option(*flags, type=kind, default=default, show_default=True, help=text)
 
 
 def together(*options: Decorator) -> Decorator:
@@ -44,25 +33,29 @@ def together(*options: Decorator) -> Decorator:
     return add
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+force_option = click.option("--force", is_flag=True, help="Replace existing files.")
+artifacts_option = setting(["--out"], PATH, Path("artifacts"), "Directory to put artifacts in.")
+html_option = click.option("--html", type=PATH, help="Write a self-contained REPORT.html.")
+task_option = click.option(
+    "--task",
+    help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
+    "selects that head of a ViTPose++.",
+)
+
+
+accelerator_option = setting(
+    ["--accelerator"], click.Choice(get_args(Accelerator)), "cpu", "Processor that runs the model."
+)
 # fills runtimes.base.RunOptions
 run_options = together(
     click.option(
         "--threads", type=click.IntRange(1), help="CPU threads. Default: min(4, allowed cores)."
     ),
-    click.option(
-        "--precision",
-        type=click.Choice(get_args(Arithmetic)),
-        default="f32",
-        show_default=True,
-        help="Arithmetic of the engine.",
+    setting(
+        ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."
     ),
-    click.option(
-        "--accelerator",
-        type=click.Choice(get_args(Accelerator)),
-        default="cpu",
-        show_default=True,
-        help="Processor that runs the model.",
-    ),
+    accelerator_option,
 )
 
 
@@ -126,20 +119,12 @@ gate_options = together(
 
 # fills edge.bench.measure.Plan
 plan_options = together(
-    click.option(
-        "--rounds",
-        type=click.IntRange(1),
-        default=10,
-        show_default=True,
-        help="Rounds; each row takes one turn in a round.",
-    ),
-    click.option(
-        "--time",
-        "time_s",
-        type=click.FloatRange(0, min_open=True),
-        default=5.0,
-        show_default=True,
-        help="Timed seconds for each row, over all rounds.",
+    setting(["--rounds"], click.IntRange(1), 10, "Rounds; each row takes one turn in a round."),
+    setting(
+        ["--time", "time_s"],
+        click.FloatRange(0, min_open=True),
+        5.0,
+        "Timed seconds for each row, over all rounds.",
     ),
 )
 

@@ -12,12 +12,14 @@ from edge.bench.record import BenchRun
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
     PATH,
+    accelerator_option,
     force_option,
     html_option,
     json_option,
     parse_counts,
     parse_list,
     plan_options,
+    setting,
 )
 from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
@@ -31,27 +33,14 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 @click.option(
     "--threads", help="Comma-separated: 1,2,4 makes three rows. Default: min(4, allowed cores)."
 )
-@click.option(
-    "--precision",
-    default="f32",
-    show_default=True,
-    help="Arithmetic, comma-separated: f32,bf16,f16 makes three rows.",
-)
-@click.option(
-    "--accelerator",
-    type=click.Choice(get_args(Accelerator)),
-    default="cpu",
-    show_default=True,
-    help="Processor that runs the models.",
-)
+@setting(["--precision"], str, "f32", "Arithmetic, comma-separated: f32,bf16,f16 makes three rows.")
+@accelerator_option
 @plan_options
-@click.option(
-    "--warmup",
-    "warmup_runs",
-    type=click.IntRange(1),
-    default=10,
-    show_default=True,
-    help="Untimed runs before the first round, for at least half a second.",
+@setting(
+    ["--warmup", "warmup_runs"],
+    click.IntRange(1),
+    10,
+    "Untimed runs before the first round, for at least half a second.",
 )
 @click.option("--out", type=PATH, help="Write RUN.json, for `edgepose compare`.")
 @html_option

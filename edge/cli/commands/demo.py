@@ -15,7 +15,7 @@ import numpy as np
 
 from edge.cli.commands.run import RANDOM_NOTE, annotate
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
-from edge.cli.options import PATH, force_option, json_option
+from edge.cli.options import PATH, force_option, json_option, setting
 from edge.media.draw import draw_boxes
 from edge.media.sinks import CocoSink, VideoSink
 from edge.model import load
@@ -55,9 +55,7 @@ class Row:
 
 
 @click.command("demo")
-@click.option(
-    "--out", type=PATH, default=Path("demo"), show_default=True, help="Directory of the results."
-)
+@setting(["--out"], PATH, Path("demo"), "Directory of the results.")
 @force_option
 @json_option
 def command(out: Path, force: bool, as_json: bool) -> int:

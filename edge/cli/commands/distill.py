@@ -9,7 +9,7 @@ import click
 
 from edge.cli.checks import require_torch, require_writable
 from edge.cli.console import emit_json, emit_table, hint, number, say
-from edge.cli.options import PATH, json_option, parse_wh, together
+from edge.cli.options import PATH, json_option, parse_wh, setting, together
 from edge.cli.progress import phases
 from edge.cli.verb import Verb
 from quantize.distill.config import Recipe, parse_methods
@@ -24,6 +24,10 @@ PACKAGES = {
     "safetensors": "safetensors",
     "matplotlib": "matplotlib",
 }
+VIEWS = ("strong", "weak", "gentle", "still")
+JITTER = ("none", "detector")
+PRECISIONS = ("f32", "bf16", "f16")
+POSITIVE = click.FloatRange(0, min_open=True)
 
 
 def _methods(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
@@ -52,13 +56,7 @@ teacher_options = together(
 )
 student_options = together(
     click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ..."),
-    click.option(
-        "--keypoints",
-        "schema",
-        default="coco17",
-        show_default=True,
-        help="Keypoint set of the student.",
-    ),
+    setting(["--keypoints", "schema"], str, "coco17", "Keypoint set of the student."),
     click.option(
         "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
     ),
@@ -73,98 +71,36 @@ data_options = together(
         help="COCO.json, DIR or synth, each with an optional :WEIGHT; repeat for several.",
     ),
     click.option("--images", default="", help="Directory of the images that COCO.json lists."),
-    click.option(
-        "--drawn",
-        type=click.IntRange(1),
-        default=2000,
-        show_default=True,
-        help="Number of pictures of drawn people, for synth.",
-    ),
-    click.option(
-        "--views",
-        type=click.Choice(["strong", "weak", "gentle", "still"]),
-        default="strong",
-        show_default=True,
-        help="Strength of the augmentation.",
-    ),
-    click.option(
-        "--jitter",
-        type=click.Choice(["none", "detector"]),
-        default="none",
-        show_default=True,
-        help="Noise on the boxes, as of a detector.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Data loading threads.",
-    ),
+    setting(["--drawn"], click.IntRange(1), 2000, "Number of drawn pictures, for synth."),
+    setting(["--views"], click.Choice(VIEWS), "strong", "Strength of the augmentation."),
+    setting(["--jitter"], click.Choice(JITTER), "none", "Noise on the boxes, as of a detector."),
+    setting(["--workers"], click.IntRange(1), 1, "Data loading threads."),
 )
 training_options = together(
-    click.option(
-        "--epochs",
-        type=click.IntRange(1),
-        default=10,
-        show_default=True,
-        help="Passes over the data.",
-    ),
+    setting(["--epochs"], click.IntRange(1), 10, "Passes over the data."),
     click.option(
         "--max-steps",
         "steps",
         type=click.IntRange(1),
         help="Optimizer steps, in place of --epochs.",
     ),
-    click.option(
-        "--batch",
-        type=click.IntRange(1),
-        default=32,
-        show_default=True,
-        help="Crops in a batch, over all processes.",
+    setting(["--batch"], click.IntRange(1), 32, "Crops in a batch, over all processes."),
+    setting(["--accumulate"], click.IntRange(1), 1, "Batches in an optimizer step."),
+    setting(["--lr"], POSITIVE, 1e-3, "Learning rate."),
+    setting(
+        ["--layer-decay"],
+        click.FloatRange(0, 1, min_open=True),
+        1.0,
+        "Factor on the learning rate from each layer to the one below.",
     ),
-    click.option(
-        "--accumulate",
-        type=click.IntRange(1),
-        default=1,
-        show_default=True,
-        help="Batches in an optimizer step.",
+    setting(
+        ["--guide"],
+        click.FloatRange(0),
+        0.01,
+        "Initial weight of deep supervision of a convolutional student; 0 for none.",
     ),
-    click.option(
-        "--lr",
-        type=click.FloatRange(0, min_open=True),
-        default=1e-3,
-        show_default=True,
-        help="Learning rate.",
-    ),
-    click.option(
-        "--layer-decay",
-        type=click.FloatRange(0, 1, min_open=True),
-        default=1.0,
-        show_default=True,
-        help="Factor on the learning rate from each layer to the one below.",
-    ),
-    click.option(
-        "--guide",
-        type=click.FloatRange(0),
-        default=0.01,
-        show_default=True,
-        help="Initial weight of deep supervision of a convolutional student; 0 for none.",
-    ),
-    click.option(
-        "--precision",
-        type=click.Choice(["f32", "bf16", "f16"]),
-        default="f32",
-        show_default=True,
-        help="Arithmetic of training.",
-    ),
-    click.option(
-        "--seed",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Seed of everything random.",
-    ),
+    setting(["--precision"], click.Choice(PRECISIONS), "f32", "Arithmetic of training."),
+    setting(["--seed"], click.IntRange(0), 0, "Seed of everything random."),
 )
 
 
@@ -183,13 +119,7 @@ training_options = together(
     is_flag=True,
     help="Shard the teacher over torchrun's processes (simcc, feature).",
 )
-@click.option(
-    "--out",
-    type=PATH,
-    default=Path("distilled"),
-    show_default=True,
-    help="Directory of the training run.",
-)
+@setting(["--out"], PATH, Path("distilled"), "Directory of the training run.")
 @click.option("--resume", is_flag=True, help="Resume the training run in --out.")
 @json_option
 def command(

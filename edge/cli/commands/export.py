@@ -19,6 +19,7 @@ from edge.cli.options import (
     json_option,
     parse_list,
     parse_wh,
+    setting,
     task_option,
 )
 from edge.cli.summary import emit_artifacts, report_written
@@ -56,20 +57,8 @@ class Planned:
     "--weights",
     help="FILE, `download` (the official file), URL, or `random` (untrained, for smoke tests).",
 )
-@click.option(
-    "--format",
-    "formats",
-    default="onnx,ncnn,openvino,tflite",
-    show_default=True,
-    help="Comma-separated formats.",
-)
-@click.option(
-    "--precision",
-    "precisions",
-    default="fp32",
-    show_default=True,
-    help="Comma-separated: fp32, fp16, int8.",
-)
+@setting(["--format", "formats"], str, "onnx,ncnn,openvino,tflite", "Comma-separated formats.")
+@setting(["--precision", "precisions"], str, "fp32", "Comma-separated: fp32, fp16, int8.")
 @click.option("--input", "input_wh", help="Input size WxH, for models that take any size.")
 @task_option
 @calibration_options

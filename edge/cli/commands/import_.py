@@ -1,6 +1,7 @@
 """edgepose import: an already converted model as an artifact that every other verb can use."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from edge.cli.checks import require_engine, require_torch, require_writable
 from edge.cli.console import emit_json, emit_table, hint, say
 from edge.cli.options import PATH, artifacts_option, force_option, json_option
 from runtimes.errors import InputError
+
+if TYPE_CHECKING:
+    from export.import_model import Imported
 
 
 @click.command("import")
@@ -42,30 +46,29 @@ def command(
     require_engine(runtime)
     require_writable(out)
     imported = import_model(paths, described, out, force=force)
+    _show(imported, as_json)
     path = imported.artifact.root
+    say(f"wrote {path}; its accuracy is unknown until measured")
+    hint(f"edgepose eval {path} --images DIR --annotations COCO.json")
+
+
+def _show(imported: "Imported", as_json: bool) -> None:
+    path, manifest = imported.artifact.root, imported.artifact.manifest
     if as_json:
         emit_json(
             [
                 {
                     "artifact": str(path),
-                    "runtime": described.runtime,
-                    "precision": described.precision,
+                    "runtime": manifest.runtime,
+                    "precision": manifest.precision,
                     "bytes": imported.bytes,
                     "passed": None,
                     "parity": [imported.parity],
                 }
             ]
         )
-    else:
-        emit_table(
-            ["artifact", "MB", "verdict"],
-            [
-                [
-                    path.name,
-                    f"{imported.bytes / 1e6:.2f}",
-                    "unjudged: no PyTorch model to compare with",
-                ]
-            ],
-        )
-    say(f"wrote {path}; its accuracy is unknown until measured")
-    hint(f"edgepose eval {path} --images DIR --annotations COCO.json")
+        return
+    unjudged = "unjudged: no PyTorch model to compare with"
+    emit_table(
+        ["artifact", "MB", "verdict"], [[path.name, f"{imported.bytes / 1e6:.2f}", unjudged]]
+    )

@@ -65,7 +65,7 @@ def test_importing_it_beside_a_file_of_our_packages_name_names_that_file(tmp_pat
     assert str(mine) in python("-c", code, cwd=tmp_path).stdout
 
 
-def test_a_script_beside_such_a_file_is_told_so_too(tmp_path):
+def test_a_script_beside_such_a_file_gets_the_same_error(tmp_path):
     (tmp_path / "runtimes.py").write_text("")
     (tmp_path / "script.py").write_text("import edgepose")
     done = python(str(tmp_path / "script.py"), cwd=ROOT)
