@@ -36,6 +36,7 @@ from quantize.int8.registry import quantizer
 from quantize.int8.run import Int8Judges, Job, int8_destination, quantize_artifact
 from quantize.int8.search import searched
 from runtimes.artifact import REFERENCE, Artifact
+from runtimes.parity_spec import BoxesParity
 from runtimes.spec import Runtime
 
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "tflite", "onnxruntime", "ncnn")
@@ -147,7 +148,7 @@ def held_out_boxes(
             continue
         wanted = parent.detect(frame)
         wanted = wanted[wanted.scores >= 0.3]
-        shifts += matched_shifts(wanted, ours.detect(frame), BOX_LIMITS["int8"][0])
+        shifts += matched_shifts(wanted, ours.detect(frame), BOX_LIMITS["int8"].iou)
         count += len(wanted)
         seen += 1
         if seen == PHOTOGRAPHS:
@@ -189,7 +190,7 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
     made = Artifact.open(result.path)
     drift = made.manifest.parity[0]
     ap = (job.accuracy or reported_ap(subject, parent))(made)
-    matched, shift = drift.matched, drift.score_shift
+    matched, shift = None, None
     if subject.name == "detector":
         photographs = args.real / "people" / "lspet" / "images"
         with load(parent.root) as theirs, load(made.root) as ours:
@@ -206,7 +207,7 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
         ap_parent=ap.ap_reference,
         matched=matched,
         score_shift=shift,
-        px_p95=drift.px_p95,
+        px_p95=None if isinstance(drift, BoxesParity) else drift.px_p95,
         bytes=size(made),
         parent_bytes=size(parent),
         kept=len(made.manifest.kept),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edge.parity.compare import tensor_error
+from edge.parity.raw_error import tensor_error
 from export import LoadedModel, load_checkpoint
 
 

@@ -23,7 +23,7 @@ from edge.evaluation.coco import load_dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model, load
-from edge.parity.people import people_numbers
+from edge.parity.people import people_figures
 from edge.synth.part_maps import draw_part_maps
 from edge.types import F32, Keypoints
 from export.import_model import import_model, like_spec
@@ -147,8 +147,8 @@ def rows(shared: Path, model: Model) -> list[Row]:
                 upsample=name,
                 cpu_ms=cpu_ms[name],
                 found_of_ten=min(map(len, ours)),
-                truth_px_p95=people_numbers(truths, ours, all_keypoints)["px_p95"],
-                drawn_px_p95=people_numbers(theirs, ours, all_keypoints)["px_p95"],
+                truth_px_p95=people_figures(truths, ours, all_keypoints).p95,
+                drawn_px_p95=people_figures(theirs, ours, all_keypoints).p95,
                 real_px_p95=float(np.percentile(far, 95)),
                 people_on_photographs=[len(found) for found in photographs],
                 ap=average_precision(model, codec, shared / "real/coco-mini/person_keypoints.json"),

@@ -22,6 +22,7 @@ from edge.model import Model, load
 from export import Target, export_model, gate_inputs, load_weights
 from export.import_model import engine_files, import_model, like_spec
 from export.torch_session import TorchSession
+from runtimes.parity_spec import BoxesParity
 
 TARGETS = [
     Target(runtime, precision)
@@ -82,7 +83,7 @@ def detector_rows(real: Path, out: Path) -> list[Row]:
             ap = average_precision(model, dataset)
         gate = (
             f"{record.matched:.1%} of {record.boxes} boxes"
-            if record.matched is not None
+            if isinstance(record, BoxesParity)
             else record.basis
         )
         rows.append(

@@ -8,10 +8,10 @@ from edge.evaluation.predict import predict
 from edge.evaluation.score import protocol_of, score
 from edge.model import Model
 from runtimes.artifact import Artifact
+from runtimes.parity_spec import ApParity
 from runtimes.registry import open_session
-from runtimes.spec import Parity
 
-AccuracyGate = Callable[[Artifact], Parity]
+AccuracyGate = Callable[[Artifact], ApParity]
 DEFAULT_MAX_DROP = 0.5  # points: 0.005 AP
 
 
@@ -26,7 +26,7 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
     reference_ap = score(reference, dataset, expected).AP
     protocol = protocol_of(reference, dataset.truth)
 
-    def judge(artifact: Artifact) -> Parity:
+    def judge(artifact: Artifact) -> ApParity:
         with Model(artifact.manifest, open_session(artifact)) as model:
             results: list[CocoResult] = predict(model, dataset)
             ap = score(model, dataset, results).AP
@@ -37,8 +37,7 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
             sigmas=protocol.sigmas,
             use_area=protocol.use_area,
         )
-        return Parity(
-            basis="ap",
+        return ApParity(
             reference=label,
             passed=True if high <= limit else False if low > limit else None,
             limit=limit,

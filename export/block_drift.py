@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from edge.catalog.lookup import CATALOG
-from edge.parity.compare import RAW_LIMITS, tensor_error
+from edge.parity.compare import RAW_LIMITS
+from edge.parity.raw_error import tensor_error
 from edge.parity.reference import load_reference
 from edge.parity.verify import run_batches
 from export.converter import ConversionSource, load_converter

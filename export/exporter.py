@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from devices.detect import detect_machine
-from edge.parity.compare import Reference, all_passed
-from edge.parity.reference import save_reference
+from edge.parity.compare import all_passed
+from edge.parity.reference import Reference, save_reference
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
 from export.converter import ConversionSource, Converted, load_converter
@@ -25,7 +25,8 @@ from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError
 from runtimes.files import publish, seal, staging
 from runtimes.naming import Destination, Target, destinations
-from runtimes.spec import Manifest, ModelSpec, Parity
+from runtimes.parity_spec import Parity
+from runtimes.spec import Manifest, ModelSpec
 
 REJECTED = ".rejected"
 Progress = Callable[[str], None]

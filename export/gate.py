@@ -6,7 +6,8 @@ import msgspec
 
 from edge.evaluation.coco import Dataset
 from edge.model import Model
-from edge.parity.compare import Reference, make_reference, with_px_limit
+from edge.parity.compare import with_px_limit
+from edge.parity.reference import Reference, make_reference
 from edge.parity.verify import measure, run_batches
 from export.accuracy import AccuracyGate, ap_gate
 from export.checkpoint import LoadedModel
@@ -14,7 +15,8 @@ from export.inputs import GateInputs
 from export.torch_session import TorchSession
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
-from runtimes.spec import ModelSpec, Parity
+from runtimes.parity_spec import Parity
+from runtimes.spec import ModelSpec
 
 REFERENCE_LABEL = "PyTorch float32"
 

@@ -13,10 +13,8 @@ import numpy as np
 
 from edge.catalog.lookup import find
 from edge.catalog.specs import published_spec
-from edge.parity.compare import Reference, make_reference
-from edge.parity.reference import save_reference
+from edge.parity.reference import Reference, make_reference, save_reference
 from edge.parity.verify import run_batches
-from edge.types import Keypoints
 from export.inputs import drawn_inputs
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
@@ -35,6 +33,7 @@ from runtimes.codec_spec import (
 from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.files import publish, refuse_existing, seal, staging
 from runtimes.naming import MODEL_NAME, Target, artifact_name
+from runtimes.parity_spec import RawParity
 from runtimes.registry import engine_version, installed_engine, open_session
 from runtimes.spec import (
     FORMAT,
@@ -43,7 +42,6 @@ from runtimes.spec import (
     Lineage,
     Manifest,
     ModelSpec,
-    Parity,
     Precision,
     Runtime,
     model_spec,
@@ -87,7 +85,7 @@ class Imported:
     """A wrapped artifact and its (unjudged) parity record."""
 
     artifact: Artifact
-    parity: Parity
+    parity: RawParity
 
     @property
     def bytes(self) -> int:
@@ -176,8 +174,7 @@ def import_model(
             text = str(error).replace(str(staged), str(paths[0].resolve().parent))
             raise type(error)(text) from error
         save_reference(staged / REFERENCE, reference)
-        parity = Parity(
-            basis="raw",
+        parity = RawParity(
             reference="none",
             passed=None,
             samples=len(inputs.images),
@@ -232,11 +229,11 @@ def _try(artifact: Artifact, images: np.ndarray) -> Reference:
             )
     label = f"itself, when imported with {installed_engine(manifest.runtime)}"
     reference = make_reference(images, outputs, model_spec(manifest), label)
-    first = reference.decoded[0]
     names = manifest.keypoints.names if manifest.keypoints else ()
-    if isinstance(first, Keypoints) and first.xy.shape[1] != len(names):
+    given = {poses.xy.shape[1] for poses in reference.poses} - {len(names)}
+    if given:
         raise EngineError(
-            f"the file gives {first.xy.shape[1]} keypoints, the spec names {len(names)}; correct the spec"
+            f"the file gives {given.pop()} keypoints, the spec names {len(names)}; correct the spec"
         )
     return reference
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from runtimes.errors import ArtifactError
+from runtimes.parity_spec import without_foreign_nulls
 from runtimes.spec import FORMAT, FileRecord, Manifest
 
 MANIFEST = "artifact.json"
@@ -53,14 +54,15 @@ def read_manifest(path: Path) -> Manifest:
             f"{path.parent}: not an artifact ({path.name} cannot be read)"
         ) from error
     try:
-        version = msgspec.json.decode(data, type=_Version).format
+        document = msgspec.json.decode(data)
+        version = msgspec.convert(document, _Version).format
         if version < 1:
             raise ArtifactError(f"{path}: format {version} never was; export it again")
         if version > FORMAT:
             raise ArtifactError(
                 f"{path}: format {version}, this edgepose reads up to {FORMAT}; run: pip install -U edgepose"
             )
-        return msgspec.json.decode(data, type=Manifest)
+        return msgspec.convert(without_foreign_nulls(document), Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path}: not a valid manifest ({error}); export it again") from error
 

@@ -1,7 +1,8 @@
 """Strict structs of JSON files on disk: frozen, keyword-only, unknown fields refused."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -25,15 +26,24 @@ T = TypeVar("T", bound=Versioned)
 
 
 def decode_record(
-    path: Path, data: bytes, kind: type[T], version: int, what: str, remedy: str
+    path: Path,
+    data: bytes,
+    kind: type[T],
+    version: int,
+    what: str,
+    remedy: str,
+    *,
+    upgrade: Callable[[Any], Any] = lambda document: document,
 ) -> T:
     """Decode the JSON of a versioned record.
+
+    `upgrade` turns decoded JSON as earlier releases wrote it into what is written now.
 
     Raises InputError for anything else, and for a format other than `version`; the message names `path`, says `what`
     it should hold and ends with the `remedy`.
     """
     try:
-        found = msgspec.json.decode(data, type=kind)
+        found = msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: no {what} ({error}); {remedy}") from error
     if found.format != version:

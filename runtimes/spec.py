@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from runtimes.codec_spec import Codec
+from runtimes.parity_spec import Parity
 from runtimes.record import Record
 
 FORMAT = 1
@@ -154,43 +155,6 @@ class KeptLayer(Record, frozen=True, kw_only=True):
     layer: str
     precision: str
     reason: str
-
-
-class Parity(Record, frozen=True, kw_only=True):
-    """One comparison with a reference, as the gate judged it.
-
-    basis "px": network-input pixels over decidable keypoints; "boxes": reference boxes matched by IoU;
-    "raw": max|a-b| / max(1, max|ref|). `passed` is None where nothing was there to judge against (foreign imports).
-    Numbers that the basis does not define are None. `limit` is in the basis' own unit.
-    basis "ap": average precision against ground truth, 0 to 1, and the drop from the reference with its paired
-    bootstrap interval; `passed` is None (undecided) where the interval spans the limit.
-    `score_shift`: the mean change of the matched boxes' scores. `symptoms`: what is broken outright, in words; whatever
-    the numbers say, it does not pass then. Without a `limit` there was nothing to judge by.
-    """
-
-    basis: Literal["px", "boxes", "raw", "ap"]
-    reference: str
-    passed: bool | None
-    limit: float | None = None
-    samples: int = 0
-    raw_error: float | None = None
-    decidable: int | None = None
-    keypoints: int | None = None
-    px_mean: float | None = None
-    px_p95: float | None = None
-    px_max: float | None = None
-    oks_mean: float | None = None
-    boxes: int | None = None
-    matched: float | None = None
-    score_shift: float | None = None
-    ap: float | None = None
-    ap_reference: float | None = None
-    ap_drop: float | None = None
-    ap_interval: tuple[float, float] | None = None
-    inputs: str = ""
-    symptoms: tuple[str, ...] = ()
-    arithmetic: str = "f32"
-    isa: tuple[str, ...] = ()
 
 
 class Calibration(Record, frozen=True, kw_only=True):

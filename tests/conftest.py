@@ -13,8 +13,9 @@ import pytest
 
 from runtimes.artifact import REFERENCE
 from runtimes.codec_spec import HeatmapCodec
+from runtimes.parity_spec import PxParity
 from runtimes.registry import installed_engine
-from runtimes.spec import CropSpec, ImageSpec, KeypointsSpec, Lineage, Manifest, Parity
+from runtimes.spec import CropSpec, ImageSpec, KeypointsSpec, Lineage, Manifest
 
 if TYPE_CHECKING:
     from export import Exported, LoadedModel
@@ -128,8 +129,7 @@ def small_artifact() -> Callable[..., "Artifact"]:
 def _write_small(root: Path, *, swapped: bool = False, **changes: Any) -> "Artifact":
     import onnx
 
-    from edge.parity.compare import make_reference
-    from edge.parity.reference import save_reference
+    from edge.parity.reference import make_reference, save_reference
     from runtimes.files import seal
     from runtimes.spec import TensorSpec
 
@@ -164,7 +164,7 @@ def _write_small(root: Path, *, swapped: bool = False, **changes: Any) -> "Artif
             "codec": HeatmapCodec(refine="none"),
             "keypoints": KeypointsSpec(name="two", names=("blue", "red"), sigmas=(0.1, 0.1)),
             "lineage": Lineage(weights="checkpoint"),
-            "parity": (Parity(basis="px", reference="by hand", passed=True, px_p95=0.01),),
+            "parity": (PxParity(reference="by hand", passed=True, px_p95=0.01),),
             **changes,
         }
     )

@@ -30,6 +30,7 @@ from edge.bench.worker import Timed
 from runtimes.artifact import MANIFEST, REFERENCE, Artifact, read_manifest
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import ArtifactError, InputError, MissingDependencyError
+from runtimes.parity_spec import ApParity, PxParity
 from runtimes.registry import ENGINES, engine_version, installed_engine
 from runtimes.spec import Runtime
 
@@ -165,8 +166,8 @@ def _row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
     found = figures(walls)
     cpu_wall = sum(burst.cpu_ns for burst in bursts) / sum(burst.span_ns for burst in bursts)
     cpu_wall /= ready.threads
-    px = (record.px_p95 for record in manifest.parity if record.basis == "px")
-    ap = next((record for record in manifest.parity if record.basis == "ap"), None)
+    px = (record.px_p95 for record in manifest.parity if isinstance(record, PxParity))
+    ap = next((record for record in manifest.parity if isinstance(record, ApParity)), None)
     return BenchRow(
         artifact=worker.artifact.name,
         model=manifest.model,

@@ -16,7 +16,8 @@ from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import EngineError, GateError, InputError
-from runtimes.spec import Parity, Precision
+from runtimes.parity_spec import Parity
+from runtimes.spec import Precision
 
 # Two p50 nearer than this share are one: rounds of a quiet machine spread by 2 to 5 % with one thread.
 TIE = 0.03

@@ -14,9 +14,9 @@ from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import InputError
 from runtimes.files import atomic_file, cache_dir
+from runtimes.parity_spec import Parity, without_foreign_nulls
 from runtimes.record import Record, decode_record
 from runtimes.registry import engine_version
-from runtimes.spec import Parity
 
 FORMAT = 1
 TUNED = "tuned.json"
@@ -146,4 +146,5 @@ def _read(path: Path) -> TunedFile:
         FORMAT,
         "tuned options",
         "delete it and run `edgepose tune` again",
+        upgrade=without_foreign_nulls,
     )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from runtimes.spec import Parity
+from runtimes.parity_spec import ApParity, BoxesParity, Parity, PxParity
 
 
 def say(text: str) -> None:
@@ -93,13 +93,21 @@ def number(value: float | None, digits: int = 4) -> str:
 def describe(parity: Parity) -> str:
     """Return the result of a comparison in a few words, with the figure that decided it."""
     limit = number(parity.limit)
-    if parity.basis == "px":
+    if isinstance(parity, PxParity):
         return f"p95 {number(parity.px_p95)} px (limit {limit}), {parity.decidable}/{parity.keypoints} decidable"
-    if parity.basis == "boxes":
-        return f"{parity.matched:.1%} of {parity.boxes} boxes matched (limit {parity.limit:.0%})"
-    if parity.basis == "ap":
+    if isinstance(parity, BoxesParity):
+        return _describe_boxes(parity)
+    if isinstance(parity, ApParity):
         return f"AP {number(parity.ap)}, drop {number(parity.ap_drop)} {parity.ap_interval} (limit {limit})"
     return f"raw error {number(parity.raw_error)} (limit {limit})"
+
+
+def _describe_boxes(parity: BoxesParity) -> str:
+    matched = f"{parity.matched:.1%} of {parity.boxes} boxes matched"
+    if parity.matched_interval:
+        low, high = parity.matched_interval
+        matched += f", {low:.1%} to {high:.1%}"
+    return f"{matched} (limit {parity.limit:.0%})"
 
 
 def verdict(passed: bool | None) -> str:

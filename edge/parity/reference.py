@@ -1,50 +1,99 @@
-"""reference.npz: what the reference model said of a few inputs, for `verify` to replay on a board without torch.
+"""The reference of a comparison: what a reference model gives for a few inputs, in memory and as reference.npz.
 
-Arrays: `images` uint8 (S, H, W, 3) BGR; `output.NAME` float32, whole, or the values at the flat indices `sample.NAME`;
-`count` int64 (S,), how many people or boxes each image has, all laid end to end: poses in `xy` (sum N, K, 2) and
-`scores`, with `decidable` (sum N, K) where it was judged; boxes in `boxes` (sum N, 4), `scores`, `labels`.
-Maps need nothing more: they are the output itself.
+The file lies in every artifact, for `verify` to replay without torch. Its arrays: `images` uint8 (S, H, W, 3) BGR;
+`output.NAME` float32, whole, or its values at the sorted flat indices `sample.NAME`; `count` int64 (S,), the number of
+people or boxes in each image, laid end to end: poses in `xy` (sum N, K, 2) and `scores`, with `decidable` (sum N, K)
+where it was judged; boxes in `boxes` (sum N, 4), `scores`, `labels`. Dense maps are the output itself.
 """
 
 import zipfile
 import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.parity.compare import Reference
+from edge.codecs import decode_boxes, decode_poses
+from edge.parity.decidable import decidable_in_people, decidable_keypoints
 from edge.types import Detections, Keypoints
+from runtimes.base import Outputs
 from runtimes.errors import ArtifactError
+from runtimes.spec import ModelSpec
 
 MAX_SAMPLES = 8
 MAX_OUTPUT_BYTES = 4 << 20
 SAMPLE_SEED = 0
-# What reading a damaged archive can end in: zipfile, zlib and numpy each have their own.
+# Errors of a damaged archive: zipfile, zlib and numpy each have their own.
 DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Raw outputs of the reference model on `images` uint8 (S, H, W, 3), and what they decode to, one item an image.
+
+    `poses` and `boxes` are empty for models that give something else. `decidable` bool (S, K) for models of one person
+    an image, (sum N, K) for bottom-up ones with N people in an image; None where nothing was to be decided.
+    `sample` holds, for an output too large to store whole, the sorted flat indices that were kept; `outputs` then has
+    just those values. `label` names the model.
+    """
+
+    images: NDArray[np.uint8]
+    outputs: Outputs
+    poses: list[Keypoints]
+    boxes: list[Detections]
+    decidable: NDArray[np.bool_] | None
+    sample: Mapping[str, NDArray[np.int64]]
+    label: str
+
+
+def make_reference(
+    images: NDArray[np.uint8], outputs: Outputs, spec: ModelSpec, label: str
+) -> Reference:
+    """Decode a reference model's outputs and judge, on them alone, which keypoints are decidable."""
+    poses = decode_poses(outputs, spec) if spec.gives_keypoints else []
+    boxes = decode_boxes(outputs, spec) if spec.is_detector else []
+    if spec.is_bottom_up:
+        # the heatmaps come first, whether the fields are an output of their own or not
+        heatmaps = outputs[spec.outputs[0].name]
+        decidable: NDArray[np.bool_] | None = decidable_in_people(poses, heatmaps, spec.image.wh)
+    else:
+        decidable = decidable_keypoints(outputs, spec) if spec.gives_keypoints else None
+    return Reference(images, outputs, poses, boxes, decidable, {}, label)
+
+
 def save_reference(path: Path, reference: Reference) -> None:
-    """Write at most MAX_SAMPLES of a reference; outputs above MAX_OUTPUT_BYTES in all become a seeded sample."""
+    """Write at most MAX_SAMPLES of a reference; outputs above MAX_OUTPUT_BYTES in all become a seeded sample.
+
+    A reference that was read, and holds a sample already, is written as it is.
+    """
     count = min(MAX_SAMPLES, len(reference.images))
+    outputs, sample = reference.outputs, reference.sample
+    if not sample:
+        outputs, sample = _sampled({name: value[:count] for name, value in outputs.items()})
     arrays: dict[str, Any] = {
         "images": reference.images[:count],
         "label": np.array(reference.label),
+        **{f"output.{name}": value for name, value in outputs.items()},
+        **{f"sample.{name}": indices for name, indices in sample.items()},
+        **_pack(reference, count),
     }
-    outputs = {name: value[:count] for name, value in reference.outputs.items()}
-    total = sum(value.nbytes for value in outputs.values())
-    random = np.random.default_rng(SAMPLE_SEED)
-    for name, value in outputs.items():
-        if total > MAX_OUTPUT_BYTES:
-            kept = value.size * MAX_OUTPUT_BYTES // total
-            chosen = np.sort(random.choice(value.size, kept, replace=False))
-            arrays[f"sample.{name}"] = chosen.astype(np.int64)
-            arrays[f"output.{name}"] = value.reshape(-1)[chosen]
-        else:
-            arrays[f"output.{name}"] = value
-    arrays.update(_pack(reference, count))
     np.savez_compressed(path, **arrays)
+
+
+def _sampled(outputs: Outputs) -> tuple[Outputs, dict[str, NDArray[np.int64]]]:
+    """Return outputs and, where they are too large, the sorted flat indices of the values that were kept of each."""
+    total = sum(value.nbytes for value in outputs.values())
+    if total <= MAX_OUTPUT_BYTES:
+        return outputs, {}
+    random = np.random.default_rng(SAMPLE_SEED)
+    sample = {}
+    for name, value in outputs.items():
+        kept = value.size * MAX_OUTPUT_BYTES // total
+        sample[name] = np.sort(random.choice(value.size, kept, replace=False)).astype(np.int64)
+    return {name: value.reshape(-1)[sample[name]] for name, value in outputs.items()}, sample
 
 
 def load_reference(path: Path) -> Reference:
@@ -55,11 +104,11 @@ def load_reference(path: Path) -> Reference:
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-        decoded = _unpack(arrays)
         return Reference(
             images=arrays["images"],
             outputs=_with_prefix(arrays, "output."),
-            decoded=decoded,
+            poses=_unpack_poses(arrays),
+            boxes=_unpack_boxes(arrays),
             decidable=arrays.get("decidable"),
             sample=_with_prefix(arrays, "sample."),
             label=str(arrays["label"]),
@@ -80,9 +129,7 @@ def _with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDAr
 
 def _pack(reference: Reference, count: int) -> dict[str, NDArray[Any]]:
     """Lay the decoded items of all images one after the other; `count` says where one image ends."""
-    items = reference.decoded[:count]
-    poses = [item for item in items if isinstance(item, Keypoints)]
-    boxes = [item for item in items if isinstance(item, Detections)]
+    poses, boxes = reference.poses[:count], reference.boxes[:count]
     packed: dict[str, NDArray[Any]] = {}
     if poses:
         packed["xy"] = np.concatenate([item.xy for item in poses])
@@ -98,12 +145,17 @@ def _pack(reference: Reference, count: int) -> dict[str, NDArray[Any]]:
     return packed
 
 
-def _unpack(arrays: dict[str, NDArray[Any]]) -> list[Keypoints] | list[Detections]:
+def _unpack_poses(arrays: dict[str, NDArray[Any]]) -> list[Keypoints]:
     ends = np.cumsum(arrays["count"])[:-1]
-    if "xy" in arrays:
-        people = (np.split(arrays[name], ends) for name in ("xy", "scores"))
-        return [Keypoints(*item) for item in zip(*people, strict=True)]
-    if "boxes" in arrays:
-        boxes = (np.split(arrays[name], ends) for name in ("boxes", "scores", "labels"))
-        return [Detections(*item) for item in zip(*boxes, strict=True)]
-    return []
+    if "xy" not in arrays:
+        return []
+    people = (np.split(arrays[name], ends) for name in ("xy", "scores"))
+    return [Keypoints(*item) for item in zip(*people, strict=True)]
+
+
+def _unpack_boxes(arrays: dict[str, NDArray[Any]]) -> list[Detections]:
+    ends = np.cumsum(arrays["count"])[:-1]
+    if "boxes" not in arrays:
+        return []
+    boxes = (np.split(arrays[name], ends) for name in ("boxes", "scores", "labels"))
+    return [Detections(*item) for item in zip(*boxes, strict=True)]

@@ -1,38 +1,38 @@
-"""Replay an artifact's reference on this machine, without torch: does it still say what PyTorch said?"""
+"""Replay of an artifact's reference on this machine, without torch; comparison of two artifacts."""
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from devices.detect import detect_machine
-from edge.parity.compare import Reference, compare, make_reference, with_px_limit
-from edge.parity.reference import load_reference
+from edge.parity.compare import OutputParity, compare, with_px_limit
+from edge.parity.reference import Reference, load_reference, make_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Array, Outputs, RunOptions, Session
 from runtimes.errors import InputError
+from runtimes.parity_spec import PxParity
 from runtimes.registry import open_session
-from runtimes.spec import Manifest, Parity
+from runtimes.spec import Manifest
 
 BATCH = 8
-# A batch of large inputs is cut smaller: what a network holds for eight of 768x1024 is gigabytes.
+# Large inputs go in smaller batches: for eight of 768x1024 a network takes gigabytes.
 BATCH_PIXELS = 1 << 20
 
 
-def verify(artifact: Artifact, options: RunOptions) -> Parity:
+def verify(artifact: Artifact, options: RunOptions) -> OutputParity:
     """Run the artifact on its own reference inputs and judge by the limits that it was exported with.
 
-    Foreign artifacts have no PyTorch reference: they are compared with what they said when imported, and
+    Artifacts converted by others have no PyTorch reference: they are compared with their own outputs at import, and
     `passed` stays None.
     """
-    reference = load_reference(artifact.root / REFERENCE)
-    with_engine = measure(artifact, reference, options)
+    parity = measure(artifact, load_reference(artifact.root / REFERENCE), options)
     if artifact.manifest.lineage.weights == "foreign":
-        return msgspec.structs.replace(with_engine, passed=None)
-    exported = (record.limit for record in artifact.manifest.parity if record.basis == "px")
-    return with_px_limit(with_engine, next(exported, None))
+        return msgspec.structs.replace(parity, passed=None)
+    limits = (record.limit for record in artifact.manifest.parity if isinstance(record, PxParity))
+    return with_px_limit(parity, next(limits, None))
 
 
-def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> Parity:
+def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> OutputParity:
     """Compare `artifact` with `other`, which serves as the reference, on the other's inputs.
 
     Raises InputError where the two do not take the same images or give the same outputs.
@@ -56,12 +56,12 @@ def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> 
 
 
 def _meaning(manifest: Manifest) -> tuple[object, ...]:
-    """Return what two artifacts must share for their outputs to be comparable."""
+    """Return the parts of a manifest that two artifacts must share for their outputs to be comparable."""
     names = manifest.keypoints.names if manifest.keypoints else ()
     return manifest.image.wh, manifest.codec, names, manifest.classes, len(manifest.outputs)
 
 
-def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> Parity:
+def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> OutputParity:
     """Run `artifact` over the reference's images and compare, recording arithmetic and the CPU's ISA."""
     manifest = artifact.manifest
     session = open_session(artifact, options)
@@ -75,7 +75,7 @@ def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> Pa
 
 
 def run_batches(session: Session, name: str, images: NDArray[np.uint8]) -> Outputs:
-    """Run uint8 images (S, H, W, 3) in batches of at most BATCH; the outputs come back joined, (S, ...)."""
+    """Run uint8 images (S, H, W, 3) in batches of at most BATCH; returns the outputs joined, (S, ...)."""
     batch = max(1, min(BATCH, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
     starts = range(0, len(images), batch)
     parts = [session.run({name: images[start : start + batch]}) for start in starts]
@@ -83,7 +83,7 @@ def run_batches(session: Session, name: str, images: NDArray[np.uint8]) -> Outpu
 
 
 def _joined(arrays: list[Array]) -> Array:
-    """Join batches; ragged ones (boxes) come padded to their own longest, labels with -1, and get the common one."""
+    """Join batches; ragged ones (boxes) come padded to their own longest, and are padded to the common one."""
     if len({array.shape[1:] for array in arrays}) == 1:
         return np.concatenate(arrays)
     longest = max(array.shape[1] for array in arrays)

@@ -10,8 +10,7 @@ from devices.detect import detect_machine
 from devices.profile import Machine
 from edge.evaluation.coco import Dataset
 from edge.model import load
-from edge.parity.compare import Reference
-from edge.parity.reference import load_reference, save_reference
+from edge.parity.reference import Reference, load_reference, save_reference
 from export.accuracy import AccuracyGate, ap_gate
 from export.exporter import Exported, publish_or_reject
 from export.versions import require
@@ -23,7 +22,8 @@ from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import seal, staging
 from runtimes.naming import Destination, Target, destinations
-from runtimes.spec import Calibration, KeptLayer, Manifest, Parity, Runtime
+from runtimes.parity_spec import Parity
+from runtimes.spec import Calibration, KeptLayer, Manifest, Runtime
 
 Progress = Callable[[str], None]
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from edge.parity.boxes import BOX_LIMITS, SCORE_SHIFT
-from edge.parity.compare import PX_LIMITS, Reference
+from edge.parity.compare import PX_LIMITS
+from edge.parity.reference import Reference
 from quantize.int8.base import Recipe
 from quantize.int8.calibration import Sets
 from quantize.int8.gate import float_reference, judge_int8
@@ -23,7 +24,8 @@ from quantize.int8.run import Job, make_int8
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import atomic_file
-from runtimes.spec import KeptLayer, Parity
+from runtimes.parity_spec import BoxesParity, Parity, PxParity
+from runtimes.spec import KeptLayer
 
 # Trials calibrate on fewer images: their order is what counts, the artifact is made with all.
 CALIBRATE = 32
@@ -91,10 +93,10 @@ def drift_of(parity: Parity) -> float:
     """
     if parity.symptoms:
         return float("inf")
-    if parity.basis == "px" and parity.px_p95 is not None:
+    if isinstance(parity, PxParity) and parity.px_p95 is not None:
         return parity.px_p95 / (parity.limit or PX_LIMITS["int8"])
-    if parity.basis == "boxes" and parity.matched is not None:
-        lost = (1 - parity.matched) / (1 - BOX_LIMITS["int8"][1])
+    if isinstance(parity, BoxesParity):
+        lost = (1 - parity.matched) / (1 - BOX_LIMITS["int8"].share)
         shift = float("inf") if parity.score_shift is None else abs(parity.score_shift)
         return max(lost, shift / SCORE_SHIFT)
     raise InputError(

@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from edge.catalog.specs import image_input
-from edge.parity.compare import make_reference
-from edge.parity.reference import save_reference
+from edge.parity.reference import make_reference, save_reference
 from export.block_drift import (
     Tap,
     Tapped,

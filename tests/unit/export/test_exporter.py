@@ -23,13 +23,13 @@ from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
 from runtimes.naming import Destination, Target, artifact_name
+from runtimes.parity_spec import ApParity
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     KeypointsSpec,
     Lineage,
     ModelSpec,
-    Parity,
     TensorSpec,
 )
 
@@ -136,8 +136,16 @@ def test_force_replaces(loaded, tmp_path) -> None:
     assert "old" not in names(tmp_path / NAME)
 
 
-def verdict(*, passed: bool | None) -> Parity:
-    return Parity(basis="ap", reference="a judge", passed=passed, limit=0.005, ap_drop=0.1)
+def verdict(*, passed: bool | None) -> ApParity:
+    return ApParity(
+        reference="a judge",
+        passed=passed,
+        limit=0.005,
+        ap=0.5,
+        ap_reference=0.6,
+        ap_drop=0.1,
+        ap_interval=(0.0, 0.2),
+    )
 
 
 @pytest.mark.parametrize("passed", [False, None])
@@ -163,7 +171,7 @@ def test_a_rejected_export_leaves_the_good_artifact_inplace(loaded, tmp_path) ->
 
 
 def test_what_passes_removes_its_own_earlier_rejection_and_no_other(loaded, tmp_path) -> None:
-    def refuse(artifact: Artifact) -> Parity:
+    def refuse(artifact: Artifact) -> ApParity:
         return verdict(passed=False)
 
     _, half = export_model(loaded, [ONNX, HALF], tmp_path, inputs=spots(), accuracy=refuse)
@@ -214,7 +222,7 @@ def test_an_interruption_leaves_only_what_was_finished(loaded, tmp_path, step) -
 
 
 def test_an_interruption_in_the_gate_leaves_nothing(loaded, tmp_path) -> None:
-    def interrupt(artifact: Artifact) -> Parity:
+    def interrupt(artifact: Artifact) -> ApParity:
         assert artifact.root.parent == tmp_path  # the staged artifact, beside its target
         raise KeyboardInterrupt
 
@@ -224,7 +232,7 @@ def test_an_interruption_in_the_gate_leaves_nothing(loaded, tmp_path) -> None:
 
 
 def test_a_target_that_fails_does_not_take_the_others_with_it(loaded, tmp_path) -> None:
-    def refuse(artifact: Artifact) -> Parity:
+    def refuse(artifact: Artifact) -> ApParity:
         if artifact.manifest.precision == "fp32":
             raise EngineError("the engine refused it")
         return verdict(passed=True)

@@ -23,9 +23,9 @@ from edge.bench.tune import (
     thread_counts,
 )
 from runtimes.errors import ArtifactError, GateError, InputError
-from runtimes.spec import Parity
+from runtimes.parity_spec import Parity, PxParity
 
-GOOD = Parity(basis="px", reference="PyTorch float32", passed=True, limit=0.5, px_p95=0.2)
+GOOD = PxParity(reference="PyTorch float32", passed=True, limit=0.5, px_p95=0.2)
 BAD = msgspec.structs.replace(GOOD, passed=False, px_p95=9.0)
 UNJUDGED = msgspec.structs.replace(GOOD, passed=None)
 

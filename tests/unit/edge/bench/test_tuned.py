@@ -1,5 +1,8 @@
 """tuned.json: kept beside the engine's files, found again on this device, ignored on another."""
 
+import json
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -17,6 +20,8 @@ from edge.bench.tuned import (
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, InputError
+
+OLD = Path(__file__).parents[3] / "data" / "artifact_f373529" / "manifests" / "tuned.json"
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +57,18 @@ def test_what_is_kept_is_found_again(artifact) -> None:
     assert path == artifact.root / TUNED
     assert load_tuned(artifact.root) == RunOptions(threads=2, precision="bf16")
     assert edge.load_tuned(artifact) == load_tuned(artifact)
+
+
+def test_a_file_of_f373529_is_read(artifact) -> None:
+    """Its parity records hold the fields of all bases."""
+    entry = json.loads(OLD.read_text())["entries"][0]
+    assert {"px_p95", "ap"} <= set(entry["parity"])
+    here = {
+        "device": msgspec.to_builtins(device_key(artifact)),
+        "artifact_sha256": artifact_sha256(artifact),
+    }
+    (artifact.root / TUNED).write_text(json.dumps({"entries": [entry | here], "format": 1}))
+    assert load_tuned(artifact) == RunOptions(threads=entry["threads"], precision="f32")
 
 
 def test_the_artifact_still_opens_and_its_hash_stays(artifact) -> None:

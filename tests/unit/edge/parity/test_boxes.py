@@ -5,15 +5,19 @@ import math
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edge.parity.compare import compare, make_reference
+from edge.parity.boxes import judge_by_interval, wilson_interval
+from edge.parity.compare import compare
+from edge.parity.reference import make_reference
 from runtimes.base import Outputs
 from runtimes.codec_spec import BoxesCodec, RTMDetCodec
+from runtimes.parity_spec import BoxesParity, Parity
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     ModelSpec,
-    Parity,
     Precision,
     TensorSpec,
 )
@@ -117,3 +121,77 @@ def test_a_detector_that_finds_nothing_is_judged_raw_and_never_on_what_is_not_fi
     broken["cls"][0, 0, 0, 0] = np.nan
     verdict = parity(loud, broken, "fp32", spec)
     assert (verdict.passed, verdict.raw_error) == (False, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("precision", "boxes", "allowed"),
+    [
+        *(("fp32", boxes, allowed) for boxes, allowed in ((1, 0), (99, 0), (100, 1), (199, 1))),
+        *(("fp16", boxes, allowed) for boxes, allowed in ((83, 0), (200, 2), (299, 2), (300, 3))),
+        *(("int8", boxes, allowed) for boxes, allowed in ((2, 1), (39, 1), (40, 2), (199, 9))),
+    ],
+)
+def test_so_many_boxes_may_be_missing_and_not_one_more(precision, boxes, allowed) -> None:
+    for missing in (allowed, allowed + 1):
+        verdict = parity(grid(boxes), grid(boxes - missing), precision)
+        assert (verdict.boxes, verdict.passed) == (boxes, missing == allowed)
+        assert verdict.matched_interval is None
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "interval"),
+    # R. G. Newcombe, Statistics in Medicine 17 (1998), table I, method 3
+    [
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+        (28, 29, (0.8282, 0.9939)),
+        (20, 20, (0.8389, 1.0)),
+    ],
+)
+def test_the_wilson_interval_is_the_published_one(successes, trials, interval) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx(interval, abs=5e-5)
+
+
+@given(trials=st.integers(1, 5000), data=st.data())
+def test_the_wilson_intervals_ends_are_one_quantile_from_the_share(trials, data) -> None:
+    share = data.draw(st.integers(0, trials)) / trials
+    for end in wilson_interval(round(share * trials), trials):
+        sigma = math.sqrt(end * (1 - end) / trials)
+        assert abs(share - end) == pytest.approx(1.95996398 * sigma, abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "missing", "passed"),
+    # of 200 boxes 197 matched are surely over 95 % (95.7 to 99.5) and 183 surely under (86.8 to 94.6)
+    [
+        (200, 0, True),
+        (200, 3, True),
+        (200, 4, None),
+        (200, 10, None),
+        (200, 15, None),
+        (200, 17, False),
+        (600, 17, True),
+        (600, 30, None),
+        (24, 0, None),  # too few to be sure even with all of them
+        (100, 0, True),
+    ],
+)
+def test_a_sample_of_boxes_is_judged_by_its_interval(boxes, missing, passed) -> None:
+    counted = parity(grid(boxes), grid(boxes - missing), "int8")
+    assert isinstance(counted, BoxesParity)
+    verdict = judge_by_interval(counted)
+    assert verdict.passed is passed
+    assert verdict.matched_interval == wilson_interval(boxes - missing, boxes)
+    low, high = verdict.matched_interval
+    assert (low < 0.95 <= high) is (passed is None)
+
+
+def test_scores_that_moved_are_refused_whatever_the_interval_says() -> None:
+    counted = parity(grid(200), grid(200, score=0.8), "int8")
+    assert isinstance(counted, BoxesParity)
+    assert judge_by_interval(counted).passed is False
+    none = parity(grid(200), grid(200, 50.0), "int8")
+    assert isinstance(none, BoxesParity)
+    assert (judge_by_interval(none).passed, none.score_shift) == (False, None)

@@ -8,16 +8,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parity.compare import all_passed, compare, decidable_keypoints, make_reference, raw_error
+from edge.parity.compare import all_passed, compare
+from edge.parity.decidable import decidable_keypoints
+from edge.parity.raw_error import raw_error
+from edge.parity.reference import make_reference
 from edge.schema import load_schema
 from runtimes.base import Outputs
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec, YxsCodec
 from runtimes.errors import InputError
+from runtimes.parity_spec import Parity, PxParity
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     ModelSpec,
-    Parity,
     Precision,
     TensorSpec,
 )
@@ -255,7 +258,7 @@ def test_noise_of_known_size_is_what_is_measured(seed, size, trained) -> None:
 
 
 def record(**fields: object) -> Parity:
-    return Parity(basis="px", reference="r", **fields)
+    return PxParity(reference="r", **fields)
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from edge.parity.compare import compare, decidable_keypoints, make_reference
+from edge.parity.compare import compare
+from edge.parity.decidable import decidable_keypoints
+from edge.parity.reference import make_reference
 from edge.schema import load_schema
 from runtimes.base import Array, Outputs
 from runtimes.codec_spec import IntegralCodec
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, Parity, Precision, TensorSpec
+from runtimes.parity_spec import Parity
+from runtimes.spec import CropSpec, ImageSpec, ModelSpec, Precision, TensorSpec
 
 WIDTH, HEIGHT, POINTS, STRIDE = 48, 64, 17, 4
 NORMS = ["sigmoid", "softmax", "divide_sum"]

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.catalog.specs_openpose import openpose_spec
-from edge.parity.compare import Reference, compare, make_reference
-from edge.parity.people import clear_keypoints, people_numbers
-from edge.parity.reference import load_reference, save_reference
+from edge.parity.compare import compare
+from edge.parity.decidable import decidable_in_people
+from edge.parity.people import people_figures
+from edge.parity.reference import Reference, load_reference, make_reference, save_reference
 from edge.synth.part_maps import draw_part_maps
 from edge.types import Keypoints
 from runtimes.base import Array, Outputs
@@ -59,7 +60,7 @@ def test_drawn_people_are_decidable_and_equal_to_themselves() -> None:
     parity = compare(BOTH, outputs(people(*NECKS), people(NECKS[1])), SPEC, "fp32")
     assert (parity.basis, parity.passed, parity.limit) == ("px", True, 0.1)
     assert (parity.px_mean, parity.px_p95, parity.px_max) == (0, 0, 0)
-    assert (parity.boxes, parity.matched, parity.keypoints, parity.decidable) == (4, 1, 72, 72)
+    assert (parity.people, parity.matched, parity.keypoints, parity.decidable) == (4, 1, 72, 72)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_nobody_is_found_or_noise_is_judged_on_the_raw_numbers() -> None:
     }
     loud = make_reference(empty.images, noise, SPEC, "noise")
     assert (
-        sum(map(len, loud.decoded)) > 0
+        sum(map(len, loud.poses)) > 0
     )  # people are put together from noise, but none can be decided
     for ours in (empty, loud):
         near = {name: values + np.float32(1e-5) for name, values in ours.outputs.items()}
@@ -117,19 +118,19 @@ def test_a_rival_elsewhere_makes_a_keypoint_undecidable() -> None:
     assert rivalled.decidable is not None
     assert np.flatnonzero(~rivalled.decidable[0]).tolist() == [4]
     given["heatmap"][0, 4, 20, 2] = 0.85
-    assert clear_keypoints(rivalled.decoded, given["heatmap"], SPEC.image.wh).all()
+    assert decidable_in_people(rivalled.poses, given["heatmap"], SPEC.image.wh).all()
 
 
 def test_what_was_not_found_is_not_asked_for() -> None:
     found = Keypoints(np.zeros((1, 3, 2), np.float32), np.array([[0.9, 0.0, 0.8]], np.float32))
     more = Keypoints(np.ones((1, 3, 2), np.float32), np.ones((1, 3), np.float32))
-    numbers = people_numbers([found], [more], np.array([[True, False, True]]))
-    assert numbers["keypoints"] == numbers["decidable"] == 2
-    assert numbers["px_max"] == pytest.approx(2**0.5)
+    figures = people_figures([found], [more], np.array([[True, False, True]]))
+    assert figures.keypoints == figures.decidable == 2
+    assert figures.max == pytest.approx(2**0.5)
     # the other way round the third is missed
-    numbers = people_numbers([more], [found], np.ones((1, 3), bool))
-    assert numbers["px_max"] == np.inf
-    assert numbers["matched"] == 1.0
+    figures = people_figures([more], [found], np.ones((1, 3), bool))
+    assert figures.max == np.inf
+    assert figures.matched == 1.0
 
 
 @given(order=st.permutations(range(6)), seed=st.integers(0, 2**32 - 1))
@@ -139,10 +140,10 @@ def test_pairing_does_not_hang_on_the_order(order: list[int], seed: int) -> None
     moved = (xy + random.normal(0, 0.5, xy.shape)).astype(np.float32)
     ones = np.ones((6, 17), np.float32)
     everything = np.ones((6, 17), bool)
-    numbers = people_numbers([Keypoints(xy, ones)], [Keypoints(moved[order], ones)], everything)
+    figures = people_figures([Keypoints(xy, ones)], [Keypoints(moved[order], ones)], everything)
     far = np.linalg.norm(xy.astype(np.float64) - moved, axis=2)
-    assert numbers["px_max"] == pytest.approx(far.max())
-    assert numbers["px_mean"] == pytest.approx(far.mean())
+    assert figures.max == pytest.approx(far.max())
+    assert figures.mean == pytest.approx(far.mean())
 
 
 def test_a_saved_reference_judges_the_same(tmp_path) -> None:
@@ -150,7 +151,7 @@ def test_a_saved_reference_judges_the_same(tmp_path) -> None:
     again = load_reference(tmp_path / "reference.npz")
     assert again.decidable is not None
     np.testing.assert_array_equal(again.decidable, BOTH.decidable)
-    assert [len(item) for item in again.decoded] == [3, 1]
+    assert [len(item) for item in again.poses] == [3, 1]
     moved = outputs(people(*np.add(NECKS, (0.02, 0.01))), people(NECKS[1]))
     assert compare(again, moved, SPEC, "fp16") == compare(BOTH, moved, SPEC, "fp16")
 

@@ -6,8 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.parity.compare import Reference, compare, make_reference, raw_error
-from edge.parity.reference import MAX_OUTPUT_BYTES, load_reference, save_reference
+from edge.parity.compare import compare
+from edge.parity.raw_error import raw_error
+from edge.parity.reference import (
+    MAX_OUTPUT_BYTES,
+    Reference,
+    load_reference,
+    make_reference,
+    save_reference,
+)
 from edge.schema import load_schema
 from edge.types import Detections
 from runtimes.codec_spec import BoxesCodec, DenseCodec, HeatmapCodec
@@ -71,7 +78,7 @@ def test_poses_come_back(tmp_path) -> None:
     np.testing.assert_array_equal(back.outputs["heatmap"], made.outputs["heatmap"])
     assert back.outputs["heatmap"].dtype == np.float32
     np.testing.assert_array_equal(back.decidable, made.decidable)
-    for got, wanted in zip(back.decoded, made.decoded, strict=True):
+    for got, wanted in zip(back.poses, made.poses, strict=True):
         np.testing.assert_array_equal(got.xy, wanted.xy)
         np.testing.assert_array_equal(got.scores, wanted.scores)
 
@@ -79,8 +86,8 @@ def test_poses_come_back(tmp_path) -> None:
 def test_boxes_come_back_to_the_images_they_belong_to(tmp_path) -> None:
     made = boxes()
     back = reread(made, tmp_path)
-    assert [len(item) for item in back.decoded] == [6, 0, 2]
-    for got, wanted in zip(back.decoded, made.decoded, strict=True):
+    assert [len(item) for item in back.boxes] == [6, 0, 2]
+    for got, wanted in zip(back.boxes, made.boxes, strict=True):
         assert isinstance(got, Detections)
         np.testing.assert_array_equal(got.boxes, wanted.boxes)
         np.testing.assert_array_equal(got.scores, wanted.scores)
@@ -93,7 +100,7 @@ def test_a_detector_that_found_nothing_at_all_comes_back(tmp_path) -> None:
     silent = make_reference(
         made.images, {**made.outputs, "dets": made.outputs["dets"] * 0}, BOXES, "silence"
     )
-    assert [len(item) for item in reread(silent, tmp_path).decoded] == [0, 0, 0]
+    assert [len(item) for item in reread(silent, tmp_path).boxes] == [0, 0, 0]
 
 
 def test_maps_come_back_as_the_outputs_they_are(tmp_path) -> None:
@@ -106,7 +113,7 @@ def test_maps_come_back_as_the_outputs_they_are(tmp_path) -> None:
 def test_at_most_eight_are_kept(tmp_path) -> None:
     back = reread(poses(11), tmp_path)
     made = poses(11)
-    assert len(back.images) == len(back.decoded) == len(back.outputs["heatmap"]) == 8
+    assert len(back.images) == len(back.poses) == len(back.outputs["heatmap"]) == 8
     assert back.decidable is not None
     assert len(back.decidable) == 8
     np.testing.assert_array_equal(back.images, made.images[:8])
@@ -129,7 +136,16 @@ def test_large_outputs_become_a_sample_of_the_same_values_every_time(tmp_path) -
     wrong = made.outputs["heatmap"].copy()
     wrong.reshape(-1)[kept[1000]] += 10
     assert raw_error(back, {"heatmap": wrong}) == pytest.approx(10 / 20)
-    assert back.decoded[0].xy.shape == (1, 17, 2)  # decoded results are kept whole
+    assert back.poses[0].xy.shape == (1, 17, 2)  # decoded results are kept whole
+
+
+def test_a_sample_that_was_read_is_written_again_whole(tmp_path) -> None:
+    """As int8 does with its parent's reference."""
+    once = reread(poses(8, side=128), tmp_path)
+    twice = reread(once, tmp_path)
+    np.testing.assert_array_equal(twice.outputs["heatmap"], once.outputs["heatmap"])
+    np.testing.assert_array_equal(twice.sample["heatmap"], once.sample["heatmap"])
+    assert compare(twice, poses(8, side=128).outputs, POSE, "fp32").raw_error == 0.0
 
 
 def test_python_objects_are_not_read(tmp_path) -> None:

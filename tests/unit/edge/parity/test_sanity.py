@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from edge.parity.sanity import symptoms
+from edge.parity.sanity import find_symptoms
 from edge.types import Detections, Keypoints
 
 RNG = np.random.default_rng(4)
@@ -30,7 +30,7 @@ def found(score: float | None) -> list[Detections]:
 
 
 def told(got: np.ndarray, before: list, after: list) -> tuple[str, ...]:
-    return symptoms({"heatmap": MAPS}, {"heatmap": got}, before, after)
+    return find_symptoms({"heatmap": MAPS}, {"heatmap": got}, before, after)
 
 
 def test_the_same_outputs_have_none() -> None:
@@ -43,7 +43,7 @@ def test_no_numbers(value) -> None:
     broken = MAPS.copy()
     broken[0] = value
     assert told(broken, people(0.8), people(0.8)) == (
-        "output heatmap is no number in 25% of its values",
+        "output heatmap is not finite in 25% of its values",
     )
 
 
@@ -52,19 +52,21 @@ def test_the_same_for_every_image() -> None:
     assert told(constant, people(0.8), people(0.8)) == (
         "output heatmap is the same for every image",
     )
-    assert symptoms({"a": constant}, {"a": constant}, [], []) == ()  # it always was
+    assert find_symptoms({"a": constant}, {"a": constant}, [], []) == ()  # it always was
     one = MAPS[:1]
-    assert symptoms({"a": one}, {"a": np.zeros_like(one)}, [], []) == ()  # one image cannot say
+    assert (
+        find_symptoms({"a": one}, {"a": np.zeros_like(one)}, [], []) == ()
+    )  # one image cannot say
 
 
 @pytest.mark.parametrize("make", [people, found])
 def test_dead_confidences(make) -> None:
     said = told(MAPS, make(0.8), make(0.1))
-    assert said == ("confidences are dead: 0.1 on average, 0.8 before",)
+    assert said == ("confidences collapsed: 0.1 on average, 0.8 before",)
     assert told(MAPS, make(0.0), make(0.0)) == ()
 
 
 def test_a_detector_that_finds_nobody_any_more() -> None:
     assert told(MAPS, found(0.8), found(None)) == (
-        "confidences are dead: 0 on average, 0.8 before",
+        "confidences collapsed: 0 on average, 0.8 before",
     )

@@ -7,8 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.parity.compare import make_reference
-from edge.parity.reference import save_reference
+from edge.parity.reference import make_reference, save_reference
 from edge.parity.verify import run_batches, verify, verify_against
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
@@ -16,13 +15,14 @@ from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError, InputError
 from runtimes.fake import FakeSession
 from runtimes.files import seal
+from runtimes.parity_spec import PxParity
+from runtimes.registry import installed_engine
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     KeypointsSpec,
     Lineage,
     Manifest,
-    Parity,
     TensorSpec,
 )
 
@@ -30,6 +30,7 @@ SIDE, STRIDE = 64, 4
 # keypoint 0 is where it is blue, keypoint 1 where it is red
 WEIGHTS = np.array([[1, 0, 0], [0, 0, 1]], np.float32) / 255
 BLUE = "model.onnx"
+OLD = Path(__file__).parents[3] / "data" / "artifact_f373529"
 
 
 def spots(count: int) -> np.ndarray:
@@ -110,6 +111,28 @@ def test_a_faithful_artifact_passes_in_pixels(tmp_path) -> None:
     assert verdict.reference == "by hand"
 
 
+@pytest.mark.parametrize(
+    ("name", "basis"),
+    [("spots-64x64.onnxruntime-fp32", "px"), ("vitpose-tiny-64x96.ncnn-fp32", "raw")],
+)
+def test_an_artifact_of_f373529_opens_and_verifies(name, basis) -> None:
+    """Exported by that commit: its manifest holds the fields of all bases in each record."""
+    artifact = Artifact.open(OLD / name)
+    if installed_engine(artifact.manifest.runtime) is None:
+        pytest.skip(f"{artifact.manifest.runtime} is not installed")
+    (then,) = artifact.manifest.parity
+    now = verify(artifact, RunOptions(threads=1))
+    assert (now.basis, then.basis) == (basis, basis)
+    assert (now.passed, now.limit, now.reference) == (True, then.limit, then.reference)
+    assert (now.samples, now.decidable, now.keypoints) == (
+        then.samples,
+        then.decidable,
+        then.keypoints,
+    )
+    assert now.raw_error is not None
+    assert now.raw_error <= 1e-5
+
+
 def test_it_still_passes_where_it_was_copied_to(tmp_path) -> None:
     build(tmp_path / "art")
     shutil.copytree(tmp_path / "art", tmp_path / "elsewhere" / "renamed")
@@ -138,7 +161,7 @@ def test_weights_changed_under_a_valid_seal_are_noticed(tmp_path) -> None:
 
 
 def test_the_limit_it_was_exported_with_still_holds(tmp_path) -> None:
-    lenient = Parity(basis="px", reference="by hand", passed=True, limit=float(2 * SIDE))
+    lenient = PxParity(reference="by hand", passed=True, limit=float(2 * SIDE))
     art = build(tmp_path / "art", WEIGHTS[:, ::-1].copy(), parity=(lenient,))
     verdict = verify(art, RunOptions())
     assert (verdict.passed, verdict.limit) == (True, 2 * SIDE)
