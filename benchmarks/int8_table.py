@@ -31,7 +31,7 @@ from export.bundled import BUNDLED
 from export.exporter import Exported
 from export.import_model import engine_files, import_model, like_spec
 from quantize.distill.validation import drawn_dataset
-from quantize.int8.calibration import CALIBRATE, REPORT, SEARCH, gather_sets, pixel_hash
+from quantize.int8.calibration import CALIBRATE, DETECTOR_REPORT, SEARCH, gather_sets, pixel_hash
 from quantize.int8.registry import quantizer
 from quantize.int8.run import Int8Judges, Job, int8_destination, quantize_artifact
 from quantize.int8.search import searched
@@ -161,7 +161,7 @@ def used_hashes(photographs: Path) -> frozenset[str]:
     hashes: dict[str, None] = {}
     for path in sorted(photographs.iterdir()):
         hashes.setdefault(pixel_hash(read_image(path)), None)
-        if len(hashes) == CALIBRATE + SEARCH + REPORT:
+        if len(hashes) == CALIBRATE + SEARCH + DETECTOR_REPORT:
             break
     return frozenset(hashes)
 

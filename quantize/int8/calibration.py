@@ -29,8 +29,10 @@ from export.inputs import IMAGE_SUFFIXES, photo_inputs
 from runtimes.errors import InputError
 from runtimes.spec import Calibration, ModelSpec
 
-# Pictures a set holds at most, and the fewest that ranges, or a verdict, can be taken from.
+# Pictures a set holds at most, and the fewest that ranges, or a verdict, can be taken from. Detectors are judged by the
+# share of boxes matched, whose interval more pictures narrow.
 CALIBRATE, SEARCH, REPORT = 128, 64, 128
+DETECTOR_REPORT = 256
 FEWEST = 32
 SYNTH_SEED = 7_000_000
 SYNTH = "synth"
@@ -80,10 +82,11 @@ def gather_sets(
     Raises InputError where there are too few, saying how many, or nobody in them.
     """
     label = "drawn people" if str(source) == SYNTH else f"photographs of {Path(source).name}"
-    wanted = CALIBRATE + SEARCH + REPORT
+    wanted = CALIBRATE + SEARCH + (DETECTOR_REPORT if spec.is_detector else REPORT)
     found: dict[str, Picture] = {}
     empty = 0
-    for frame, box in _regions(source, images_dir, finder if spec.takes_boxes else None):
+    regions = _regions(source, images_dir, finder if spec.takes_boxes else None, wanted)
+    for frame, box in regions:
         if box is None:
             empty += 1
             continue
@@ -98,7 +101,7 @@ def gather_sets(
             f"{source}: {len(found)} usable pictures{nobody}; int8 needs at least {FEWEST} with people, some to "
             f"calibrate and others to judge by, and takes up to {wanted}"
         )
-    return _parted(spec, [found[key] for key in sorted(found)], label)
+    return _parted(spec, list(found.values()), label)
 
 
 def people_finder(detector: Model) -> Finder:
@@ -126,11 +129,15 @@ def pixel_hashes(dataset: Dataset | None) -> frozenset[str]:
 
 
 def _parted(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> Sets:
-    """Cut the pictures, in the order of their hashes, into the three sets; the shares are those of full sets."""
+    """Cut the pictures, in the order of their hashes, into the three sets; the shares are those of full sets.
+
+    Pictures beyond full sets report.
+    """
     total = CALIBRATE + SEARCH + REPORT
-    first = len(pictures) * CALIBRATE // total
-    second = first + len(pictures) * SEARCH // total
-    parts = (pictures[:first], pictures[first:second], pictures[second:])
+    shared = sorted(pictures[:total], key=lambda each: each.sha256)
+    first = len(shared) * CALIBRATE // total
+    second = first + len(shared) * SEARCH // total
+    parts = (shared[:first], shared[first:second], [*shared[second:], *pictures[total:]])
     images = [
         photo_inputs(spec, [(each.frame, each.box) for each in part], label).images
         for part in parts
@@ -140,12 +147,12 @@ def _parted(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> Sets:
 
 
 def _regions(
-    source: str | Path, images_dir: Path | None, finder: Finder | None
+    source: str | Path, images_dir: Path | None, finder: Finder | None, most: int
 ) -> Iterator[tuple[U8, F32 | None]]:
-    """Yield pictures with a person's box; None where there is nobody."""
+    """Yield pictures with a person's box, None where there is nobody; drawn ones end at `most`."""
     path = Path(source)
     if str(source) == SYNTH:
-        yield from draw_crops(SYNTH_SEED, CALIBRATE + SEARCH + REPORT)
+        yield from draw_crops(SYNTH_SEED, most)
     elif path.is_dir():
         yield from _directory(path, finder)
     elif path.is_file():

@@ -10,13 +10,14 @@ from devices.detect import detect_machine
 from devices.profile import Machine
 from edge.evaluation.coco import Dataset
 from edge.model import load
-from edge.parity.reference import Reference, load_reference, save_reference
+from edge.parity.reference import load_reference, save_reference
 from export.accuracy import AccuracyGate, ap_gate
 from export.exporter import Exported, publish_or_reject
 from export.versions import require
 from quantize.int8.base import Mode, Quantized, Recipe
 from quantize.int8.calibration import Sets
-from quantize.int8.gate import float_reference, judge_int8
+from quantize.int8.gate import judge_int8
+from quantize.int8.held_out import HeldOut, held_out
 from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
@@ -114,29 +115,28 @@ def quantize_artifact(
     *,
     progress: Progress = lambda _: None,
 ) -> Exported:
-    """Quantize one artifact, judge it on `sets.report`, and move it to its destination, or beside it to `.rejected/`.
+    """Quantize one artifact, judge it on held-out images, and move it to its destination, or beside it to `.rejected/`.
 
     destination: of `int8_destination`, which also checks the job. A quantizer's or an engine's failure does not raise:
     look at `error` and `passed`.
     """
     target = destination.target
     progress(f"{parent.name}: float reference")
-    reference = float_reference(parent, sets.report)
+    images = held_out(parent, sets)
     try:
         with staging(destination.path.parent) as staged:
             progress(f"{target.runtime} int8")
             artifact = make_int8(parent, sets, job.recipe(parent), staged)
             progress(f"{target.runtime} int8: judging")
-            parity = judged(artifact, reference, sets, job)
+            parity = judged(artifact, images, job)
             return publish_or_reject(artifact, destination, parity)
     except (ConversionError, EngineError) as error:
         return Exported(destination.path, target, 0, (), error=str(error))
 
 
-def judged(artifact: Artifact, reference: Reference, sets: Sets, job: Job) -> tuple[Parity, ...]:
+def judged(artifact: Artifact, images: HeldOut, job: Job) -> tuple[Parity, ...]:
     """Return every judgement of an int8 artifact: drift, and AP where there is ground truth."""
-    label = f"{sets.source}, {len(sets.report)} held out"
-    drift = judge_int8(artifact, reference, label, job.max_px)
+    drift = judge_int8(artifact, images.reference, images.label, job.max_px)
     return (drift,) if job.accuracy is None else (drift, job.accuracy(artifact))
 
 

@@ -3,6 +3,7 @@
 import json
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +12,16 @@ from hypothesis import strategies as st
 from edge.catalog.specs import image_input
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
-from quantize.int8.calibration import CALIBRATE, FEWEST, REPORT, SEARCH, gather_sets, pixel_hash
-from runtimes.codec_spec import HeatmapCodec
+from quantize.int8.calibration import (
+    CALIBRATE,
+    DETECTOR_REPORT,
+    FEWEST,
+    REPORT,
+    SEARCH,
+    gather_sets,
+    pixel_hash,
+)
+from runtimes.codec_spec import BoxesCodec, HeatmapCodec
 from runtimes.errors import InputError
 from runtimes.spec import CropSpec, ImageSpec, KeypointsSpec, ModelSpec, TensorSpec
 
@@ -53,6 +62,30 @@ def test_the_sets_are_disjoint_and_not_too_large(tmp_path, count) -> None:
     assert len(parts[1]) <= SEARCH
     assert len(parts[2]) <= REPORT + 2  # what the shares leave over judges
     assert sets.calibrate.shape[1:] == (WH[1], WH[0], 3)
+
+
+def test_detectors_report_on_further_pictures(tmp_path) -> None:
+    """The pictures that calibrate and search stay those of other models."""
+    spec = msgspec.structs.replace(
+        SPEC, task="detect", crop=CropSpec(kind="stretch"), codec=BoxesCodec(), keypoints=None
+    )
+    total = CALIBRATE + SEARCH + REPORT
+    write(tmp_path / "a", total + 60)
+    for path in sorted((tmp_path / "a").iterdir())[total:]:
+        path.rename(path.with_name(f"z{path.name}"))
+    sets = gather_sets(spec, tmp_path / "a")
+    assert [len(part) for part in (sets.calibrate, sets.search)] == [CALIBRATE, SEARCH]
+    assert len(sets.report) == REPORT + 60 <= DETECTOR_REPORT
+    everything = rows(np.concatenate([sets.calibrate, sets.search, sets.report]))
+    assert len(set(everything)) == total + 60
+    for path in (tmp_path / "a").glob("z*"):
+        path.unlink()
+    fewer = gather_sets(spec, tmp_path / "a")
+    assert fewer.sha256 == sets.sha256
+    np.testing.assert_array_equal(fewer.search, sets.search)
+    np.testing.assert_array_equal(fewer.report, sets.report[:REPORT])
+    write(tmp_path / "a", total + DETECTOR_REPORT)
+    assert len(gather_sets(spec, tmp_path / "a").report) == DETECTOR_REPORT
 
 
 def test_names_and_copies_change_nothing(tmp_path) -> None:
