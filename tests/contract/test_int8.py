@@ -1,4 +1,4 @@
-"""int8, one body over every runtime: a trained detector comes through its gate, and a ruined one does not."""
+"""int8, one body over every runtime: what is made and how it is judged; a ruined detector does not pass."""
 
 import dataclasses
 
@@ -6,10 +6,12 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.parity.boxes import MIN_BOXES, wilson_interval
 from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.parity_spec import BoxesParity
 from runtimes.registry import ADAPTERS, installed_engine, open_session
 from runtimes.spec import KeptLayer
 
@@ -53,7 +55,8 @@ def made(parent, sets) -> Artifact:
     result = quantize_artifact(
         parent, sets, int8_destination(parent, Job(), parent.root.parent), Job()
     )
-    assert result.passed, (result.error, result.parity)
+    # in place or under .rejected/: how many boxes of drawn people match is measured in benchmarks/, not here
+    assert not result.error
     return Artifact.open(result.path)
 
 
@@ -75,8 +78,15 @@ def test_it_runs_and_is_judged_against_its_parent(made, parent) -> None:
     assert manifest.precision == "int8"
     assert manifest.lineage.parent == parent.name
     assert manifest.parity[0].reference == f"artifact {parent.name}"
-    assert manifest.parity[0].samples == REPORT
-    assert manifest.parity[0].symptoms == ()
+    (parity,) = manifest.parity
+    assert isinstance(parity, BoxesParity)
+    assert parity.samples > REPORT  # which hold some hundred boxes: more pictures were drawn
+    assert parity.boxes >= MIN_BOXES
+    assert parity.passed is not False
+    assert parity.matched_interval == wilson_interval(
+        round(parity.matched * parity.boxes), parity.boxes
+    )
+    assert parity.symptoms == ()
     assert weight_bytes(made) < 0.5 * weight_bytes(parent)
 
 
@@ -112,6 +122,8 @@ def test_it_can_be_verified_from_its_own_files(made) -> None:
     assert parity.basis == "boxes"
     assert parity.matched is not None
     assert parity.matched >= 0.9  # of some twenty boxes: one or two may go
+    assert isinstance(parity.passed, bool)  # by count: a replay is never undecided
+    assert parity.matched_interval is None
 
 
 @pytest.mark.slow
@@ -149,8 +161,10 @@ def test_who_says_the_wrong_thing_is_refused(made, parent, sets) -> None:
 def test_what_cannot_be_quantized_is_refused_before_work(made, parent, tmp_path) -> None:
     with pytest.raises(InputError, match="int8 already"):
         int8_destination(made, Job(), tmp_path)
+    (tmp_path / made.name).mkdir()
     with pytest.raises(TargetExistsError):
-        int8_destination(parent, Job(), parent.root.parent)
+        int8_destination(parent, Job(), tmp_path)
+    (tmp_path / made.name).rmdir()
     unknown = (KeptLayer(layer="nobody", precision="float", reason=""),)
     with pytest.raises(InputError, match="no layer 'nobody'"):
         int8_destination(parent, Job(kept=unknown), tmp_path)
