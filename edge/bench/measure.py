@@ -6,7 +6,6 @@ the same one.
 """
 
 import datetime as dt
-import importlib.metadata
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +32,7 @@ from runtimes.errors import ArtifactError, InputError, MissingDependencyError
 from runtimes.parity_spec import ApParity, PxParity
 from runtimes.registry import ENGINES, engine_version, installed_engine
 from runtimes.spec import Runtime
+from runtimes.version import __version__
 
 # The warm-up lasts at least so long: clocks rise and a scheduler spreads threads in time, not in runs.
 WARMUP_S = 0.5
@@ -203,11 +203,7 @@ def _manifest_runtime(root: Path) -> Runtime:
 
 
 def _versions(artifacts: Sequence[Artifact]) -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    try:
-        versions["edgepose"] = importlib.metadata.version("edgepose")
-    except importlib.metadata.PackageNotFoundError:  # a source tree that was never installed
-        versions["edgepose"] = "unknown"
+    versions = {"python": platform.python_version(), "edgepose": __version__}
     for runtime in dict.fromkeys(artifact.manifest.runtime for artifact in artifacts):
         versions[runtime] = engine_version(runtime) or "unknown"
     return versions

@@ -3,7 +3,6 @@
 Notes lie in a file, so that a search that was stopped goes on: what was tried is not tried again.
 """
 
-import importlib.metadata
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +25,7 @@ from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import atomic_file
 from runtimes.parity_spec import BoxesParity, Parity, PxParity
 from runtimes.spec import KeptLayer
+from runtimes.version import __version__
 
 # Trials calibrate on fewer images: their order is what counts, the artifact is made with all.
 CALIBRATE = 32
@@ -60,8 +60,7 @@ class Trials:
         self.reference = float_reference(self.parent, self.sets.search)
         self.sets = replace(self.sets, calibrate=self.sets.calibrate[:CALIBRATE])
         recipe = self.job.recipe(self.parent)
-        version = importlib.metadata.version("edgepose")
-        key = (sha256_of(self.parent.root / MANIFEST), self.sets.sha256, recipe.mode, version)
+        key = (sha256_of(self.parent.root / MANIFEST), self.sets.sha256, recipe.mode, __version__)
         self.notes = _read_notes(self.notes_path, key)
 
     def drift(self, kept: frozenset[str]) -> float:

@@ -154,6 +154,8 @@ def known(pose, detector, photo, weights, real):
         (["export", "WEIGHTS", "--max-ap-drop", "1"], "add --val COCO.json"),
         (["export", "WEIGHTS", "val=gone.json"], "gone.json"),
         (["export", "WEIGHTS", "calib=gone"], "gone"),
+        (["export", "WEIGHTS", "val=COCO", "images=gone"], "in gone;"),
+        (["export", "WEIGHTS", "val=COCO", "images=gone", "val-images=away"], "in away;"),
         (["export", "WEIGHTS", "out=/proc"], "cannot write into /proc"),
         (["import", "GRAPH"], "--like NAME"),
         (["import", "GRAPH", "--like", "x", "--spec", "y"], "--like NAME"),
@@ -403,7 +405,7 @@ def test_a_spec_that_contradicts_itself_or_the_file(edgepose, real, tmp_path, wr
     assert not tree(tmp_path / "out")
 
 
-def test_a_run_that_cannot_go_on_drops_what_it_wrote(edgepose, pose, tmp_path, videos, untouched):
+def test_a_run_that_fails_drops_what_it_wrote(edgepose, pose, tmp_path, videos, untouched):
     # pictures of two sizes do not make one video; the first is written when the second comes
     from edge.image import write_image
 

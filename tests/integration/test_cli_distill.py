@@ -82,7 +82,7 @@ def test_a_student_needs_no_flag_to_be_exported(edgepose, distil, teacher, home)
     assert manifest["lineage"]["teacher"] == "vitpose-48x3x3-simple"
 
 
-def test_it_goes_on_where_it_stopped(distil, home) -> None:
+def test_it_resumes_where_it_stopped(distil, home) -> None:
     """A finished training resumed is the same student; another recipe is refused, and so is a second beginning."""
     first = distil("again", "--method", "none")
     assert first.code == 0, first.err
@@ -98,7 +98,7 @@ def test_it_goes_on_where_it_stopped(distil, home) -> None:
     assert "holds a training" in twice.message
 
 
-def test_pictures_without_labels_are_taught_by_the_teacher_alone(distil, teacher, home) -> None:
+def test_unlabelled_images_are_supervised_by_the_teacher_alone(distil, teacher, home) -> None:
     folder = home / "learn" / "images"
     done = distil("pictures", "--teacher", str(teacher), "--data", str(folder), "--json")
     assert done.code == 0, done.err

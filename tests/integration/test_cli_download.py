@@ -1,4 +1,4 @@
-"""Weights over the network, as a shell sees it: told what came, gone on with after Ctrl-C, and never unasked."""
+"""Downloads of weights from the command line: reported, resumed after Ctrl-C, and never made unasked."""
 
 import json
 import signal
@@ -74,7 +74,7 @@ def site(weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         thread.join()
 
 
-def test_weights_by_address_are_told_and_recorded(
+def test_weights_from_a_url_are_reported_and_recorded(
     edgepose: Any, site: Site, weights: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
@@ -93,7 +93,7 @@ def test_weights_by_address_are_told_and_recorded(
     assert site.asked == [""]
 
 
-def test_ctrl_c_keeps_what_came_and_the_next_call_goes_on(
+def test_ctrl_c_keeps_a_partial_download_and_the_next_call_resumes_it(
     start: Callable[..., "subprocess.Popen[str]"], site: Site, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")

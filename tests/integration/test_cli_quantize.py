@@ -75,7 +75,7 @@ def test_it_lists_layers(edgepose, folder) -> None:
         (("--calib", "synth", "--keep", "nobody"), "no layer 'nobody'"),
     ],
 )
-def test_what_was_asked_wrongly(edgepose, folder, tmp_path, more, said) -> None:
+def test_wrong_use_is_refused_in_one_line(edgepose, folder, tmp_path, more, said) -> None:
     done = edgepose("quantize", folder / f"{NAME}-fp32", *more, "--out", tmp_path / "out")
     assert done.code == 2
     assert said in done.message
@@ -92,7 +92,9 @@ def test_too_few_pictures_are_counted(edgepose, folder, photographs, tmp_path) -
     assert "5 usable pictures; int8 needs at least 32" in done.message
 
 
-def test_nobody_labelled_in_them(edgepose, folder, photographs, tmp_path) -> None:
+def test_images_without_labelled_people_are_counted(
+    edgepose, folder, photographs, tmp_path
+) -> None:
     names = sorted(path.name for path in photographs.iterdir())
     images = [{"id": i, "file_name": n, "width": 640, "height": 480} for i, n in enumerate(names)]
     coco = {"images": images, "annotations": [], "categories": [{"id": 1, "name": "person"}]}
@@ -103,7 +105,7 @@ def test_nobody_labelled_in_them(edgepose, folder, photographs, tmp_path) -> Non
     assert "0 usable pictures and 36 more with nobody in them" in done.message
 
 
-def test_half_weights_of_tflite_are_sent_back(edgepose, folder, photographs, tmp_path) -> None:
+def test_fp16_artifacts_of_tflite_are_refused(edgepose, folder, photographs, tmp_path) -> None:
     done = edgepose(
         "quantize", folder / f"{NAME}-fp16", "--calib", photographs, "--out", tmp_path / "out"
     )
@@ -128,7 +130,7 @@ def test_random_weights_are_refused_in_one_step(edgepose, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_a_limit_that_cannot_be_held_names_who_is_to_blame(
+def test_a_limit_that_cannot_be_held_names_the_layers_to_blame(
     edgepose, folder, photographs, tmp_path
 ) -> None:
     """Static int8 of the whole network ruins it; a search finds layers, or says which cost the most."""

@@ -270,7 +270,7 @@ def camera(clip):
         thread.join()
 
 
-def test_a_camera_that_breaks_off_is_said_and_its_recording_kept(
+def test_a_camera_that_breaks_off_is_reported_and_its_recording_kept(
     edgepose, pose, camera, here, counts
 ):
     done = edgepose("run", camera, "--pose", pose.path, *TARGETS)
@@ -308,7 +308,7 @@ def test_verify_against_itself_differs_by_nothing(edgepose, detector):
     assert (done.json["passed"], done.json["raw_error"]) == (True, 0.0)
 
 
-def test_verify_of_an_artifact_that_says_something_else(edgepose, detector, tmp_path):
+def test_verify_of_an_artifact_with_other_weights(edgepose, detector, tmp_path):
     # its weights are doubled where a box's sides are predicted, and all hashes fit
     onnx = pytest.importorskip("onnx")
     from runtimes.artifact import Artifact

@@ -61,7 +61,7 @@ def test_every_verb_explains_itself(edgepose, verb):
     assert done.err == ""
 
 
-def test_nothing_asked_is_answered_with_the_help_on_stderr(edgepose):
+def test_without_a_verb_the_help_goes_to_stderr(edgepose):
     done = edgepose()
     assert done.code == 2
     assert done.out == ""
@@ -106,7 +106,7 @@ def test_installed_script_exits_as_documented():
         (["verify", "a", "b"], "b"),
     ],
 )
-def test_wrong_use_says_what_and_where_to_read_on(edgepose, args, said):
+def test_wrong_use_names_the_mistake_and_the_help(edgepose, args, said):
     done = edgepose(*args)
     assert done.code == 2
     assert said in done.message
@@ -118,7 +118,7 @@ def test_wrong_use_says_what_and_where_to_read_on(edgepose, args, said):
     ("name", "near"),
     [("rtmpose-mm", "rtmpose-m"), ("rtmdet_nano", "rtmdet-nano"), ("tinypose", "tinypose-256x192")],
 )
-def test_a_misspelt_model_is_answered_with_the_nearest(edgepose, name, near):
+def test_a_misspelt_model_gets_a_suggestion(edgepose, name, near):
     done = edgepose("models", name)
     assert done.code == 2
     assert "did you mean" in done.message
@@ -156,7 +156,7 @@ def test_models_lists_the_catalogue(edgepose):
     ],
 )
 @pytest.mark.parametrize("flags", [[], ["--json"]])
-def test_the_last_word_is_a_next_step(edgepose, args, hint, flags):
+def test_the_last_line_is_the_next_command(edgepose, args, hint, flags):
     done = edgepose(*args, *flags)
     assert done.code == 0
     assert done.out
