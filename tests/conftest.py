@@ -1,12 +1,15 @@
 """Fixtures every test may use: the reference outputs and real data, where they are there, and exports of models."""
 
+import fcntl
 import functools
+import os
+import pickle
+import runpy
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -18,36 +21,126 @@ from runtimes.registry import installed_engine
 from runtimes.spec import CropSpec, ImageSpec, KeypointsSpec, Lineage, Manifest
 
 if TYPE_CHECKING:
+    import torch
+
     from export import Exported, LoadedModel
     from export.inputs import GateInputs
     from runtimes.artifact import Artifact
     from runtimes.spec import Runtime
 
+COMMITTED = Path(__file__).parent / "data" / "oracles"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+REQUIRED = "EDGEPOSE_REQUIRE_ORACLES"  # where it is 1, a test whose reference data is absent fails
+ABSENT = "reference data lies outside the repository"
+
+Find = Callable[[str], Path]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 
-def _shared(name: str) -> Path:
-    path = SHARED / name
-    if not path.is_dir():
-        pytest.skip(f"{path} is absent: reference data lies outside the repository")
+def pytest_configure() -> None:
+    """Have threads sleep while they wait, and libraries take one each where processes of pytest-xdist share the cores.
+
+    OpenMP reads these as torch and ncnn are loaded. Sessions still take as many threads as a test asks for.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests did not run for want of reference data."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    absent = sum(ABSENT in str(report.longrepr) for report in skipped)
+    if absent:
+        terminalreporter.write_line(f"{absent} tests did not run: {SHARED} lacks their data")
+
+
+def _shared(path: Path) -> Path:
+    if not path.exists():
+        give_up = pytest.fail if os.environ.get(REQUIRED) == "1" else pytest.skip
+        give_up(f"{path} is absent: {ABSENT}")
     return path
 
 
 @pytest.fixture(scope="session")
-def oracles() -> Path:
-    """Outputs of the reference implementations."""
-    return _shared("oracles")
+def oracles() -> Find:
+    """Find a file of reference implementations' outputs by its name: committed, or beside the repository."""
+
+    def find(name: str) -> Path:
+        committed = COMMITTED / name
+        return committed if committed.is_file() else _shared(SHARED / "oracles" / name)
+
+    return find
 
 
 @pytest.fixture(scope="session")
 def real() -> Path:
     """Real weights, photographs and clips."""
-    return _shared("real")
+    return _shared(SHARED / "real")
+
+
+@pytest.fixture(scope="session")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a directory once a run: the first worker of pytest-xdist to ask fills it, the others wait for it.
+
+    Call it with a name and with what fills a new, empty directory; what it returns is for reading only.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "once"
+    root.mkdir(exist_ok=True)
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        path = root / quote(name, safe="")
+        done = path.with_name(f"{path.name}.done")
+        with path.with_name(f"{path.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(path, ignore_errors=True)
+                path.mkdir()
+                fill(path)
+                done.touch()
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reference_state(oracles: Find) -> Callable[[str], "dict[str, torch.Tensor]"]:
+    """Make the weights that a reference ran with, under its own keys."""
+
+    def make(name: str) -> "dict[str, torch.Tensor]":
+        import torch
+
+        script = oracles("regen.py")
+        state = runpy.run_path(str(script))["regen"](name, str(script.parent))
+        return {key: torch.from_numpy(np.array(value)) for key, value in state.items()}
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def reference_weights(
+    oracles: Find, once: Once, reference_state: Callable[[str], "dict[str, torch.Tensor]"]
+) -> Find:
+    """Write those weights as a checkpoint, once a run; beside it its config.json, where it has one."""
+
+    def write(name: str) -> Path:
+        def fill(root: Path) -> None:
+            import torch
+
+            torch.save({"meta": {}, "state_dict": reference_state(name)}, root / f"{name}.pth")
+            config = oracles("regen.py").with_name(f"{name}.config.json")
+            if config.is_file():
+                shutil.copyfile(config, root / "config.json")
+
+        return once(f"weights {name}", fill) / f"{name}.pth"
+
+    return write
 
 
 @pytest.fixture(scope="session")
 def loaded_model(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, reference_weights: Find
 ) -> Callable[[str], "LoadedModel"]:
     """Load "random:NAME" (our own draw), "oracle:NAME" (the reference's draw) or "real:rtmdet-nano", each once.
 
@@ -71,22 +164,16 @@ def loaded_model(
         if kind == "real":
             models = request.getfixturevalue("real") / "models"
             return load_checkpoint(models / "rtmdet-nano-person" / "rtmdet_nano_person.pth")
-        oracles = request.getfixturevalue("oracles")
-        path = tmp_path_factory.mktemp("weights") / f"{name}.pth"
-        regenerate = [sys.executable, "-B", oracles / "regen.py", name, path]
-        subprocess.run(regenerate, check=True, capture_output=True)
-        if (config := oracles / f"{name}.config.json").is_file():
-            shutil.copyfile(config, path.with_name("config.json"))
-        return load_checkpoint(path, task=task[0] if task else None)
+        return load_checkpoint(reference_weights(name), task=task[0] if task else None)
 
     return load
 
 
 @pytest.fixture(scope="session")
 def exported(
-    loaded_model: Callable[[str], "LoadedModel"], tmp_path_factory: pytest.TempPathFactory
+    loaded_model: Callable[[str], "LoadedModel"], once: Once
 ) -> Callable[..., dict[str, "Exported"]]:
-    """Export a model of `loaded_model` to a runtime, once a session: {"fp32": ..., "fp16": ...}.
+    """Export a model of `loaded_model` to a runtime, once a run: {"fp32": ..., "fp16": ...}, for reading only.
 
     The gate runs its usual number of pictures, or `pictures` of them.
     """
@@ -98,19 +185,26 @@ def exported(
         return drawn_inputs(loaded_model(source).spec, pictures)
 
     @functools.cache
-    def export(source: str, runtime: "Runtime", pictures: int | None) -> dict[str, "Exported"]:
+    def export(
+        source: str, runtime: "Runtime", pictures: int | None = None
+    ) -> dict[str, "Exported"]:
         if installed_engine(runtime) is None:
             pytest.skip(f"{runtime} is not installed")
         loaded = loaded_model(source)
         from export import Target, export_model
 
-        targets = [Target(runtime, "fp32"), Target(runtime, "fp16")]
-        out = tmp_path_factory.mktemp("exported")
-        made = export_model(loaded, targets, out, inputs=draw(source, pictures))
-        return {result.target.precision: result for result in made}
+        def fill(root: Path) -> None:
+            targets = [Target(runtime, "fp32"), Target(runtime, "fp16")]
+            inputs = draw(source, pictures)
+            made = export_model(loaded, targets, root, inputs=inputs)
+            by_precision = {result.target.precision: result for result in made}
+            (root / "results.pickle").write_bytes(pickle.dumps(by_precision))
 
-    # the cache tells a default that is left out from one that is given
-    return lambda source, runtime, pictures=None: export(source, runtime, pictures)
+        root = once(f"{source} {runtime} {pictures}", fill)
+        results: dict[str, Exported] = pickle.loads((root / "results.pickle").read_bytes())  # noqa: S301
+        return results
+
+    return export
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from runtimes.base import Array
 from runtimes.spec import CropSpec
 
 PADDINGS = (1.25, 1.0)
+PHOTO_WH = (640, 425)
 INPUTS = ((192, 256), (288, 384), (256, 256))
 
 
@@ -29,6 +30,10 @@ def assert_same_pixels(got: Array, want: Array) -> None:
     assert difference.max() <= 8
 
 
+def case_of(padding: float, index: int, *, udp: bool, wh: Size) -> str:
+    return f"pad{padding}_udp{int(udp)}_{wh[0]}x{wh[1]}_{index}"
+
+
 def crops_of(photo: Array, boxes: Array, spec: CropSpec, wh: Size) -> list[Crop]:
     height, width = photo.shape[:2]
     return make_crops(boxes, (width, height), spec, wh)
@@ -37,26 +42,33 @@ def crops_of(photo: Array, boxes: Array, spec: CropSpec, wh: Size) -> list[Crop]
 @pytest.mark.parametrize("wh", INPUTS)
 @pytest.mark.parametrize("udp", [False, True])
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_topdown_affine(
-    oracles: Path, photo: Array, padding: float, *, udp: bool, wh: Size
-) -> None:
-    oracle = np.load(oracles / "affine.npz")
+def test_topdown_affine(oracles, padding: float, *, udp: bool, wh: Size) -> None:
+    oracle = np.load(oracles("affine-matrices.npz"))
     spec = CropSpec(kind="affine", padding=padding, udp=udp)
-    crops = crops_of(photo, oracle["boxes"], spec, wh)
+    crops = make_crops(oracle["boxes"], PHOTO_WH, spec, wh)
     assert len(crops) == 5
     for i, crop in enumerate(crops):
-        case = f"pad{padding}_udp{int(udp)}_{wh[0]}x{wh[1]}_{i}"
+        case = case_of(padding, i, udp=udp, wh=wh)
         matrix, points = oracle[f"{case}/mat"], oracle[f"{case}/kpts"]
         np.testing.assert_allclose(crop.matrix, matrix, rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(
             crop.to_input(oracle["keypoints_in"]), points, rtol=1e-6, atol=1e-3
         )
-        if f"{case}/crop_bgr" in oracle.files:
-            assert_same_pixels(crop_batch(photo, [crop], spec)[0], oracle[f"{case}/crop_bgr"])
 
 
-def test_a_crop_slightly_off_would_be_seen(oracles: Path, photo: Array) -> None:
-    oracle = np.load(oracles / "affine.npz")
+@pytest.mark.parametrize("udp", [False, True])
+def test_topdown_crops(oracles, photo: Array, *, udp: bool) -> None:
+    """Three crops of one padding and size are stored."""
+    oracle = np.load(oracles("affine.npz"))
+    spec = CropSpec(kind="affine", padding=1.25, udp=udp)
+    crops = crops_of(photo, oracle["boxes"], spec, (192, 256))[:3]
+    for i, crop in enumerate(crops):
+        want = oracle[f"{case_of(1.25, i, udp=udp, wh=(192, 256))}/crop_bgr"]
+        assert_same_pixels(crop_batch(photo, [crop], spec)[0], want)
+
+
+def test_a_crop_slightly_off_would_be_seen(oracles, photo: Array) -> None:
+    oracle = np.load(oracles("affine.npz"))
     spec = CropSpec(kind="affine", padding=1.25)
     boxes = oracle["boxes"][:1] + np.float32(0.1)
     off = crop_batch(photo, crops_of(photo, boxes, spec, (192, 256)), spec)[0]
@@ -67,24 +79,24 @@ def test_a_crop_slightly_off_would_be_seen(oracles: Path, photo: Array) -> None:
 @pytest.mark.parametrize(
     ("name", "udp"), [("rtmpose-t", False), ("rtmpose-s", False), ("vitpose-s", True)]
 )
-def test_whole_pipeline_crops(oracles: Path, photo: Array, name: str, *, udp: bool) -> None:
-    oracle = np.load(oracles / f"{name}.npz")
+def test_whole_pipeline_crops(oracles, photo: Array, name: str, *, udp: bool) -> None:
+    oracle = np.load(oracles(f"{name}.npz"))
     spec = CropSpec(kind="affine", padding=1.25, udp=udp)
     batch = crop_batch(photo, crops_of(photo, oracle["bbox_xyxy"], spec, (192, 256)), spec)
     assert_same_pixels(batch.transpose(0, 3, 1, 2), oracle["raw_crop_bgr_u8"])
 
 
-def test_sapiens_crop(oracles: Path, photo: Array) -> None:
-    oracle = np.load(oracles / "sapiens-mini-17.npz")
+def test_sapiens_crop(oracles, photo: Array) -> None:
+    oracle = np.load(oracles("sapiens-mini-17.npz"))
     spec = CropSpec(kind="affine", padding=1.25, udp=True)
     boxes = oracle["bbox_xyxy"].astype(np.float32)
     batch = crop_batch(photo, crops_of(photo, boxes, spec, (768, 1024)), spec)
     assert_same_pixels(batch[0], oracle["crop_bgr_u8"])
 
 
-def test_letterbox_is_mmdets_resize_and_pad(oracles: Path, photo: Array) -> None:
+def test_letterbox_is_mmdets_resize_and_pad(oracles, photo: Array) -> None:
     # Only the first stored input is a photograph; the second is noise.
-    want = np.load(oracles / "rtmdet-nano.npz")["input"][0].transpose(1, 2, 0)
+    want = np.load(oracles("rtmdet-nano.npz"))["input"][0].transpose(1, 2, 0)
     mean, std = np.array([103.53, 116.28, 123.675]), np.array([57.375, 57.12, 58.395])
     spec = CropSpec(kind="letterbox", pad_value=114)
     whole = np.array([[0, 0, photo.shape[1], photo.shape[0]]], np.float32)

@@ -22,8 +22,8 @@ NORMS = ("sigmoid", "softmax")
 
 
 @pytest.fixture(scope="module")
-def decoding(oracles: Path) -> dict[str, Array]:
-    return dict(np.load(oracles / "alphapose-decode.npz"))
+def decoding(oracles) -> dict[str, Array]:
+    return dict(np.load(oracles("alphapose-decode.npz")))
 
 
 def spec(codec: Codec) -> ModelSpec:
@@ -49,8 +49,8 @@ def place_of(box: Array) -> Crop:
     return place
 
 
-def test_crops_and_colours_are_alphaposes(oracles: Path, real: Path) -> None:
-    oracle = np.load(oracles / "alphapose-preprocess.npz")
+def test_crops_and_colours_are_alphaposes(oracles, real: Path) -> None:
+    oracle = np.load(oracles("alphapose-preprocess.npz"))
     photo = read_image(real / "mmpose-coco" / str(oracle["image"]).rsplit("/", 1)[1])
     model = fastpose_spec("fastpose", WH, "coco17")
     height, width = photo.shape[:2]
@@ -133,8 +133,8 @@ def test_maps_mirrored_back(decoding: dict[str, Array]) -> None:
         ("halpe136_regress", INTEGRAL_WHOLE_BODY),
     ],
 )
-def test_parametric_pose_nms(oracles: Path, case: str, constants: Constants) -> None:
-    oracle = np.load(oracles / "alphapose-posenms.npz")
+def test_parametric_pose_nms(oracles, case: str, constants: Constants) -> None:
+    oracle = np.load(oracles("alphapose-posenms.npz"))
     xy, scores = oracle[f"{case}/pose_preds"], oracle[f"{case}/pose_scores"][..., 0]
     merged = parametric_nms(xy, scores, oracle[f"{case}/bboxes"], constants)
     assert merged.picks.tolist() == oracle[f"{case}/out_pick"].tolist()
@@ -144,8 +144,8 @@ def test_parametric_pose_nms(oracles: Path, case: str, constants: Constants) -> 
     np.testing.assert_allclose(merged.scores, oracle[f"{case}/out_scores"][..., 0], rtol=1e-6)
 
 
-def test_the_constants_are_alphaposes(oracles: Path) -> None:
-    listed = json.loads(str(np.load(oracles / "alphapose-posenms.npz")["constants"]))
+def test_the_constants_are_alphaposes(oracles) -> None:
+    listed = json.loads(str(np.load(oracles("alphapose-posenms.npz"))["constants"]))
     assert listed == {
         "delta1": HEATMAP.score_width,
         "mu": HEATMAP.mu,

@@ -42,8 +42,8 @@ CROWDPOSE14 = load_schema("crowdpose14").sigmas
 
 
 @pytest.fixture(scope="session")
-def expected(oracles: Path) -> dict[str, Any]:
-    figures: dict[str, Any] = json.loads((oracles / "coco_eval.json").read_bytes())
+def expected(oracles) -> dict[str, Any]:
+    figures: dict[str, Any] = json.loads(oracles("coco_eval.json").read_bytes())
     return figures
 
 
@@ -77,9 +77,9 @@ def check(got: Summary, figures: list[float]) -> None:
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_keypoints(oracles: Path, real: Path, expected: dict[str, Any], index: int) -> None:
+def test_keypoints(oracles, real: Path, expected: dict[str, Any], index: int) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
-    results = load_results(oracles / f"coco_eval_pred{index}.json")
+    results = load_results(oracles(f"coco_eval_pred{index}.json"))
     got = evaluate_keypoints(truth, results, COCO17)
     check(got, expected[f"coco/pred{index}"]["xtcoco"])
     assert (got.images, got.people) == (4, 12)
@@ -92,9 +92,9 @@ def test_keypoints_of_the_evaluators_example(real: Path, expected: dict[str, Any
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_wholebody(oracles: Path, real: Path, expected: dict[str, Any], part: Part) -> None:
+def test_wholebody(oracles, real: Path, expected: dict[str, Any], part: Part) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco_wholebody.json")
-    results = load_results(oracles / "coco_eval_wholebody_pred.json")
+    results = load_results(oracles("coco_eval_wholebody_pred.json"))
     got = evaluate_keypoints(
         part_truth(truth, part), part_results(results, part), part_sigmas(COCO133, part)
     )
@@ -122,9 +122,9 @@ def test_wholebody_in_133_keypoints_is_the_same(real: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["mmpose", "example"])
-def test_crowdpose(oracles: Path, real: Path, expected: dict[str, Any], source: str) -> None:
+def test_crowdpose(oracles, real: Path, expected: dict[str, Any], source: str) -> None:
     files = {
-        "mmpose": (real / "eval/test_crowdpose.json", oracles / "coco_eval_crowdpose_pred.json"),
+        "mmpose": (real / "eval/test_crowdpose.json", oracles("coco_eval_crowdpose_pred.json")),
         "example": (
             real / "eval/example_crowdpose_val.json",
             real / "eval/example_crowdpose_preds.json",
@@ -149,10 +149,10 @@ def top_down(schema: str) -> Model:
 
 
 def test_a_whole_body_model_is_scored_by_part(
-    oracles: Path, real: Path, expected: dict[str, Any]
+    oracles, real: Path, expected: dict[str, Any]
 ) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco_wholebody.json")
-    results = load_results(oracles / "coco_eval_wholebody_pred.json")
+    results = load_results(oracles("coco_eval_wholebody_pred.json"))
     got = evaluate(top_down("coco133"), Dataset(truth, {}), results)
     check(got, expected["wholebody/all"])
     assert list(got.breakdown) == ["body", "foot", "face", "lefthand", "righthand"]
@@ -172,9 +172,9 @@ def test_a_crowded_set_is_scored_by_level(real: Path, expected: dict[str, Any]) 
     ] == ours
 
 
-def test_an_ordinary_set_has_no_breakdown(oracles: Path, real: Path) -> None:
+def test_an_ordinary_set_has_no_breakdown(oracles, real: Path) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
-    results = load_results(oracles / "coco_eval_pred0.json")
+    results = load_results(oracles("coco_eval_pred0.json"))
     model = top_down("coco17")
     got = evaluate(model, Dataset(truth, {}), results)
     assert got.breakdown == {}
@@ -187,10 +187,10 @@ def test_an_ordinary_set_has_no_breakdown(oracles: Path, real: Path) -> None:
 @pytest.mark.parametrize("suppress", ["none", "oks_nms", "soft_oks_nms"])
 @pytest.mark.parametrize("mode", ["bbox", "bbox_keypoint"])
 def test_coco_metric(
-    oracles: Path, real: Path, expected: dict[str, Any], mode: str, suppress: str, index: int
+    oracles, real: Path, expected: dict[str, Any], mode: str, suppress: str, index: int
 ) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
-    results = load_results(oracles / f"coco_eval_pred{index}.json")
+    results = load_results(oracles(f"coco_eval_pred{index}.json"))
     if mode == "bbox_keypoint":
         results = rescored(results)
     nms = {"oks_nms": oks_nms, "soft_oks_nms": soft_oks_nms}
@@ -231,9 +231,9 @@ def test_boxes_against_pycocotools(real: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
-def test_bootstrap_of_real_predictions(oracles: Path, real: Path, expected: dict[str, Any]) -> None:
+def test_bootstrap_of_real_predictions(oracles, real: Path, expected: dict[str, Any]) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
-    good, bad = (load_results(oracles / f"coco_eval_pred{index}.json") for index in (0, 1))
+    good, bad = (load_results(oracles(f"coco_eval_pred{index}.json")) for index in (0, 1))
     figure = [expected[f"coco/pred{index}"]["xtcoco"][0] for index in (0, 1)]
     got = bootstrap_ap_drop(truth, good, bad, sigmas=COCO17)
     assert got.drop == pytest.approx(figure[0] - figure[1], abs=TOLERANCE)

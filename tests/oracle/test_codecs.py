@@ -65,8 +65,8 @@ def stacked(items: Sequence[Keypoints]) -> tuple[Array, Array]:
 
 
 @pytest.fixture(scope="session")
-def codecs(oracles: Path) -> Npz:
-    return np.load(oracles / "codecs.npz")
+def codecs(oracles) -> Npz:
+    return np.load(oracles("codecs.npz"))
 
 
 @pytest.mark.parametrize("case", ["simcc", "simcc_norm"])
@@ -142,9 +142,9 @@ def test_heatmap_flip(codecs: Npz, *, shift: bool) -> None:
     ],
 )
 def test_raw_outputs_to_the_photograph(
-    oracles: Path, name: str, codec: Codec, outputs: tuple[str, ...], *, udp: bool
+    oracles, name: str, codec: Codec, outputs: tuple[str, ...], *, udp: bool
 ) -> None:
-    oracle = np.load(oracles / f"{name}.npz")
+    oracle = np.load(oracles(f"{name}.npz"))
     crop = CropSpec(kind="affine", padding=1.25, udp=udp)
     model = spec(codec, outputs, crop=crop)
     items = decode({output: oracle[output] for output in outputs}, model)
@@ -159,8 +159,8 @@ def test_raw_outputs_to_the_photograph(
     np.testing.assert_allclose(scores[:2], oracle["img_scores_noflip"], rtol=1e-6)
 
 
-def test_sapiens_heatmaps(oracles: Path) -> None:
-    oracle = np.load(oracles / "sapiens-mini-17.npz")
+def test_sapiens_heatmaps(oracles) -> None:
+    oracle = np.load(oracles("sapiens-mini-17.npz"))
     model = spec(HeatmapCodec(refine="udp"), ("heatmap",), (768, 1024))
     xy, scores = stacked(decode({"heatmap": oracle["heatmap"]}, model))
     scale = np.array([767 / 768, 1023 / 1024])
@@ -169,8 +169,8 @@ def test_sapiens_heatmaps(oracles: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rtmdet-nano", "rtmdet-nano-real-hw"])
-def test_rtmdet_boxes_in_the_photograph(oracles: Path, name: str) -> None:
-    oracle = np.load(oracles / f"{name}.npz")
+def test_rtmdet_boxes_in_the_photograph(oracles, name: str) -> None:
+    oracle = np.load(oracles(f"{name}.npz"))
     model = spec(
         RTMDetCodec(),
         RTMDET,
@@ -189,11 +189,11 @@ def test_rtmdet_boxes_in_the_photograph(oracles: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("index", range(3))
-def test_boxes_of_a_graph_with_nms(oracles: Path, real: Path, index: int) -> None:
+def test_boxes_of_a_graph_with_nms(oracles, real: Path, index: int) -> None:
     """The real detector's own graph, fed by our letterbox, against mmdet on three photographs."""
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(real / "models/rtmdet-nano-person/end2end.onnx")
-    oracle = np.load(oracles / "rtmdet-nano-real-hw.npz")
+    oracle = np.load(oracles("rtmdet-nano-real-hw.npz"))
     photo = read_image(real / "mmpose-coco" / str(oracle["images"][index]).rsplit("/", 1)[1])
     place = CropSpec(kind="letterbox", pad_value=114)
     model = spec(

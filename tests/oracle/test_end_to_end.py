@@ -43,18 +43,18 @@ def check_photographs(
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_boxes_of_pytorch(oracles: Path, real: Path, loaded_model, source: str) -> None:
+def test_boxes_of_pytorch(oracles, real: Path, loaded_model, source: str) -> None:
     loaded = loaded_model(source)
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
-    check_photographs(model, np.load(oracles / f"{SOURCES[source]}.npz"), real, 0.01, 1e-5)
+    check_photographs(model, np.load(oracles(f"{SOURCES[source]}.npz")), real, 0.01, 1e-5)
 
 
 @pytest.mark.parametrize("runtime", ADAPTERS)
 @pytest.mark.parametrize(
     "source", [pytest.param(s, marks=[pytest.mark.slow] * s.startswith("oracle")) for s in SOURCES]
 )
-def test_boxes_of_artifacts(oracles: Path, real: Path, exported, source: str, runtime: str) -> None:
-    reference = np.load(oracles / f"{SOURCES[source]}.npz")
+def test_boxes_of_artifacts(oracles, real: Path, exported, source: str, runtime: str) -> None:
+    reference = np.load(oracles(f"{SOURCES[source]}.npz"))
     for precision, (px, score_limit) in PRECISIONS.items():
         made = exported(source, runtime)[precision]
         if made.passed:  # half precision of the random weights is rejected, see test_export_raw

@@ -80,8 +80,8 @@ def photographs(tensor: np.ndarray, image: ImageSpec) -> tuple[np.ndarray, np.nd
     return rows, np.ascontiguousarray(ordered, np.uint8)
 
 
-def read(oracles: Path, oracle: Oracle) -> dict[str, np.ndarray]:
-    with np.load(oracles / f"{oracle.file}.npz") as archive:
+def read(oracles, oracle: Oracle) -> dict[str, np.ndarray]:
+    with np.load(oracles(f"{oracle.file}.npz")) as archive:
         return dict(archive)
 
 
@@ -95,7 +95,7 @@ def pictures_of(reference: Arrays, image: ImageSpec) -> tuple[np.ndarray, np.nda
 
 @pytest.mark.parametrize("source", [s for s in ORACLES if s != "oracle:sapiens-mini-17"])
 def test_pictures_can_be_told_from_noise(
-    oracles: Path, loaded_model: Callable[[str], LoadedModel], source: str
+    oracles, loaded_model: Callable[[str], LoadedModel], source: str
 ) -> None:
     reference = read(oracles, ORACLES[source])
     rows, pictures = photographs(reference["input"], loaded_model(source).spec.image)
@@ -110,7 +110,7 @@ def crops(reference: Arrays) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("source", "runtime"), CASES)
-def test_raw_outputs(oracles: Path, exported, source: str, runtime: str) -> None:
+def test_raw_outputs(oracles, exported, source: str, runtime: str) -> None:
     oracle = ORACLES[source]
     reference = read(oracles, oracle)
     for precision, made in exported(source, runtime, oracle.gate).items():

@@ -1,9 +1,5 @@
 """FastPose against AlphaPose's own network: raw outputs and features on its weights and inputs."""
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
 import torch
@@ -15,26 +11,17 @@ def raw_error(got: torch.Tensor, wanted: np.ndarray) -> float:
     return float(np.abs(got.numpy() - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
-def regenerator(oracles: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("regen", oracles / "regen.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
-def loaded(oracles: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+def loaded(reference_state, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
     """Loaded as AlphaPose saves it: a bare state dict, under DataParallel's prefix."""
-    state = regenerator(oracles).regen("fastpose-res50", str(oracles))
     path = tmp_path_factory.mktemp("fastpose") / "fast_res50_256x192.pth"
-    torch.save(
-        {f"module.{key}": torch.from_numpy(np.array(value)) for key, value in state.items()}, path
-    )
+    state = reference_state("fastpose-res50")
+    torch.save({f"module.{key}": value for key, value in state.items()}, path)
     return load_checkpoint(path)
 
 
-def test_outputs_and_features_equal_alphapose(oracles: Path, loaded: LoadedModel) -> None:
-    reference = np.load(oracles / "fastpose-res50.npz")
+def test_outputs_and_features_equal_alphapose(oracles, loaded: LoadedModel) -> None:
+    reference = np.load(oracles("fastpose-res50.npz"))
     with torch.no_grad():
         image = torch.from_numpy(reference["input"])
         (heatmap,) = loaded.module(image)
@@ -46,8 +33,8 @@ def test_outputs_and_features_equal_alphapose(oracles: Path, loaded: LoadedModel
     assert raw_error(features, reference["feat"]) <= 1e-4
 
 
-def test_keys_are_the_official_ones(oracles: Path, loaded: LoadedModel) -> None:
-    listed = (oracles / "fastpose-res50.keys.txt").read_text().splitlines()
+def test_keys_are_the_official_ones(oracles, loaded: LoadedModel) -> None:
+    listed = oracles("fastpose-res50.keys.txt").read_text().splitlines()
     wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
 
     assert {k: str(tuple(v.shape)) for k, v in loaded.module.state_dict().items()} == wanted

@@ -34,8 +34,8 @@ def lead(bins: np.ndarray) -> np.ndarray:
 class TopDown:
     """One reference: its photograph, its outputs with and without flip, and where its keypoints lie."""
 
-    def __init__(self, oracles: Path, real: Path, name: str, torch_model: Model) -> None:
-        self.reference = np.load(oracles / f"{name}.npz")
+    def __init__(self, oracles, real: Path, name: str, torch_model: Model) -> None:
+        self.reference = np.load(oracles(f"{name}.npz"))
         self.frame = read_image(real / "mmpose-coco" / Path(str(self.reference["image"])).name)
         self.boxes = self.reference["bbox_xyxy"]
         self.crops = torch_model.crops(self.frame, self.boxes)
@@ -93,16 +93,14 @@ def check(model: Model, path: TopDown, error_limit: float, share: float) -> None
 @pytest.mark.parametrize(
     ("torch_model", "name"), [("rtmpose-t",) * 2, ("rtmpose-s",) * 2], indirect=["torch_model"]
 )
-def test_pytorch(oracles: Path, real: Path, torch_model: Model, name: str) -> None:
+def test_pytorch(oracles, real: Path, torch_model: Model, name: str) -> None:
     path = TopDown(oracles, real, name, torch_model)
     check(torch_model, path, 1e-4, share=1.0)
 
 
 @pytest.mark.parametrize("runtime", ADAPTERS)
 @pytest.mark.parametrize("name", NAMES)
-def test_runtimes(
-    oracles: Path, real: Path, loaded_model, exported, runtime: str, name: str
-) -> None:
+def test_runtimes(oracles, real: Path, loaded_model, exported, runtime: str, name: str) -> None:
     loaded = loaded_model(f"oracle:{name}")
     path = TopDown(
         oracles, real, name, Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
@@ -116,7 +114,7 @@ def test_runtimes(
 @pytest.mark.parametrize(
     ("torch_model", "name"), [("rtmpose-t",) * 2, ("rtmpose-s",) * 2], indirect=["torch_model"]
 )
-def test_from_the_photograph(oracles: Path, real: Path, torch_model: Model, name: str) -> None:
+def test_from_the_photograph(oracles, real: Path, torch_model: Model, name: str) -> None:
     """The same with our own crops, which OpenCV 5 interpolates finer than the reference's OpenCV did."""
     path = TopDown(oracles, real, name, torch_model)
     ours = crop_batch(path.frame, path.crops, torch_model.spec.crop).astype(int)

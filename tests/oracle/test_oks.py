@@ -1,7 +1,5 @@
 """OKS and every kind of suppression against mmpose 1.3.2, on six scenes."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -13,8 +11,8 @@ Scene = dict[str, Array]
 
 
 @pytest.fixture(params=range(6))
-def scene(request: pytest.FixtureRequest, oracles: Path) -> Scene:
-    oracle = np.load(oracles / "oks.npz")
+def scene(request: pytest.FixtureRequest, oracles) -> Scene:
+    oracle = np.load(oracles("oks.npz"))
     start = f"{request.param}/"
     return {key[len(start) :]: oracle[key] for key in oracle.files if key.startswith(start)}
 

@@ -44,13 +44,13 @@ Npz = Mapping[str, Array]
 
 
 @pytest.fixture(scope="module")
-def drawn(oracles: Path) -> Npz:
-    return dict(np.load(oracles / "openpose-grouping.npz"))
+def drawn(oracles) -> Npz:
+    return dict(np.load(oracles("openpose-grouping.npz")))
 
 
 @pytest.fixture(scope="module")
-def real_maps(oracles: Path) -> Npz:
-    return dict(np.load(oracles / "openpose-real-maps.npz"))
+def real_maps(oracles) -> Npz:
+    return dict(np.load(oracles("openpose-real-maps.npz")))
 
 
 def grouped(heatmaps: Array, fields: Array, codec: PafCodec) -> tuple[Peaks, list[Person]]:

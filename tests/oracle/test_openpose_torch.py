@@ -1,7 +1,5 @@
 """The OpenPose nets against pytorch-openpose and lightweight OpenPose, on the references' own weights and inputs."""
 
-import functools
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -15,37 +13,28 @@ def raw_error(got: torch.Tensor, wanted: np.ndarray) -> float:
     return float(np.abs(got.numpy() - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
-@functools.cache
-def regenerated(oracles: Path, name: str) -> dict[str, torch.Tensor]:
-    """The reference's weights under its own keys."""
-    module_spec = importlib.util.spec_from_file_location("regen", oracles / "regen.py")
-    assert module_spec is not None
-    assert module_spec.loader is not None
-    module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return {key: torch.from_numpy(np.array(value)) for key, value in module.regen(name).items()}
-
-
 def saved(state: dict[str, torch.Tensor], directory: Path) -> LoadedModel:
     path = directory / "model.pth"
     torch.save(state, path)
     return load_checkpoint(path)
 
 
-def listed(oracles: Path, name: str) -> dict[str, str]:
-    rows = (line.split("\t") for line in (oracles / f"{name}.keys.txt").read_text().splitlines())
+def listed(oracles, name: str) -> dict[str, str]:
+    rows = (line.split("\t") for line in oracles(f"{name}.keys.txt").read_text().splitlines())
     return {key: shape for key, shape, _ in rows}
 
 
 @pytest.mark.parametrize("layout", ["in memory", "published"])
-def test_the_vgg_net_equals_pytorch_openpose(oracles: Path, tmp_path: Path, layout: str) -> None:
-    state = regenerated(oracles, "openpose-coco18")
+def test_the_vgg_net_equals_pytorch_openpose(
+    oracles, reference_state, tmp_path: Path, layout: str
+) -> None:
+    state = reference_state("openpose-coco18")
     if layout == "published":  # without what stands before the layer's name
         state = {key.split(".", 1)[1]: value for key, value in state.items()}
         wanted = listed(oracles, "openpose-coco18.published")
         assert {key: str(tuple(value.shape)) for key, value in state.items()} == wanted
     loaded = saved(state, tmp_path)
-    reference = np.load(oracles / "openpose-coco18.npz")
+    reference = np.load(oracles("openpose-coco18.npz"))
     with torch.no_grad():
         heatmap, paf = loaded.module(torch.from_numpy(reference["input"]))
 
@@ -55,9 +44,11 @@ def test_the_vgg_net_equals_pytorch_openpose(oracles: Path, tmp_path: Path, layo
     assert float(heatmap.min()) == 0.0  # the port's ReLU after its last heatmaps
 
 
-def test_the_light_net_equals_lightweight_openpose(oracles: Path, tmp_path: Path) -> None:
-    loaded = saved({"state_dict": regenerated(oracles, "lightweight-openpose")}, tmp_path)
-    reference = np.load(oracles / "lightweight-openpose.npz")
+def test_the_light_net_equals_lightweight_openpose(
+    oracles, reference_state, tmp_path: Path
+) -> None:
+    loaded = saved({"state_dict": reference_state("lightweight-openpose")}, tmp_path)
+    reference = np.load(oracles("lightweight-openpose.npz"))
     with torch.no_grad():
         image = torch.from_numpy(reference["input"])
         heatmap, paf = loaded.module(image)
@@ -71,7 +62,7 @@ def test_the_light_net_equals_lightweight_openpose(oracles: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["openpose-coco18", "lightweight-openpose"])
-def test_keys_are_the_official_ones(oracles: Path, tmp_path: Path, name: str) -> None:
-    loaded = saved(regenerated(oracles, name), tmp_path)
+def test_keys_are_the_official_ones(oracles, reference_state, tmp_path: Path, name: str) -> None:
+    loaded = saved(reference_state(name), tmp_path)
     state = loaded.module.state_dict()
     assert {key: str(tuple(value.shape)) for key, value in state.items()} == listed(oracles, name)

@@ -1,7 +1,5 @@
 """RTMDet against mmdet 3.3.0: raw outputs on the reference's weights, and on real trained ones."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +17,10 @@ def raw_error(got: torch.Tensor, wanted: np.ndarray) -> float:
 
 
 @pytest.fixture
-def checkpoint(oracles: Path, real: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+def checkpoint(real: Path, reference_weights, request: pytest.FixtureRequest) -> Path:
     if request.param == "rtmdet-nano-real-hw":
         return real / "models/rtmdet-nano-person/rtmdet_nano_person.pth"
-    path = tmp_path / "random.pth"
-    command = [sys.executable, "-B", oracles / "regen.py", request.param, path]
-    subprocess.run(command, check=True, capture_output=True)
-    return path
+    return reference_weights(request.param)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +28,9 @@ def checkpoint(oracles: Path, real: Path, tmp_path: Path, request: pytest.Fixtur
     [("rtmdet-nano", "rtmdet-nano"), ("rtmdet-nano-real-hw", "rtmdet-nano-real-hw")],
     indirect=["checkpoint"],
 )
-def test_outputs_equal_mmdet(oracles: Path, checkpoint: Path, name: str) -> None:
+def test_outputs_equal_mmdet(oracles, checkpoint: Path, name: str) -> None:
     loaded = load_checkpoint(checkpoint)
-    reference = np.load(oracles / f"{name}.npz")
+    reference = np.load(oracles(f"{name}.npz"))
     with torch.no_grad():
         outputs = loaded.module(torch.from_numpy(reference["input"]))
 
@@ -48,9 +43,9 @@ def test_outputs_equal_mmdet(oracles: Path, checkpoint: Path, name: str) -> None
 
 
 @pytest.mark.parametrize("checkpoint", ["rtmdet-nano-real-hw"], indirect=True)
-def test_folded_real_weights_still_equal_mmdet(oracles: Path, checkpoint: Path) -> None:
+def test_folded_real_weights_still_equal_mmdet(oracles, checkpoint: Path) -> None:
     folded = fold_batchnorm(load_checkpoint(checkpoint).module)
-    reference = np.load(oracles / "rtmdet-nano-real-hw.npz")
+    reference = np.load(oracles("rtmdet-nano-real-hw.npz"))
     with torch.no_grad():
         outputs = folded(torch.from_numpy(reference["input"]))
 
@@ -59,9 +54,9 @@ def test_folded_real_weights_still_equal_mmdet(oracles: Path, checkpoint: Path) 
 
 
 @pytest.mark.parametrize("checkpoint", ["rtmdet-nano-real-hw"], indirect=True)
-def test_keys_are_the_official_ones(oracles: Path, checkpoint: Path) -> None:
+def test_keys_are_the_official_ones(oracles, checkpoint: Path) -> None:
     state = load_checkpoint(checkpoint).module.state_dict()
-    listed = (oracles / "rtmdet-nano.keys.txt").read_text().splitlines()
+    listed = oracles("rtmdet-nano.keys.txt").read_text().splitlines()
     wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
 
     assert {key: str(tuple(value.shape)) for key, value in state.items()} == wanted

@@ -8,24 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from export.checkpoint import LoadedModel, load_checkpoint
+from export.checkpoint import load_checkpoint
 
 
 def raw_error(got: torch.Tensor, wanted: np.ndarray) -> float:
     return float(np.abs(got.numpy() - wanted).max() / max(1.0, np.abs(wanted).max()))
 
 
-def load(oracles: Path, script: str, name: str, directory: Path) -> LoadedModel:
-    path = directory / f"{name}.pth"
-    command = [sys.executable, "-B", oracles / script, name, path]
-    subprocess.run(command, check=True, capture_output=True)
-    return load_checkpoint(path)
-
-
 @pytest.mark.parametrize("name", ["rtmpose-t", "rtmpose-s"])
-def test_outputs_and_features_equal_mmpose(oracles: Path, tmp_path: Path, name: str) -> None:
-    loaded = load(oracles, "regen.py", name, tmp_path)
-    reference = np.load(oracles / f"{name}.npz")
+def test_outputs_and_features_equal_mmpose(oracles, loaded_model, name: str) -> None:
+    loaded = loaded_model(f"oracle:{name}")
+    reference = np.load(oracles(f"{name}.npz"))
     with torch.no_grad():
         image = torch.from_numpy(reference["input"])
         outputs = loaded.module(image)
@@ -39,10 +32,13 @@ def test_outputs_and_features_equal_mmpose(oracles: Path, tmp_path: Path, name: 
 
 
 def test_a_file_as_mmpose_publishes_it_loads_without_running_anything(
-    oracles: Path, tmp_path: Path
+    oracles, tmp_path: Path
 ) -> None:
-    loaded = load(oracles, "make_legacy.py", "rtmpose-t", tmp_path)
-    reference = np.load(oracles / "rtmpose-t.npz")
+    path = tmp_path / "rtmpose-t.pth"
+    command = [sys.executable, "-B", oracles("make_legacy.py"), "rtmpose-t", path]
+    subprocess.run(command, check=True, capture_output=True)
+    loaded = load_checkpoint(path)
+    reference = np.load(oracles("rtmpose-t.npz"))
     with torch.no_grad():
         simcc_x, simcc_y = loaded.module(torch.from_numpy(reference["input"]))
 
@@ -53,9 +49,9 @@ def test_a_file_as_mmpose_publishes_it_loads_without_running_anything(
 
 
 @pytest.mark.parametrize("name", ["rtmpose-t", "rtmpose-s"])
-def test_keys_are_the_official_ones(oracles: Path, tmp_path: Path, name: str) -> None:
-    loaded = load(oracles, "regen.py", name, tmp_path)
-    listed = (oracles / f"{name}.keys.txt").read_text().splitlines()
+def test_keys_are_the_official_ones(oracles, loaded_model, name: str) -> None:
+    loaded = loaded_model(f"oracle:{name}")
+    listed = oracles(f"{name}.keys.txt").read_text().splitlines()
     wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
 
     assert {k: str(tuple(v.shape)) for k, v in loaded.module.state_dict().items()} == wanted

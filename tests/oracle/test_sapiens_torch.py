@@ -1,7 +1,6 @@
 """Sapiens against its authors' mmpose fork: raw outputs, keys, and where the keypoints are."""
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from edge.codecs import decode
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.types import Keypoints
-from export.checkpoint import LoadedModel, load_checkpoint, recognise
+from export.checkpoint import LoadedModel, recognise
 from export.registry import Variant, load_family
 
 MINI = "sapiens-mini-17"
@@ -23,17 +22,13 @@ def raw_error(got: np.ndarray, wanted: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def mini(oracles: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    path = tmp_path_factory.mktemp("sapiens") / f"{MINI}.pth"
-    subprocess.run(
-        [sys.executable, "-B", oracles / "regen.py", MINI, path], check=True, capture_output=True
-    )
-    return load_checkpoint(path)
+def mini(loaded_model: Callable[[str], LoadedModel]) -> LoadedModel:
+    return loaded_model(f"oracle:{MINI}")
 
 
 @pytest.fixture(scope="module")
-def reference(oracles: Path) -> dict[str, np.ndarray]:
-    with np.load(oracles / f"{MINI}.npz") as archive:
+def reference(oracles) -> dict[str, np.ndarray]:
+    with np.load(oracles(f"{MINI}.npz")) as archive:
         return dict(archive)
 
 
@@ -56,13 +51,13 @@ def test_outputs_and_features_equal_the_authors(
 
 @pytest.mark.parametrize("source", ["training", "lite"])
 def test_keypoints_equal_those_of_training_and_of_the_lite_demo(
-    mini: LoadedModel, reference: dict[str, np.ndarray], oracles: Path, source: str
+    mini: LoadedModel, reference: dict[str, np.ndarray], oracles, source: str
 ) -> None:
     """Both decoders write W where UDP means W - 1 (test_codecs says more); in the picture that cancels out."""
     if source == "training":
         xy, scores = reference["dec_keypoints_input"], reference["dec_scores"]
     else:
-        with np.load(oracles / "sapiens-lite-preproc.npz") as lite:
+        with np.load(oracles("sapiens-lite-preproc.npz")) as lite:
             xy, scores = lite["udp_keypoints_input"], lite["udp_scores"]
     (found,) = decode({"heatmap": reference["heatmap"]}, mini.spec)
     assert isinstance(found, Keypoints)
@@ -71,13 +66,13 @@ def test_keypoints_equal_those_of_training_and_of_the_lite_demo(
 
 
 def test_crops_are_those_of_training_and_not_of_the_lite_demo(
-    mini: LoadedModel, reference: dict[str, np.ndarray], oracles: Path, real: Path
+    mini: LoadedModel, reference: dict[str, np.ndarray], oracles, real: Path
 ) -> None:
     frame = read_image(real / "mmpose-coco" / Path(str(reference["image"])).name)
     boxes = reference["bbox_xyxy"].astype(np.float32)
     (crop,) = make_crops(boxes, frame.shape[1::-1], mini.spec.crop, mini.spec.image.wh)
     ours = crop_image(frame, crop, mini.spec.crop).astype(int)
-    with np.load(oracles / "sapiens-lite-preproc.npz") as lite:
+    with np.load(oracles("sapiens-lite-preproc.npz")) as lite:
         theirs = lite["crop_bgr_u8"]
 
     assert (
@@ -89,8 +84,8 @@ def test_crops_are_those_of_training_and_not_of_the_lite_demo(
 @pytest.mark.parametrize(
     ("count", "schema"), [(17, "coco17"), (133, "coco133"), (308, "sapiens308")]
 )
-def test_keys_are_the_official_ones(oracles: Path, count: int, schema: str) -> None:
-    listed = (oracles / f"sapiens-0.3b-{count}.keys.txt").read_text().splitlines()
+def test_keys_are_the_official_ones(oracles, count: int, schema: str) -> None:
+    listed = oracles(f"sapiens-0.3b-{count}.keys.txt").read_text().splitlines()
     wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
     variant = Variant("sapiens", "0.3b", (768, 1024), schema=schema)
     with torch.device("meta"):

@@ -1,7 +1,5 @@
 """Training targets against mmpose's codecs' `encode`."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -15,9 +13,9 @@ WH = (192, 256)
     ("name", "map_wh", "input_wh", "sigma"),
     [("udp", (48, 64), WH, 2.0), ("udp_s6", (192, 256), (768, 1024), 6.0)],
 )
-def test_udp_heatmaps(oracles: Path, name: str, map_wh, input_wh, sigma: float) -> None:
+def test_udp_heatmaps(oracles, name: str, map_wh, input_wh, sigma: float) -> None:
     """The reference cuts its Gaussians off at three sigmas; ours go on, lower than that."""
-    with np.load(oracles / "codecs.npz") as archive:
+    with np.load(oracles("codecs.npz")) as archive:
         wanted, weights = archive[f"{name}/heatmaps"], archive[f"{name}/w"][0]
         xy = archive["keypoints"][0][: len(wanted)] * (np.array(input_wh) / WH)
     stride = strides(input_wh, map_wh, HeatmapCodec(refine="udp"))
@@ -29,8 +27,8 @@ def test_udp_heatmaps(oracles: Path, name: str, map_wh, input_wh, sigma: float) 
     assert found[~near & asked[:, None, None]].max() < np.exp(-4.5) + 1e-2
 
 
-def test_simcc_labels(oracles: Path) -> None:
-    with np.load(oracles / "codecs.npz") as archive:
+def test_simcc_labels(oracles) -> None:
+    with np.load(oracles("codecs.npz")) as archive:
         xy, weights = archive["keypoints"][0], archive["simcc/w"][0]
         wanted = archive["simcc/x"][0], archive["simcc/y"][0]
     asked = (weights > 0) & inside(xy, WH)

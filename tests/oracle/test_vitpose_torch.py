@@ -1,7 +1,5 @@
 """ViTPose against mmpose 1.3.2, the authors' repository and transformers: three layouts, and ViTPose++'s six tasks."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -38,21 +36,14 @@ def heatmap(loaded: LoadedModel, image: np.ndarray) -> torch.Tensor:
     return maps
 
 
-def write(oracles: Path, name: str, directory: Path) -> Path:
-    path = directory / f"{name}.pth"
-    command = [sys.executable, "-B", oracles / "regen.py", name, path]
-    subprocess.run(command, check=True, capture_output=True)
-    return path
+@pytest.fixture(scope="module")
+def small(loaded_model) -> LoadedModel:
+    return loaded_model("oracle:vitpose-s")
 
 
 @pytest.fixture(scope="module")
-def small(oracles: Path, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    return load_checkpoint(write(oracles, "vitpose-s", tmp_path_factory.mktemp("mmpose")))
-
-
-@pytest.fixture(scope="module")
-def mixture(oracles: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(oracles, MOE, tmp_path_factory.mktemp("mixture"))
+def mixture(reference_weights) -> Path:
+    return reference_weights(MOE)
 
 
 def saved(state: State, path: Path) -> Path:
@@ -60,8 +51,8 @@ def saved(state: State, path: Path) -> Path:
     return path
 
 
-def test_outputs_and_features_equal_mmpose(small: LoadedModel, oracles: Path) -> None:
-    with np.load(oracles / "vitpose-s.npz") as reference:
+def test_outputs_and_features_equal_mmpose(small: LoadedModel, oracles) -> None:
+    with np.load(oracles("vitpose-s.npz")) as reference:
         image, wanted, features = (reference[k] for k in ("input", "heatmap", "feat0"))
     with torch.no_grad():
         found = small.module.backbone(torch.from_numpy(image))
@@ -74,9 +65,9 @@ def test_outputs_and_features_equal_mmpose(small: LoadedModel, oracles: Path) ->
 
 @pytest.mark.parametrize("kind", ["noflip", "flip"])
 def test_keypoints_in_the_photograph_equal_mmpose(
-    small: LoadedModel, oracles: Path, real: Path, kind: str
+    small: LoadedModel, oracles, real: Path, kind: str
 ) -> None:
-    with np.load(oracles / "vitpose-s.npz") as reference:
+    with np.load(oracles("vitpose-s.npz")) as reference:
         # the reference's own crops: OpenCV's versions warp up to 5 levels apart, which moves a random network's peaks
         images = np.ascontiguousarray(reference["raw_crop_bgr_u8"].transpose(0, 2, 3, 1))
         boxes, name = reference["bbox_xyxy"], Path(str(reference["image"])).name
@@ -91,44 +82,42 @@ def test_keypoints_in_the_photograph_equal_mmpose(
     np.testing.assert_allclose(np.concatenate([p.scores for p in people]), scores, atol=1e-4)
 
 
-def test_keys_are_the_official_ones(small: LoadedModel, oracles: Path) -> None:
-    listed = (oracles / "vitpose-s.keys.txt").read_text().splitlines()
+def test_keys_are_the_official_ones(small: LoadedModel, oracles) -> None:
+    listed = oracles("vitpose-s.keys.txt").read_text().splitlines()
     wanted = {key: shape for key, shape, _ in (line.split("\t") for line in listed)}
 
     assert {k: str(tuple(v.shape)) for k, v in small.module.state_dict().items()} == wanted
 
 
-def test_the_authors_layout_loads_and_agrees(oracles: Path, tmp_path: Path) -> None:
-    loaded = load_checkpoint(write(oracles, "vitae-vitpose-s", tmp_path))
-    with np.load(oracles / "vitae-vitpose-s.npz") as reference:
+def test_the_authors_layout_loads_and_agrees(oracles, loaded_model) -> None:
+    loaded = loaded_model("oracle:vitae-vitpose-s")
+    with np.load(oracles("vitae-vitpose-s.npz")) as reference:
         assert raw_error(heatmap(loaded, reference["input"]), reference["heatmap"]) <= 1e-4
     assert loaded.spec.model == "vitpose-s"
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 def test_the_transformers_layout_loads_and_agrees(
-    oracles: Path, tmp_path: Path, suffix: str
+    oracles, reference_weights, tmp_path: Path, suffix: str
 ) -> None:
     name = "hf-vitpose-s-d3"
-    path = write(oracles, name, tmp_path)
-    (tmp_path / "config.json").write_bytes((oracles / f"{name}.config.json").read_bytes())
+    path = reference_weights(name)
+    (tmp_path / "config.json").write_bytes(oracles(f"{name}.config.json").read_bytes())
     if suffix == ".safetensors":
         writer = pytest.importorskip("safetensors.torch")
         state = torch.load(path, weights_only=True)["state_dict"]
         path = tmp_path / "model.safetensors"
         writer.save_file(state, path)
     loaded = load_checkpoint(path)
-    with np.load(oracles / f"{name}.npz") as reference:
+    with np.load(oracles(f"{name}.npz")) as reference:
         assert raw_error(heatmap(loaded, reference["input"]), reference["heatmap"]) <= 1e-4
     assert (loaded.family, loaded.size) == ("vitpose", "s-d3")
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_each_task_of_a_mixture_loads_as_a_plain_network(
-    oracles: Path, mixture: Path, task: str
-) -> None:
+def test_each_task_of_a_mixture_loads_as_a_plain_network(oracles, mixture: Path, task: str) -> None:
     loaded = load_checkpoint(mixture, task=task)
-    with np.load(oracles / f"{MOE}.npz") as reference:
+    with np.load(oracles(f"{MOE}.npz")) as reference:
         wanted, image = reference[f"heatmap_{task}"], reference["input"]
 
     assert loaded.spec.keypoints is not None
@@ -154,14 +143,14 @@ class Mixture(torch.nn.Module):
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_merged_equals_the_mixture(oracles: Path, mixture: Path, task: str) -> None:
+def test_merged_equals_the_mixture(oracles, mixture: Path, task: str) -> None:
     merged = load_checkpoint(mixture, task=task)
     apart = load_checkpoint(mixture, task=task)
     state = torch.load(mixture, weights_only=True)["state_dict"]
     for index, block in enumerate(apart.module.backbone.layers):
         assert isinstance(block, Block)
         block.ffn = Mixture(state, index, TASKS.index(task))
-    with np.load(oracles / f"{MOE}.npz") as reference:
+    with np.load(oracles(f"{MOE}.npz")) as reference:
         image = reference["input"]
         assert raw_error(heatmap(merged, image), heatmap(apart, image).numpy()) <= 1e-6
 
@@ -183,14 +172,14 @@ def split(state: State, task: str) -> State:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_split_files_load_leftovers_and_all(
-    oracles: Path, mixture: Path, tmp_path: Path, task: str
+    oracles, mixture: Path, tmp_path: Path, task: str
 ) -> None:
     state = split(torch.load(mixture, weights_only=True)["state_dict"], task)
-    listed = (oracles / f"{MOE}.split-{task}.keys.txt").read_text().splitlines()
+    listed = oracles(f"{MOE}.split-{task}.keys.txt").read_text().splitlines()
     assert set(state) == {line.split("\t")[0] for line in listed}
 
     loaded = load_checkpoint(saved(state, tmp_path / f"{task}.pth"))
-    with np.load(oracles / f"{MOE}.npz") as reference:
+    with np.load(oracles(f"{MOE}.npz")) as reference:
         found = raw_error(heatmap(loaded, reference["input"]), reference[f"heatmap_{task}"])
     assert found <= 1e-4
     assert loaded.spec.keypoints is not None

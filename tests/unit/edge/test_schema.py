@@ -122,9 +122,9 @@ def test_coco17_is_cocos(real: Path) -> None:
     assert [[a + 1, b + 1] for a, b in schema.edges] == category["skeleton"]
 
 
-def test_crowdpose14_is_crowdposes(real: Path, oracles: Path) -> None:
+def test_crowdpose14_is_crowdposes(real: Path, oracles) -> None:
     category = json.loads((real / "eval/test_crowdpose.json").read_bytes())["categories"][0]
-    figures = json.loads((oracles / "coco_eval.json").read_bytes())
+    figures = json.loads(oracles("coco_eval.json").read_bytes())
     schema = load_schema("crowdpose14")
     assert list(schema.names) == category["keypoints"]
     assert schema.sigmas == pytest.approx(figures["crowdpose"]["sigmas"])
