@@ -24,22 +24,27 @@ def checkpoint(real: Path, reference_weights, request: pytest.FixtureRequest) ->
 
 
 @pytest.mark.parametrize(
-    ("checkpoint", "name"),
-    [("rtmdet-nano", "rtmdet-nano"), ("rtmdet-nano-real-hw", "rtmdet-nano-real-hw")],
+    ("checkpoint", "name", "limit"),
+    [
+        # random weights amplify: the reference's own rounding moves its outputs by up to 2.8e-4
+        ("rtmdet-nano", "rtmdet-nano", 5e-4),
+        ("rtmdet-nano-real-hw", "rtmdet-nano-real-hw", 1e-4),
+    ],
     indirect=["checkpoint"],
 )
-def test_outputs_equal_mmdet(oracles, checkpoint: Path, name: str) -> None:
+def test_outputs_equal_mmdet(oracles, checkpoint: Path, name: str, limit: float) -> None:
+    """Computed in float64, so that neither the CPU nor the number of threads has a say."""
     loaded = load_checkpoint(checkpoint)
     reference = np.load(oracles(f"{name}.npz"))
     with torch.no_grad():
-        outputs = loaded.module(torch.from_numpy(reference["input"]))
+        outputs = loaded.module.double()(torch.from_numpy(reference["input"]).double())
 
     assert loaded.spec.model == "rtmdet-nano"
     assert loaded.spec.classes == ("person",)
     assert [tensor.name for tensor in loaded.spec.outputs] == OUTPUTS
     for tensor, output in zip(loaded.spec.outputs, outputs, strict=True):
         assert output.shape[1:] == tensor.shape[1:]
-        assert raw_error(output, reference[tensor.name]) <= 1e-4
+        assert raw_error(output, reference[tensor.name]) <= limit
 
 
 @pytest.mark.parametrize("checkpoint", ["rtmdet-nano-real-hw"], indirect=True)

@@ -7,12 +7,15 @@ import pytest
 import torch
 from torch.nn.functional import gelu
 
+from edge.codecs import decode
+from edge.codecs.flip import flip_back
 from edge.image import read_image
 from edge.model import Model
 from export.checkpoint import LoadedModel, load_checkpoint
 from export.models.vit import Block
 from export.models.vitpose_layouts import TASKS
 from export.torch_session import TorchSession
+from runtimes.spec import ModelSpec
 
 MOE = "vitae-vitpose++-s-moe-d3"
 SCHEMAS = {
@@ -72,14 +75,41 @@ def test_keypoints_in_the_photograph_equal_mmpose(
         images = np.ascontiguousarray(reference["raw_crop_bgr_u8"].transpose(0, 2, 3, 1))
         boxes, name = reference["bbox_xyxy"], Path(str(reference["image"])).name
         wanted, scores = reference[f"img_keypoints_{kind}"], reference[f"img_scores_{kind}"]
+        maps = reference["heatmap"][:2]
     photograph = read_image(real / "mmpose-coco" / name)
     with Model(small.spec, TorchSession(small.module, small.spec)) as model:
         people = model.decode_crops(images, flip=kind == "flip")
         crops = model.crops(photograph, boxes)
+        error = float(np.abs(model.session.run({"image": images})["heatmap"] - maps).max())
+        if (
+            kind == "flip"
+        ):  # of the mirrored maps the reference keeps only what it decoded from them
+            turned = model.session.run({"image": np.ascontiguousarray(images[:, :, ::-1])})
+            maps = (maps + flip_back(turned, small.spec)["heatmap"]) / 2
     xy = [crop.to_frame(person.xy) for crop, person in zip(crops, people, strict=True)]
+    distance = np.linalg.norm(np.concatenate(xy) - wanted, axis=2)
+    decided = moved(maps, error, small.spec) < 0.05
 
-    np.testing.assert_allclose(np.concatenate(xy), wanted, rtol=0, atol=0.05)
+    assert error <= 1e-4
+    assert (
+        decided.mean() >= 0.9
+    )  # a random network's peaks are flat: one of them hangs on the last bit
+    assert distance[decided].max() <= 0.05
     np.testing.assert_allclose(np.concatenate([p.scores for p in people]), scores, atol=1e-4)
+
+
+def moved(maps: np.ndarray, error: float, spec: ModelSpec) -> np.ndarray:
+    """By how many pixels an error of that size moves keypoints, (B, K): the most of a few drawn at random."""
+    rng = np.random.default_rng(0)
+    still = positions(maps, spec)
+    noise = (error * rng.uniform(-1, 1, maps.shape) for _ in range(16))
+    far = [np.linalg.norm(positions(maps + each, spec) - still, axis=2) for each in noise]
+    return np.max(far, axis=0)
+
+
+def positions(maps: np.ndarray, spec: ModelSpec) -> np.ndarray:
+    found = decode({"heatmap": maps.astype(np.float32)}, spec)
+    return np.concatenate([person.xy for person in found])
 
 
 def test_keys_are_the_official_ones(small: LoadedModel, oracles) -> None:
