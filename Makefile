@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= demo
+WORKERS ?= 2
+# Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 .PHONY: help setup demo test test-all lint types contracts check clean
 
 help:
 	@echo "make demo      set up, then export, check and run two models on drawn people (into $(OUT)/)"
-	@echo "make test      set up, then run the tests (without the slow ones)"
+	@echo "make test      set up, then run the tests (without the slow ones), in WORKERS=2 processes"
 	@echo "make test-all  the slow ones too"
 	@echo "make check     lint, types, import contracts"
 
@@ -25,10 +28,10 @@ demo: setup
 	$(BIN)/edgepose demo --out $(OUT) --force
 
 test: setup
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test-all: setup
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 lint: setup
 	$(BIN)/ruff check .
