@@ -1,4 +1,4 @@
-"""Reference data: what is committed is found in a clone alone; what is absent is counted, or fails where it is required."""
+"""Reference data: a clone alone finds what is committed and counts what it lacks, which may be required."""
 
 import os
 import shutil
