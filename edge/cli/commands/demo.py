@@ -16,6 +16,7 @@ import numpy as np
 from edge.cli.commands.run import RANDOM_NOTE, annotate
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import PATH, force_option, json_option, setting
+from edge.cli.summary import report_written
 from edge.media.draw import draw_boxes
 from edge.media.sinks import CocoSink, VideoSink
 from edge.model import load
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     from export import Exported, LoadedModel
 
 TASKS: tuple[Task, ...] = ("detect", "pose-topdown")
-# Model with random weights, for a task that the package has no weights for.
-STAND_INS: dict[Task, str] = {"detect": "rtmdet-nano", "pose-topdown": "rtmpose-t"}
+# Models that get random weights, for a task that the package has no weights for.
+UNTRAINED: dict[Task, str] = {"detect": "rtmdet-nano", "pose-topdown": "rtmpose-t"}
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "ncnn", "tflite")
 SEED, FRAMES, FPS = 7, 72, 24.0
 BOX_SCORE, FOUND_IOU = 0.3, 0.5
@@ -66,8 +67,8 @@ def command(out: Path, force: bool, as_json: bool) -> int:
     say("; ".join(filter(None, (*map(_described, loaded), note, "the people are drawn"))))
     results = _export(loaded, out / "artifacts", force=force)
     if refused := [result for result in results if not result.passed]:
-        for result in refused:
-            say(f"refused: {result.path}: {describe(result.parity[0])}")
+        report_written(refused)
+        hint("edgepose doctor")
         return 3
     scenes = list(draw_clip(SEED, frames=FRAMES, fps=FPS))
     (out / "clip.mp4").unlink(missing_ok=True)
@@ -81,7 +82,7 @@ def command(out: Path, force: bool, as_json: bool) -> int:
             advance(pose.target.runtime)
     (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
     _show(rows, as_json)
-    say(f"wrote annotated.mp4, poses.json, clip.mp4 and summary.json into {out}")
+    say(f"wrote annotated.mp4, poses.json, clip.mp4, summary.json and artifacts/ into {out}")
     if note:
         say(note)
     hint(f"edgepose verify {results[-1].path}")
@@ -97,7 +98,7 @@ def _models() -> "list[LoadedModel]":
     for task in TASKS:
         ready = bundled_for(task)
         loaded.append(
-            load_checkpoint(ready.path) if ready else load_weights(STAND_INS[task], "random")
+            load_checkpoint(ready.path) if ready else load_weights(UNTRAINED[task], "random")
         )
     return loaded
 
