@@ -1,6 +1,6 @@
-"""Where a frame region lands in the network's input, and the way back.
+"""Crop matrices from frame regions to the network's input and back, and boxes around keypoints.
 
-Knows boxes, sizes and 2 x 3 matrices; touches no pixel and no network output. Coordinates are x before y, 0-based.
+Geometry only; pixels are `edge.image`'s. Coordinates are x before y, 0-based.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One region of a frame as the network sees it.
+    """The affine map of a frame region to the network's input.
 
-    `matrix` float32 (2, 3) takes frame pixels to input pixels; `wh` is the input size in pixels.
+    `matrix` float32 (2, 3) maps frame pixels to input pixels; `wh` is the input size in pixels.
     """
 
     matrix: F32
@@ -30,13 +30,13 @@ class Crop:
         check_shape("Crop.matrix", self.matrix, (2, 3), np.float32)
 
     def to_input(self, xy: NDArray[np.floating]) -> F32:
-        """Take frame pixels (..., 2) to input pixels, float32 of the same shape."""
+        """Map frame pixels (..., 2) to input pixels, float32 of the same shape."""
         a, b, tx, c, d, ty = self.matrix.ravel().tolist()
         mapped: F32 = (xy @ np.array(((a, c), (b, d))) + (tx, ty)).astype(np.float32)
         return mapped
 
     def to_frame(self, xy: NDArray[np.floating]) -> F32:
-        """Take input pixels (..., 2) to frame pixels, float32 of the same shape; undoes `to_input`."""
+        """Map input pixels (..., 2) to frame pixels, float32 of the same shape; the inverse of `to_input`."""
         a, b, tx, c, d, ty = self.matrix.ravel().tolist()
         determinant = a * d - b * c
         # Computed in float64: a crop of a tiny box has offsets a thousand times its extent.
@@ -46,9 +46,9 @@ class Crop:
 
 
 def make_crops(boxes: F32, frame_wh: Size, crop: CropSpec, input_wh: Size) -> list[Crop]:
-    """Return one crop a box, as `crop.kind` says; letterbox shows the whole frame whatever the box.
+    """Return one crop a box, by `crop.kind`; a letterbox takes the whole frame whatever the box.
 
-    boxes: float32 (N, 4) xyxy in frame pixels; they may leave the frame, and under a pixel they count as one.
+    boxes: float32 (N, 4) xyxy in frame pixels; they may leave the frame, and sides under a pixel count as one pixel.
     """
     check_shape("boxes", boxes, (None, 4), np.float32)
     matrices = _MATRICES[crop.kind](boxes.astype(np.float64), frame_wh, crop, input_wh)
@@ -72,14 +72,14 @@ def keypoint_boxes(xy: NDArray[np.floating], counted: NDArray[np.bool_]) -> NDAr
 
 
 def letterbox_wh(frame_wh: Size, input_wh: Size) -> Size:
-    """Return the size in pixels a frame takes inside a letterbox: aspect kept, rounded half up (mmdet's Resize)."""
+    """Return the size of a frame inside a letterbox, in pixels: aspect kept, rounded half up (mmdet's Resize)."""
     scale = min(input_wh[0] / frame_wh[0], input_wh[1] / frame_wh[1])
     width, height = (max(int(side * scale + 0.5), 1) for side in frame_wh)
     return width, height
 
 
 def stretch_boxes(boxes: NDArray[np.floating], frame_wh: Size) -> NDArray[np.int64]:
-    """Return boxes (N, 4) xyxy grown to whole pixels, at least one, inside the frame: what cv2.resize can take."""
+    """Return boxes (N, 4) xyxy rounded outwards to whole pixels inside the frame, at least one, for cv2.resize."""
     limit = np.array(frame_wh)
     low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1)
     high = np.clip(np.ceil(boxes[:, 2:]), low + 1, limit)
@@ -105,7 +105,7 @@ def _square(boxes: F64, _frame_wh: Size, crop: CropSpec, input_wh: Size) -> F64:
 
 
 def _letterbox(boxes: F64, frame_wh: Size, _crop: CropSpec, input_wh: Size) -> F64:
-    """Scale the frame to the top left; each axis has its own factor, for the size is rounded to pixels."""
+    """Scale the frame to the top left; each axis has its own factor, since sizes are rounded to pixels."""
     factors = np.array(letterbox_wh(frame_wh, input_wh)) / frame_wh
     return _matrices(np.tile(factors, (len(boxes), 1)), np.zeros((len(boxes), 2)))
 
@@ -124,7 +124,7 @@ def _centre_size(boxes: F64, padding: float) -> tuple[F64, F64]:
 
 
 def _scale_about(centre: F64, size: F64, span: NDArray[np.int64]) -> F64:
-    """Return matrices that take the region of that centre and size (N, 2) to 0..span."""
+    """Return matrices that map regions of that centre and size (N, 2) to 0..span."""
     factors = span / size
     return _matrices(factors, (size / 2 - centre) * factors)
 

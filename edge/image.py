@@ -1,6 +1,6 @@
-"""Pixels: read and write image files, and cut a network's input out of a frame. Images are uint8 BGR (H, W, 3).
+"""Image files, and the cropping of network inputs out of frames. Images are uint8 BGR (H, W, 3).
 
-Resampling stays uint8 and bilinear; normalisation belongs to the artifact. Knows no boxes: geometry made the crops.
+Resampling is uint8 and bilinear; normalisation is the artifact's. `edge.geometry` makes the crops.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ from runtimes.spec import CropSpec
 
 
 def read_image(path: str | Path) -> U8:
-    """Return the image as uint8 BGR (H, W, 3), whatever the file holds (grey, alpha and 16 bit are converted).
+    """Return the image as uint8 BGR (H, W, 3); grey, alpha and 16-bit files are converted.
 
-    The EXIF orientation is applied, so pixels lie as a viewer shows them; mmpose and mmdet read COCO the same way.
+    The EXIF orientation is applied, as mmpose and mmdet do when they read COCO.
     Raises SourceError where the file cannot be read or decoded.
     """
     try:
@@ -29,12 +29,12 @@ def read_image(path: str | Path) -> U8:
         ) from error
     image: U8 | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
     if image is None:
-        raise SourceError(f"{path} is no image OpenCV can decode; convert it to JPEG or PNG")
+        raise SourceError(f"{path} is no image that OpenCV can decode; convert it to JPEG or PNG")
     return image
 
 
 def write_image(path: str | Path, image: U8) -> None:
-    """Write uint8 BGR (H, W, 3) in the format the file name's suffix names; raises InputError where it cannot."""
+    """Write uint8 BGR (H, W, 3) in the format of the suffix; raises InputError where that fails."""
     check_shape("image", image, (None, None, 3), np.uint8)
     target = Path(path)
     try:
@@ -62,7 +62,7 @@ def crop_batch(frame: U8, crops: Sequence[Crop], spec: CropSpec) -> U8:
     check_shape("frame", frame, (None, None, 3), np.uint8)
     if not crops:
         raise InputError(
-            "crop_batch wants at least one crop; skip the network where nobody is there"
+            "crop_batch needs at least one crop; skip the network where there are no boxes"
         )
     width, height = crops[0].wh
     batch: U8 = np.empty((len(crops), height, width, 3), np.uint8)
@@ -89,7 +89,7 @@ def _fill_letterboxed(frame: U8, crop: Crop, pad_value: int, out: U8) -> None:
     new_w, new_h = letterbox_wh((width, height), crop.wh)
     out[new_h:] = pad_value
     out[:new_h, new_w:] = pad_value
-    # OpenCV writes into rows of a wider image, so the frame is resized where it will stay.
+    # OpenCV can write into rows of a wider image, so the frame is resized in place, without a copy.
     cv2.resize(frame, (new_w, new_h), dst=out[:new_h, :new_w], interpolation=cv2.INTER_LINEAR)
 
 

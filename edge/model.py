@@ -1,4 +1,4 @@
-"""One model on one engine: a frame and boxes in, poses, detections or a map in frame coordinates out."""
+"""A model on an engine: a frame and boxes in, poses, detections or a map in frame pixels out."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from runtimes.errors import InputError
 from runtimes.registry import open_session
 from runtimes.spec import ModelSpec
 
-# Crops given to the engine at once: bounds memory, and the number of batch sizes OpenVINO compiles for.
+# Crops an engine call: bounds memory, and the number of batch sizes that OpenVINO compiles.
 MAX_BATCH = 8
 
 
@@ -33,7 +33,7 @@ def load(
 ) -> "Model":
     """Open an artifact directory for running.
 
-    threads: None means min(4, cores this process may use). precision: arithmetic, f32 unless asked otherwise.
+    threads: None means min(4, cores this process may use). precision: of the arithmetic. extra: see `RunOptions`.
     Raises ArtifactError, MissingDependencyError (with the install command) or EngineError.
     """
     opened = Artifact.open(artifact)
@@ -55,7 +55,7 @@ class Model:
 
     @property
     def schema(self) -> KeypointSchema:
-        """The keypoints this model gives; raises InputError for a model that gives none."""
+        """The keypoint set; raises InputError for a model without keypoints."""
         if self._schema is None:
             raise InputError(f"{self.name} gives no keypoints (task {self.spec.task})")
         return self._schema
@@ -63,9 +63,8 @@ class Model:
     def __call__(self, image: U8, boxes: F32 | None = None) -> Poses | Detections | DenseMap:
         """Run on one frame, uint8 BGR (H, W, 3).
 
-        Pose models take boxes float32 (N, 4) xyxy; None means the whole frame, no boxes mean no poses.
-        Bottom-up models, detectors, and models that give a map, take no boxes.
-        Everything returned is in the frame's pixels.
+        boxes: float32 (N, 4) xyxy for top-down pose models; None means the whole frame, N = 0 gives no poses. Bottom-up
+        models, detectors and dense models take none. Results are in frame pixels.
         """
         if not self.spec.is_detector and not self.spec.is_dense:
             return self.poses(image, boxes)
@@ -74,7 +73,7 @@ class Model:
         return self.detect(image) if self.spec.is_detector else self.dense(image)
 
     def detect(self, image: U8) -> Detections:
-        """Return the boxes, best score first; as in mmdet, one may reach a little beyond the frame's edge."""
+        """Return the boxes, best score first; as in mmdet, they are not clipped to the frame."""
         if not self.spec.is_detector:
             raise InputError(f"{self.name} is no detector (task {self.spec.task})")
         crops = self.crops(image, _frame_box(image))
@@ -84,7 +83,7 @@ class Model:
         return Detections(boxes, found.scores, found.labels)
 
     def dense(self, image: U8) -> DenseMap:
-        """Return a value a pixel of the frame: float32 (C, H, W), class logits, depth or normals."""
+        """Return a map over the frame: float32 (C, H, W) class logits, depth or normals."""
         if not self.spec.is_dense:
             raise InputError(f"{self.name} gives no map (task {self.spec.task})")
         crops = self.crops(image, _frame_box(image))
@@ -103,13 +102,14 @@ class Model:
     ) -> Poses:
         """Return one pose a box; `flip` averages with the mirrored input (flip test).
 
-        A bottom-up model returns everybody in the frame, from one run, and takes neither boxes nor a flip test.
+        boxes, box_scores: float32 (N, 4) xyxy and (N,); None means the whole frame, and scores of 1. A bottom-up model
+        returns all people in the frame from one run, and takes neither boxes nor a flip test.
         """
-        schema = self.schema  # raises for a model that gives none
+        schema = self.schema  # raises for a model without keypoints
         if self.spec.is_bottom_up:
             if boxes is not None or flip:
                 raise InputError(
-                    f"{self.name} finds everybody in the frame by itself; leave boxes and the flip test out"
+                    f"{self.name} is bottom-up and finds all people in the frame; leave out boxes and the flip test"
                 )
             crops = self.crops(image, _frame_box(image))
             (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
@@ -130,7 +130,7 @@ class Model:
         return Poses(xy, scores, wanted, np.asarray(box_scores, np.float32), ids, schema)
 
     def crops(self, image: U8, boxes: F32) -> list[Crop]:
-        """Return where each box's input image lies in the frame."""
+        """Return the crop of each box; boxes float32 (N, 4) xyxy."""
         check_shape("image", image, (None, None, 3), np.uint8)
         height, width = image.shape[:2]
         return make_crops(boxes, (width, height), self.spec.crop, self.spec.image.wh)
@@ -149,7 +149,7 @@ class Model:
         return items
 
     def with_threshold(self, score: float) -> "Model":
-        """Return this model, same session, with another box score threshold."""
+        """Return this model on the same session with another box score threshold."""
         thresholds = msgspec.structs.replace(self.spec.thresholds, score=score)
         return Model(
             msgspec.structs.replace(self.spec, thresholds=thresholds), self.session, self.name
@@ -170,15 +170,15 @@ class Model:
 
 
 def people_in_frame(found: Keypoints, crop: Crop, schema: KeypointSchema) -> Poses:
-    """Return the people in frame pixels; one without any keypoint is nobody.
+    """Return a bottom-up model's people in frame pixels, without those that have no keypoint.
 
-    A keypoint that was not found keeps xy 0 and score 0. The box is what the found ones span, and its score the share
-    of the keypoints that were found: so a whole person ranks before a fragment.
+    A keypoint that was not found keeps xy 0 and score 0. The box is around those found, and its score is their share
+    of all keypoints, so that a whole person ranks before a fragment.
     """
-    somebody = (found.scores > 0).any(axis=1)
-    scores = found.scores[somebody]
+    there = (found.scores > 0).any(axis=1)
+    scores = found.scores[there]
     seen = scores > 0
-    xy: F32 = np.where(seen[..., None], crop.to_frame(found.xy[somebody]), np.float32(0))
+    xy: F32 = np.where(seen[..., None], crop.to_frame(found.xy[there]), np.float32(0))
     return Poses(
         xy,
         scores,

@@ -1,9 +1,9 @@
 """Frames to poses, top-down or bottom-up.
 
-Top-down: detect every `skip`-th frame, follow the last poses in between, one batch of crops a frame. Bottom-up: the
-network sees the whole frame once, however many are in it.
+Top-down: detect on every `skip`-th frame, take boxes from the last poses in between, one batch of crops a frame.
+Bottom-up: one network run a frame, however many people are in it.
 
-Names and defaults follow mmdeploy's pose tracker. State is only what one frame hands to the next: the last poses.
+Names and defaults follow mmdeploy's pose tracker. The only state between frames is the last poses.
 """
 
 import time
@@ -24,16 +24,16 @@ from runtimes.errors import InputError
 
 PERSON = "person"
 PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
-# Where poses are merged, boxes that are unsure or doubled add to the result; elsewhere they would add people.
+# Where poses are merged, weak and duplicate boxes improve the result; elsewhere they would add false positives.
 DET_THRS: dict[PoseNMS, float] = {"oks": 0.3, "soft-oks": 0.3, "parametric": 0.1, "none": 0.3}
 
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """How boxes come from the last poses, between detections.
+    """Boxes from the last poses, between detections.
 
-    kpt_thr: keypoints below it do not count; min_keypoints: fewer confident ones end the person;
-    bbox_scale: the box around them grows by this; nms_thr: OKS above which two poses are one person.
+    kpt_thr: keypoints below it do not count; min_keypoints: a person with fewer confident ones is lost;
+    bbox_scale: padding of the box around them; nms_thr: OKS above which two poses are one person.
     """
 
     kpt_thr: float = 0.3
@@ -52,13 +52,13 @@ class Timings:
 
     @property
     def total_ms(self) -> float:
-        """All stages together."""
+        """Sum of all stages."""
         return self.detect_ms + self.pose_ms + self.post_ms
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One frame's outcome; `detected` says whether the detector ran on it."""
+    """One frame and its poses; `detected` says whether the detector ran on it."""
 
     frame: Frame
     poses: Poses
@@ -70,13 +70,12 @@ class Pipeline:
     """Frames in, poses out. One caller thread at a time; a context manager that closes its models.
 
     pose: a Model or an artifact directory. detector: the same, or None for the whole frame as the one box (single
-    person); a bottom-up pose model finds everybody by itself, and takes none. skip: detect on frames 0, skip,
-    2 * skip, ... of those given. det_thr: box score, None for 0.3, or 0.1 with parametric pose NMS; max_people: the
-    best scoring boxes kept, None for all.
+    person); bottom-up pose models take none. skip: detect on frames 0, skip, 2 * skip, ...; det_thr: box score
+    threshold, None for 0.3, or 0.1 with parametric pose NMS; max_people: the best scoring boxes kept, None for all.
 
-    pose_nms, for several poses of one person: "oks" keeps the best; "soft-oks" ranks by scores lowered for resembling
-    a better pose, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two pass keypoint
-    sets without sigmas unchanged.
+    pose_nms, where one person has several poses: "oks" keeps the best; "soft-oks" ranks poses by scores lowered for
+    resembling a better one, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two
+    leave keypoint sets without sigmas unchanged.
     """
 
     def __init__(
@@ -105,7 +104,7 @@ class Pipeline:
         self._bottom_up = self.pose.spec.is_bottom_up
         if self._bottom_up and self.detector is not None:
             raise InputError(
-                f"{self.pose.name} finds everybody in the frame by itself; leave the detector out"
+                f"{self.pose.name} is bottom-up and finds all people in the frame; leave out the detector"
             )
         if self.detector is not None and not self.detector.spec.is_detector:
             raise InputError(
@@ -118,7 +117,7 @@ class Pipeline:
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last poses; the next frame is detected on."""
+        """Forget the last poses; the detector runs on the next frame."""
         self._count = 0
         self._last = Poses.empty(self.pose.schema)
 
@@ -137,7 +136,7 @@ class Pipeline:
         detected = self.detector is not None and self._count % self._skip == 0
         boxes = None if self._bottom_up else self._boxes(frame.image, detected=detected)
         between = time.perf_counter()
-        poses = self._look(frame.image, boxes)
+        poses = self._estimate(frame.image, boxes)
         after = time.perf_counter()
         self._last = self.deduplicate(poses)
         self._count += 1
@@ -149,8 +148,8 @@ class Pipeline:
         )
         return Result(frame, self._last, detected, timings)
 
-    def _look(self, image: U8, boxes: Detections | None) -> Poses:
-        """Return the poses in the boxes, or where there are none to give, everybody that the model finds."""
+    def _estimate(self, image: U8, boxes: Detections | None) -> Poses:
+        """Return the poses in the boxes; None: all people that a bottom-up model finds."""
         if boxes is not None:
             return self.pose.poses(image, boxes.boxes, boxes.scores)
         poses = self.pose.poses(image)
@@ -169,8 +168,8 @@ class Pipeline:
         return found if self._max_people is None else found[: self._max_people]
 
     def deduplicate(self, poses: Poses) -> Poses:
-        """Make one of several poses of one person, as `pose_nms` says; people keep their order."""
-        if self._bottom_up:  # it gives each keypoint to one person: nobody is found twice
+        """Return one pose a person, by `pose_nms`; people keep their order."""
+        if self._bottom_up:  # each keypoint is of one person only: no duplicates
             return poses
         return self._pose_nms(poses, self._follow, self.pose.spec.codec)
 
@@ -188,45 +187,45 @@ class Pipeline:
 
 
 def _no_poses(model: Model) -> str:
-    """Say why the model cannot be a pipeline's pose model, and what it is called for instead."""
+    """Return why the model cannot be a pipeline's pose model, and what to do instead."""
     task = model.spec.task
     if model.spec.is_dense:
         return f"{model.name}: gives a map (task {task}), no poses; call edge.load(ARTIFACT)(frame)"
     return f"{model.name}: task {task}; a pipeline needs a pose model, top-down or bottom-up"
 
 
-def _best_alone(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
+def _oks_nms(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
     if len(poses) < 2 or not poses.schema.sigmas:
         return poses
     kept = oks_nms(_similarities(poses, follow), poses.instance_scores(), follow.nms_thr)
     return poses[np.sort(kept)]
 
 
-def _best_ranked(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
+def _soft_oks_nms(poses: Poses, follow: Follow, _codec: Codec) -> Poses:
     if len(poses) < 2 or not poses.schema.sigmas:
         return poses
     kept = soft_oks_nms(_similarities(poses, follow), poses.instance_scores(), follow.nms_thr)
     return poses[np.sort(kept)]
 
 
-def _merged(poses: Poses, _follow: Follow, codec: Codec) -> Poses:
+def _parametric_nms(poses: Poses, _follow: Follow, codec: Codec) -> Poses:
     return merge_people(poses, constants_of(codec, len(poses.schema)))
 
 
-def _all(poses: Poses, _follow: Follow, _codec: Codec) -> Poses:
+def _keep_all(poses: Poses, _follow: Follow, _codec: Codec) -> Poses:
     return poses
 
 
 _POSE_NMS: dict[PoseNMS, Callable[[Poses, Follow, Codec], Poses]] = {
-    "oks": _best_alone,
-    "soft-oks": _best_ranked,
-    "parametric": _merged,
-    "none": _all,
+    "oks": _oks_nms,
+    "soft-oks": _soft_oks_nms,
+    "parametric": _parametric_nms,
+    "none": _keep_all,
 }
 
 
 def _similarities(poses: Poses, follow: Follow) -> F32:
-    """Return the OKS of every two poses, (N, N), over keypoints that both are sure of."""
+    """Return the OKS of every two poses, (N, N), over keypoints that are confident in both."""
     sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
     visible = poses.scores >= follow.kpt_thr
     sigmas = np.asarray(poses.schema.sigmas, np.float32)
@@ -234,16 +233,16 @@ def _similarities(poses: Poses, follow: Follow) -> F32:
 
 
 def people(found: Detections, classes: tuple[str, ...] | None) -> Detections:
-    """Return only the people of a detector's boxes; a detector without class names finds people only."""
+    """Return the boxes of class "person"; a detector without class names finds people only."""
     if not classes or PERSON not in classes:
         return found
     return found[found.labels == classes.index(PERSON)]
 
 
 def follow_boxes(poses: Poses, follow: Follow) -> Detections:
-    """Return the boxes that the next frame's people are looked for in: around confident keypoints, padded.
+    """Return the boxes for the next frame: around each person's confident keypoints, padded.
 
-    An unsure keypoint may lie anywhere, so it does not stretch the box. An empty scene stays empty.
+    Other keypoints may lie anywhere, so they do not stretch the box. Without people there are no boxes.
     """
     confident = poses.scores >= follow.kpt_thr
     alive = confident.sum(axis=1) >= follow.min_keypoints

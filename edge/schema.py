@@ -1,4 +1,4 @@
-"""Keypoint schemas: names, edges, left/right pairs, sigmas. The flip order is derived, never typed by hand."""
+"""Keypoint schemas: names, skeleton edges, left/right pairs, sigmas; the flip order is derived from the pairs."""
 
 import functools
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ SCHEMAS = (
 
 @dataclass(frozen=True, slots=True)
 class KeypointSchema:
-    """One keypoint set: `edges` and `left_right` are 0-based index pairs; `sigmas` are empty where unpublished."""
+    """One keypoint set: `edges` and `left_right` are 0-based index pairs; `sigmas` are COCO's, empty if unpublished."""
 
     name: str
     names: tuple[str, ...]
@@ -44,7 +44,7 @@ class KeypointSchema:
     def __post_init__(self) -> None:
         count = len(self.names)
         if not count or len(set(self.names)) != count:
-            raise InputError(f"schema {self.name}: keypoint names must be given and differ")
+            raise InputError(f"schema {self.name}: keypoint names must be there and differ")
         if any(
             not 0 <= index < count for pair in (*self.edges, *self.left_right) for index in pair
         ):
@@ -53,7 +53,7 @@ class KeypointSchema:
             )
         paired = [index for pair in self.left_right for index in pair]
         if len(set(paired)) != len(paired):
-            raise InputError(f"schema {self.name}: a keypoint stands in two left/right pairs")
+            raise InputError(f"schema {self.name}: a keypoint is in two left/right pairs")
         if self.sigmas and len(self.sigmas) != count:
             raise InputError(f"schema {self.name}: {len(self.sigmas)} sigmas for {count} keypoints")
 
@@ -62,7 +62,7 @@ class KeypointSchema:
 
     @property
     def flip_order(self) -> NDArray[np.intp]:
-        """Index order that mirrors the keypoints: mirrored = keypoints[flip_order]; intp (K,)."""
+        """Indices that mirror the keypoints, intp (K,): mirrored = keypoints[flip_order]."""
         order = np.arange(len(self.names), dtype=np.intp)
         for left, right in self.left_right:
             order[left], order[right] = right, left
@@ -70,11 +70,11 @@ class KeypointSchema:
 
     @classmethod
     def from_spec(cls, spec: KeypointsSpec) -> "KeypointSchema":
-        """Build from a manifest's record."""
+        """Return the schema of a manifest's record."""
         return cls(spec.name, spec.names, spec.edges, spec.pairs, spec.sigmas)
 
     def to_spec(self) -> KeypointsSpec:
-        """Return the manifest's record."""
+        """Return the record for a manifest."""
         return KeypointsSpec(
             name=self.name,
             names=self.names,

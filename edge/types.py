@@ -1,6 +1,6 @@
-"""The values that travel: frames, boxes, keypoints, poses. Shapes are checked when a value is made.
+"""Value types: frames, detections, keypoints, dense maps, poses. Shapes and dtypes are checked on construction.
 
-N people, K keypoints; xyxy boxes; x before y; pixels of the original frame unless said; 0-based.
+N people, K keypoints; boxes xyxy; x before y; 0-based pixels of the original frame unless stated otherwise.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ CONFIDENT = 0.2
 
 
 def check_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...], dtype: type) -> None:
-    """Raise ValueError where `array` has not this dtype and shape (None: any length)."""
+    """Raise ValueError unless `array` has this dtype and shape (None: any length)."""
     fits = array.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
     )
@@ -34,7 +34,7 @@ def check_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...], d
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture of a source: `image` uint8 (H, W, 3) BGR, `index` from 0, `time_s` since the source began."""
+    """One frame of a source: `image` uint8 (H, W, 3) BGR, `index` from 0, `time_s` since the start of the source."""
 
     image: U8
     index: int
@@ -46,7 +46,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Boxes float32 (N, 4), scores float32 (N,), labels int32 (N,), best score first."""
+    """Boxes float32 (N, 4) xyxy, scores float32 (N,), labels int32 (N,), best score first."""
 
     boxes: F32
     scores: F32
@@ -67,13 +67,13 @@ class Detections:
 
     @classmethod
     def empty(cls) -> "Detections":
-        """No boxes."""
+        """Return detections without any box."""
         return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """What a pose codec gives for one input: xy float32 (N, K, 2) in input pixels, scores float32 (N, K)."""
+    """Decoded poses of one input: xy float32 (N, K, 2) in input pixels, scores float32 (N, K)."""
 
     xy: F32
     scores: F32
@@ -89,7 +89,7 @@ class Keypoints:
 
 @dataclass(frozen=True, slots=True)
 class DenseMap:
-    """A value a pixel: `values` float32 (C, H, W); `classes` names the channels of a segmentation, else is empty."""
+    """A map over an image: `values` float32 (C, H, W); `classes` names a segmentation's channels, else is empty."""
 
     values: F32
     classes: tuple[str, ...] = ()
@@ -98,7 +98,7 @@ class DenseMap:
         check_shape("DenseMap.values", self.values, (None, None, None), np.float32)
 
     def labels(self) -> I32:
-        """Return the number of each pixel's likeliest class, int32 (H, W)."""
+        """Return the index of each pixel's best class, int32 (H, W)."""
         best: I32 = self.values.argmax(axis=0).astype(np.int32)
         return best
 
@@ -107,8 +107,8 @@ class DenseMap:
 class Poses:
     """People in a frame.
 
-    xy float32 (N, K, 2), scores (N, K), boxes (N, 4), box_scores (N,), ids int32 (N,) with -1 for none.
-    A keypoint that a bottom-up model did not find has xy 0 and score 0; top-down models place every keypoint.
+    xy float32 (N, K, 2), scores float32 (N, K), boxes float32 (N, 4) xyxy, box_scores float32 (N,), ids int32 (N,),
+    -1 for none. A keypoint that a bottom-up model did not find has xy 0 and score 0; top-down models place all.
     """
 
     xy: F32
@@ -146,7 +146,7 @@ class Poses:
 
     @classmethod
     def empty(cls, schema: KeypointSchema) -> "Poses":
-        """Nobody."""
+        """Return poses of no people."""
         points = len(schema.names)
         return cls(
             np.zeros((0, points, 2), np.float32),

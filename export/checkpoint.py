@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edge.catalog.lookup import CATALOG, of_hash
+from edge.catalog.lookup import CATALOG, find_by_hash
 from edge.catalog.specs import SCHEMA_OF_DATASET
 from edge.schema import SCHEMAS, load_schema
 from export.lineage import lineage_of
@@ -233,6 +233,6 @@ def _differences(state: Mapping[str, torch.Tensor], expected: Shapes) -> str:
 
 def _name(variant: Variant, lineage: Lineage, task: str) -> str:
     """Return the catalogue's name of an official file, else of its network: several files may hold the same network."""
-    official = of_hash(lineage.checkpoint_sha256)
+    official = find_by_hash(lineage.checkpoint_sha256)
     same = official is not None and variant_of(official) == variant
     return official.name if official and same else model_name(variant, task)

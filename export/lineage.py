@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge.catalog.lookup import CatalogEntry, binding, of_hash
+from edge.catalog.lookup import CatalogEntry, find_by_hash, licence_of_family
 from export.registry import Variant
 from runtimes.artifact import sha256_of
 from runtimes.spec import Lineage
@@ -20,12 +20,12 @@ def lineage_of(path: Path, variant: Variant) -> Lineage:
     """Record the file, its sha256, and the terms where they are known."""
     sha256 = sha256_of(path)
     lineage = Lineage(weights="checkpoint", checkpoint=path.name, checkpoint_sha256=sha256)
-    return _under(lineage, of_hash(sha256) or binding(variant.family, variant.size))
+    return _under(lineage, find_by_hash(sha256) or licence_of_family(variant.family, variant.size))
 
 
 def random_lineage(variant: Variant) -> Lineage:
     """Record that nobody trained these weights; the network's own terms hold all the same."""
-    return _under(Lineage(weights="random"), binding(variant.family, variant.size))
+    return _under(Lineage(weights="random"), licence_of_family(variant.family, variant.size))
 
 
 def published_as(lineage: Lineage, entry: CatalogEntry) -> Lineage:

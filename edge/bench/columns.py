@@ -15,7 +15,7 @@ GATE = {True: "passed", False: "REFUSED", None: "unjudged"}
 class Column:
     """text: a row's cell, UNKNOWN where it has no such value.
 
-    For the HTML page: word: a column of words, set to the left; bad: the text that it marks.
+    For the HTML page: word: left-aligned text; bad: the text that is highlighted.
     """
 
     text: Callable[[ReportRow], str]
@@ -36,7 +36,7 @@ def _megabytes(count: int | None, form: str) -> str:
 
 
 def _in_effect(found: object, asked: object) -> str:
-    """Return the option in effect, and the one asked for where that is another."""
+    """Return the option in effect, and the one asked for where it differs."""
     return str(found) if found == asked else f"{found} (asked {asked})"
 
 

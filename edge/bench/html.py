@@ -1,11 +1,11 @@
-"""The side-by-side table as one HTML page: nothing from elsewhere, no script, light or dark as the system is."""
+"""The report as one self-contained HTML page: table and scatter, no script, light or dark as the system is."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
 
 from edge.bench.columns import COLUMNS, COMPARE, UNKNOWN, cells
 from edge.bench.record import BenchRow, BenchRun
-from edge.bench.report import ReportRow, Sheet, report_rows
+from edge.bench.report import LabelledResult, ReportRow, report_rows
 from edge.bench.scatter import GROUPS, Point, scatter
 from runtimes.registry import ADAPTERS
 
@@ -43,11 +43,11 @@ NOTES = (
 )
 
 
-def page(sheets: Sequence[Sheet]) -> str:
+def page(results: Sequence[LabelledResult]) -> str:
     """Return the whole page, UTF-8 text; everything that came from a file is escaped."""
-    rows = report_rows(sheets)
+    rows = report_rows(results)
     lines = cells(rows, COMPARE)
-    # a column without any value only pushes others out of sight
+    # columns without any value are left out
     shown = [at for at in range(len(COMPARE)) if any(line[at] != UNKNOWN for line in lines)]
     head = "".join(f'<th class="{_class(COMPARE[at])}">{escape(COMPARE[at])}</th>' for at in shown)
     body = "\n".join(
@@ -60,7 +60,7 @@ def page(sheets: Sequence[Sheet]) -> str:
         f"<title>edgepose: {len(rows)} rows side by side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>Artifacts side by side</h1>\n{_picture(rows)}"
         f'<h2>Table</h2>\n<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
-        f"</table></div>\n{notes}{''.join(_facts(sheets))}</body>\n</html>\n"
+        f"</table></div>\n{notes}{''.join(_facts(results))}</body>\n</html>\n"
     )
 
 
@@ -74,7 +74,7 @@ def _class(column: str) -> str:
 
 
 def _picture(rows: Sequence[ReportRow]) -> str:
-    """Return the scatter of the rows that have both a time and an accuracy: AP if any row has one, else px p95."""
+    """Return the scatter of rows with both a time and an accuracy: AP if any row has one, else px p95."""
     timed = [(row, row.bench) for row in rows if row.bench]
     by_ap = any(row.ap is not None for row, _ in timed)
     points = _points(timed, by_ap=by_ap)
@@ -114,7 +114,7 @@ def _points(timed: Sequence[tuple[ReportRow, BenchRow]], *, by_ap: bool) -> list
 
 
 def _common_start(names: Sequence[str]) -> int:
-    """Return how much of the names' start says nothing, since all share it: whole parts, up to a dot or a dash."""
+    """Return the length of the names' common start, up to a dot or a dash."""
     if len(set(names)) < 2:
         return 0
     first, last = min(names), max(names)
@@ -125,10 +125,10 @@ def _common_start(names: Sequence[str]) -> int:
     return max(common.rfind("."), common.rfind("-")) + 1
 
 
-def _facts(sheets: Sequence[Sheet]) -> Iterator[str]:
-    """Yield where and when each run was measured."""
-    for sheet in sheets:
-        run = sheet.content
+def _facts(results: Sequence[LabelledResult]) -> Iterator[str]:
+    """Yield the machine, date and settings of each run."""
+    for given in results:
+        run = given.content
         if not isinstance(run, BenchRun):
             continue
         machine = run.machine
@@ -145,4 +145,4 @@ def _facts(sheets: Sequence[Sheet]) -> Iterator[str]:
         pairs = "".join(
             f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items()
         )
-        yield f"<h2>{escape(sheet.label)}</h2>\n<dl>{pairs}</dl>\n"
+        yield f"<h2>{escape(given.label)}</h2>\n<dl>{pairs}</dl>\n"

@@ -1,8 +1,7 @@
-"""Measure artifacts side by side: each in a process of its own, all loaded, one running at a time, round after round.
+"""Interleaved benchmark: each artifact in its own process, all loaded, running one at a time in rounds.
 
-Noise of a shared machine (another job, a clock that drops) hits all rows alike when they take turns; measured one after
-the other it would look like a difference between them. The order turns by one each round, so that none always follows
-the same one.
+Noise of a shared machine (other jobs, clock changes) then affects all rows alike; measured one after the other it would
+look like a difference between them. The order rotates by one each round, so that no row always follows the same one.
 """
 
 import datetime as dt
@@ -34,19 +33,19 @@ from runtimes.registry import ENGINES, engine_version, installed_engine
 from runtimes.spec import Runtime
 from runtimes.version import __version__
 
-# The warm-up lasts at least so long: clocks rise and a scheduler spreads threads in time, not in runs.
+# Minimum duration of the warm-up: clocks and the scheduler settle with time, not with runs.
 WARMUP_S = 0.5
 
 Advance = Callable[[str], object]
 
 
 def _quiet(_text: str) -> None:
-    """Show no progress."""
+    """Report no progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long: `time_s` timed seconds a row, split over `rounds`; before them at least `warmup_runs` and WARMUP_S."""
+    """Duration: `time_s` timed seconds a row, split over `rounds`, after at least `warmup_runs` and WARMUP_S."""
 
     rounds: int = 10
     time_s: float = 5.0
@@ -62,16 +61,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One row to be: an artifact and how to run it."""
+    """One row to measure: an artifact and its options."""
 
     artifact: Artifact
     options: RunOptions
 
 
 def open_artifacts(paths: Sequence[str | Path]) -> list[Artifact]:
-    """Open every artifact before anything runs: missing engines first, then damaged files.
+    """Open all artifacts before anything runs.
 
-    Raises MissingDependencyError, ArtifactError, and InputError for no artifact or one that is named twice.
+    Raises MissingDependencyError first, then ArtifactError; InputError for no artifact, or one that is named twice.
     """
     roots = [Path(path) for path in paths]
     if not roots:
@@ -109,15 +108,15 @@ def make_cases(
 
 
 def schedule(count: int, rounds: int) -> list[list[int]]:
-    """Return who runs when: each of `count` once a round, the order turned by one from round to round."""
+    """Return the order of `count` rows in each round, rotated by one from round to round."""
     return [[(first + step) % count for step in range(count)] for first in range(rounds)]
 
 
 @contextmanager
 def open_workers(cases: Sequence[Case]) -> Iterator[list[Worker]]:
-    """Load every case in a process of its own, one after the other; all end with the block.
+    """Load every case in its own process, one after the other; all are in memory at once and end with the block.
 
-    All are in memory at once. Raises as `Worker`, which names the artifact.
+    Raises as `Worker`, which names the artifact.
     """
     with ExitStack() as stack:
         yield [stack.enter_context(Worker(case.artifact, case.options)) for case in cases]
@@ -135,7 +134,7 @@ def steps(count: int, plan: Plan) -> int:
 
 
 def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = _quiet) -> BenchRun:
-    """Warm every worker, then have them take turns; raises EngineError where one fails or dies."""
+    """Warm up all workers, then run them in turn; raises EngineError where one fails or dies."""
     load_before = _load()
     warm = []
     for worker in workers:

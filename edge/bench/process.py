@@ -1,4 +1,4 @@
-"""The parent's side of a measured process: started, asked, ended, and its death explained."""
+"""The parent's side of a benchmark process: start, requests, end, and the error where it dies."""
 
 import contextlib
 import signal
@@ -17,8 +17,8 @@ from runtimes.errors import ArtifactError, EdgeposeError, EngineError, InputErro
 
 COMMAND = (sys.executable, "-m", "edge.bench.worker")
 GRACE_S = 5.0
-LAST_WORDS = 300  # characters of its stderr
-# the worker's errors by name; what is not here is an engine's
+STDERR_TAIL = 300  # characters
+# the worker's errors by name; others become EngineError
 ERRORS: dict[str, type[EdgeposeError]] = {
     each.__name__: each for each in (InputError, ArtifactError, EngineError)
 }
@@ -27,23 +27,23 @@ Reply = TypeVar("Reply", Ready, Timed)
 
 
 class Worker:
-    """One artifact loaded in a process of its own; a context manager, whose end ends the process.
+    """One artifact loaded in its own process; a context manager that ends the process.
 
-    `ready` says how the artifact was loaded. Raises what the worker met: InputError for options that the engine does
-    not have, EngineError for a file it refuses, and for a process that died.
+    `ready` has the options in effect. Raises the worker's errors: InputError for options that the engine does not
+    have, EngineError for a file that it refuses, and for a process that died.
     """
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         self.artifact = artifact
         self.options = options
-        # A pipe that nobody reads would fill up and stop the worker.
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 closed in close()
-        # Our own folder as working directory: `-m` finds the same `edge`, and none that lies where the user stands.
+        # a pipe that is not read would fill up and block the worker
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 closed in close()
+        # our parent folder as working directory: `-m` finds this `edge`, not one in the user's directory
         self._process = subprocess.Popen(  # noqa: S603 our own module, no shell
             COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._said,
+            stderr=self._stderr,
             cwd=Path(__file__).resolve().parents[2],
         )
         try:
@@ -54,14 +54,14 @@ class Worker:
             raise
 
     def burst(self, seconds: float, least_runs: int) -> Timed:
-        """Have it run once untimed, then for `seconds` and at least `least_runs` times; wait for its times."""
+        """Run once untimed, then for `seconds` and at least `least_runs` times; wait for the times."""
         return self._ask(Burst(seconds=seconds, least_runs=least_runs), Timed)
 
     def close(self) -> None:
-        """End the process: by closing its stdin, by force where it does not heed that."""
+        """End the process by closing its stdin, or else by killing it."""
         process = self._process
         for pipe in (process.stdin, process.stdout):
-            # broken: it died before it read what we last wrote
+            # broken: it died before it read our last request
             with contextlib.suppress(BrokenPipeError):
                 if pipe:
                     pipe.close()
@@ -70,14 +70,14 @@ class Worker:
         except (subprocess.TimeoutExpired, KeyboardInterrupt):
             process.kill()
             process.wait()
-        self._said.close()
+        self._stderr.close()
 
     def __enter__(self) -> "Worker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
         if kind is not None:
-            self._process.kill()  # a burst may go on for long
+            self._process.kill()  # a burst may be long
         self.close()
 
     def _load(self) -> Ready:
@@ -93,7 +93,7 @@ class Worker:
     def _ask(self, request: Request, wanted: type[Reply]) -> Reply:
         process = self._process
         if process.stdin is None or process.stdout is None:
-            raise ValueError("a worker is started with pipes")
+            raise ValueError("a worker needs pipes")
         try:
             process.stdin.write(msgspec.json.encode(request) + b"\n")
             process.stdin.flush()
@@ -106,15 +106,15 @@ class Worker:
         if isinstance(answer, Failed):
             raise ERRORS.get(answer.error, EngineError)(answer.message)
         if not isinstance(answer, wanted):
-            raise EngineError(f"{self.artifact.root}: its process answered out of turn: {answer}")
+            raise EngineError(f"{self.artifact.root}: unexpected answer of its process: {answer}")
         return answer
 
     def _died(self) -> EngineError:
         code = self._process.wait()
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-        self._said.seek(0)
-        words = " ".join(self._said.read().decode(errors="replace").split())[-LAST_WORDS:]
+        self._stderr.seek(0)
+        words = " ".join(self._stderr.read().decode(errors="replace").split())[-STDERR_TAIL:]
         return EngineError(
-            f"{self.artifact.root}: the process that ran it ended {how} ({words or 'it said nothing'}); "
-            "is there memory enough? try it alone, or with `edgepose verify`"
+            f"{self.artifact.root}: the process that ran it ended {how} ({words or 'no output'}); "
+            "is there enough memory? run it alone, or with `edgepose verify`"
         )

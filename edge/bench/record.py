@@ -1,4 +1,4 @@
-"""What a benchmark leaves on disk (RUN.json), and its figures: percentiles, validity, speedup."""
+"""RUN.json, the record of a benchmark, and its figures: percentiles, validity, speedup."""
 
 import statistics
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from runtimes.record import Record, decode_record
 from runtimes.spec import Manifest, Precision, Runtime
 
 FORMAT = 1
-# CPU seconds a thread and wall second; below it the process did not have its cores.
+# CPU seconds a thread and wall second; below it, other work took the process's cores.
 MIN_CPU_WALL = 0.9
 
 
 class BenchRow(Record, frozen=True, kw_only=True):
     """One artifact on one engine with one set of options, batch 1, on its own reference images.
 
-    precision: of the file; arithmetic, threads, accelerator: read back from the engine; asked_*: what was asked for.
+    precision: of the file; arithmetic, threads, accelerator: read back from the engine; asked_*: the options asked for.
     Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median.
-    load_ms: from a verified file to a session that runs, the engine's import included; the file itself may lie in the
-    system's cache. warmup_runs took warmup_ms before the first round and are in no figure. bytes: of the engine's own
-    files. peak_rss_bytes: of the process that ran it, Python and engine included; None where the system does not say.
-    cpu_wall: CPU time / (wall time x threads). valid: see `is_valid`.
-    speedup: see `with_speedup`. px_p95, ap, passed: what the gate recorded in the manifest, None where it did not.
+    load_ms: from a verified file to a session, the engine's import included; the file may be in the system's cache.
+    warmup_runs, warmup_ms: before the first round, in no other figure. bytes: of the engine's files. peak_rss_bytes: of
+    the process, Python and engine included; None where the system does not report it. cpu_wall: CPU time / (wall time x
+    threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
+    None where it recorded none.
     """
 
     artifact: str
@@ -70,7 +70,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
 
 
 class BenchRun(Record, frozen=True, kw_only=True):
-    """RUN.json, whole: where, when and how it was measured, and the rows.
+    """RUN.json: machine, date, settings and rows of a benchmark.
 
     date: UTC, ISO 8601. load_before, load_after: load averages over one minute, None where the system has none.
     versions: of Python, edgepose and the engines used.
@@ -90,7 +90,7 @@ class BenchRun(Record, frozen=True, kw_only=True):
 
 
 class Figures(Record, frozen=True, kw_only=True):
-    """What a list of times comes to, in milliseconds."""
+    """Statistics of a list of times, in milliseconds."""
 
     p50_ms: float
     p90_ms: float
@@ -102,7 +102,7 @@ class Figures(Record, frozen=True, kw_only=True):
 def figures(wall_ns: Sequence[int]) -> Figures:
     """Return the figures of wall times in nanoseconds; percentiles as numpy interpolates them.
 
-    A p99 of fewer than a hundred runs is hardly more than their maximum: `runs` stands beside it.
+    The p99 of fewer than a hundred runs is close to their maximum; see `BenchRow.runs`.
     """
     ms = np.asarray(wall_ns, np.float64) / 1e6
     p50, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
@@ -112,20 +112,20 @@ def figures(wall_ns: Sequence[int]) -> Figures:
 
 
 def is_valid(cpu_wall: float, accelerator: Accelerator) -> bool | None:
-    """Say whether the process had its cores: CPU time / (wall time x threads) of at least MIN_CPU_WALL, 0.9.
+    """Return whether the process had its cores: CPU time / (wall time x threads) of at least MIN_CPU_WALL, 0.9.
 
-    Where other work takes a core, or more threads were asked for than there are cores, wall time goes on while CPU
-    time stands still, and the times are those of the queue. An engine whose threads sleep through its serial parts
-    falls below too: then more threads are not worth it. None on a gpu or an npu, where the CPU waits by design.
+    Where other work takes a core, or there are more threads than cores, threads wait for a core, and the times measure
+    that. Engines whose threads sleep through serial parts fall below too: more threads are not worth it then. None on
+    a GPU or an NPU, where the CPU waits by design.
     """
     return cpu_wall >= MIN_CPU_WALL if accelerator == "cpu" else None
 
 
 def with_speedup(rows: Sequence[BenchRow]) -> tuple[BenchRow, ...]:
-    """Fill in how many times faster each row is than its fp32 artifact, where that was measured in the same run.
+    """Return the rows with the speedup over their fp32 artifact, where the same run measured that; above 1 is faster.
 
-    Its fp32 artifact: same runtime, model, input, threads, arithmetic and accelerator. Rounds are paired, since noise
-    hits both alike: the median of their ratios, and the range. Above 1 is faster.
+    The fp32 artifact has the same runtime, model, input, threads, arithmetic and accelerator. The speedup is the median
+    (and range) of the ratios of paired rounds, since noise affects both alike.
     """
     return tuple(_beside_parent(row, rows) for row in rows)
 
@@ -150,7 +150,7 @@ def _terms(row: BenchRow) -> tuple[object, ...]:
 
 
 def gate_passed(manifest: Manifest) -> bool | None:
-    """Return the gate's word over all records: False if any failed, None if any is undecided or there is none."""
+    """Return the gate's verdict over all records: False if any failed, None if any is undecided or there is none."""
     words = [record.passed for record in manifest.parity]
     if False in words:
         return False

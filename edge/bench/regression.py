@@ -1,4 +1,4 @@
-"""Has it become worse? Two benchmark runs judged by one figure and one limit, such as `p90:+10%`."""
+"""Regression check: the rows of two benchmark runs by one figure and one limit, such as `p90:+10%`."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ LIMIT = re.compile(r"^([a-z0-9]+):\+(\d+(?:\.\d+)?)%$", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """More than `share` (.1 is 10 %) above the first run's `figure` is worse."""
+    """A regression is more than `share` (.1 is 10 %) above the first run's `figure`."""
 
     figure: str
     share: float
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """One row of both runs: the figure before and after, the change as a share, and whether that is over the limit."""
+class RowChange:
+    """One row of both runs: the figure before and after, the relative change, and whether it exceeds the limit."""
 
     name: str
     before: float
@@ -40,7 +40,7 @@ class Verdict:
 
 
 def parse_limit(text: str) -> Limit:
-    """Parse `p90:+10%`; raises InputError with the figures there are."""
+    """Parse `p90:+10%`; raises InputError with the known figures."""
     found = LIMIT.match(text)
     if not found or found[1] not in FIGURES:
         raise InputError(
@@ -49,11 +49,11 @@ def parse_limit(text: str) -> Limit:
     return Limit(found[1], float(found[2]) / 100)
 
 
-def judge(first: BenchRun, other: BenchRun, limit: Limit) -> list[Verdict]:
-    """Judge every row that both runs have: same artifact name, arithmetic, threads and accelerator.
+def compare_runs(first: BenchRun, other: BenchRun, limit: Limit) -> list[RowChange]:
+    """Return the change of every row that both runs have: same artifact name, arithmetic, threads and accelerator.
 
-    `valid` is False where either row had not its cores: the change may then be the machine's. Raises InputError where
-    the runs have no row in common, since nothing would be judged.
+    `valid` is False where either row is not valid: the machine's load may have caused the change. Raises InputError
+    where the runs have no row in common.
     """
     before = {row.key: row for row in first.rows}
     pairs = [(before[row.key], row) for row in other.rows if row.key in before]
@@ -61,28 +61,26 @@ def judge(first: BenchRun, other: BenchRun, limit: Limit) -> list[Verdict]:
         raise InputError(
             "the two runs have no row in common (artifact, arithmetic, threads); measure the same artifacts again"
         )
-    judged = [_judge(old, new, limit) for old, new in pairs]
-    found = [verdict for verdict in judged if verdict]
+    changes = [_change(old, new, limit) for old, new in pairs]
+    found = [change for change in changes if change]
     if not found:
-        raise InputError(
-            f"neither run knows {limit.figure} of a row that both have; choose another figure"
-        )
+        raise InputError(f"no row of both runs has {limit.figure}; choose another figure")
     return found
 
 
 def same_machine(runs: Sequence[BenchRun]) -> bool:
-    """Say whether all runs are of one kind of machine, so that their times compare."""
+    """Return whether all runs are of one kind of machine, so that their times compare."""
     return (
         len({(run.machine.arch, run.machine.cpu_model, run.machine.allowed_cores) for run in runs})
         < 2
     )
 
 
-def _judge(old: BenchRow, new: BenchRow, limit: Limit) -> Verdict | None:
+def _change(old: BenchRow, new: BenchRow, limit: Limit) -> RowChange | None:
     before, after = FIGURES[limit.figure](old), FIGURES[limit.figure](new)
     if not before or after is None:
         return None
     change = after / before - 1
     name = f"{new.artifact} {new.arithmetic}, {new.threads} thread{'s'[: new.threads > 1]}"
     valid = old.valid is not False and new.valid is not False
-    return Verdict(name, before, after, change, change > limit.share, valid)
+    return RowChange(name, before, after, change, change > limit.share, valid)

@@ -13,8 +13,8 @@ from runtimes.errors import InputError
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
-    """One file of results, and the name it goes by."""
+class LabelledResult:
+    """A benchmark run or an evaluation, and the label of its file."""
 
     label: str
     content: BenchRun | EvalResult
@@ -45,7 +45,7 @@ class ReportRow:
         return {**dict.fromkeys(BenchRow.__struct_fields__), **measured, **own}
 
 
-def read_sheets(path: Path, label: str) -> list[Sheet]:
+def read_results(path: Path, label: str) -> list[LabelledResult]:
     """Read a RUN.json of `bench --out`, or what `eval --json` printed (one result or a list of them).
 
     Raises InputError where the file is neither.
@@ -57,28 +57,28 @@ def read_sheets(path: Path, label: str) -> list[Sheet]:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path}: no JSON ({error}); give what `edgepose bench --out` wrote"
+            f"{path}: no JSON ({error}); give a RUN.json of `edgepose bench --out`"
         ) from error
     if isinstance(raw, dict) and raw.get("kind") == "bench":
-        return [Sheet(label, decode_run(path, data))]
+        return [LabelledResult(label, decode_run(path, data))]
     try:
         results = msgspec.convert(raw if isinstance(raw, list) else [raw], list[EvalResult])
     except msgspec.ValidationError as error:
         raise InputError(
             f"{path}: neither a RUN.json of `edgepose bench --out` nor `edgepose eval --json` ({error})"
         ) from error
-    return [Sheet(label, result) for result in results]
+    return [LabelledResult(label, result) for result in results]
 
 
-def report_rows(sheets: Sequence[Sheet]) -> list[ReportRow]:
-    """Return a row for each measured row, with its artifact's AP beside it, then what was only evaluated.
+def report_rows(results: Sequence[LabelledResult]) -> list[ReportRow]:
+    """Return a row for each measured row, with its artifact's AP beside it, then those only evaluated.
 
     An artifact evaluated twice has its first AP beside its times, and a row for each further one.
     """
     evals = [
-        (sheet.label, each) for sheet in sheets if isinstance(each := sheet.content, EvalResult)
+        (given.label, each) for given in results if isinstance(each := given.content, EvalResult)
     ]
-    runs = [(sheet.label, each) for sheet in sheets if isinstance(each := sheet.content, BenchRun)]
+    runs = [(given.label, each) for given in results if isinstance(each := given.content, BenchRun)]
     measured: dict[str, EvalResult] = {}
     for _, result in evals:
         measured.setdefault(result.artifact, result)
@@ -121,9 +121,9 @@ def _change(value: float, base: float) -> float | None:
 
 
 def _with_drops(rows: Sequence[ReportRow]) -> list[ReportRow]:
-    """Fill in ap_drop: a row has one where another row is its reference."""
+    """Return the rows with ap_drop, where another row is their reference."""
     judged = [row for row in rows if row.ap is not None]
-    # stable: the first stays first
+    # fp32 first; sorting is stable
     plainest = sorted(judged, key=lambda row: not (row.bench and row.bench.precision == "fp32"))
     reference: dict[str, ReportRow] = {}
     for row in plainest:

@@ -1,6 +1,6 @@
-"""A scatter plot as one inline SVG, drawn by plain Python: for reports that need no plotting package and no script.
+"""Scatter plot as inline SVG, without a plotting package or script.
 
-Colours and fonts are the page's: CSS classes `axis`, `grid`, `tick`, `name`, `lead` and `dot g0` to `dot g3`.
+Colours and fonts are the page's, by CSS classes `axis`, `grid`, `tick`, `name`, `lead` and `dot g0` to `dot g3`.
 """
 
 import math
@@ -11,10 +11,8 @@ from html import escape
 WIDTH, HEIGHT = 760, 440
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 20, 54  # margins
 MAX_RADIUS, MIN_RADIUS = 18.0, 3.5
-CHAR, LINE = (
-    6.3,
-    13.0,
-)  # a letter's width and a line's height at 11 px, in the common system fonts, rounded up
+# a letter's width and a line's height at 11 px in common system fonts, rounded up
+CHAR, LINE = 6.3, 13.0
 TICKS = 8
 GROUPS = 4  # colours that the page has
 
@@ -23,7 +21,7 @@ Box = tuple[float, float, float, float]  # x0, y0, x1, y1
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """A dot: where, the weight its area shows (0: smallest), its colour's number, a short name, a full sentence."""
+    """A dot: its place, weight (area; 0 is smallest), colour group, name, and title (tooltip)."""
 
     x: float
     y: float
@@ -35,7 +33,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Axis:
-    """A linear scale: what it shows, the values from `low` to `high`, and where these lie in pixels."""
+    """A linear axis: its label, the values `low` and `high`, and their places in pixels."""
 
     label: str
     low: float
@@ -44,18 +42,18 @@ class Axis:
     end: float
 
     def place(self, value: float) -> float:
-        """Return where a value lies, in pixels."""
+        """Return the place of a value in pixels."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
 def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
-    """Return an <svg> of the points, or "" for none. Names are left out where there is no room; titles never."""
+    """Return an <svg> of the points, or "" for none. Names are left out where there is no room."""
     if not points:
         return ""
     x = _axis(x_label, [point.x for point in points], LEFT, WIDTH - RIGHT)
     y = _axis(y_label, [point.y for point in points], HEIGHT - BOTTOM, TOP)
     heaviest = max(point.weight for point in points)
-    # the largest below: a small dot on a large one is still seen
+    # largest first, so that small dots are on top
     drawn = sorted(points, key=lambda point: -point.weight)
     dots = [(x.place(each.x), y.place(each.y), _radius(each.weight, heaviest)) for each in drawn]
     body = [*_frame(x, y), *map(_dot, drawn, dots), *_names(drawn, dots)]
@@ -68,7 +66,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
 def ticks(low: float, high: float) -> list[str]:
     """Return at most TICKS + 1 round values, 1, 2 or 5 times a power of ten apart, that lie within low..high.
 
-    They are written alike, with as many decimals as their distance needs.
+    All have as many decimals as the step needs.
     """
     rough = (high - low) / TICKS
     power = 10.0 ** math.floor(math.log10(rough))
@@ -80,7 +78,7 @@ def ticks(low: float, high: float) -> list[str]:
 
 
 def _axis(label: str, values: Sequence[float], start: float, end: float) -> Axis:
-    """Return an axis a little longer than the values' range, so that no dot is cut; from 0 where that is near."""
+    """Return an axis with margins around the values, so that no dot is cut; it starts at 0 where that is near."""
     low, high = min(values), max(values)
     room = (high - low) * 0.15 or abs(high) * 0.15 or 1.0
     floor = 0.0 if 0 <= low <= (high - low) * 0.5 + room else low - room
@@ -88,7 +86,7 @@ def _axis(label: str, values: Sequence[float], start: float, end: float) -> Axis
 
 
 def _radius(weight: float, heaviest: float) -> float:
-    """Return the radius whose area is in proportion to the weight."""
+    """Return the radius of a dot whose area is proportional to the weight."""
     share = math.sqrt(weight / heaviest) if heaviest > 0 else 0.0
     return max(MIN_RADIUS, MAX_RADIUS * share)
 
@@ -127,9 +125,9 @@ def _dot(point: Point, dot: tuple[float, float, float]) -> str:
 
 
 def _names(points: Sequence[Point], dots: Sequence[tuple[float, float, float]]) -> Iterator[str]:
-    """Yield each name at the first place near its dot that no name and no other dot has taken yet."""
+    """Yield each name at the first free place near its dot."""
     taken: list[Box] = [(x - r, y - r, x + r, y + r) for x, y, r in dots]
-    # from the lightest: where dots lie in each other, the large one has more room around it
+    # lightest first: of overlapping dots, the large one has more room around it
     for index in reversed(range(len(points))):
         others = taken[:index] + taken[index + 1 :]
         for box, far in _places(points[index].name, dots[index]):
@@ -140,7 +138,7 @@ def _names(points: Sequence[Point], dots: Sequence[tuple[float, float, float]]) 
                     near_x = min(max(cx, box[0]), box[2])
                     near_y = min(max(cy, box[1]), box[3])
                     yield f'<path class="lead" d="M{cx:.1f} {cy:.1f}L{near_x:.1f} {near_y:.1f}"/>'
-                # the width is a guess: keep the end that lies at the dot there
+                # the width is an estimate, so anchor the text at the end near the dot
                 left = box[2] < cx
                 anchor = "end" if left else "start"
                 yield _text(box[2 if left else 0], box[3] - 3, points[index].name, "name", anchor)

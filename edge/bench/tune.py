@@ -1,7 +1,7 @@
-"""Find the fastest options that are still right on this machine.
+"""Search for the fastest options that still match the reference on this machine.
 
-Threads x arithmetic x accelerator are measured, and what computes other than the gate did is checked. Nothing is
-assumed: more threads, f16 or bf16, an int8 file and a gpu have each been the slower choice somewhere.
+Threads x arithmetic x accelerator are measured, and rows that compute differently from the gate are checked. Nothing is
+assumed: more threads, f16 or bf16, an int8 file and a GPU can each be slower.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -19,19 +19,19 @@ from runtimes.errors import EngineError, GateError, InputError
 from runtimes.parity_spec import Parity
 from runtimes.spec import Precision
 
-# Two p50 nearer than this share are one: rounds of a quiet machine spread by 2 to 5 % with one thread.
+# p50 within this share are a tie: rounds of a quiet machine spread by 2 to 5 % with one thread.
 TIE = 0.03
 
 ARITHMETIC: tuple[Arithmetic, ...] = get_args(Arithmetic)
 ACCELERATORS: tuple[Accelerator, ...] = get_args(Accelerator)
-# On a tie the plainer one is taken: what is least likely to be wrong, or to take cores from others.
+# Ties go to the simpler row: less likely to be wrong, or to take cores from other work.
 _PLAIN_ARITHMETIC: dict[Arithmetic, int] = {"f32": 0, "f16": 1, "bf16": 2}
 _PLAIN_FILE: dict[Precision, int] = {"fp32": 0, "fp16": 1, "int8": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that was better placed and may not be chosen, why, and the comparison that said so."""
+    """A better ranked row that may not be chosen: its index, the reason, and the comparison with the reference."""
 
     index: int
     reason: str
@@ -40,7 +40,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen row, by its index, what was refused before it, and its comparison with the reference, if any."""
+    """The index of the chosen row, the rows refused before it, and its comparison with the reference, if any."""
 
     index: int
     refused: tuple[Refusal, ...]
@@ -50,10 +50,9 @@ class Choice:
 def ranked(rows: Sequence[BenchRow], tie: float = TIE) -> list[int]:
     """Return the rows' indices, best first.
 
-    The best is the plainest of the rows that are within `tie` of the fastest p50: fewest threads, then f32, then the
-    cpu, then the file of higher precision, then the lower p50. The next best is found the same way among the rest.
-    Rows that had not their cores (`valid` False) come last, in the same order among themselves: their times are
-    the queue's.
+    The best is the simplest row within `tie` of the fastest p50: fewest threads, then f32, then the CPU, then the file
+    of higher precision, then the lower p50; the next best is the best of the rest. Rows that are not valid come last,
+    in the same order.
     """
     order: list[int] = []
     for group in (
@@ -71,17 +70,17 @@ def ranked(rows: Sequence[BenchRow], tie: float = TIE) -> list[int]:
 
 
 def needs_check(row: BenchRow) -> bool:
-    """Say whether a row computes other than the gate did: below f32, on an accelerator, or in int8.
+    """Return whether a row computes differently from the gate: below f32, on an accelerator, or in int8.
 
-    int8 in f32 arithmetic too: its kernels differ from one CPU to the next (VNNI, dot product, neither).
+    int8 does so in f32 arithmetic too: its kernels differ between CPUs (VNNI, dot product, neither).
     """
     return row.arithmetic != "f32" or row.accelerator != "cpu" or row.precision == "int8"
 
 
 def refusal(row: BenchRow, parity: Parity | None) -> str:
-    """Return why a row may not be chosen, "" where it may. parity: how it compares here, None where not compared."""
+    """Return why a row may not be chosen, "" where it may. parity: its comparison here, None if not compared."""
     if row.passed is False:
-        return "its export did not pass the gate"
+        return "it did not pass the gate when exported"
     if not needs_check(row):
         return ""
     if parity is None:
@@ -94,10 +93,10 @@ def refusal(row: BenchRow, parity: Parity | None) -> str:
 
 
 def choose(rows: Sequence[BenchRow], check: Callable[[int], Parity], tie: float = TIE) -> Choice:
-    """Return the best row that is right.
+    """Return the best ranked row that may be used.
 
-    `check` compares the row of an index with its reference; it is asked only for rows that `needs_check` names, best
-    first, until one may be chosen. Raises GateError where none may.
+    `check` compares the row of an index with its reference; it is called for rows that need it, best first, until one
+    may be chosen. Raises GateError where none may.
     """
     refused: list[Refusal] = []
     for index in ranked(rows, tie):
@@ -108,19 +107,17 @@ def choose(rows: Sequence[BenchRow], check: Callable[[int], Parity], tie: float 
             return Choice(index, tuple(refused), parity)
         refused.append(Refusal(index, reason, parity))
     reasons = "; ".join(dict.fromkeys(each.reason for each in refused))
-    raise GateError(
-        f"nothing here may be used ({reasons}); export again, or look at `edgepose verify`"
-    )
+    raise GateError(f"no row may be used ({reasons}); export again, or see `edgepose verify`")
 
 
 def thread_counts(allowed: int) -> list[int]:
-    """Return the candidates: powers of two up to the cores this process may use, and all of these."""
+    """Return the thread counts to try: powers of two up to `allowed` cores, and `allowed`."""
     powers = [1 << bit for bit in range(allowed.bit_length())]
     return sorted({*powers, allowed})
 
 
-def one_model(artifacts: Sequence[Artifact]) -> None:
-    """Raise InputError where the artifacts are not of one model and input: the fastest of two models says nothing."""
+def require_one_model(artifacts: Sequence[Artifact]) -> None:
+    """Raise InputError where the artifacts differ in model or input size."""
     kinds = {(each.manifest.model, each.manifest.image.wh) for each in artifacts}
     if len(kinds) > 1:
         names = ", ".join(sorted(f"{model} {wh[0]}x{wh[1]}" for model, wh in kinds))
@@ -128,14 +125,14 @@ def one_model(artifacts: Sequence[Artifact]) -> None:
 
 
 def candidates(artifacts: Sequence[Artifact], threads: Sequence[int]) -> list[Case]:
-    """Return what to measure: every arithmetic and accelerator that the engine really takes, found by asking it.
+    """Return the cases to measure: every arithmetic and accelerator that the engine supports here.
 
-    Each is loaded once, by itself, and what it then says of itself counts: f16 asked of a CPU without it is f32, and
-    would be measured twice. Threads are tried on the cpu only.
+    Each is loaded once, and the options in effect count: f16 on a CPU without it is f32, which would be measured
+    twice. Threads vary on the CPU only.
     """
     cases: list[Case] = []
     for artifact in artifacts:
-        for options in _taken(artifact):
+        for options in _supported(artifact):
             counts = threads if options.accelerator == "cpu" else threads[:1]
             for count in counts:
                 tried = RunOptions(
@@ -146,7 +143,7 @@ def candidates(artifacts: Sequence[Artifact], threads: Sequence[int]) -> list[Ca
 
 
 def distinct(workers: Sequence[Worker]) -> list[Worker]:
-    """Return the workers that differ in what they really use; of each kind the first."""
+    """Return the workers that differ in the options in effect; of equal ones the first."""
     kept: dict[object, Worker] = {}
     for worker in workers:
         ready = worker.ready
@@ -161,7 +158,7 @@ def check_row(artifact: Artifact, row: BenchRow) -> Parity:
 
 
 def as_tuned(artifact: Artifact, choice: Choice, rows: Sequence[BenchRow], date: str) -> Tuned:
-    """Return what is kept of a choice; `rows` are those it was made from."""
+    """Return the record of a choice among `rows`."""
     row = rows[choice.index]
     plain = (
         each for each in rows if each.artifact == row.artifact and _plainness(each)[:3] == (1, 0, 0)
@@ -181,8 +178,8 @@ def as_tuned(artifact: Artifact, choice: Choice, rows: Sequence[BenchRow], date:
     )
 
 
-def _taken(artifact: Artifact) -> Iterator[RunOptions]:
-    """Yield what `artifact`'s engine takes here, with one thread; f32 on the cpu is first, and has to be there."""
+def _supported(artifact: Artifact) -> Iterator[RunOptions]:
+    """Yield the options, with one thread, that the engine supports here; f32 on the CPU is first and must work."""
     for accelerator in ACCELERATORS:
         for precision in ARITHMETIC:
             options = RunOptions(threads=1, precision=precision, accelerator=accelerator)
@@ -192,7 +189,7 @@ def _taken(artifact: Artifact) -> Iterator[RunOptions]:
             except (InputError, EngineError):
                 if (accelerator, precision) == ("cpu", "f32"):
                     raise
-                continue  # an accelerator that is not there, an arithmetic that its driver refuses
+                continue  # no such accelerator here, or its driver refuses the arithmetic
             if (ready.precision, ready.accelerator) == (precision, accelerator):
                 yield options
 

@@ -1,7 +1,7 @@
-"""The options that `edgepose tune` found for an artifact on this device: tuned.json, written and found again.
+"""tuned.json: the options that `edgepose tune` chose for an artifact on this device.
 
-It lies in the artifact's directory beside the engine's files, or in the user's cache where that cannot be written. The
-manifest does not list it: what is tuned is this machine, and the artifact stays what it was.
+It is in the artifact's directory beside the engine's files, or in the user's cache where that is not writable. The
+manifest does not list it, since it depends on the machine; the artifact does not change.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ TUNED = "tuned.json"
 
 
 class DeviceKey(Record, frozen=True, kw_only=True):
-    """What an answer holds for: this CPU with so many cores, this engine."""
+    """The device that tuned options are for: CPU, cores, and engine."""
 
     arch: str
     cpu_model: str
@@ -32,11 +32,11 @@ class DeviceKey(Record, frozen=True, kw_only=True):
 
 
 class Tuned(Record, frozen=True, kw_only=True):
-    """The choice for one artifact on one device.
+    """The chosen options for one artifact on one device.
 
     artifact_sha256: of artifact.json, which holds the hashes of all files. p50_ms: of the choice; plain_p50_ms: of
-    one thread in f32, from the same run. valid: whether the process had its cores (`edge.bench.record.is_valid`).
-    parity: how the choice compares with the reference here; None where it computes as the gate did.
+    one thread in f32, from the same run. valid: see `edge.bench.record.is_valid`. parity: the comparison with the
+    reference here; None where the choice computes as the gate did.
     """
 
     artifact_sha256: str
@@ -52,21 +52,21 @@ class Tuned(Record, frozen=True, kw_only=True):
 
     @property
     def options(self) -> RunOptions:
-        """The choice as `open_session` takes it."""
+        """The options for `open_session`."""
         return RunOptions(
             threads=self.threads, precision=self.precision, accelerator=self.accelerator
         )
 
 
 class TunedFile(Record, frozen=True, kw_only=True):
-    """tuned.json, whole: one entry a device, since a directory may be copied or shared."""
+    """tuned.json: one entry a device, since a directory may be copied or shared."""
 
     entries: tuple[Tuned, ...]
     format: int = FORMAT
 
 
 def device_key(artifact: Artifact, machine: Machine | None = None) -> DeviceKey:
-    """Return what tuned options of `artifact` depend on here (`machine`: None detects it)."""
+    """Return the key of `artifact`'s tuned options on this device (`machine`: None detects it)."""
     here = machine or detect_machine()
     runtime = artifact.manifest.runtime
     engine = f"{runtime} {engine_version(runtime) or 'unknown'}"
@@ -76,15 +76,15 @@ def device_key(artifact: Artifact, machine: Machine | None = None) -> DeviceKey:
 
 
 def artifact_sha256(artifact: Artifact) -> str:
-    """Return the hash that stands for a whole artifact: that of artifact.json."""
+    """Return the hash of a whole artifact: that of artifact.json, which lists the hashes of its files."""
     return sha256_of(artifact.root / MANIFEST)
 
 
 def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
     """Return the options tuned for this artifact on this device with this engine; None where there are none.
 
-    `edge.load` does not look for them: pass them on as its threads, precision and accelerator.
-    Raises ArtifactError for what is no artifact, InputError for a tuned.json that cannot be read.
+    `edge.load` does not use them by itself: pass threads, precision and accelerator on.
+    Raises ArtifactError where there is no artifact, InputError for a tuned.json that cannot be read.
     """
     opened = artifact if isinstance(artifact, Artifact) else Artifact.open(artifact)
     key, digest = device_key(opened), artifact_sha256(opened)
@@ -96,7 +96,7 @@ def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
 
 
 def save_tuned(artifact: Artifact, tuned: Tuned) -> Path:
-    """Keep `tuned`, replacing what was there of the same device; other devices' entries stay. Returns where.
+    """Save `tuned` in place of an entry of the same device, and return the path.
 
     Raises InputError where neither the artifact's directory nor the cache can be written.
     """
@@ -104,14 +104,14 @@ def save_tuned(artifact: Artifact, tuned: Tuned) -> Path:
     try:
         return _write(beside, tuned)
     except OSError:
-        pass  # a read-only image, another user's directory: the cache is for that
+        pass  # a read-only image or another user's directory: use the cache
     try:
         cached.parent.mkdir(parents=True, exist_ok=True)
         return _write(cached, tuned)
     except OSError as error:
         raise InputError(
             f"neither {beside.parent} nor {cached.parent} can be written ({error.strerror}); "
-            "set EDGEPOSE_CACHE to a folder of yours"
+            "set EDGEPOSE_CACHE to a writable folder"
         ) from error
 
 
@@ -128,16 +128,16 @@ def _write(path: Path, tuned: Tuned) -> Path:
 
 
 def _places(artifact: Artifact) -> tuple[Path, Path]:
-    """Return where tuned options may lie, best first: beside the engine's files, in the cache."""
-    # by the artifact's hash: its copies on a machine share what was found
+    """Return the places of tuned options, best first: beside the engine's files, in the cache."""
+    # by the artifact's hash, so that its copies on a machine share the entry
     return artifact.root / TUNED, cache_dir() / "tuned" / f"{artifact_sha256(artifact)[:16]}.json"
 
 
 def _read(path: Path) -> TunedFile:
-    """Read a file of tuned options; one that is not there has no entries."""
+    """Read tuned.json; a missing file has no entries."""
     try:
         data = path.read_bytes()
-    except OSError:  # not there, or not ours to read: then nothing is known of this device there
+    except OSError:  # missing or not readable
         return TunedFile(entries=())
     return decode_record(
         path,

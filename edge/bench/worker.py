@@ -1,7 +1,7 @@
-"""The process that is measured: one artifact in one engine, told what to do on stdin, answering on stdout.
+"""Benchmark process: one artifact in one engine, with requests on stdin and answers on stdout.
 
-Started as `python -m edge.bench.worker`. One JSON message a line each way: `Open` first, answered by `Ready`; then any
-number of `Burst`, each answered by `Timed`; `Failed` instead where one of our errors was raised. It ends with stdin.
+Started as `python -m edge.bench.worker`. One JSON message a line each way: `Open`, answered by `Ready`; then any number
+of `Burst`, each answered by `Timed`; `Failed` instead of either for one of our errors. It ends with stdin.
 """
 
 import gc
@@ -26,9 +26,9 @@ from runtimes.record import Record
 from runtimes.registry import open_session
 from runtimes.threads import read_text
 
-# A pool that still spins would take the core of whoever runs next: look this often, and no longer than this, for rest.
-REST_STEP_S, REST_LIMIT_S = 0.01, 1.0
-REST_SHARE = 0.1  # CPU time a wall second that counts as rest
+# A thread pool that still spins would take a core from the next worker: poll interval and time limit of the wait.
+IDLE_POLL_S, IDLE_LIMIT_S = 0.01, 1.0
+IDLE_SHARE = 0.1  # CPU time a wall second below which the pool is idle
 
 
 class Open(Record, frozen=True, kw_only=True, tag="open"):
@@ -48,7 +48,7 @@ class Burst(Record, frozen=True, kw_only=True, tag="burst"):
 
 
 class Ready(Record, frozen=True, kw_only=True, tag="ready"):
-    """Loaded in `load_ms`; the options really in use."""
+    """Loaded in `load_ms`, with these options in effect."""
 
     load_ms: float
     threads: int
@@ -57,7 +57,7 @@ class Ready(Record, frozen=True, kw_only=True, tag="ready"):
 
 
 class Timed(Record, frozen=True, kw_only=True, tag="timed"):
-    """One burst: wall time of each run, and wall and CPU time (all threads) of the whole, in nanoseconds."""
+    """One burst: wall time of each run, and wall and CPU time (all threads) of the burst, in nanoseconds."""
 
     wall_ns: tuple[int, ...]
     span_ns: int
@@ -78,8 +78,8 @@ Answer = Ready | Timed | Failed
 
 def main() -> None:
     """Answer requests until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    # Engines print to stdout as they please; what we answer goes out by a descriptor of its own.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    # engines may print to stdout, so answers have a descriptor of their own
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     try:
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    """Open the artifact that the first line names, then run a burst a line."""
+    """Open the artifact of the first request, then run a burst a request."""
     first = requests.readline()
     if not first:
         return
@@ -104,8 +104,8 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
 
 
 def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
-    """Run one burst and wait until the session's own threads rest."""
-    session.run(next(feeds))  # the caches were somebody else's while this process waited
+    """Run one burst and wait until the session's threads are idle."""
+    session.run(next(feeds))  # untimed: the caches are another worker's
     walls: list[int] = []
     gc.disable()
     try:
@@ -120,16 +120,16 @@ def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
         cpu_ns = time.process_time_ns() - cpu_begin
     finally:
         gc.enable()
-    _rest()
+    _wait_idle()
     return Timed(
         wall_ns=tuple(walls), span_ns=now - begin, cpu_ns=cpu_ns, peak_rss_bytes=peak_rss_bytes()
     )
 
 
 def peak_rss_bytes() -> int | None:
-    """Return the most memory this process held; None where the system does not say.
+    """Return this process's peak memory; None where the system does not report it.
 
-    Linux: VmHWM. `ru_maxrss` would begin with what the parent held when it started this process.
+    Linux: VmHWM, since `ru_maxrss` includes the parent's at the start of this process.
     """
     for line in read_text(Path("/proc/self/status")).splitlines():
         name, _, value = line.partition(":")
@@ -164,12 +164,12 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
     )
 
 
-def _rest() -> None:
+def _wait_idle() -> None:
     begin = time.perf_counter()
-    while time.perf_counter() - begin < REST_LIMIT_S:
+    while time.perf_counter() - begin < IDLE_LIMIT_S:
         cpu, wall = time.process_time(), time.perf_counter()
-        time.sleep(REST_STEP_S)
-        if time.process_time() - cpu < REST_SHARE * (time.perf_counter() - wall):
+        time.sleep(IDLE_POLL_S)
+        if time.process_time() - cpu < IDLE_SHARE * (time.perf_counter() - wall):
             return
 
 

@@ -1,1 +1,1 @@
-"""The catalogue's tables, one file a family: ENTRIES by name, SPECS from an entry to what the model takes and gives."""
+"""Model catalogue, one module a family: ENTRIES (published models by name) and SPECS (the spec of an entry)."""

@@ -1,4 +1,4 @@
-"""One row of the catalogue, and what every family's table is written with."""
+"""Catalogue entry, and helpers of the families' tables."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,15 +12,13 @@ from runtimes.spec import ModelSpec, Runtime, Task
 class CatalogEntry:
     """One published model.
 
-    `schema` names a pose model's keypoints, `classes` what a detector finds. `params_m` is millions of parameters as
-    deployed (RTMDet's head once a level), `gmacs` is 1e9 multiply-accumulates at `input_wh`; both are counted on our
-    own definition, and are None where there is none. `ap` (0 to 1) is its authors' figure, `figures` holds what else
-    they published (AP50, AUC, NME, ...), and `ap_source` says where they were read. `trained_on` names the data.
-    `commercial_use` is what the licence permits; the terms of the training images are another matter.
-    `licence_covers` says what the licence binds: these "weights", or the "model", whoever trained it.
-    `sha256_prefix` is the part of the file's hash that its publisher put in the name.
-    `codec` is how the outputs are to be read, where a family's weights do not say; empty for the family's usual way.
-    `dataset` is the task that takes this model out of a file which holds several, where it is not the first.
+    schema: a pose model's keypoint set; classes: a detector's or segmentation's. params_m: millions of parameters as
+    deployed (RTMDet's head once a level), gmacs: 1e9 multiply-accumulates at `input_wh`; both are counted on our own
+    definition, None without one. ap: the authors' figure, 0 to 1; figures: all that they published (AP50, AUC, NME,
+    ...); ap_source: the source of both. commercial_use: whether the licence permits it; terms of the training images
+    are not considered. licence_covers: these "weights", or the "model" with any weights. sha256_prefix: the part of
+    the file's hash in its published name. codec: the decoding, where the weights do not show it; empty for the
+    family's default. dataset: the `--task` that selects this model in a file with several, where it is not the first.
     """
 
     name: str
@@ -47,14 +45,14 @@ class CatalogEntry:
 
     @property
     def keypoints(self) -> str:
-        """The keypoint set, the classes or the map, for people to read."""
+        """The keypoint set, the classes or the map, as shown in tables."""
         if not self.classes:
             return self.schema or self.task
         return "person" if len(self.classes) == 1 else f"{len(self.classes)} classes"
 
     @property
     def downloadable(self) -> bool:
-        """Whether the address is the file itself; Google Drive's leads to a page with a button."""
+        """Whether the URL is the file itself; Google Drive's leads to a web page."""
         return self.url is not None and not self.url.startswith("https://drive.google.com/file/")
 
 
@@ -67,9 +65,9 @@ def by_name(*entries: CatalogEntry) -> dict[str, CatalogEntry]:
 
 
 def hash_in(url: str) -> str | None:
-    """Return the head of the sha256 that a published name ends in: `-xxxxxxxx.pth`, `-xxxxxxxx_yyyymmdd.pth`.
+    """Return the sha256 prefix at the end of a published name: `-xxxxxxxx.pth`, `-xxxxxxxx_yyyymmdd.pth`.
 
-    One official name holds 7 digits. A date alone (`-20231122.pth`) is no hash.
+    One official name has 7 digits. A date alone (`-20231122.pth`) is no hash.
     """
     found = re.search(r"-([0-9a-f]{7,8})(_\d{8})?\.pth$", url)
     if found is None or (found[2] is None and re.fullmatch(r"20\d{6}", found[1])):

@@ -1,6 +1,6 @@
 """FastPose (AlphaPose): top-down heatmaps, or symmetric integral regression where the name ends in `-integral`.
 
-Weights lie on Google Drive under names without a hash, and are for non-commercial use.
+Weights are on Google Drive, without a hash in their names, and for non-commercial use.
 """
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
@@ -9,7 +9,7 @@ from runtimes.spec import ModelSpec
 
 DRIVE = "https://drive.google.com/file/d/"
 LICENCE = "AlphaPose (non-commercial)"
-# Where a figure was read; all by the authors, boxes of YOLOv3, flip test.
+# Sources of figures; all by the authors, boxes of YOLOv3, flip test.
 ZOO = "AlphaPose docs/MODEL_ZOO.md (5002003)"
 COCO = f"{ZOO}, COCO val2017"
 HALPE = f"{ZOO}, Halpe-FullBody val"
@@ -61,7 +61,7 @@ ENTRIES = by_name(
               "1Bb3kPoFFt-M0Y3ceqNO8DTXi1iNDd4gI"),
     _fastpose("fastpose-res50-wholebody-integral", "res50", "coco133", (40.71, 6.3), (0.554, WHOLE),
               "1WQlwRw7KiKBI2Wyb-lvnQX29R29NbhLz"),
-    # Sizes that the definition covers and nobody published plain.
+    # Sizes that are defined but not published with plain heatmaps.
     _fastpose("fastpose-res101", "res101", "coco17", (59.57, 9.52), None, None),
     _fastpose("fastpose-res152", "res152", "coco17", (75.21, 13.16), None, None),
 )

@@ -1,4 +1,4 @@
-"""Models that others publish converted: they are imported, never built here."""
+"""Models published in an engine's format: imported, not exported."""
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
 from edge.catalog.specs import movenet_spec, tinypose_spec

@@ -1,9 +1,8 @@
-"""The models that have a name: what they are, how good their authors say they are, where the weights lie.
+"""Catalogue of published models: lookup by name and hash, and the spec of an entry.
 
-Names keep the field's habits: `rtmpose-m` is COCO's 17 keypoints at 256x192 (HxW); another keypoint set and another
-input are said in that order, as in `rtmpose-l-wholebody-384x288`. `rtmdet-nano` and `rtmdet-m` find people only;
-`rtmdet-tiny` and `rtmdet-s` are COCO's 80 classes. Knows no torch: `export` builds what stands here.
-The rows themselves are in this folder, one file a family.
+Names follow the field's habits: `rtmpose-m` is COCO's 17 keypoints at 256x192 (HxW); another keypoint set, then another
+input size, are suffixes, as in `rtmpose-l-wholebody-384x288`. `rtmdet-nano` and `rtmdet-m` detect people only;
+`rtmdet-tiny` and `rtmdet-s` COCO's 80 classes. Entries are in this folder, one module a family.
 """
 
 import difflib
@@ -13,7 +12,15 @@ from edge.catalog.entry import CatalogEntry, SpecBuilder
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-__all__ = ["CATALOG", "SPECS", "CatalogEntry", "binding", "find", "of_hash", "spec_of"]
+__all__ = [
+    "CATALOG",
+    "SPECS",
+    "CatalogEntry",
+    "find",
+    "find_by_hash",
+    "licence_of_family",
+    "spec_of",
+]
 
 CATALOG: dict[str, CatalogEntry] = {
     **rtmpose.ENTRIES,
@@ -24,7 +31,7 @@ CATALOG: dict[str, CatalogEntry] = {
     **openpose.ENTRIES,
     **imported.ENTRIES,
 }
-# How an entry of each family becomes a spec.
+# By family: the function from an entry to its spec.
 SPECS: dict[str, SpecBuilder] = {
     **rtmpose.SPECS,
     **rtmdet.SPECS,
@@ -37,7 +44,7 @@ SPECS: dict[str, SpecBuilder] = {
 
 
 def find(name: str) -> CatalogEntry:
-    """Return the entry of that name; raises InputError that proposes the nearest names."""
+    """Return the entry of that name; raises InputError with the nearest names."""
     if name in CATALOG:
         return CATALOG[name]
     near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.5)
@@ -45,18 +52,18 @@ def find(name: str) -> CatalogEntry:
     raise InputError(f"no model is called {name!r}; {hint}")
 
 
-def of_hash(sha256: str) -> CatalogEntry | None:
+def find_by_hash(sha256: str) -> CatalogEntry | None:
     """Return the entry whose published file has this hash, or None."""
     known = (entry for entry in CATALOG.values() if entry.sha256_prefix)
     return next((entry for entry in known if sha256.startswith(entry.sha256_prefix or "-")), None)
 
 
-def binding(family: str, size: str) -> CatalogEntry | None:
-    """Return an entry whose licence binds every model of that family and size, whoever trained it, or None."""
+def licence_of_family(family: str, size: str) -> CatalogEntry | None:
+    """Return an entry whose licence covers all models of that family and size, with any weights, or None."""
     same = (e for e in CATALOG.values() if (e.family, e.size) == (family, size))
     return next((entry for entry in same if entry.licence_covers == "model"), None)
 
 
 def spec_of(entry: CatalogEntry) -> ModelSpec:
-    """Return what the model takes and gives, as our own export of it would."""
+    """Return the spec of the model as we export it."""
     return SPECS[entry.family](entry)

@@ -1,12 +1,12 @@
-"""OpenPose: bottom-up, any number of people in one pass. CMU's nets are for non-commercial research only."""
+"""OpenPose: bottom-up, any number of people in one pass. CMU's networks are for non-commercial research only."""
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
 from runtimes.spec import ModelSpec
 
-# By OpenPose's own LICENSE file, which covers its nets and their weights.
+# OpenPose's LICENSE file covers its networks and their weights.
 CMU = "CMU OpenPose (academic or non-profit, non-commercial research)"
-# pytorch-openpose publishes CMU's COCO weights on drives that a program cannot fetch from; this is a copy of that file.
+# A copy of the file that pytorch-openpose publishes (CMU's COCO weights) on drives without direct links.
 COPY = "https://huggingface.co/lllyasviel/Annotators/resolve/main/body_pose_model.pth"
 # Apache-2.0 by the LICENSE files of lightweight-human-pose-estimation.pytorch and of tf-pose-estimation.
 LIGHT = "https://download.01.org/opencv/openvino_training_extensions/models/human_pose_estimation/"

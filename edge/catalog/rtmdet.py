@@ -6,7 +6,7 @@ from runtimes.spec import ModelSpec, Runtime
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/"
 MMDET = "https://download.openmmlab.com/mmdetection/v3.0/rtmdet/"
-# Where a figure was read; all are box AP by their authors.
+# Sources of figures; all are box AP by their authors.
 README = "mmpose projects/rtmpose/README.md (e1a6874), COCO val2017"
 METAFILE = "mmdet configs/rtmdet/metafile.yml (1860671), COCO val2017"
 

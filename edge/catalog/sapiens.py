@@ -1,6 +1,6 @@
 """Sapiens: four sizes, each for three keypoint sets, two sets of body parts, depth and surface normals.
 
-Everything is CC-BY-NC-4.0. Rows without an address are configs of the authors whose weights are not published.
+All are CC-BY-NC-4.0. Entries without a URL are configs of the authors whose weights are not published.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from runtimes.spec import ModelSpec, Task
 
 POSES = "https://huggingface.co/noahcao/sapiens-pose-coco/resolve/main/sapiens_host/"
 META = "https://huggingface.co/facebook/sapiens/resolve/main/sapiens_host/"
-# Where figures were read; all are the authors'.
+# Sources of figures; all are the authors'.
 COCO = "sapiens docs/evaluate/POSE_README.md (617f834), COCO val2017, flip test"
 WHOLE = "sapiens docs/evaluate/POSE_README.md (617f834), COCO-WholeBody val, whole AP, flip test"
 GOLIATH_POSE = "name of the file in sapiens docs/POSE_README.md (617f834), Goliath test"
@@ -26,7 +26,7 @@ GOLIATH_SEG = "name of the file in sapiens docs/SEG_README.md, Goliath test"
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """Where the weights lie, how good they are, and where that was read."""
+    """URL of the weights, their figures, and the figures' source."""
 
     url: str | None = None
     figures: dict[str, float] = field(default_factory=dict)
@@ -64,7 +64,7 @@ def _sapiens(
         ap_source=published.source,
         licence="CC-BY-NC-4.0",
         commercial_use=False,
-        # The authors' licence is on code and weights alike, and no file of theirs can be told by a published hash.
+        # the authors' licence covers code and weights, and no published hash identifies their files
         licence_covers="model",
         url=published.url,
         figures=figures,
@@ -87,7 +87,7 @@ def _coco(size: str, counts: tuple[float, float], *figures: float) -> CatalogEnt
 
 
 def _whole(size: str, counts: tuple[float, float], rounded: int, *figures: float) -> CatalogEntry:
-    """Return the row of 133 keypoints; `rounded` is the AP in the file's name, which is not always the table's."""
+    """Return the entry with 133 keypoints; `rounded`: the AP in the file's name, which may differ from the table's."""
     names = ("body AP", "foot AP", "face AP", "hand AP", "whole AP")
     known = dict(zip(names, figures, strict=True))
     file = f"sapiens_{size}_coco_wholebody_best_coco_wholebody_AP_{rounded}.pth"

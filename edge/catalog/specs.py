@@ -1,7 +1,7 @@
-"""What each model takes and gives, as artifact.json will say it: one builder a family, shared by catalogue and export.
+"""Model specs, as artifact.json has them: one builder a family, shared by catalogue and export.
 
-Names, shapes, preprocessing and thresholds only. Knows no weights and no engine, but for the tensor names of the few
-foreign files that `edgepose import --like` understands.
+Names, shapes, preprocessing, codec and thresholds, and the tensor names of the published files that
+`edgepose import --like` takes.
 """
 
 import msgspec
@@ -32,7 +32,7 @@ PAD_VALUE = 114
 RTMDET_STRIDES = (8, 16, 32)
 SIMCC_SPLIT = 2.0
 
-# The schema that a count of keypoints means where nothing else is known, and the one that a dataset's name means.
+# Keypoint schemas by the number of keypoints, where nothing else is known, and by the name of a data set.
 SCHEMA_OF_COUNT = {
     14: "crowdpose14",
     16: "mpii16",
@@ -134,7 +134,7 @@ def rtmdet_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...])
 def rtmdet_boxes_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...]) -> ModelSpec:
     """RTMDet as mmdeploy exports it, with the NMS in the graph: `dets` (B, N, 5) and `labels` (B, N)."""
     width, height = input_wh
-    # the file declares a free batch, but its NMS fails above one image
+    # the file declares a dynamic batch, but its NMS fails above one image
     one = msgspec.structs.replace(image_input(input_wh), shape=(1, 3, height, width))
     return ModelSpec(
         model=model,
@@ -169,8 +169,7 @@ def tinypose_spec() -> ModelSpec:
 def movenet_spec() -> ModelSpec:
     """MoveNet Lightning: RGB uint8 192x192 to `keypoints` (B, 1, 17, 3) as (y, x, score) in 0..1.
 
-    It finds one person in what it is shown: with boxes the pipeline runs it on each box, padded to a square, and
-    without boxes on the whole frame.
+    Single-person: the pipeline runs it on each box, padded to a square, or without boxes on the whole frame.
     """
     return ModelSpec(
         model="movenet-lightning",
@@ -185,7 +184,7 @@ def movenet_spec() -> ModelSpec:
 
 
 def published_spec(name: str, runtime: Runtime) -> ModelSpec | None:
-    """Return the spec of a published file that others converted, engine names included; None where none is known.
+    """Return the spec of a file published in an engine's format, engine names included; None where none is known.
 
     `name` is a catalogue name. The codec may differ from our own export's: mmdeploy puts the NMS into the graph.
     """

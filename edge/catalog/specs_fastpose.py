@@ -1,4 +1,4 @@
-"""What FastPose (AlphaPose) takes and gives. Knows no weights and no engine."""
+"""Model spec of FastPose (AlphaPose)."""
 
 from edge.catalog.specs import image_input
 from edge.schema import load_schema
@@ -12,13 +12,13 @@ from runtimes.spec import (
 )
 
 # AlphaPose subtracts (.406, .457, .480) from the channels R, G, B of a 0..1 image and divides by nothing. Those are
-# about ImageNet's means in the order B, G, R: a slip that every published weight was trained with, so it stays.
+# about ImageNet's means in the order B, G, R: a mistake that all published weights were trained with.
 MEAN_SWAPPED = (0.406 * 255, 0.457 * 255, 0.480 * 255)
 STD_UNIT = (255.0, 255.0, 255.0)
 STRIDE = 32
 HEATMAP_STRIDE = 4
 
-# How keypoints are found, by `codec` of a variant. Both have the mirrored maps of a flip test moved a bin to the right.
+# Codecs by `codec` of a variant. Both shift the mirrored maps of a flip test one bin to the right.
 CODECS: dict[str, Codec] = {
     "": HeatmapCodec(refine="shift-inside", shift_flip=True),
     "integral": IntegralCodec(norm="sigmoid", shift_flip=True),

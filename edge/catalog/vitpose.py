@@ -1,7 +1,7 @@
-"""ViTPose, as mmpose publishes it, and ViTPose++, as its authors do: one file a size, six tasks in each.
+"""ViTPose, as published by mmpose, and ViTPose++, as published by its authors: one file a size, six tasks in each.
 
-ViTPose++ lies on OneDrive, behind links that no program can follow, so its rows have no address. As deployed, a task's
-network costs what a plain ViTPose costs.
+ViTPose++ is on OneDrive without direct links, so its entries have no URL. Deployed, one task's network costs the same
+as a plain ViTPose.
 """
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
@@ -52,7 +52,7 @@ def _row(
 def _plus(
     size: str, task: str, schema: str, counts: tuple[float, float], figures: Figures, data: str
 ) -> CatalogEntry:
-    """One task of a ViTPose++; COCO is the first, and needs no choosing."""
+    """Return one task of a ViTPose++; COCO is the first and the default."""
     return CatalogEntry(
         f"vitpose++-{size}" if task == "coco" else f"vitpose++-{size}-{task}",
         "vitpose",
@@ -70,7 +70,7 @@ def _plus(
     )
 
 
-# What a size costs with few keypoints, and with 133.
+# Parameters (millions) and GMACs of each size, with few keypoints and with 133.
 BODY = {"s": (24.29, 5.59), "b": (89.99, 18.52), "l": (308.54, 61.57), "h": (637.21, 125.83)}
 WHOLE = {"s": (24.32, 5.69), "b": (90.02, 18.61), "l": (308.57, 61.66), "h": (637.24, 125.92)}
 SIMPLE = {"s": (21.72, 4.65), "b": (85.91, 17.46), "l": (303.45, 60.43), "h": (631.11, 124.61)}

@@ -1,6 +1,6 @@
-"""From a network's raw outputs to keypoints, boxes or maps in input pixels: one file a codec, found by its struct.
+"""Decoders of raw outputs to keypoints, boxes or maps in input pixels: one module a codec, chosen by its struct.
 
-Knows no frames: `Crop.to_frame` takes what is decoded here back to the picture, and `dense.fit_frame` a map.
+Independent of frames: `Crop.to_frame` maps results back to frame pixels, and `dense.fit_frame` does so for maps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,9 +41,9 @@ _DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
 
 
 def decode(outputs: Mapping[str, Array], spec: ModelSpec) -> Decoded:
-    """Return what the outputs of a batch mean, one `Keypoints`, `Detections` or `DenseMap` an input, in input pixels.
+    """Decode the outputs of a batch: one `Keypoints`, `Detections` or `DenseMap` an input, in input pixels.
 
-    outputs: {name: (B, ...)} as `Session.run` returns them. Codecs give one person each (N = 1), `paf` any number.
+    outputs: {name: (B, ...)} as `Session.run` returns them. Pose codecs give one person (N = 1), `paf` any number.
     Raises InputError where an output that the spec names is missing.
     """
     missing = [tensor.name for tensor in spec.outputs if tensor.name not in outputs]

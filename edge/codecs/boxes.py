@@ -1,4 +1,4 @@
-"""Boxes whose NMS ran in the graph: only the score threshold is left to apply."""
+"""Boxes of a graph that runs NMS itself: only the score threshold is applied here."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
-"""Dense maps: a value, or one a class, for every cell of the input; laid over the frame by bilinear resizing.
+"""Dense maps (segmentation, depth, normals): read as they are, then resized bilinearly to the frame.
 
-A cell is the size it is: nothing is resized before `fit_frame`, so that a map is interpolated once, as the demos of
-Sapiens (arXiv:2408.12569) do. Segmentations stay class logits; their argmax is `DenseMap.labels`.
+Maps keep the network's resolution until `fit_frame`, so that they are interpolated once, as in the demos of Sapiens
+(arXiv:2408.12569). Segmentations stay class logits; their argmax is `DenseMap.labels`.
 """
 
 from collections.abc import Sequence
@@ -16,15 +16,15 @@ from runtimes.codec_spec import DenseCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-# Keeps a direction of length zero finite (the demos' constant).
+# Keeps a normal of length zero finite (the demos' constant).
 EPSILON = 1e-5
 
 
 def decode(tensors: Sequence[Array], _codec: DenseCodec, spec: ModelSpec) -> list[DenseMap]:
-    """Return one map an input, at the network's own resolution; tensors: one (B, C, h, w) float32.
+    """Return one map an input, at the network's resolution; tensors: one (B, C, h, w) float32.
 
-    The map spans the whole input, whatever its resolution: cell (x, y) covers 1/w by 1/h of it. Raises InputError
-    where the classes of a segmentation are not its channels.
+    The map spans the whole input: cell (x, y) covers 1/w by 1/h of it. Raises InputError where a segmentation has
+    another number of channels than classes.
     """
     (values,) = tensors
     classes = spec.classes or ()
@@ -36,10 +36,10 @@ def decode(tensors: Sequence[Array], _codec: DenseCodec, spec: ModelSpec) -> lis
 
 
 def fit_frame(found: DenseMap, spec: ModelSpec, frame_wh: Size) -> DenseMap:
-    """Return the map of an input that showed the whole frame, in frame pixels: float32 (C, H, W).
+    """Return a map resized to the frame: float32 (C, H, W).
 
-    Bilinear between the centres of cells (PyTorch's align_corners=False). Raises InputError for a model whose crops
-    are not the whole frame, stretched or letterboxed.
+    Bilinear between cell centres (PyTorch's align_corners=False). Raises InputError for a model whose crop is not the
+    whole frame, stretched or letterboxed.
     """
     match spec.crop.kind:
         case "stretch":
@@ -52,7 +52,7 @@ def fit_frame(found: DenseMap, spec: ModelSpec, frame_wh: Size) -> DenseMap:
             )
         case kind:
             raise InputError(
-                f"{spec.model}: a map comes from the whole frame, stretched or letterboxed, and its crop is {kind}; "
+                f"{spec.model}: a map needs the whole frame, stretched or letterboxed, and its crop is {kind}; "
                 "check crop in artifact.json"
             )
     if isinstance(spec.codec, DenseCodec) and spec.codec.scale == "unit":
@@ -61,10 +61,10 @@ def fit_frame(found: DenseMap, spec: ModelSpec, frame_wh: Size) -> DenseMap:
 
 
 def resize(values: F32, wh: Size) -> F32:
-    """Return float32 (C, H, W) resized to `wh`, bilinear, in an array of its own."""
+    """Return float32 (C, H, W) resized to `wh` bilinearly, as a new array."""
     width, height = wh
     resized: F32 = np.empty((len(values), height, width), np.float32)
-    # Channel by channel: OpenCV wants channels last and at most a few, and each plane is contiguous here.
+    # Channel by channel: OpenCV takes channels last and only a few of them, and each plane is contiguous here.
     for source, target in zip(values, resized, strict=True):
         cv2.resize(np.ascontiguousarray(source), wh, dst=target, interpolation=cv2.INTER_LINEAR)
     return resized

@@ -1,6 +1,6 @@
-"""Flip test: outputs of the mirrored input, mirrored back, and averaged with the plain ones.
+"""Flip test: outputs of the mirrored input, mirrored back and averaged with the plain ones.
 
-Maps are averaged where a peak is looked for, and the decoded keypoints where a map's mean is the answer.
+Peak-based codecs average the maps; integral regression averages the decoded keypoints.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ HALF = np.float32(0.5)
 def decode_flipped(
     plain: Mapping[str, Array], mirrored: Mapping[str, Array], spec: ModelSpec
 ) -> list[Keypoints]:
-    """Return what the outputs of a batch and of the same inputs mirrored mean together, in input pixels.
+    """Decode the outputs of a batch together with those of the same inputs mirrored; xy in input pixels.
 
     Raises InputError where `flip_back` does.
     """
@@ -37,10 +37,10 @@ def decode_flipped(
 
 
 def flip_back(outputs: Mapping[str, Array], spec: ModelSpec) -> Outputs:
-    """Return the outputs of a left-right mirrored input as the plain input would have given them.
+    """Return the outputs of a left-right mirrored input, mirrored back.
 
     outputs: {name: (B, K, ...)} of a simcc, heatmap or integral model; left and right keypoints change places.
-    Raises InputError for a model of another kind, or one that names no keypoints.
+    Raises InputError for another codec, and for a model without keypoint names.
     """
     flip = _FLIPS.get(type(spec.codec))
     if flip is None or spec.keypoints is None:
@@ -63,7 +63,7 @@ def _flip_heatmap(
     (heatmaps,) = tensors
     flipped = heatmaps[:, order, :, ::-1]
     if codec.shift_flip:
-        # A stride-4 map is off by most of a bin after mirroring; moving it one bin right halves the harm.
+        # A mirrored stride-4 map is off by most of a bin; shifting it one bin to the right halves the error (mmpose).
         flipped = np.concatenate([flipped[..., :1], flipped[..., :-1]], axis=3)
     return [flipped]
 

@@ -1,7 +1,7 @@
-"""Heatmaps: a keypoint is the peak of its map, refined below a bin.
+"""Heatmaps: a keypoint is the peak of its map, with sub-bin refinement.
 
 After mmpose's MSRAHeatmap and UDPHeatmap; DARK is arXiv:1910.06278, UDP arXiv:1911.07524.
-Maps are handled flat: N = B * K of them, (N, h, w), with peaks (N, 2) as x, y in bins.
+Maps are flattened to (N, h, w), N = B * K, with peaks (N, 2) as x, y in bins.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ def decode(tensors: Sequence[Array], codec: HeatmapCodec, spec: ModelSpec) -> li
     maps = heatmaps.reshape(-1, height, width)
     peaks, scores = find_peaks(maps)
     xy = _REFINEMENTS[codec.refine](peaks, maps, codec.blur_kernel)
-    # UDP measures between the centres of the outermost bins, so that its keypoints fit its crops.
+    # UDP measures between the centres of the outermost bins, as its crops do.
     udp = int(codec.refine == "udp")
     xy *= (np.array(spec.image.wh, np.float32) - udp) / (np.array((width, height)) - udp)
     people = zip(xy.reshape(batch, 1, points, 2), scores.reshape(batch, 1, points), strict=True)
@@ -47,9 +47,9 @@ def find_peaks(maps: F32) -> tuple[F32, F32]:
 
 
 def blur(maps: F32, kernel: int) -> F32:
-    """Smooth each map (N, h, w) by a Gaussian of that odd size in bins, and scale it back to its own peak."""
+    """Blur each map (N, h, w) by a Gaussian of odd size `kernel` in bins, and rescale it to its own peak."""
     count, height, width = maps.shape
-    # One tall picture with zeros between the maps: one call instead of N, and zeros is what lies outside a map.
+    # One tall image with zeros between the maps: one call instead of N, and the same zero padding.
     tall = np.zeros((count, height + kernel // 2, width), np.float32)
     tall[:, :height] = maps
     smooth = cv2.GaussianBlur(
@@ -101,11 +101,11 @@ def _dark(peaks: F32, maps: F32, kernel: int) -> F32:
 
 
 def _udp(peaks: F32, maps: F32, kernel: int) -> F32:
-    """Step as in DARK, curvature taken over one bin each way; maps go on flat beyond their edge."""
+    """Step as in DARK, curvature taken over one bin each way; maps are edge-padded."""
     rows = np.flatnonzero(peaks[:, 0] >= 0)
     if len(rows):
         at = _log_around(peaks[rows], blur(maps[rows], kernel), 1e-3, 50)
-        # Without epsilon a flat map has no inverse; with it, a step of nothing.
+        # A flat map has no inverse without epsilon; with it the step is zero.
         epsilon = float(np.finfo(np.float32).eps)
         dxx = at(1, 0) - 2 * at(0, 0) + at(-1, 0) + epsilon
         dyy = at(0, 1) - 2 * at(0, 0) + at(0, -1) + epsilon
@@ -116,7 +116,7 @@ def _udp(peaks: F32, maps: F32, kernel: int) -> F32:
 
 
 def _log_around(peaks: F32, maps: F32, low: float, high: float) -> Sample:
-    """Return a function of (right, down) bins from each peak to the log of its map there, clipped, float64 (N,)."""
+    """Return a function of an offset (right, down) in bins to the clipped log of each map there, float64 (N,)."""
     height, width = maps.shape[1:]
     x, y = peaks.T.astype(np.intp)
     index = np.arange(len(maps))
@@ -131,7 +131,7 @@ def _log_around(peaks: F32, maps: F32, low: float, high: float) -> Sample:
 
 
 def _newton_step(at: Sample, dxx: F64, dxy: F64, dyy: F64) -> F64:
-    """Return the step (N, 2) to where the gradient vanishes, from the second derivatives; 0 where they fix none."""
+    """Return the step (N, 2) to where the gradient vanishes, from the second derivatives; 0 where they are singular."""
     dx = (at(1, 0) - at(-1, 0)) / 2
     dy = (at(0, 1) - at(0, -1)) / 2
     determinant = dxx * dyy - dxy * dxy

@@ -1,7 +1,7 @@
 """Symmetric integral regression: a keypoint is the mean position of its map, not the peak.
 
-After AlphaPose (arXiv:2211.03375): the map is made positive, which gives the score, then divided by its sum, which
-makes it a distribution. The two steps differ, so the score does not depend on how wide the distribution is.
+After AlphaPose (arXiv:2211.03375), in two steps: the map is made positive, which gives the score, then divided by its
+sum to be a distribution. The score therefore does not depend on the width of the distribution.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from runtimes.spec import ModelSpec
 def decode(tensors: Sequence[Array], codec: IntegralCodec, spec: ModelSpec) -> list[Keypoints]:
     """Return one person an input; tensors: maps (B, K, h, w) float32, logits for sigmoid and softmax.
 
-    A map that sums to nothing has its keypoint at bin -1 and the score 0.
+    The keypoint of a map that sums to 0 lies at bin -1 with score 0.
     """
     (maps,) = tensors
     height, width = maps.shape[2:]
@@ -30,7 +30,7 @@ def decode(tensors: Sequence[Array], codec: IntegralCodec, spec: ModelSpec) -> l
 
 
 def normalise(maps: F32, codec: IntegralCodec) -> F32:
-    """Return the maps (B, K, h, w) made positive as `codec.norm` says: the first of the two steps."""
+    """Return the maps (B, K, h, w) made positive by `codec.norm`: the first of the two steps."""
     return _NORMS[codec.norm](maps)
 
 

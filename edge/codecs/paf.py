@@ -1,6 +1,6 @@
-"""Part heatmaps and part affinity fields -> any number of people (OpenPose, arXiv:1812.08008).
+"""Part heatmaps and part affinity fields decoded to any number of people (OpenPose, arXiv:1812.08008).
 
-Finding candidates is `paf_peaks`, putting people together `paf_group`; here maps are enlarged, and bins become pixels.
+`paf_peaks` finds candidates and `paf_group` assembles people; this module enlarges maps and converts bins to pixels.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: PafCodec, spec: ModelSpec) -> list[Keypoints]:
-    """Return the people of each input, in the order they were put together; N may be 0.
+    """Return the people of each input, in the order of their assembly; N may be 0.
 
     tensors: heatmaps (B, K + 1, h, w) and fields (B, 2 L, h, w), or one tensor that holds both, heatmaps first.
     A keypoint that was not found has xy 0 and score 0; those found score at least `codec.peak_score`.
-    Raises InputError where channels, limbs and keypoints do not belong together.
+    Raises InputError where channels, limbs and keypoints do not agree.
     """
     joined = np.concatenate(tensors, axis=1) if len(tensors) > 1 else tensors[0]
     parts, pairs = len(spec.keypoints.names) if spec.keypoints else 0, 2 * len(codec.limbs)
@@ -39,7 +39,7 @@ def decode_one(heatmaps: F32, fields: F32, codec: PafCodec, input_wh: tuple[int,
     people = group_peaks(peaks, fields, codec, parts)
     members = np.array([person.members for person in people], np.intp).reshape(-1, parts)
     found = members != ABSENT
-    # a bin covers its pixels, so its centre lies half a bin, less half a pixel, behind its first one
+    # a bin covers its pixels: its centre lies half a bin less half a pixel behind the first of them
     pixels = (peaks.xy + 0.5) * np.array(input_wh) / (width, height) - 0.5
     xy = np.zeros((*members.shape, 2), np.float32)
     scores = np.zeros(members.shape, np.float32)

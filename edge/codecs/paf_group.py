@@ -1,7 +1,7 @@
-"""Which part candidates belong to one person: affinity along limbs, greedy matching, people limb by limb.
+"""Assembly of part candidates into people: affinity along limbs, greedy matching, people limb by limb.
 
 After OpenPose (arXiv:1812.08008) and two ports of it, lightweight OpenPose (arXiv:1811.12004) and pytorch-openpose.
-Knows candidates and fields in bins of one map, no heatmaps and no pixels.
+Coordinates are bins of one map.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +14,14 @@ from edge.codecs.paf_peaks import F64, Ints, Peaks
 from edge.types import F32
 from runtimes.codec_spec import PafCodec, PafLimb
 
-SAMPLES = 10  # points looked at along a limb, its ends included
+SAMPLES = 10  # points sampled along a limb, its ends included
 MIN_AGREEING = 9  # of these must agree with the field: more than 80 %
 ABSENT = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Limbs seen: `limbs` intp (M,) index the codec's, `ends` intp (M, 2) the candidates, `scores` float64 (M,).
+    """Limbs found: `limbs` intp (M,) index the codec's, `ends` intp (M, 2) the candidates, `scores` float64 (M,).
 
     Ordered by limb, best score first.
     """
@@ -36,7 +36,7 @@ class Connections:
 
 @dataclass(slots=True)
 class Person:
-    """Somebody being put together: a candidate (or ABSENT) for each part, their total score, how many were counted."""
+    """A person in assembly: a candidate (or ABSENT) a part, their total score, and how many were counted."""
 
     members: list[int]
     total: float
@@ -55,7 +55,7 @@ def group_peaks(peaks: Peaks, fields: F32, codec: PafCodec, parts: int) -> list[
 
 
 def score_pairs(peaks: Peaks, fields: F32, codec: PafCodec) -> Connections:
-    """Return every pair of candidates that a limb may join, with how well the field agrees along the way."""
+    """Return every pair of candidates that a limb may join, scored by the field along the line between them."""
     limbs, ends = _pairs(peaks.parts, codec.limbs)
     start, way = peaks.xy[ends[:, 0]], peaks.xy[ends[:, 1]] - peaks.xy[ends[:, 0]]
     length = np.hypot(way[:, 0], way[:, 1])
@@ -72,10 +72,10 @@ def score_pairs(peaks: Peaks, fields: F32, codec: PafCodec) -> Connections:
 
 
 def match(connections: Connections) -> Connections:
-    """Keep the best connections so that no candidate ends two of one limb."""
+    """Keep the best connections, greedily: no candidate ends two connections of one limb."""
     taken: set[tuple[int, int]] = set()
     kept = []
-    # one candidate is of one part, and a limb's ends are of two: so (limb, candidate) says it all
+    # a candidate is of one part and a limb's ends are of two, so (limb, candidate) is a key
     for row, (limb, (first, second)) in enumerate(
         zip(connections.limbs.tolist(), connections.ends.tolist(), strict=True)
     ):
@@ -125,7 +125,7 @@ def _mean_of_all(agreement: F64, _agreeing: NDArray[np.bool_], length: F64, heig
 
 
 def _attach(peaks: Peaks, seen: Connections, limbs: Sequence[PafLimb], parts: int) -> list[Person]:
-    """Give each limb to everybody who owns its first end; where nobody does, it is a new person."""
+    """Add each limb to every person that owns its first end, or else start a new person with it."""
     people: list[Person] = []
     for limb, first, second, score in _walk(seen, limbs):
         a, b = limb.ends
@@ -141,7 +141,7 @@ def _attach(peaks: Peaks, seen: Connections, limbs: Sequence[PafLimb], parts: in
 
 
 def _merge(peaks: Peaks, seen: Connections, limbs: Sequence[PafLimb], parts: int) -> list[Person]:
-    """Give each limb to who owns either end; where two people own one each and overlap nowhere, they are one."""
+    """Add each limb to the person that owns either end; two people that own one each and share no part are merged."""
     people: list[Person] = []
     for limb, first, second, score in _walk(seen, limbs):
         a, b = limb.ends
@@ -164,7 +164,7 @@ def _merge(peaks: Peaks, seen: Connections, limbs: Sequence[PafLimb], parts: int
 
 
 def _walk(seen: Connections, limbs: Sequence[PafLimb]) -> Iterator[tuple[PafLimb, int, int, float]]:
-    """Yield each connection as (limb, first candidate, second candidate, score), plain numbers."""
+    """Yield each connection as (limb, first candidate, second candidate, score)."""
     rows = zip(seen.limbs.tolist(), seen.ends.tolist(), seen.scores.tolist(), strict=True)
     for limb, (first, second), score in rows:
         yield limbs[limb], first, second, score
@@ -185,7 +185,7 @@ def _extend(person: Person, part: int, candidate: int, gain: float) -> None:
 
 
 def _complete(people: Sequence[Person], limb: PafLimb, first: int, second: int) -> None:
-    """Fill in the end that an owner of the other lacks; as in OpenPose it counts for nothing."""
+    """Fill in the end that an owner of the other end lacks; as in OpenPose, without counting it."""
     a, b = limb.ends
     for person in people:
         if person.members[a] == first and person.members[b] == ABSENT:

@@ -1,4 +1,4 @@
-"""Where the parts are: local maxima of part heatmaps, over all maps at once. Knows no limbs and no people."""
+"""Part candidates: local maxima of part heatmaps, over all maps at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from runtimes.codec_spec import PafCodec
 F64 = NDArray[np.float64]
 Ints = NDArray[np.intp]
 
-# Peaks kept a part, the highest: what bounds the work on maps of noise (OpenPose keeps 127).
+# The highest peaks kept a part; bounds the work on maps of noise (OpenPose keeps 127).
 MAX_PEAKS = 128
-BLUR_REACH = 4.0  # sigmas on each side, as scipy cuts its Gaussian off
-FLOOR = 0.01  # of heatmaps, before logs: a tenth of the least peak
+BLUR_REACH = 4.0  # sigmas on each side, as scipy truncates its Gaussian
+FLOOR = 0.01  # of heatmaps before the logarithm: a tenth of the lowest peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +35,17 @@ class Peaks:
 
 
 def find_peaks(maps: F32, codec: PafCodec) -> Peaks:
-    """Return the peaks of part maps float32 (K, h, w), enlarged already where the codec enlarges.
+    """Return the peaks of part maps float32 (K, h, w), which are enlarged already where the codec asks for it.
 
-    A peak is higher than its left and upper neighbours and not lower than the right and lower ones, so that of equal
-    bins (frequent in int8) one is the peak; beyond the edge lies 0. Its score is the map's value there, unblurred.
+    A peak is higher than its left and upper neighbours and not lower than the right and lower ones, so that one of
+    equal bins (frequent in int8) is the peak; maps are zero-padded. The score is the unblurred map's value there.
     """
     _, height, width = maps.shape
     smooth = blur(maps, codec.blur * codec.upsample) if codec.blur else maps
     framed = np.zeros((len(maps), height + 2, width + 2), np.float32)
     framed[:, 1:-1, 1:-1] = smooth
     flat = framed.reshape(-1)
-    # Few bins reach the threshold: looking at those alone is ten times faster than comparing whole maps.
+    # Few bins reach the threshold: comparing only those is ten times faster than comparing whole maps.
     high = np.flatnonzero(flat >= codec.peak_score)
     values = flat[high]
     for step in (1, width + 2):
@@ -61,7 +61,7 @@ def find_peaks(maps: F32, codec: PafCodec) -> Peaks:
 
 
 def blur(maps: F32, sigma: float) -> F32:
-    """Smooth each map (K, h, w) by a Gaussian of `sigma` bins; maps go on mirrored beyond their edge."""
+    """Blur each map (K, h, w) by a Gaussian of `sigma` bins, reflected at the edges."""
     size = 2 * int(BLUR_REACH * sigma + 0.5) + 1
     smooth: F32 = np.stack(
         [
@@ -73,16 +73,16 @@ def blur(maps: F32, sigma: float) -> F32:
 
 
 def _strongest(peaks: Peaks) -> NDArray[np.bool_]:
-    """Say which are among the MAX_PEAKS highest of their part."""
+    """Return a mask of the MAX_PEAKS highest of each part."""
     order = np.lexsort((-peaks.scores, peaks.parts))
-    first = np.searchsorted(peaks.parts, peaks.parts)  # where each peak's part begins
+    first = np.searchsorted(peaks.parts, peaks.parts)  # the start of each peak's part
     strong = np.zeros(len(peaks), np.bool_)
     strong[order] = np.arange(len(peaks)) - first < MAX_PEAKS
     return strong
 
 
 def _apart(peaks: Peaks, distance: float) -> NDArray[np.bool_]:
-    """Say which stay when each, in order, drops the later ones of its part nearer than `distance`."""
+    """Return a mask of what is left when each peak, in order, drops the later ones of its part within `distance`."""
     alive = np.ones(len(peaks), np.bool_)
     for rows in np.split(np.arange(len(peaks)), np.flatnonzero(np.diff(peaks.parts)) + 1):
         x, y = peaks.xy[rows].T
@@ -100,7 +100,7 @@ def _on_the_bin(peaks: Peaks, _framed: F32) -> F64:
 def _parabola(peaks: Peaks, framed: F32) -> F64:
     """Move each peak to the top of the parabola through the logs of it and its neighbours, an axis at a time.
 
-    The log of a Gaussian is a parabola, and part heatmaps are trained on Gaussians. At the edge a neighbour is missing.
+    The log of a Gaussian is a parabola, and part heatmaps are trained on Gaussians. Peaks at the edge stay.
     """
     x, y = peaks.xy.T.astype(np.intp) + 1
     height, width = framed.shape[1:]

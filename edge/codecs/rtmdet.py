@@ -1,6 +1,6 @@
-"""RTMDet: every cell of three grids gives class logits and the distances to the four sides of a box.
+"""RTMDet: each cell of three grids gives class logits and the distances to the four sides of a box.
 
-After mmdet's RTMDetHead (arXiv:2212.07784): threshold, best per level, boxes inside the input, NMS per class.
+After mmdet's RTMDetHead (arXiv:2212.07784): threshold, top candidates a level, clipping to the input, NMS a class.
 """
 
 import math
@@ -19,8 +19,8 @@ from runtimes.spec import ModelSpec
 def decode(tensors: Sequence[Array], codec: RTMDetCodec, spec: ModelSpec) -> list[Detections]:
     """Return the boxes above `thresholds.score`, clipped to the input, best first.
 
-    tensors: a level's class logits (B, C, h, w) for each stride, then as many distances left, top, right, bottom
-    (B, 4, h, w) in pixels, float32. Distances may be negative; boxes left without area are dropped.
+    tensors, float32: class logits (B, C, h, w) of each level, then distances to the left, top, right and bottom side
+    (B, 4, h, w) of each level, in pixels. Distances may be negative; boxes without area are dropped.
     """
     levels = len(codec.strides)
     logits, distances = tensors[:levels], tensors[levels:]
@@ -43,7 +43,7 @@ def _decode_one(
     solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, values, labels = boxes[solid], values[solid], labels[solid]
     kept = class_nms(boxes, values, labels, spec.thresholds.nms_iou)[: codec.max_detections]
-    # tanh, for exp overflows on very negative logits.
+    # tanh, since exp overflows on very negative logits
     scores: F32 = (0.5 + 0.5 * np.tanh(0.5 * values[kept])).astype(np.float32)
     return Detections(boxes[kept], scores, labels[kept])
 
@@ -65,7 +65,7 @@ def _candidates(
 
 
 def _logit(score: float) -> float:
-    """Return the logit of a score: cells are thresholded before the sigmoid, which then runs on few."""
+    """Return the logit of a score: cells are thresholded as logits, so that the sigmoid runs on few."""
     if not 0 < score < 1:
         return -math.inf if score <= 0 else math.inf
     return math.log(score / (1 - score))

@@ -1,4 +1,4 @@
-"""SimCC: a keypoint is the best of x bins and the best of y bins, finer than pixels by the split ratio.
+"""SimCC: a keypoint is the best x bin and the best y bin, which are finer than pixels by the split ratio.
 
 After mmpose's get_simcc_maximum and SimCCLabel (SimCC, arXiv:2107.03332; RTMPose, arXiv:2303.07399).
 """
@@ -29,7 +29,7 @@ def decode(tensors: Sequence[Array], codec: SimCCCodec, _spec: ModelSpec) -> lis
 
 
 def _find_peaks(bins: Array) -> tuple[NDArray[np.intp], F32]:
-    """Return the best bin (B, K) and its value; looked up, since a second pass for the maximum takes twice as long."""
+    """Return the best bin (B, K) and its value, looked up: a second pass for the maximum takes twice as long."""
     best = bins.argmax(axis=2)
     peaks: F32 = np.take_along_axis(bins, best[:, :, None], axis=2)[:, :, 0]
     return best, peaks

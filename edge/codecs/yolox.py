@@ -1,6 +1,6 @@
-"""YOLOX: every cell of three grids gives a box's centre and log size in strides, objectness and class scores.
+"""YOLOX: each cell of three grids gives a box's centre and log size in strides, objectness and class scores.
 
-After Megvii's YOLOX (arXiv:2107.08430) exported without decoding in the graph: scores are probabilities already.
+After Megvii's YOLOX (arXiv:2107.08430), exported without decoding in the graph; scores are probabilities already.
 """
 
 import functools
@@ -17,9 +17,9 @@ from runtimes.spec import ModelSpec
 
 
 def decode(tensors: Sequence[Array], codec: YOLOXCodec, spec: ModelSpec) -> list[Detections]:
-    """Return the boxes above `thresholds.score`, best first; a cell counts for its best class.
+    """Return the boxes above `thresholds.score`, best first; a cell gives its best class only.
 
-    tensors: one (B, A, 5 + classes) float32. Raises InputError where A is not the cells of `image.wh` at the strides.
+    tensors: one (B, A, 5 + classes) float32. Raises InputError unless A is the number of cells of `image.wh`.
     """
     (values,) = tensors
     grid = _grid(spec.image.wh, codec.strides)
@@ -32,7 +32,7 @@ def decode(tensors: Sequence[Array], codec: YOLOXCodec, spec: ModelSpec) -> list
 
 
 def _decode_one(cells: F32, grid: F32, codec: YOLOXCodec, spec: ModelSpec) -> Detections:
-    # No class score exceeds 1, so objectness alone rules most cells out.
+    # Class scores are at most 1, so objectness alone rules out most cells.
     likely = np.flatnonzero(cells[:, 4] > spec.thresholds.score)
     labels = cells[likely, 5:].argmax(axis=1)
     scores = cells[likely, 4] * cells[likely, 5 + labels]

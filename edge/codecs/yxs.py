@@ -1,4 +1,4 @@
-"""Direct regression of (y, x, score) a keypoint, in 0..1 of the input (MoveNet)."""
+"""Direct regression of (y, x, score) a keypoint, y and x in 0..1 of the input (MoveNet)."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Evaluation on labelled data sets: COCO AP and the readers and mappings around it."""
+"""Evaluation on labelled data sets: COCO files, predictions, AP and the protocols of other sets."""

@@ -22,7 +22,7 @@ from runtimes.errors import InputError, MissingDependencyError
 
 Results = Sequence[CocoResult | Mapping[str, Any]]
 
-# Where a file gives no segment area, a person fills this share of the box: CrowdPose's and AIC's convention.
+# A person's share of the box where a file gives no segment area: CrowdPose's and AIC's convention.
 BOX_FILL = 0.53
 
 _ALL = 0  # the evaluator's first area range
@@ -30,7 +30,7 @@ _IOU_50, _IOU_75 = 0, 5  # in its thresholds .50, .55, ... .95
 
 
 class ApDrop(NamedTuple):
-    """What is lost from results a to results b (0 to 1, positive is worse), with its 95 % interval."""
+    """The AP drop from results a to results b (0 to 1, positive is worse), with its 95 % interval."""
 
     drop: float
     low: float
@@ -42,9 +42,10 @@ def evaluate_keypoints(
 ) -> Summary:
     """Score keypoints by object keypoint similarity.
 
-    results: COCO records (`Poses.to_coco`); sigmas: one a keypoint; use_area: False takes 0.53 of the box for a
-    person's area, as CrowdPose and AIC do (so does every person whose area the file does not give).
-    Raises InputError where results and ground truth do not fit together, MissingDependencyError without evaluator.
+    results: COCO records (`Poses.to_coco`); sigmas: one a keypoint; use_area: False takes 0.53 of the box as a
+    person's area, as CrowdPose and AIC do; True does so for people whose area the file does not give.
+    Raises InputError where results and ground truth do not fit together, MissingDependencyError without
+    the evaluator.
     """
     return _summary(
         _evaluator("keypoints", truth, results, sigmas=sigmas, use_area=use_area), truth
@@ -66,9 +67,10 @@ def bootstrap_ap_drop(
     rounds: int = 300,
     seed: int = 0,
 ) -> ApDrop:
-    """Return AP of a less AP of b, with a 95 % interval over images drawn again with replacement.
+    """Return AP of a less AP of b, with a 95 % interval from a bootstrap over images.
 
-    Both results meet the same drawn images (paired), so images hard for both do not widen the interval.
+    The bootstrap is paired: both results are evaluated on the same drawn images, so that images which are hard for
+    both do not widen the interval.
     sigmas: given, keypoints are compared, `use_area` as in `evaluate_keypoints`; None, boxes. rounds 0: the interval
     is the drop itself.
     Raises as `evaluate_keypoints`, and InputError where the ground truth has no labelled person.
@@ -110,7 +112,7 @@ def _evaluator(
     use_area: bool = True,
     all_areas: bool = True,
 ) -> Any:
-    """Return the evaluator, run: `eval` holds precision [T, R, K, A, M] and recall [T, K, A, M]."""
+    """Run the evaluator and return it: `eval` holds precision [T, R, K, A, M] and recall [T, K, A, M]."""
     try:
         from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 optional, and slow to import
     except ImportError as error:
@@ -174,7 +176,7 @@ def _summary(evaluator: Any, truth: GroundTruth) -> Summary:
 
 
 def _mean(values: Any) -> float | None:
-    """Return the mean of what is defined; the evaluator marks the rest with -1."""
+    """Return the mean of the defined values; the evaluator marks the others with -1."""
     values = np.asarray(values)
     defined = values[values > -1]
     return float(defined.mean()) if defined.size else None
@@ -199,7 +201,7 @@ def _result_record(iou_type: IouType, found: CocoResult) -> dict[str, Any]:
         "image_id": found.image_id,
         "category_id": PERSON,
         "score": found.score,
-        # Its area says whether an unmatched result counts against M or L.
+        # its area decides whether an unmatched result counts in M or L
         "bbox": list(found.bbox if found.bbox is not None else extent_xywh(found.keypoints)),
     }
     if iou_type == "keypoints":
@@ -223,7 +225,7 @@ def _check_fit(
         )
     if iou_type == "bbox":
         if any(each.bbox is None for each in found):
-            raise InputError("a result has no bbox; box evaluation needs one in every result")
+            raise InputError("a result has no bbox, which box evaluation needs in every result")
         return
     wanted = 3 * len(sigmas or ())
     if not wanted:
@@ -238,4 +240,4 @@ def _check_fit(
 
 
 def _say_nothing(*_: object) -> None:
-    """Stand in for the evaluator's print."""
+    """Replace the evaluator's print."""

@@ -1,7 +1,6 @@
-"""COCO annotation and result files: read strictly, looked up, and matched with the images they speak of.
+"""COCO annotation files and result records, with the dialects of COCO-WholeBody and CrowdPose, and their images.
 
-Knows the COCO format and its COCO-WholeBody and CrowdPose dialects; knows no models and scores nothing.
-Boxes in the files are xywh and stay so in `bbox`; the functions that hand boxes on give xyxy.
+Boxes are xywh in the files and in `bbox`; functions return xyxy.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ XYWH = tuple[float, float, float, float]
 
 
 class CocoImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One image: its file, its size in pixels, and (CrowdPose) how crowded it is, 0 to 1."""
+    """One image: file name, size in pixels, and CrowdPose's crowd index, 0 to 1."""
 
     id: int
     file_name: str
@@ -42,7 +41,7 @@ class WholeBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Annotation(WholeBody, frozen=True, kw_only=True):
-    """One labelled person. `bbox` is xywh, `area` the segment's in square pixels, None where the file has none."""
+    """One labelled person. `bbox` is xywh; `area` is the segment's in square pixels, None where the file has none."""
 
     id: int
     image_id: int
@@ -53,12 +52,12 @@ class Annotation(WholeBody, frozen=True, kw_only=True):
 
     @property
     def labelled(self) -> bool:
-        """Whether any keypoint is labelled; a person without is there, but is not asked for."""
+        """Whether any keypoint is labelled; people without are neither expected nor counted as false positives."""
         return any(v > 0 for v in self.keypoints[2::3])
 
 
 class CocoResult(WholeBody, frozen=True, kw_only=True):
-    """One found person: a score, and a bbox xywh or keypoints or both."""
+    """One found person: a score, and a bbox xywh, keypoints, or both."""
 
     image_id: int
     score: float
@@ -72,7 +71,7 @@ class CocoResult(WholeBody, frozen=True, kw_only=True):
 
 
 class Category(msgspec.Struct, frozen=True, kw_only=True):
-    """A class of objects and the names of its keypoints."""
+    """An object class and the names of its keypoints."""
 
     id: int
     name: str = ""
@@ -89,7 +88,7 @@ class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Ground truth with its images: `paths` says where each image id lies."""
+    """Ground truth with its images: `paths` maps image ids to files."""
 
     truth: GroundTruth
     paths: dict[int, Path]
@@ -99,14 +98,15 @@ def load_dataset(annotations: str | Path, images_dir: str | Path | None = None) 
     """Read an annotation file and find its images; raises as `load_ground_truth` and `find_images`."""
     truth = load_ground_truth(annotations)
     if not truth.images:
-        raise InputError(f"{annotations} lists no images; there is nothing to measure on")
+        raise InputError(f"{annotations} lists no images; there is nothing to evaluate on")
     return Dataset(truth, find_images(truth, annotations, images_dir))
 
 
 def load_ground_truth(path: str | Path) -> GroundTruth:
     """Read a COCO annotation file; fields it does not need are skipped.
 
-    Raises InputError where the file cannot be read, is no such JSON, repeats an id, or speaks of images it has not.
+    Raises InputError where the file cannot be read, is no such JSON, repeats an id, or annotates
+    an image that it does not list.
     """
     try:
         truth = msgspec.json.decode(Path(path).read_bytes(), type=GroundTruth)
@@ -143,7 +143,7 @@ def as_results(records: Sequence[CocoResult | Mapping[str, Any]]) -> list[CocoRe
 
 
 def subset(truth: GroundTruth, image_ids: Iterable[int]) -> GroundTruth:
-    """Return the ground truth of these images alone."""
+    """Return the ground truth restricted to these images."""
     wanted = set(image_ids)
     return GroundTruth(
         images=tuple(image for image in truth.images if image.id in wanted),
@@ -186,7 +186,7 @@ def extent_xywh(keypoints: Sequence[float]) -> XYWH:
 def find_images(
     truth: GroundTruth, annotations: str | Path, images_dir: str | Path | None = None
 ) -> dict[int, Path]:
-    """Return where each image lies: in `images_dir` where given, else beside the annotation file or in images/ there.
+    """Return the path of each image: in `images_dir` if given, else beside the annotation file or in images/ there.
 
     Raises InputError naming the first image that is missing and the folders searched.
     """
@@ -206,7 +206,7 @@ def find_images(
 
 
 def _candidates(image: CocoImage, folders: list[Path]) -> Iterable[Path]:
-    # Some annotation files keep the folder (val2017/x.jpg) that the images were since moved out of.
+    # some annotation files still name a folder (val2017/x.jpg) that the images were moved out of
     names = dict.fromkeys((image.file_name, Path(image.file_name).name))
     return (folder / name for folder in folders for name in names)
 
@@ -215,5 +215,5 @@ def _check_unique(path: str | Path, what: str, ids: Iterable[int]) -> None:
     seen: set[int] = set()
     for each in ids:
         if each in seen:
-            raise InputError(f"{path}: {what} id {each} stands twice; ids must differ")
+            raise InputError(f"{path}: {what} id {each} occurs twice; ids must be unique")
         seen.add(each)

@@ -1,4 +1,4 @@
-"""OKS NMS of results: poses of one person found twice are dropped before they are scored, as in mmpose's CocoMetric."""
+"""OKS NMS of results before they are scored, as in mmpose's CocoMetric."""
 
 from collections.abc import Callable, Sequence
 
@@ -13,7 +13,7 @@ from runtimes.errors import InputError
 
 Suppress = Callable[[F32, NDArray[np.float64], float], NDArray[np.intp]]
 
-# mmpose measures people by the padded box that the network saw: 1.25 a side.
+# mmpose takes the area of the padded box, 1.25 a side, as the person's.
 _PADDING = 1.25
 
 

@@ -1,6 +1,6 @@
-"""Pixel errors and PCK of keypoints. Numbers only; COCO's AP is in average_precision.py.
+"""Pixel errors and PCK of keypoints; COCO's AP is in average_precision.py.
 
-N people, K keypoints; xy (N, K, 2) in any pixels that both sides share; counted: bool (N, K), the points judged.
+N people, K keypoints; xy and truth (N, K, 2) in the same pixels; counted bool (N, K): the keypoints that count.
 """
 
 import numpy as np
@@ -15,18 +15,18 @@ F64 = NDArray[np.float64]
 
 
 def pixel_errors(xy: Floats, truth: Floats, counted: Mask) -> F64:
-    """Return the distances between xy and truth, float64 (n,), of the points that count, person by person."""
+    """Return the distances of xy from truth, float64 (n,), of the keypoints that count, person by person."""
     return _distances(xy, truth, counted)[counted]
 
 
 def pck(xy: Floats, truth: Floats, counted: Mask, sizes: Floats, threshold: float) -> float:
-    """Return the share of points within threshold * size of the truth, 0 to 1; nan where none counts.
+    """Return the share of keypoints within threshold * size of the truth, 0 to 1; nan where none counts.
 
-    sizes: (N,) pixels, what a person is measured by: torso, head or box side; InputError where one is not positive.
+    sizes: (N,) pixels, each person's torso, head or box side; raises InputError where one is not positive.
     Percentage of correct keypoints: Yang and Ramanan, PAMI 2013.
     """
     if len(sizes) != len(xy) or not (sizes > 0).all():
-        raise InputError("pck wants one size in pixels for each person, all above 0")
+        raise InputError("pck needs one size in pixels for each person, all above 0")
     near = _distances(xy, truth, counted) <= threshold * sizes[:, None]
     return float(near[counted].mean()) if counted.any() else np.nan
 

@@ -36,7 +36,7 @@ def predict(
     """Run `model` on every image: a detector's boxes, or poses in ground-truth (or the detector's) boxes.
 
     Poses come in the keypoint set that they are scored in; those of top-down models go through OKS NMS, as in mmpose.
-    A bottom-up model finds its people by itself. flip: flip test, for top-down models. `advance` is called after each
+    Bottom-up models take no boxes. flip: flip test, for top-down models. `advance` is called after each
     image. Raises InputError for a detector or a flip test that the model has no use for.
     """
     if model.spec.is_detector:
@@ -57,7 +57,7 @@ def _poses(
     """Yield every image's id and the poses found there."""
     if model.spec.is_bottom_up and (detector is not None or flip):
         raise InputError(
-            f"{model.name} finds its people by itself; leave the detector and the flip test out"
+            f"{model.name} is bottom-up and finds all people itself; leave out the detector and the flip test"
         )
     truth = people_by_image(dataset.truth)
     for image_id, path in dataset.paths.items():

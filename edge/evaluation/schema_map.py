@@ -1,4 +1,4 @@
-"""From one keypoint set to another by the names of the points. Points that only one of them has are not made up."""
+"""Conversion between keypoint sets by keypoint names, without synthesising missing keypoints."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ COCO = "coco17"
 
 
 def as_schema(poses: Poses, schema: KeypointSchema) -> Poses:
-    """Return the same people in another keypoint set; a point that theirs does not have gets xy 0 and score 0."""
+    """Return the same people in another keypoint set; keypoints that theirs lacks get xy 0 and score 0."""
     if poses.schema.names == schema.names:
         return poses
     places = {name: place for place, name in enumerate(poses.schema.names)}
@@ -21,6 +21,6 @@ def as_schema(poses: Poses, schema: KeypointSchema) -> Poses:
 
 
 def scored_schema(schema: KeypointSchema) -> KeypointSchema:
-    """Return the set that results are scored in: COCO's 17 points where `schema` has no sigmas but all of these."""
+    """Return the set that results are scored in: COCO's where `schema` has no sigmas and all of COCO's keypoints."""
     coco = load_schema(COCO)
     return coco if not schema.sigmas and set(coco.names) <= set(schema.names) else schema

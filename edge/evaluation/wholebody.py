@@ -1,6 +1,6 @@
-"""COCO-WholeBody parts and CrowdPose levels, turned into ordinary keypoint evaluations.
+"""COCO-WholeBody parts and CrowdPose levels as ordinary keypoint evaluations.
 
-Follows the protocol of xtcocotools (github.com/jin-s13/xtcocoapi), which defined both benchmarks.
+Protocol: xtcocotools (github.com/jin-s13/xtcocoapi), the reference evaluator of both.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from runtimes.errors import InputError
 Part = Literal["body", "foot", "face", "lefthand", "righthand", "all"]
 Level = Literal["easy", "medium", "hard"]
 
-# Where each part lies in the 133 keypoints, what it is called in the files, and its own score where results carry one.
+# Each part's slice of the 133 keypoints, its fields in the files, and the field of its own score in results.
 _SLICES: dict[Part, slice] = {
     "body": slice(0, 17),
     "foot": slice(17, 23),
@@ -47,7 +47,7 @@ _SCORES: dict[Part, str] = {
     "righthand": "righthand_score",
     "all": "wholebody_score",
 }
-# CrowdPose's evaluator splits images by crowd index here: easy below the first, hard from the second.
+# Crowd indices: easy images are below the first, hard ones from the second on.
 _EASY_BELOW, _HARD_FROM = 0.2, 0.8
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -56,12 +56,12 @@ WHOLE_BODY = "coco133"  # the keypoint set
 
 
 def part_sigmas(sigmas: Sequence[float], part: Part) -> tuple[float, ...]:
-    """Return the part's sigmas from coco133's."""
+    """Return the part's sigmas out of coco133's."""
     return tuple(sigmas[_SLICES[part]])
 
 
 def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
-    """Return ground truth whose `keypoints` are the part's; people with none labelled there are left out of account.
+    """Return ground truth whose `keypoints` are the part's; people without any of them labelled do not count.
 
     Takes COCO-WholeBody files, or all 133 keypoints in `keypoints`; raises InputError for any other file.
     """
@@ -77,7 +77,7 @@ def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
 def part_results(results: Results, part: Part) -> list[CocoResult]:
     """Return results whose `keypoints` are the part's, without those that have none of them.
 
-    A result keeps the box of its body: its size is the person's, not the hand's.
+    bbox: the result's own, or else around its body: the size is the person's, not the hand's.
     """
     found = []
     for each in as_results(results):

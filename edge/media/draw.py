@@ -1,7 +1,6 @@
-"""Pictures of results: skeletons, boxes, labels, banners.
+"""Drawing of results on images: skeletons, boxes, labels, banners.
 
-Every function returns a painted copy and leaves its input alone. It knows values, no models; its
-letters come with OpenCV, so no font file is needed.
+Every function returns a copy and does not modify its input. Fonts are OpenCV's own.
 """
 
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ OUTLINE: Colour = (20, 20, 20)
 WHITE: Colour = (255, 255, 255)
 
 _SHIFT = 4
-"""Binary digits of a pixel that OpenCV keeps: lines and dots lie where the keypoints do, to 1/16 pixel."""
+"""Fractional bits of OpenCV's drawing coordinates: 1/16 pixel."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _FAR_PX = 1 << 20
 
@@ -37,12 +36,12 @@ def draw_poses(
 ) -> U8:
     """Return a copy of image uint8 (H, W, 3) BGR with every person's skeleton.
 
-    Keypoints scoring below the threshold, and edges that need one, are left out. The person's left is green, the right
-    orange, what joins both blue; strokes grow with the person. Ids of -1 are not written.
+    Keypoints below the threshold, and their edges, are left out. The person's left is green, the right orange, the
+    middle blue; strokes scale with the person. Ids of -1 are not drawn.
     """
     canvas = _copy(image)
     joints, edges = _joint_colours(poses.schema), _edge_colours(poses.schema)
-    places, boxes = _pulled_in(poses.xy), _pulled_in(poses.boxes)
+    places, boxes = _clipped(poses.xy), _clipped(poses.boxes)
     for xy, scores, box, person_id in zip(
         places, poses.scores, boxes, poses.ids.tolist(), strict=True
     ):
@@ -68,9 +67,9 @@ def draw_poses(
 
 
 def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with every box, its class's name (where given) and its score."""
+    """Return a copy of image uint8 (H, W, 3) BGR with every box, its class name if given, and its score."""
     canvas = _copy(image)
-    boxes = _pulled_in(detections.boxes)
+    boxes = _clipped(detections.boxes)
     rows = zip(boxes, detections.scores.tolist(), detections.labels.tolist(), strict=True)
     for box, score, label in rows:
         if not np.isfinite(box).all():
@@ -82,7 +81,7 @@ def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -
 
 
 def put_banner(image: U8, text: str) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with a note across its lower edge, as large as fits."""
+    """Return a copy of image uint8 (H, W, 3) BGR with a banner of text along its lower edge, as large as fits."""
     canvas = _copy(image)
     height, width = canvas.shape[:2]
     (natural, _), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
@@ -108,7 +107,7 @@ def _joint_colours(schema: KeypointSchema) -> list[Colour]:
 
 
 def _edge_colours(schema: KeypointSchema) -> list[Colour]:
-    """An edge with an end on one side only has that side's colour."""
+    """Return a colour for each edge: a side's, where only one side has an end of it."""
     joints = _joint_colours(schema)
     colours = []
     for first, second in schema.edges:
@@ -118,15 +117,15 @@ def _edge_colours(schema: KeypointSchema) -> list[Colour]:
 
 
 def _stroke(points: F32) -> int:
-    """Thickness in pixels for something as large as these points (N, 2) reach."""
+    """Return the thickness in pixels for an object of the extent of these points (N, 2)."""
     if len(points) < 2:
         return 2
     reach = float(np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
     return int(np.clip(round(reach / 110), 1, 6))
 
 
-def _pulled_in(places: F32) -> F32:
-    """What lies absurdly far out is pulled in, or OpenCV's 32-bit places would overflow."""
+def _clipped(places: F32) -> F32:
+    """Return coordinates clipped to what OpenCV's 32-bit fixed point can hold."""
     near: F32 = np.clip(places, -_FAR_PX, _FAR_PX)
     return near
 
@@ -153,7 +152,7 @@ def _box(canvas: U8, box: F32, colour: Colour, thickness: int) -> None:
 
 
 def _label(canvas: U8, text: str, corner: tuple[int, int], colour: Colour) -> None:
-    """Write text on a dark plate; `corner` is the plate's lower left one, moved inside where needed."""
+    """Write text on a dark background whose lower left corner is `corner`, moved into the image if needed."""
     height, width = canvas.shape[:2]
     scale = float(np.clip(height / 1000, 0.4, 1.0))
     (wide, tall), below = cv2.getTextSize(text, _FONT, scale, 1)

@@ -1,7 +1,7 @@
-"""People as OpenPose writes them: BODY_25 body, 21-point hands, 70-point face, matched to our schemas by name.
+"""OpenPose's JSON people: BODY_25 body, 21-keypoint hands and 70-keypoint face, matched by keypoint names.
 
-The format: github.com/CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md. A point that a schema has not is
-(0, 0, 0) there, as is one OpenPose did not find.
+Format: github.com/CMU-Perceptual-Computing-Lab/openpose, doc/02_output.md. Keypoints that a schema lacks are (0, 0, 0),
+as are those that OpenPose did not find.
 """
 
 from typing import Any
@@ -12,15 +12,15 @@ from edge.schema import KeypointSchema, load_schema
 from edge.types import F32, Poses
 from runtimes.errors import InputError
 
-# Points BODY_25 has between two that every schema has.
+# BODY_25's midpoints of two keypoints.
 _BETWEEN = {
     "neck": ("left_shoulder", "right_shoulder"),
     "mid_hip": ("left_hip", "right_hip"),
 }
-# What other schemas call BODY_25's points.
+# Other schemas' names of BODY_25's keypoints.
 _ALIASES = {"mid_hip": ("hip", "pelvis"), "neck": ("upper_neck",)}
 _FACE = tuple(f"face-{index}" for index in range(68))
-_PUPILS = 2  # OpenPose's face has them after the 68 points of iBUG
+_PUPILS = 2  # after iBUG's 68 keypoints in OpenPose's face
 _FINGERS = ("thumb", "forefinger", "middle_finger", "ring_finger", "pinky_finger")
 
 
@@ -72,7 +72,7 @@ def _body25(points: F32, schema: KeypointSchema) -> F32:
 
 
 def _named(points: F32, schema: KeypointSchema, names: tuple[str, ...]) -> F32:
-    """Return the points of these names, float32 (N, len(names), 3), or (N, 0, 3) where the schema lacks any."""
+    """Return the keypoints of these names, float32 (N, len(names), 3), or (N, 0, 3) where the schema lacks any."""
     index = {name: number for number, name in enumerate(schema.names)}
     rows = [index[name] for name in names] if all(name in index for name in names) else []
     return points[:, np.array(rows, np.intp)]

@@ -1,7 +1,7 @@
-"""Where results go: annotated video, pictures, COCO results, OpenPose JSON, CSV. One `write` for all.
+"""Result sinks: annotated video, images, COCO results, OpenPose JSON, CSV, with one `write` for all.
 
-A target appears whole or not at all: sinks write beside it and rename when closed without an error.
-Sinks write what they are given: drawing is done before (VideoSink and ImageDirSink take a drawn frame).
+Writing is atomic: sinks write beside their target and rename on success. VideoSink and ImageDirSink take frames that
+are drawn on already.
 """
 
 import csv
@@ -26,10 +26,10 @@ _FOURCC = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 class Sink(ABC):
-    """A target under construction; a context manager. Subclasses say how to write one frame.
+    """Base of all sinks, a context manager: the target is in place when the block ends without an exception.
 
-    Raises TargetExistsError where the target is there already and may not be replaced (when made), InputError where
-    its folder cannot be written (when entered): both before any work is done.
+    Raises, before any work, TargetExistsError (on construction) where the target exists and may not be replaced, and
+    InputError (on entry) where its folder cannot be written.
     """
 
     _folder: Path
@@ -45,17 +45,17 @@ class Sink(ABC):
         """Add one frame's result."""
 
     def _start(self) -> None:  # noqa: B027 a hook not every sink needs
-        """Begin `_part`, where that cannot wait for the first frame."""
+        """Open `_part`, for sinks that do so before the first frame."""
 
     def _finish(self) -> None:  # noqa: B027 a hook not every sink needs
-        """Complete what is in `_part`, which is renamed next."""
+        """Complete `_part`, which is renamed next."""
 
     def _abandon(self) -> None:  # noqa: B027 a hook not every sink needs
-        """Let go of what is open; `_part` is deleted next."""
+        """Close what is open; `_part` is deleted next."""
 
     def __enter__(self) -> "Sink":
         try:
-            # Beside the target, because a rename is only atomic within one file system.
+            # beside the target, since renames are atomic within one file system only
             folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
         except OSError as error:
             raise InputError(
@@ -79,7 +79,7 @@ class Sink(ABC):
 
 
 class VideoSink(Sink):
-    """Frames of one size as video: .mp4 (MPEG-4) or .avi (motion JPEG); no frame at all makes no file."""
+    """Frames of one size as video: .mp4 (MPEG-4) or .avi (motion JPEG); without any frame there is no file."""
 
     def __init__(self, path: str | Path, fps: float, *, overwrite: bool = False) -> None:
         suffix = Path(path).suffix.lower()
@@ -104,7 +104,7 @@ class VideoSink(Sink):
         if (width, height) != self._wh:
             raise InputError(
                 f"frame {frame.index} is {width}x{height}, the video {self._wh}; "
-                "write pictures of many sizes to a folder"
+                "write frames of different sizes to a folder"
             )
         self._writer.write(frame.image)
 
@@ -117,7 +117,7 @@ class VideoSink(Sink):
 
 
 class FolderSink(Sink):
-    """A folder of one file a frame. A folder that holds anything is never replaced."""
+    """A folder with one file a frame; a folder that is not empty is never replaced."""
 
     def __init__(self, path: str | Path) -> None:
         target = Path(path)
@@ -131,7 +131,7 @@ class FolderSink(Sink):
 
 
 class ImageDirSink(FolderSink):
-    """Frames as JPEG pictures 000000.jpg, 000001.jpg, ..."""
+    """Frames as JPEG images 000000.jpg, 000001.jpg, ..."""
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add the frame's image."""
@@ -149,7 +149,7 @@ class OpenPoseSink(FolderSink):
 
 
 class _FileSink(Sink):
-    """A text file, written frame by frame: an hour of video needs no more memory than a second."""
+    """A text file that is written frame by frame, in constant memory."""
 
     _file: IO[str]
 
@@ -179,20 +179,20 @@ class CocoSink(_FileSink):
             self._separator = ",\n"
 
     def _finish(self) -> None:
-        nobody = self._separator.startswith("[")
-        self._file.write("[]\n" if nobody else "\n]\n")
+        empty = self._separator.startswith("[")
+        self._file.write("[]\n" if empty else "\n]\n")
         super()._finish()
 
 
 class CsvSink(_FileSink):
-    """A table, one row a person: frame, time_s, person, track_id, score, box x0 to y1, x, y, score of each keypoint."""
+    """A table, one row a person: frame, time_s, person, track_id, score, box xyxy, and x, y, score a keypoint."""
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         super().__init__(path, overwrite=overwrite)
         self._names: tuple[str, ...] | None = None
 
     def write(self, frame: Frame, poses: Poses) -> None:
-        """Add the frame's people; the first frame, whoever is in it, also gives the header."""
+        """Add the frame's people, after a header on the first frame."""
         rows = csv.writer(self._file)
         if self._names is None:
             self._names = poses.schema.names
@@ -200,7 +200,7 @@ class CsvSink(_FileSink):
             fixed = ("frame", "time_s", "person", "track_id", "score", "x0", "y0", "x1", "y1")
             rows.writerow((*fixed, *itertools.chain.from_iterable(triplets)))
         if poses.schema.names != self._names:
-            raise InputError("one table holds one keypoint set; write another set to another file")
+            raise InputError("a table holds one keypoint set; write another set to another file")
         points = np.concatenate([poses.xy, poses.scores[..., None]], axis=2)
         for person, score in enumerate(poses.instance_scores()):
             numbers: tuple[Any, ...] = (*poses.boxes[person], *points[person].ravel())

@@ -1,9 +1,9 @@
-"""Where frames come from: pictures, folders, videos, cameras, streams, drawn people. One way to open them all.
+"""Frame sources: images, folders, videos, cameras, streams, drawn people, all opened by `open_source`.
 
     with open_source("clip.mp4") as source:
         for frame in source: ...
 
-A source that has nothing to show says so when it is opened, not halfway into a run. Knows no models.
+A source without any frame raises when it is opened, not later.
 """
 
 import glob
@@ -23,13 +23,13 @@ from edge.image import read_image
 from edge.types import Frame
 from runtimes.errors import SourceError
 
-# OpenCV's FFmpeg reads this once, when the first video of the process is opened, and else writes to stderr itself.
+# OpenCV's FFmpeg reads this when the process opens its first video; otherwise it logs to stderr.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 STREAM_SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "udp://", "tcp://")
 
-# Pictures and streams that name no rate are taken to run at this.
+# Frame rate of images, and of streams that name none.
 _DEFAULT_FPS = 30.0
 _STREAM_TIMEOUT_MS = 10_000
 _SYNTH_FRAMES = 300
@@ -37,10 +37,10 @@ _SYNTH_FRAMES = 300
 
 @dataclass(slots=True)
 class Source:
-    """Frames in order, to be read once; a context manager.
+    """Frames in order, to be iterated once; a context manager.
 
-    fps: frames a second, as the container says; frame_count: None where nobody knows;
-    live: frames come whether they are taken or not, so whoever is late should take the newest.
+    fps: frames a second, by the container; frame_count: None where unknown; live: frames arrive in real time, and a
+    slow consumer should skip to the newest.
     """
 
     fps: float
@@ -54,11 +54,11 @@ class Source:
         return self._frames
 
     def name(self, frame_index: int) -> str:
-        """Return the file a frame came from, or its number where frames are no files."""
+        """Return the name of a frame's file, or its number where frames are not files."""
         return self._names[frame_index] if self._names else f"{frame_index:06d}"
 
     def close(self) -> None:
-        """Let the camera, stream or file go; no frames come after."""
+        """Release the camera, stream or file; no frames follow."""
         self._close()
         self._frames = iter(())
 
@@ -72,8 +72,8 @@ class Source:
 def open_source(source: str | int | Path, *, fps: float = _DEFAULT_FPS) -> Source:
     """Open an image, directory, glob, video file, camera number, stream URL, or "synth".
 
-    fps: how fast pictures and drawn people pass; videos, cameras and streams have their own rate.
-    Raises SourceError, which says what is wrong and what to do: nothing there, nothing in it, or not decodable.
+    fps: frame rate of images and drawn people; videos, cameras and streams have their own.
+    Raises SourceError for a source that is missing, empty or not decodable.
     """
     text = str(source)
     if text == "synth":
@@ -112,7 +112,7 @@ def _images_like(pattern: str) -> list[Path]:
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
-    """Sort key that puts frame2 before frame10."""
+    """Return a sort key that puts frame2 before frame10."""
     parts = re.split(r"(\d+)", str(path))
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
@@ -138,7 +138,7 @@ def _open_camera(number: int) -> Source:
     return _captured(
         capture,
         live=True,
-        problem=f"camera {number} gives no picture; list what is there with: ls /dev/video*, "
+        problem=f"camera {number} gives no frames; list what is there with: ls /dev/video*, "
         "and close other programs that use it",
     )
 
@@ -148,12 +148,12 @@ def _open_stream(url: str) -> Source:
     parameters = [value for limit in limits for value in (limit, _STREAM_TIMEOUT_MS)]
     with _quiet_opencv():
         capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG, parameters)
-    # A video file behind http:// ends by itself and need not be kept up with.
+    # a video file behind http:// has an end and is not live
     finite = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
     return _captured(
         capture,
         live=not finite,
-        problem=f"{url} gives no picture; check the address, the login in it and the network",
+        problem=f"{url} gives no frames; check the address, the login in it and the network",
     )
 
 
@@ -166,11 +166,11 @@ def _open_synth(fps: float) -> Source:
 
 
 def _captured(capture: cv2.VideoCapture, *, live: bool, problem: str) -> Source:
-    """Return an opened capture as a source; its first frame is read here, so that `problem` is said in time."""
+    """Return an opened capture as a source; raises SourceError with `problem` where it gives no first frame."""
     fps = capture.get(cv2.CAP_PROP_FPS)
     if not (
         math.isfinite(fps) and 0 < fps < 1000
-    ):  # some cameras say 0, some containers their time base
+    ):  # some cameras report 0, some containers their time base
         fps = _DEFAULT_FPS
     count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     frames = _live_frames(capture, problem) if live else _file_frames(capture, fps)
@@ -188,7 +188,7 @@ def _file_frames(capture: cv2.VideoCapture, fps: float) -> Iterator[Frame]:
         read, image = capture.read()
         if not read:
             return
-        # The container's time where it has one (frames may be unevenly spaced), else what the rate says.
+        # the container's timestamp where it has one (frames may be unevenly spaced), else by the frame rate
         time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
         if not time_s > last:
             time_s = index / fps if index / fps > last else last + 1 / fps
@@ -202,7 +202,7 @@ def _live_frames(capture: cv2.VideoCapture, problem: str) -> Iterator[Frame]:
         read, image = capture.read()
         if not read:
             if index:
-                raise SourceError(f"the picture stopped after {index} frames: {problem}")
+                raise SourceError(f"no more frames after {index}: {problem}")
             return
         yield Frame(image, index, time.monotonic() - began if index else 0.0)
 
@@ -214,7 +214,7 @@ def _capture(source: str | int) -> cv2.VideoCapture:
 
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
-    """Keep OpenCV from writing to stderr: what went wrong is ours to say, once."""
+    """Silence OpenCV's log: errors are reported once, by us."""
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

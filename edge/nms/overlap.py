@@ -1,6 +1,6 @@
-"""Which of many overlapping boxes or poses stay. Knows numbers only: no frames, no models.
+"""Non-maximum suppression of boxes by IoU and of poses by OKS, and both overlaps.
 
-Every function returns the indices it keeps, best score first; inputs are left as they are.
+Suppressions return the indices to keep, best score first; inputs are not modified.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ Floats = NDArray[np.floating]
 F64 = NDArray[np.float64]
 Kept = NDArray[np.intp]
 
-# Boxes meet the kept ones in blocks: memory stays bounded, and clutter costs N x kept, not N x N.
+# Boxes are compared with the kept ones in blocks: memory stays bounded, and clutter costs N x kept, not N x N.
 _BLOCK = 128
 
 
@@ -45,14 +45,14 @@ def box_nms(boxes: Floats, scores: Floats, iou_threshold: float, *, offset: floa
             covered = pairwise_iou(boxes[block], boxes[kept], offset=offset) > iou_threshold
             block = block[~covered.any(axis=1)]
         overlaps = pairwise_iou(boxes[block], boxes[block], offset=offset) > iou_threshold
-        kept = np.concatenate([kept, block[_first_come(overlaps)]])
+        kept = np.concatenate([kept, block[_greedy(overlaps)]])
     return kept
 
 
 def class_nms(
     boxes: Floats, scores: Floats, labels: NDArray[np.integer], iou_threshold: float
 ) -> Kept:
-    """Run `box_nms` within each class of labels (N,); boxes of different classes never meet."""
+    """Run `box_nms` within each class of labels (N,); boxes of different classes do not suppress each other."""
     if len(boxes) == 0 or labels.min() == labels.max():
         return box_nms(boxes, scores, iou_threshold)
     kept = [
@@ -97,12 +97,12 @@ def oks_nms(oks: F32, scores: Floats, threshold: float) -> Kept:
     oks: (N, N) from `oks_matrix`; scores: (N,).
     """
     order = np.argsort(-scores, kind="stable")
-    kept: Kept = order[_first_come(oks[np.ix_(order, order)] > threshold)]
+    kept: Kept = order[_greedy(oks[np.ix_(order, order)] > threshold)]
     return kept
 
 
 def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 20) -> Kept:
-    """Rank poses, each time lowering what resembles the pose just taken, by exp(-oks^2 / threshold).
+    """Rank poses, lowering after each pick the scores of similar poses by exp(-oks^2 / threshold).
 
     oks: (N, N) from `oks_matrix`; scores: (N,). Keeps at most `max_kept`. Soft-NMS, arXiv:1704.04503.
     """
@@ -116,10 +116,10 @@ def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 
     return np.array(kept, np.intp)
 
 
-def _first_come(overlaps: NDArray[np.bool_]) -> Kept:
-    """Walk rows best first: keep a row, drop every later one it overlaps. overlaps: (N, N)."""
+def _greedy(overlaps: NDArray[np.bool_]) -> Kept:
+    """Keep rows in order, each dropping every later one that it overlaps. overlaps: (N, N), best first."""
     alive = np.ones(len(overlaps), np.bool_)
-    # Rows that overlap nobody neither drop nor are dropped: only the others need the walk.
+    # Rows without any overlap are neither dropping nor dropped: the loop skips them.
     for row in np.flatnonzero(overlaps.sum(axis=1) > overlaps.diagonal()):
         if alive[row]:
             alive[row + 1 :] &= ~overlaps[row, row + 1 :]
@@ -128,7 +128,7 @@ def _first_come(overlaps: NDArray[np.bool_]) -> Kept:
 
 
 def _overlap(a0: Floats, a1: Floats, b0: Floats, b1: Floats, offset: float) -> Floats:
-    """Return how far intervals a (N, 1) and b (M,) overlap, (N, M); in place, which is three times as fast."""
+    """Return the overlap of intervals a (N, 1) and b (M,), (N, M); in place, which is three times as fast."""
     length: Floats = np.minimum(a1, b1)
     length -= np.maximum(a0, b0)
     length += offset

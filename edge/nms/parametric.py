@@ -1,7 +1,7 @@
-"""Parametric pose NMS: the poses of one person are found and merged into one (AlphaPose, arXiv:2211.03375).
+"""Parametric pose NMS: the poses of one person are merged into one (AlphaPose, arXiv:2211.03375).
 
-Knows numbers only. Follows what AlphaPose runs, which is not quite what its paper says; its departures are kept, since
-its constants were chosen with them, and are named where they stand. Arithmetic is float32, as there.
+Follows AlphaPose's code where it departs from its paper, since its constants were tuned with it; comments name the
+departures. Arithmetic is float32, as there.
 """
 
 from collections.abc import Callable
@@ -16,16 +16,18 @@ from runtimes.codec_spec import Codec, IntegralCodec
 Rows = NDArray[np.intp]
 Alike = NDArray[np.bool_]
 
-MATCH_LIMIT = 7.0  # pixels within which two keypoints are the same, however large the person
-MERGE_LIMIT = 15.0  # pixels within which a keypoint takes part in the merged one
+MATCH_LIMIT = (
+    7.0  # pixels within which two keypoints match at most, whatever the size of the person
+)
+MERGE_LIMIT = 15.0  # pixels within which a keypoint contributes to the merged one
 NEAR = 1.0  # pixels within which scores are compared
-NO_SCORE = 1e-5  # in place of a score of 0, which could not be divided by
-NO_REACH = 1e-6  # likewise of the reach of a box without extent
-# Whole-body sets (133 and 136 keypoints) end in 68 points of the face and 42 of the hands.
+NO_SCORE = 1e-5  # replaces a score of 0, to avoid dividing by it
+NO_REACH = 1e-6  # likewise the reach of a box without extent
+# Whole-body sets (133 and 136 keypoints) end with 68 face and 42 hand keypoints.
 WHOLE_BODY = (133, 136)
 FACE, HANDS = slice(-110, -42), slice(-42, None)
 BODY = slice(0, -110)
-# Matches are counted from the front instead, as 136 keypoints are laid out: with 133 the parts are three points off.
+# Matches are counted by the layout of 136 keypoints, from the front: with 133 the parts are off by three.
 COUNTED_BODY, COUNTED_FACE, COUNTED_HANDS = slice(0, 26), slice(26, 94), slice(94, None)
 FACE_REACH, HANDS_REACH = 1.9, 0.55
 FACE_SCORES, HANDS_SCORES = 1.0, 0.1
@@ -34,12 +36,11 @@ FACE_DISTANCES, HANDS_DISTANCES = 1.0, 1.5
 
 @dataclass(frozen=True, slots=True)
 class Constants:
-    """The constants; AlphaPose chose them on COCO.
+    """Constants of the criterion, as AlphaPose tuned them on COCO.
 
-    alpha: the reference distance, as a share of the box's longer side; mu: what distances count beside scores;
-    score_width: how fast the score term saturates; distance_width: pixels over which the distance term falls;
-    similarity and matches: above the one, or from the other on, two poses are one person; min_score: a person without
-    one keypoint that sure is dropped.
+    alpha: the reference distance, as a share of the box's longer side; mu: weight of the distance term; score_width,
+    distance_width: scales of the score term (tanh) and of the distance term (pixels); similarity, matches: two poses
+    are one person above the one or from the other on; min_score: a person whose best keypoint is below it is dropped.
     """
 
     alpha: float = 0.1
@@ -59,9 +60,9 @@ INTEGRAL_WHOLE_BODY = Constants(
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """People left, best mean keypoint score first.
+    """Merged people, best mean keypoint score first.
 
-    picks intp (M,): the pose each grew around; members: all poses it was made of; xy float32 (M, K, 2), scores (M, K).
+    picks intp (M,): the pose each was grown from; members: all poses merged; xy float32 (M, K, 2), scores (M, K).
     """
 
     picks: Rows
@@ -71,13 +72,13 @@ class Merged:
 
 
 def constants_of(codec: Codec, keypoints: int) -> Constants:
-    """Return AlphaPose's constants for a model: others for whole bodies located by integral regression."""
+    """Return AlphaPose's constants for a model: whole bodies by integral regression have their own."""
     whole = keypoints in WHOLE_BODY and isinstance(codec, IntegralCodec)
     return INTEGRAL_WHOLE_BODY if whole else HEATMAP
 
 
 def merge_people(poses: Poses, constants: Constants = HEATMAP) -> Poses:
-    """Return `poses` with those of one person merged, in their old order; box and id are the best pose's."""
+    """Return `poses` with those of each person merged, in their order; box and id are the best pose's."""
     if not len(poses):
         return poses
     merged = parametric_nms(poses.xy, poses.scores, poses.boxes, constants)
@@ -91,37 +92,37 @@ def parametric_nms(xy: F32, scores: F32, boxes: F32, constants: Constants = HEAT
     """Merge the poses of each person.
 
     xy: float32 (N, K, 2) in pixels; scores: float32 (N, K); boxes: float32 (N, 4) xyxy. K = 133 and 136 are whole
-    bodies, any other K a body. Inputs are left as they are.
+    bodies, any other K a body. Inputs are not modified.
     """
     scores = np.where(scores == 0, np.float32(NO_SCORE), scores)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     reaches = np.maximum(np.float32(constants.alpha) * sides, np.float32(NO_REACH))
     same = _same_whole_body if xy.shape[1] in WHOLE_BODY else _same_body
-    picks, members, people, sureness = [], [], [], []
+    picks, members, people, confidences = [], [], [], []
     for pick, rows in _clusters(xy, scores, reaches, constants, same):
         person, sure = _merge(xy[pick], xy[rows], scores[rows], reaches[pick])
         if min(scores[pick].max(), sure.max()) >= constants.min_score:
             picks.append(pick)
             members.append(rows)
             people.append(person)
-            sureness.append(sure)
+            confidences.append(sure)
     points = xy.shape[1]
     return Merged(
         picks=np.array(picks, np.intp),
         members=tuple(members),
         xy=np.array(people, np.float32).reshape(-1, points, 2),
-        scores=np.array(sureness, np.float32).reshape(-1, points),
+        scores=np.array(confidences, np.float32).reshape(-1, points),
     )
 
 
-# Which of poses (N, K, 2), scores (N, K), are the person of the pose at an index, whose reach is given; bool (N,).
+# The criterion: which of poses (N, K, 2), scores (N, K), show the person of the pose at an index with that reach.
 Same = Callable[[int, F32, F32, np.float32, Constants], Alike]
 
 
 def _clusters(
     xy: F32, scores: F32, reaches: F32, constants: Constants, same: Same
 ) -> list[tuple[int, Rows]]:
-    """Take the best pose that is left, and with it all that are the same person, until none is left."""
+    """Take the best remaining pose and all poses of the same person with it, until none remains."""
     means = scores.mean(axis=1)
     left = np.arange(len(xy), dtype=np.intp)
     clusters = []
@@ -132,13 +133,13 @@ def _clusters(
         if not alike.any():
             alike[best] = True
         clusters.append((pick, left[alike]))
-        # A whole body need not be like itself, so a pick may stay and be picked again, after it lent its points.
+        # A whole body may fail the criterion with itself: then the pick remains and is picked again.
         left = left[~alike]
     return clusters
 
 
 def _same_body(best: int, xy: F32, scores: F32, reach: np.float32, constants: Constants) -> Alike:
-    """Tell by summed similarity, or by keypoints in the same place."""
+    """Decide by summed similarity, or by the number of matching keypoints."""
     distances = _distances(xy[best], xy)
     near = distances <= NEAR
     agreement = np.where(near, _score_terms(best, scores, constants), 0)
@@ -152,14 +153,14 @@ def _same_body(best: int, xy: F32, scores: F32, reach: np.float32, constants: Co
 def _same_whole_body(
     best: int, xy: F32, scores: F32, reach: np.float32, constants: Constants
 ) -> Alike:
-    """Tell likewise, but parts count by their means: scores where they are low, distances only where they are not."""
+    """Decide likewise with part means: scores count where they are low, distances only where they are not."""
     distances = _distances(xy[best], xy)
-    unsure = scores < constants.min_score
-    agreement = np.where((distances <= NEAR) & unsure, _score_terms(best, scores, constants), 0)
+    weak = scores < constants.min_score
+    agreement = np.where((distances <= NEAR) & weak, _score_terms(best, scores, constants), 0)
     widths = np.full(xy.shape[1], constants.distance_width, np.float32)
     widths[FACE] *= FACE_REACH
     widths[HANDS] *= HANDS_REACH
-    closeness = np.where(unsure, 0, np.exp(-distances / widths))
+    closeness = np.where(weak, 0, np.exp(-distances / widths))
     similarity = _part_means(agreement, FACE_SCORES, HANDS_SCORES) + np.float32(
         constants.mu
     ) * _part_means(closeness, FACE_DISTANCES, HANDS_DISTANCES)
@@ -171,9 +172,9 @@ def _same_whole_body(
 def _whole_body_matches(
     best: int, distances: F32, scores: F32, reach: np.float32, constants: Constants
 ) -> F32:
-    """Count the keypoints (N,) in the same place, relative to how many of pose `best` are sure.
+    """Count the matching keypoints (N,), relative to the confident keypoints of pose `best`.
 
-    The sure ones are counted once for every pose and coordinate, so that more poses make fewer matches.
+    As in AlphaPose, the confident ones count once a pose and coordinate, so that more poses mean fewer matches.
     """
     sure = int((scores[best] > constants.min_score / 2).sum())
     if not sure:
@@ -190,17 +191,17 @@ def _whole_body_matches(
 
 
 def _merge(pick: F32, xy: F32, scores: F32, reach: np.float32) -> tuple[F32, F32]:
-    """Return the mean of poses (M, K, 2), weighted by score, and its scores; points far from the pick's are out."""
+    """Return the score-weighted mean of poses (M, K, 2) and its scores, without keypoints far from the pick's."""
     weights = scores * (_distances(pick, xy) <= np.minimum(reach, np.float32(MERGE_LIMIT)))
     total = weights.sum(axis=0)
-    # The pick is in its own cluster save in whole bodies; where nobody is near, the pick's own point stays, unsure.
+    # A whole body's pick may be outside its own cluster: without any near keypoint its own stays, with score 0.
     shares = weights / np.where(total == 0, 1, total)
     merged: F32 = np.where((total == 0)[:, None], pick, (xy * shares[..., None]).sum(axis=0))
     return merged, (weights * shares).sum(axis=0)
 
 
 def _distances(pose: F32, xy: F32) -> F32:
-    """Return how far each keypoint of poses (N, K, 2) is from that of `pose` (K, 2), in pixels, (N, K)."""
+    """Return the distances (N, K) in pixels of keypoints of poses (N, K, 2) from those of `pose` (K, 2)."""
     distances: F32 = np.sqrt(np.square(pose - xy).sum(axis=2))
     return distances
 

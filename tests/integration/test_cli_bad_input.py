@@ -415,4 +415,4 @@ def test_a_run_that_fails_drops_what_it_wrote(edgepose, pose, tmp_path, videos, 
         "run", tmp_path / "*.png", "--pose", pose.path, "--out", "o.mp4", "--save-json", "o.json"
     )
     assert done.code == 2
-    assert "write pictures of many sizes to a folder" in done.message
+    assert "write frames of different sizes to a folder" in done.message

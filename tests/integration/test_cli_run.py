@@ -277,7 +277,7 @@ def test_a_camera_that_breaks_off_is_reported_and_its_recording_kept(
     assert done.code == 2
     assert "Traceback" not in done.err
     (said,) = [line for line in done.talk if line.startswith("edgepose: ")]
-    assert f"the picture stopped after {FRAMES} frames" in said
+    assert f"no more frames after {FRAMES}" in said
     found = counts(here)
     assert found["video"] == len(found["openpose"]) == FRAMES
     assert found["openpose"] == found["coco"] == found["csv"] == [1] * FRAMES

@@ -73,10 +73,10 @@ def command(
         write_report(out, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if html:
         from edge.bench.html import page
-        from edge.bench.report import Sheet
+        from edge.bench.report import LabelledResult
 
         label = out.stem if out else "this run"
-        write_report(html, page([Sheet(label, run)]).encode())
+        write_report(html, page([LabelledResult(label, run)]).encode())
     hint(f"edgepose compare {out} OTHER.json" if out else f"edgepose tune {artifacts[0]}")
 
 

@@ -7,8 +7,8 @@ import click
 
 from edge.bench.columns import COMPARE, cells
 from edge.bench.record import BenchRun
-from edge.bench.regression import Limit, judge, parse_limit, same_machine
-from edge.bench.report import read_sheets, report_rows
+from edge.bench.regression import Limit, compare_runs, parse_limit, same_machine
+from edge.bench.report import read_results, report_rows
 from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, force_option, html_option, json_option
 from edge.cli.outputs import check_reports, write_report
@@ -33,15 +33,15 @@ def command(
     if len({path.resolve() for path in files}) < len(files):
         raise InputError("a file is named twice; name each once")
     check_reports((html,), force=force)
-    sheets = [
-        sheet
+    results = [
+        result
         for path, label in zip(files, _labels(files), strict=True)
-        for sheet in read_sheets(path, label)
+        for result in read_results(path, label)
     ]
-    runs = [sheet.content for sheet in sheets if isinstance(sheet.content, BenchRun)]
+    runs = [result.content for result in results if isinstance(result.content, BenchRun)]
     if limit and len(runs) < 2:
         raise InputError(f"--fail-on needs two runs of `edgepose bench --out`, got {len(runs)}")
-    rows = report_rows(sheets)
+    rows = report_rows(results)
     worse = _worse(runs[0], runs[-1], limit) if limit else []
     if as_json:
         emit_json([row.to_dict() for row in rows])
@@ -54,7 +54,7 @@ def command(
     if html:
         from edge.bench.html import page
 
-        write_report(html, page(sheets).encode())
+        write_report(html, page(results).encode())
     hint(
         f"open {html}"
         if html
@@ -65,15 +65,15 @@ def command(
 
 def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:
     """Return a line for each row over the limit, and say where the load of the machine may be the cause."""
-    verdicts = judge(first, last, limit)
-    if not all(each.valid for each in verdicts):
+    changes = compare_runs(first, last, limit)
+    if not all(each.valid for each in changes):
         say(
             "some rows are not valid (other processes used their cores): the change may come from the machine's load"
         )
     return [
         f"worse: {each.name}: {limit.figure} {number(each.before)} -> {number(each.after)}, "
         f"{each.change:+.1%} (limit {limit.share:+.1%})"
-        for each in verdicts
+        for each in changes
         if each.worse
     ]
 

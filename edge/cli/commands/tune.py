@@ -15,7 +15,7 @@ from edge.bench.tune import (
     check_row,
     choose,
     distinct,
-    one_model,
+    require_one_model,
     thread_counts,
 )
 from edge.bench.tuned import Tuned, save_tuned
@@ -44,7 +44,7 @@ def command(artifacts: tuple[Path, ...], threads: str | None, plan: Plan, as_jso
         thread_counts(allowed_cores()) if threads is None else parse_counts(threads, "--threads")
     )
     opened = open_artifacts(artifacts)
-    one_model(opened)
+    require_one_model(opened)
     say("asking each engine which arithmetic and accelerators it supports here")
     measured, run = _measure(opened, counts, plan)
     choice = choose(run.rows, lambda index: check_row(measured[index], run.rows[index]))

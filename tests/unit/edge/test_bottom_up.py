@@ -95,9 +95,9 @@ def test_what_was_not_found_lies_at_zero_and_does_not_stretch_the_box() -> None:
 
 def test_boxes_and_the_flip_test_are_refused() -> None:
     net, session = model(people(1))
-    with pytest.raises(InputError, match="finds everybody in the frame by itself"):
+    with pytest.raises(InputError, match="is bottom-up and finds all people in the frame"):
         net(FRAME, np.array([[0, 0, 10, 10]], np.float32))
-    with pytest.raises(InputError, match="finds everybody in the frame by itself"):
+    with pytest.raises(InputError, match="is bottom-up and finds all people in the frame"):
         net.poses(FRAME, flip=True)
     assert not session.feeds
 
@@ -136,7 +136,7 @@ def test_a_detector_is_refused() -> None:
         SPEC, model="det", task="detect", codec=BoxesCodec(),
         outputs=(TensorSpec(name="dets"), TensorSpec(name="labels")), keypoints=None,
     )  # fmt: skip
-    with pytest.raises(InputError, match="leave the detector out"):
+    with pytest.raises(InputError, match="leave out the detector"):
         Pipeline(net, Model(spec, FakeSession([])))
 
 
@@ -184,7 +184,7 @@ def test_evaluation_finds_the_people_by_itself(tmp_path) -> None:
     two = score(net, dataset, results[:2])
     assert pytest.approx(2 / 3) == two.AR
     for options in ({"detector": net}, {"flip": True}):
-        with pytest.raises(InputError, match="finds its people by itself"):
+        with pytest.raises(InputError, match="finds all people itself"):
             predict(net, dataset, **options)
 
 

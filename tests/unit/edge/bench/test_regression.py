@@ -7,7 +7,7 @@ import pytest
 
 from devices.profile import Machine
 from edge.bench.record import BenchRow, BenchRun, read_run
-from edge.bench.regression import FIGURES, Limit, judge, parse_limit, same_machine
+from edge.bench.regression import FIGURES, Limit, compare_runs, parse_limit, same_machine
 from runtimes.errors import InputError
 
 RUN = read_run(Path(__file__).parents[3] / "data/run.json")
@@ -45,7 +45,7 @@ def test_another_limit_is_refused_with_what_there_is(text) -> None:
     ("after", "worse"), [(9.0, False), (10.0, False), (10.9, False), (11.2, True), (20.0, True)]
 )
 def test_more_than_the_limit_is_worse(after, worse) -> None:
-    (found,) = judge(run(row(10.0)), run(row(after)), Limit("p90", 0.1))
+    (found,) = compare_runs(run(row(10.0)), run(row(after)), Limit("p90", 0.1))
     assert found.worse is worse
     assert found.change == pytest.approx(after / 10 - 1)
 
@@ -53,21 +53,23 @@ def test_more_than_the_limit_is_worse(after, worse) -> None:
 def test_only_rows_that_both_have_are_judged() -> None:
     first = run(row(artifact="a"), row(artifact="b"))
     other = run(row(artifact="c"), row(artifact="b"), row(artifact="b", threads=2))
-    assert [each.name for each in judge(first, other, Limit("p50", 0))] == ["b f32, 1 thread"]
+    assert [each.name for each in compare_runs(first, other, Limit("p50", 0))] == [
+        "b f32, 1 thread"
+    ]
     with pytest.raises(InputError, match="no row in common"):
-        judge(first, run(row(artifact="c")), Limit("p50", 0))
+        compare_runs(first, run(row(artifact="c")), Limit("p50", 0))
 
 
 def test_a_busy_row_is_judged_and_marked() -> None:
-    (found,) = judge(run(row()), run(row(valid=False)), Limit("p90", 0.1))
+    (found,) = compare_runs(run(row()), run(row(valid=False)), Limit("p90", 0.1))
     assert found.valid is False
-    (gpu,) = judge(run(row(valid=None)), run(row(valid=None)), Limit("p90", 0.1))
+    (gpu,) = compare_runs(run(row(valid=None)), run(row(valid=None)), Limit("p90", 0.1))
     assert gpu.valid is True
 
 
 def test_a_figure_that_nobody_measured_is_refused() -> None:
     with pytest.raises(InputError, match="rss"):
-        judge(run(row()), run(row()), Limit("rss", 0.1))
+        compare_runs(run(row()), run(row()), Limit("rss", 0.1))
 
 
 def test_every_figure_reads_a_row() -> None:

@@ -10,7 +10,7 @@ import pytest
 from edge.bench.columns import COMPARE
 from edge.bench.html import page
 from edge.bench.record import BenchRow, BenchRun, read_run
-from edge.bench.report import Sheet, read_sheets, report_rows
+from edge.bench.report import LabelledResult, read_results, report_rows
 from edge.evaluation.summary import FIGURES, EvalResult
 from runtimes.errors import InputError
 
@@ -37,13 +37,13 @@ def result(artifact: str, ap: float | None, images: int = 80) -> EvalResult:
 
 
 def test_accuracy_stands_beside_the_time_of_the_same_artifact() -> None:
-    sheets = [
-        Sheet("r", run(row("m.ncnn-fp16", "fp16"), row("m.ncnn-fp32"))),
-        Sheet("e", result("m.ncnn-fp16", 0.70)),
-        Sheet("e", result("m.ncnn-fp32", 0.72)),
-        Sheet("e", result("torch", 0.73)),
+    results = [
+        LabelledResult("r", run(row("m.ncnn-fp16", "fp16"), row("m.ncnn-fp32"))),
+        LabelledResult("e", result("m.ncnn-fp16", 0.70)),
+        LabelledResult("e", result("m.ncnn-fp32", 0.72)),
+        LabelledResult("e", result("torch", 0.73)),
     ]
-    half, full, torch = report_rows(sheets)
+    half, full, torch = report_rows(results)
     assert (half.ap, full.ap, torch.ap) == (0.70, 0.72, 0.73)
     # against the fp32 artifact, which is not the first
     assert half.ap_drop == pytest.approx(0.02)
@@ -53,28 +53,28 @@ def test_accuracy_stands_beside_the_time_of_the_same_artifact() -> None:
 
 
 def test_ap_of_other_pictures_is_no_drop() -> None:
-    sheets = [
-        Sheet("a", result("m.ncnn-fp32", 0.72, images=80)),
-        Sheet("b", result("m.ncnn-fp16", 0.30, images=5000)),
-        Sheet("b", result("m.ncnn-int8", 0.29, images=5000)),
+    results = [
+        LabelledResult("a", result("m.ncnn-fp32", 0.72, images=80)),
+        LabelledResult("b", result("m.ncnn-fp16", 0.30, images=5000)),
+        LabelledResult("b", result("m.ncnn-int8", 0.29, images=5000)),
     ]
-    rows = {each.artifact: each.ap_drop for each in report_rows(sheets)}
+    rows = {each.artifact: each.ap_drop for each in report_rows(results)}
     assert rows["m.ncnn-fp16"] is None
     assert rows["m.ncnn-int8"] == pytest.approx(0.01)
 
 
 def test_an_artifact_evaluated_twice_keeps_both() -> None:
-    sheets = [
-        Sheet("r", run(row("m"))),
-        Sheet("before", result("m", 0.7)),
-        Sheet("after", result("m", 0.6)),
+    results = [
+        LabelledResult("r", run(row("m"))),
+        LabelledResult("before", result("m", 0.7)),
+        LabelledResult("after", result("m", 0.6)),
     ]
-    assert [(each.run, each.ap) for each in report_rows(sheets)] == [("r", 0.7), ("after", 0.6)]
+    assert [(each.run, each.ap) for each in report_rows(results)] == [("r", 0.7), ("after", 0.6)]
 
 
 def test_what_the_gate_recorded_is_taken_where_nothing_was_evaluated() -> None:
     gated = row("m", px_p95=0.04, ap=0.5, ap_on="val", passed=True)
-    (found,) = report_rows([Sheet("r", run(gated))])
+    (found,) = report_rows([LabelledResult("r", run(gated))])
     assert (found.bench, found.ap, found.ap_on) == (gated, 0.5, "val")
     flat = found.to_dict()
     assert (flat["px_p95"], flat["ap"], flat["ap_on"], flat["passed"]) == (0.04, 0.5, "val", True)
@@ -83,7 +83,7 @@ def test_what_the_gate_recorded_is_taken_where_nothing_was_evaluated() -> None:
 def test_changes_are_against_the_same_row_of_the_first_run() -> None:
     before = run(row("m", p50_ms=2.0), row("n", p50_ms=1.0))
     after = run(row("m", p50_ms=3.0), row("m", p50_ms=9.0, threads=2))
-    rows = report_rows([Sheet("a", before), Sheet("b", after)])
+    rows = report_rows([LabelledResult("a", before), LabelledResult("b", after)])
     assert [each.p50_change for each in rows] == [None, None, 0.5, None]
     assert rows[2].p90_change == pytest.approx(0.5)
 
@@ -92,18 +92,18 @@ def test_both_kinds_of_file_are_read(tmp_path) -> None:
     (tmp_path / "run.json").write_bytes(msgspec.json.encode(run(row("m"))))
     (tmp_path / "one.json").write_bytes(msgspec.json.encode(result("m", None)))
     (tmp_path / "two.json").write_bytes(msgspec.json.encode([result("m", 0.1), result("n", 0.2)]))
-    assert read_sheets(tmp_path / "run.json", "r") == [Sheet("r", run(row("m")))]
-    assert read_sheets(tmp_path / "one.json", "e") == [Sheet("e", result("m", None))]
-    assert [each.label for each in read_sheets(tmp_path / "two.json", "e")] == ["e", "e"]
+    assert read_results(tmp_path / "run.json", "r") == [LabelledResult("r", run(row("m")))]
+    assert read_results(tmp_path / "one.json", "e") == [LabelledResult("e", result("m", None))]
+    assert [each.label for each in read_results(tmp_path / "two.json", "e")] == ["e", "e"]
 
 
 def test_files_of_earlier_versions_are_read() -> None:
     """run.json and eval.json are as edgepose wrote them before whole bodies were broken down."""
     data = Path(__file__).parents[3] / "data"
-    sheets = [
-        sheet for name in ("run", "eval") for sheet in read_sheets(data / f"{name}.json", name)
+    results = [
+        each for name in ("run", "eval") for each in read_results(data / f"{name}.json", name)
     ]
-    (found,) = report_rows(sheets)
+    (found,) = report_rows(results)
     assert (found.run, found.artifact, found.ap) == ("run", "small.onnxruntime-fp32", 0.5)
     assert found.bench == RUN.rows[0]
     assert found.bench.p50_ms == 2.0
@@ -115,7 +115,7 @@ def test_files_of_earlier_versions_are_read() -> None:
 def test_another_file_is_refused(tmp_path, text) -> None:
     (tmp_path / "x.json").write_text(text, "latin-1")
     with pytest.raises(InputError, match=r"x\.json"):
-        read_sheets(tmp_path / "x.json", "x")
+        read_results(tmp_path / "x.json", "x")
 
 
 class Page(HTMLParser):
@@ -145,12 +145,12 @@ class Page(HTMLParser):
 
 
 def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
-    sheets = [
-        Sheet("r", run(row("m.ncnn-fp32"), row("m.ncnn-fp16", "fp16"))),
-        Sheet("e", result("m.ncnn-fp32", 0.7)),
-        Sheet("e", result("m.ncnn-fp16", 0.69)),
+    results = [
+        LabelledResult("r", run(row("m.ncnn-fp32"), row("m.ncnn-fp16", "fp16"))),
+        LabelledResult("e", result("m.ncnn-fp32", 0.7)),
+        LabelledResult("e", result("m.ncnn-fp16", 0.69)),
     ]
-    text = page(sheets)
+    text = page(results)
     read = Page(text)
     assert read.open == []
     assert not {"script", "link", "img", "iframe", "object"} & {tag for tag, _ in read.tags}
@@ -167,8 +167,11 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
 
 
 def test_names_are_text_and_never_markup() -> None:
-    sheets = [Sheet(NASTY, run(row(NASTY), row("plain"))), Sheet("e", result(NASTY, 0.7))]
-    text = page(sheets)
+    results = [
+        LabelledResult(NASTY, run(row(NASTY), row("plain"))),
+        LabelledResult("e", result(NASTY, 0.7)),
+    ]
+    text = page(results)
     read = Page(text)
     assert "script" not in {tag for tag, _ in read.tags}
     assert "b" not in {tag for tag, _ in read.tags}  # the CPU's name
@@ -177,6 +180,6 @@ def test_names_are_text_and_never_markup() -> None:
 
 
 def test_without_any_accuracy_there_is_no_picture_and_the_page_says_so() -> None:
-    text = page([Sheet("r", run(row("m")))])
+    text = page([LabelledResult("r", run(row("m")))])
     assert "<svg" not in text
     assert "No picture" in text

@@ -17,9 +17,9 @@ from edge.bench.tune import (
     choose,
     distinct,
     needs_check,
-    one_model,
     ranked,
     refusal,
+    require_one_model,
     thread_counts,
 )
 from runtimes.errors import ArtifactError, GateError, InputError
@@ -165,8 +165,8 @@ def test_thread_candidates(allowed, counts) -> None:
 def test_two_models_are_not_tuned_as_one(small_artifact, tmp_path) -> None:
     one = small_artifact(tmp_path / "one")
     with pytest.raises(InputError, match="one model at a time"):
-        one_model([one, small_artifact(tmp_path / "other", model="other")])
-    one_model([one, small_artifact(tmp_path / "half", precision="fp16")])
+        require_one_model([one, small_artifact(tmp_path / "other", model="other")])
+    require_one_model([one, small_artifact(tmp_path / "half", precision="fp16")])
 
 
 def test_an_engine_is_asked_what_it_takes(small_artifact, tmp_path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import edge.catalog
 from edge.catalog.entry import hash_in
-from edge.catalog.lookup import CATALOG, SPECS, binding, find, of_hash, spec_of
+from edge.catalog.lookup import CATALOG, SPECS, find, find_by_hash, licence_of_family, spec_of
 from edge.catalog.specs import (
     COCO_CLASSES,
     SCHEMA_OF_COUNT,
@@ -50,7 +50,7 @@ def test_figures_have_a_source_and_hashes_stand_in_the_url(entry) -> None:
         assert entry.url
         assert re.fullmatch("[0-9a-f]{7,64}", entry.sha256_prefix)
         # the tasks of a file that holds several share its hash
-        assert of_hash(entry.sha256_prefix.ljust(64, "0")).url == entry.url
+        assert find_by_hash(entry.sha256_prefix.ljust(64, "0")).url == entry.url
 
 
 def test_no_table_hides_an_entry_of_another() -> None:
@@ -81,9 +81,9 @@ def test_hashes_are_read_off_names(url: str, head: str | None) -> None:
 
 
 def test_an_entry_is_found_by_its_files_hash() -> None:
-    assert of_hash("cfc8f33d" + "0" * 56) is CATALOG["rtmpose-t"]
-    assert of_hash("026a1439" + "0" * 56) is CATALOG["rtmpose-t-body8"]  # the same network
-    assert of_hash("0" * 64) is None
+    assert find_by_hash("cfc8f33d" + "0" * 56) is CATALOG["rtmpose-t"]
+    assert find_by_hash("026a1439" + "0" * 56) is CATALOG["rtmpose-t-body8"]  # the same network
+    assert find_by_hash("0" * 64) is None
 
 
 def test_only_free_licences_allow_commercial_use() -> None:
@@ -91,8 +91,8 @@ def test_only_free_licences_allow_commercial_use() -> None:
         assert entry.commercial_use == (entry.licence in {"Apache-2.0", "MIT"}), entry.name
         # what binds the model binds it whoever trained it
         assert entry.licence_covers == "weights" or not entry.commercial_use
-    assert binding("rtmpose", "t") is None
-    assert binding("no such", "t") is None
+    assert licence_of_family("rtmpose", "t") is None
+    assert licence_of_family("no such", "t") is None
 
 
 # The real-time and wholebody families that there is no definition of here.

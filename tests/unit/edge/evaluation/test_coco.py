@@ -81,8 +81,8 @@ def test_subset_takes_images_and_their_annotations(real: Path) -> None:
     ("changes", "message"),
     [
         ({"images": []}, "annotation 1 is of image 7"),
-        ({"images": MINIMAL["images"] * 2}, "image id 7 stands twice"),
-        ({"annotations": MINIMAL["annotations"][:1] * 2}, "annotation id 1 stands twice"),
+        ({"images": MINIMAL["images"] * 2}, "image id 7 occurs twice"),
+        ({"annotations": MINIMAL["annotations"][:1] * 2}, "annotation id 1 occurs twice"),
         (
             {"annotations": [MINIMAL["annotations"][0] | {"bbox": [1, 2, 3]}]},
             r"annotations\[0\]\.bbox",

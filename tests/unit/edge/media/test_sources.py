@@ -122,14 +122,14 @@ def test_an_undecodable_image_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("camera", [987, "987"])
 def test_a_camera_that_is_not_there(camera: int | str, capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SourceError, match="camera 987 gives no picture"):
+    with pytest.raises(SourceError, match="camera 987 gives no frames"):
         open_source(camera)
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_stream_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(
-        SourceError, match=r"rtsp://127\.0\.0\.1:9/x gives no picture; check the address"
+        SourceError, match=r"rtsp://127\.0\.0\.1:9/x gives no frames; check the address"
     ):
         open_source("rtsp://127.0.0.1:9/x")
     assert capfd.readouterr() == ("", "")
