@@ -44,7 +44,7 @@ class KeypointSchema:
     def __post_init__(self) -> None:
         count = len(self.names)
         if not count or len(set(self.names)) != count:
-            raise InputError(f"schema {self.name}: keypoint names must be there and differ")
+            raise InputError(f"schema {self.name}: keypoint names must be given and differ")
         if any(
             not 0 <= index < count for pair in (*self.edges, *self.left_right) for index in pair
         ):

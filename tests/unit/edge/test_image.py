@@ -59,7 +59,7 @@ def test_exif_orientation_is_applied(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no image at all"])
 def test_a_file_that_is_no_image_says_so(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "image.jpg").write_bytes(content)
-    with pytest.raises(SourceError, match="no image OpenCV can decode"):
+    with pytest.raises(SourceError, match="no image that OpenCV can decode"):
         read_image(tmp_path / "image.jpg")
 
 
