@@ -7,13 +7,15 @@ WORKERS ?= 2
 # Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 
-.PHONY: help setup demo test test-all lint types contracts check clean
+.PHONY: help setup demo test test-all lint types contracts check floors resolve clean
 
 help:
 	@echo "make demo      set up, then export, check and run two models on drawn people (into $(OUT)/)"
 	@echo "make test      set up, then run the tests (without the slow ones), in WORKERS=2 processes"
 	@echo "make test-all  the slow ones too"
 	@echo "make check     lint, types, import contracts"
+	@echo "make floors    the board's tests with the oldest packages that are allowed, and with Python 3.13"
+	@echo "make resolve   whether every Python and CPU finds wheels (installs nothing)"
 
 setup: $(VENV)/.ready
 
@@ -44,6 +46,12 @@ contracts: setup
 	$(BIN)/lint-imports
 
 check: lint types contracts
+
+floors: setup
+	UV=$(BIN)/uv .ci/floors
+
+resolve: setup
+	UV=$(BIN)/uv .ci/resolve
 
 clean:
 	rm -rf $(VENV) demo artifacts build dist

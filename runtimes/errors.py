@@ -16,6 +16,12 @@
 Engine exceptions are translated once, in the adapter that called the engine.
 """
 
+import platform
+import sys
+
+# Packages without wheels for some machines: the (sys.platform, machine) that have them. pyproject.toml has the same.
+WHEELS = {"litert-torch": (("linux", "x86_64"), ("darwin", "arm64"))}
+
 
 class EdgeposeError(Exception):
     """Base of every error this project raises on purpose."""
@@ -71,6 +77,21 @@ class MissingDependencyError(EdgeposeError, ImportError):
     exit_code = 4
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"{package} is not installed; run: pip install 'edgepose[{extra}]'")
+        machine = (sys.platform, platform.machine())
+        super().__init__(missing_package(package, extra, machine, sys.version_info[:2]))
         self.package = package
         self.extra = extra
+
+
+def missing_package(
+    package: str, extra: str, machine: tuple[str, str], python: tuple[int, ...]
+) -> str:
+    """Return what to do about a package that is not installed on a (sys.platform, machine) and a Python version."""
+    wheels = WHEELS.get(package, (machine,))
+    if machine in wheels:
+        return f"{package} is not installed; run: pip install 'edgepose[{extra}]'"
+    elsewhere = " or ".join(" ".join(each) for each in wheels)
+    return (
+        f"{package} has no build for {' '.join(machine)} with Python {python[0]}.{python[1]};"
+        f" run this step on {elsewhere}"
+    )

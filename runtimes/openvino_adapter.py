@@ -149,8 +149,9 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
             "INFERENCE_NUM_THREADS": resolve_threads(options.threads),
             "ENABLE_CPU_PINNING": bool(extra_int(options, "pinning", 1)),
             "SCHEDULING_CORE_TYPE": core_type,
-            # by default weight-compressed layers quantise their activations too, behind an f32 hint
-            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+            # by default weight-compressed layers quantise their activations too, behind an f32 hint;
+            # as text: OpenVINO 2024 takes no signed integer here
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         }
     if "cache_dir" in options.extra:
         config["CACHE_DIR"] = str(options.extra["cache_dir"])

@@ -215,9 +215,10 @@ def _capture(source: str | int) -> cv2.VideoCapture:
 @contextmanager
 def _quiet_opencv() -> Iterator[None]:
     """Silence OpenCV's log: errors are reported once, by us."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.13 has them at its top level
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)  # silent
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)

@@ -60,6 +60,13 @@ def test_ragged_outputs_are_padded_and_counted(tiny_of, tiny_files, tmp_path, ru
     session.close()
 
 
+def test_openvino_keeps_activations_in_float(tiny_of) -> None:
+    session = open_session(tiny_of("openvino"))
+    compiled = session._request.get_compiled_model()
+    assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
+    session.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
 @pytest.mark.parametrize("case", ["onnxruntime", "tflite"])
 def test_engines_with_pools_of_their_own_start_the_threads_asked_for(tiny_of, photos, case) -> None:

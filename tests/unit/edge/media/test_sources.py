@@ -136,7 +136,8 @@ def test_a_stream_that_is_not_there(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_opening_leaves_opencvs_log_level_alone(tmp_path: Path) -> None:
-    before = cv2.utils.logging.getLogLevel()
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.13 has them at its top level
+    before = logging.getLogLevel()
     with open_source(make_video(tmp_path / "clip.avi", 1)) as source:
         list(source)
-    assert cv2.utils.logging.getLogLevel() == before
+    assert logging.getLogLevel() == before
