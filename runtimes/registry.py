@@ -11,10 +11,10 @@ from runtimes.errors import MissingDependencyError
 from runtimes.spec import Runtime
 
 ADAPTERS: dict[Runtime, str] = {
-    "ncnn": "runtimes.ncnn_adapter",
-    "openvino": "runtimes.openvino_adapter",
-    "tflite": "runtimes.litert_adapter",
-    "onnxruntime": "runtimes.onnxruntime_adapter",
+    "ncnn": "runtimes.adapters.ncnn_adapter",
+    "openvino": "runtimes.adapters.openvino_adapter",
+    "tflite": "runtimes.adapters.litert_adapter",
+    "onnxruntime": "runtimes.adapters.onnxruntime_adapter",
 }
 # Import names, any of which will do, best first; the distribution to install bears the extra's name.
 ENGINES: dict[Runtime, tuple[str, ...]] = {

@@ -19,11 +19,11 @@ from export.silence import silence
 from export.to_litert import HALF_RULE, mirror
 from export.versions import versions
 from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
-from runtimes.adapter_common import engine_name, image_tensor
+from runtimes.adapters.common import engine_name, image_tensor
+from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import ConversionError
-from runtimes.image_input import image_input
 from runtimes.spec import KeptLayer, model_spec
 
 PACKAGES = ("ai-edge-quantizer", "ai-edge-litert")

@@ -17,11 +17,11 @@ from devices.detect import detect_machine
 from export.silence import silence
 from export.versions import versions
 from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
-from runtimes.adapter_common import engine_name, image_tensor
+from runtimes.adapters.common import engine_name, image_tensor
+from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import ConversionError
-from runtimes.image_input import image_input
 from runtimes.spec import KeptLayer
 
 PACKAGES = ("onnx", "onnxruntime")

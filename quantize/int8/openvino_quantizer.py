@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from export.silence import silence
 from export.versions import versions
 from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
-from runtimes.adapter_common import image_tensor
+from runtimes.adapters.common import image_tensor
+from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
-from runtimes.image_input import image_input
 from runtimes.spec import KeptLayer
 
 PACKAGES = ("nncf", "openvino")

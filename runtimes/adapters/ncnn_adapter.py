@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.adapter_common import (
+from runtimes.adapters.common import (
     closed,
     engine_name,
     extra_int,
@@ -20,10 +20,10 @@ from runtimes.adapter_common import (
     refuse_unknown_extra,
     require_names,
 )
+from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
-from runtimes.outputs import join_batches, name_outputs
 from runtimes.spec import ImageSpec, TensorSpec
 from runtimes.threads import resolve_threads
 

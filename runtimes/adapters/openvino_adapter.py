@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.adapter_common import (
+from runtimes.adapters.common import (
     closed,
     engine_name,
     extra_int,
@@ -21,11 +21,11 @@ from runtimes.adapter_common import (
     takes_batches,
     translated,
 )
+from runtimes.adapters.image_input import image_input
+from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import InputError, MissingDependencyError
-from runtimes.image_input import image_input
-from runtimes.outputs import join_batches, name_outputs
 from runtimes.threads import resolve_threads
 
 EXTRA = ("max_batch", "pinning", "core_type", "cache_dir")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quantize.int8.ncnn.model_file import F32
-from runtimes.adapter_common import engine_name
+from runtimes.adapters.common import engine_name
+from runtimes.adapters.ncnn_adapter import image_mat
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
-from runtimes.ncnn_adapter import image_mat
 
 BINS = 2048
 CLIPS = 128

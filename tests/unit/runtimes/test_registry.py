@@ -11,8 +11,8 @@ from runtimes.spec import Runtime
 
 def test_every_runtime_has_an_adapter_and_every_adapter_a_runtime() -> None:
     assert set(ADAPTERS) == set(ENGINES) == set(get_args(Runtime))
-    folder = Path(sys.modules["runtimes"].__file__).parent
-    files = {f"runtimes.{path.stem}" for path in folder.glob("*_adapter.py")}
+    folder = Path(sys.modules["runtimes"].__file__).parent / "adapters"
+    files = {f"runtimes.adapters.{path.stem}" for path in folder.glob("*_adapter.py")}
     assert files == set(ADAPTERS.values())
 
 

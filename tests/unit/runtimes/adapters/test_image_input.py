@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from runtimes.adapters.image_input import image_input
 from runtimes.errors import ArtifactError
-from runtimes.image_input import image_input
 from runtimes.spec import ImageSpec, TensorSpec
 
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)

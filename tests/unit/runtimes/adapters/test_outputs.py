@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.errors import EngineError
-from runtimes.outputs import join_batches, name_outputs
 from runtimes.spec import TensorSpec
 
 ROOT = Path("tiny.fake-fp32")

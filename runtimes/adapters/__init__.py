@@ -1,0 +1,1 @@
+"""Adapters: one module an engine behind `Session`, and what they share."""
