@@ -142,6 +142,17 @@ def test_unsure_keypoints_do_not_stretch_the_box() -> None:
     assert len(follow_boxes(poses[:0], Follow())) == 0
 
 
+@pytest.mark.parametrize("confident", [2, 3, 4])
+def test_a_person_is_followed_from_min_keypoints_on(confident: int) -> None:
+    scores = np.zeros((1, 17), np.float32)
+    scores[0, :confident] = 0.3  # kpt_thr itself is confident enough
+    xy = np.tile(np.arange(17, dtype=np.float32)[:, None], (1, 1, 2)).reshape(1, 17, 2)
+    boxes, one = np.zeros((1, 4), np.float32), np.ones(1, np.float32)
+    poses = Poses(xy, scores, boxes, one, np.zeros(1, np.int32), COCO)
+    followed = follow_boxes(poses, Follow(kpt_thr=0.3, min_keypoints=3, bbox_scale=1.0))
+    assert len(followed) == (confident >= 3)
+
+
 def test_one_person_found_twice_is_one_person() -> None:
     twice = found([100, 100, 200, 200, 0.6], [101, 101, 201, 201, 0.9], [10, 10, 60, 60, 0.5])
     pipe, _, _ = pipeline(twice)

@@ -100,3 +100,16 @@ def test_a_batch_is_each_map_alone_and_is_left_as_it_was(refine: str) -> None:
         for k in range(5):
             (alone,) = decode({"heatmap": maps[i : i + 1, k : k + 1]}, spec(refine))
             np.testing.assert_allclose(together[i].xy[:, k], alone.xy[:, 0], atol=1e-3)
+
+
+@pytest.mark.parametrize("x", [0, 1, 2, 20, WIDTH - 2, WIDTH - 1])
+@pytest.mark.parametrize("y", [0, 1, 2, 20, HEIGHT - 2, HEIGHT - 1])
+def test_the_quarter_shift_reaches_as_near_to_the_edge_as_in_mmpose(x: int, y: int) -> None:
+    """Mmpose's refine_keypoints: along x where 1 < x < W - 1 and 0 < y < H, along y likewise."""
+    centre = np.array(
+        [[(x + 0.3, y + 0.3)]]
+    )  # the right and the lower neighbour are the higher ones
+    (item,) = decode({"heatmap": gaussians(centre)}, spec("shift"))
+    along_x = 0.25 if 1 < x < WIDTH - 1 and y > 0 else 0
+    along_y = 0.25 if 1 < y < HEIGHT - 1 and x > 0 else 0
+    np.testing.assert_allclose(in_bins([item], "shift")[0, 0], (x + along_x, y + along_y))
