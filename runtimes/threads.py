@@ -23,8 +23,14 @@ def allowed_cores() -> int:
         cores = len(os.sched_getaffinity(0))
     else:
         cores = os.cpu_count() or 1
-    quota = cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
-    # rounded down: a spinning thread beyond the quota is stopped for the rest of every period
+    return cores_within(cores, cpu_quota(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")))
+
+
+def cores_within(cores: int, quota: float | None) -> int:
+    """Return how many of `cores` a CPU quota in cores leaves, at least one; None: no limit.
+
+    Rounded down: a spinning thread beyond the quota is stopped for the rest of every period.
+    """
     return cores if quota is None else max(1, min(cores, math.floor(quota)))
 
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from runtimes.threads import allowed_cores, cgroup_paths, cpu_quota, read_text, resolve_threads
+from runtimes.threads import (
+    allowed_cores,
+    cgroup_paths,
+    cores_within,
+    cpu_quota,
+    read_text,
+    resolve_threads,
+)
 
 
 def write(path: Path, text: str) -> None:
@@ -28,6 +35,14 @@ def test_affinity_limits_the_cores() -> None:
         assert resolve_threads(None) == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+@pytest.mark.parametrize(
+    ("cores", "quota", "left"),
+    [(8, 2.5, 2), (8, 2.99, 2), (8, 3.0, 3), (8, 0.5, 1), (8, 0.0, 1), (2, 7.9, 2), (8, None, 8)],
+)
+def test_a_quota_is_rounded_down_and_leaves_one(cores, quota, left) -> None:
+    assert cores_within(cores, quota) == left
 
 
 @pytest.mark.parametrize(

@@ -113,3 +113,12 @@ def test_the_quarter_shift_reaches_as_near_to_the_edge_as_in_mmpose(x: int, y: i
     along_x = 0.25 if 1 < x < WIDTH - 1 and y > 0 else 0
     along_y = 0.25 if 1 < y < HEIGHT - 1 and x > 0 else 0
     np.testing.assert_allclose(in_bins([item], "shift")[0, 0], (x + along_x, y + along_y))
+
+
+@pytest.mark.parametrize("x", [0, 1, 2, WIDTH - 3, WIDTH - 2, WIDTH - 1])
+@pytest.mark.parametrize("y", [0, 1, 2, HEIGHT - 3, HEIGHT - 2, HEIGHT - 1])
+def test_the_shift_inside_needs_room_on_both_axes(x: int, y: int) -> None:
+    """AlphaPose's heatmap_to_coord_simple: both axes where 1 < x < W - 1 and 1 < y < H - 1, else neither."""
+    (item,) = decode({"heatmap": gaussians(np.array([[(x - 0.3, y - 0.3)]]))}, spec("shift-inside"))
+    moved = -0.25 if 1 < x < WIDTH - 1 and 1 < y < HEIGHT - 1 else 0
+    np.testing.assert_allclose(in_bins([item], "shift-inside")[0, 0], (x + moved, y + moved))
