@@ -1,4 +1,4 @@
-"""Everybody in the frame from one run: in frame pixels, through the model, the pipeline and the evaluator's records."""
+"""Bottom-up models: all people of a frame from one run, through model, pipeline and evaluation."""
 
 import msgspec
 import numpy as np
@@ -62,7 +62,7 @@ def test_people_come_in_frame_pixels_with_boxes_around_them() -> None:
     net, session = model(wanted)
     poses = net(FRAME)
     assert isinstance(poses, Poses)
-    assert len(session.feeds) == 1  # one run, whoever is there
+    assert len(session.feeds) == 1  # one run, however many people
     assert session.feeds[0]["image"].shape == (1, *INPUT_WH[::-1], 3)
     assert (session.feeds[0]["image"][0, 144:] == 128).all()  # the letterbox
 
@@ -74,7 +74,7 @@ def test_people_come_in_frame_pixels_with_boxes_around_them() -> None:
     assert poses.ids.tolist() == [-1] * 3
 
 
-def test_nobody_is_an_empty_result() -> None:
+def test_no_people_are_an_empty_result() -> None:
     net, _ = model(people(0))
     poses = net.poses(FRAME)
     assert len(poses) == 0
@@ -87,7 +87,7 @@ def test_what_was_not_found_lies_at_zero_and_does_not_stretch_the_box() -> None:
     scores = np.array([[0.9, 0.3, 0], [0, 0, 0]], np.float32)
     schema = msgspec.structs.replace(OPENPOSE.to_spec(), names=("a", "b", "c"), edges=(), pairs=())
     poses = people_in_frame(Keypoints(xy, scores), crop, type(OPENPOSE).from_spec(schema))
-    assert len(poses) == 1  # the second has no keypoint: nobody
+    assert len(poses) == 1  # the second has no keypoint
     assert poses.xy.tolist() == [[[20, 40], [40, 80], [0, 0]]]
     assert poses.boxes.tolist() == [[20, 40, 40, 80]]
     assert poses.box_scores.tolist() == pytest.approx([2 / 3])
@@ -114,15 +114,15 @@ def test_the_pipeline_runs_the_network_once_a_frame() -> None:
 
 def test_the_pipeline_keeps_the_best_people_in_their_order() -> None:
     net, _ = model(people(3))
-    everybody = net.poses(FRAME)
+    all_people = net.poses(FRAME)
     with Pipeline(net, max_people=2) as pipeline:
         kept = pipeline(FRAME)
-    best = sorted(np.argsort(-everybody.instance_scores())[:2])
-    np.testing.assert_array_equal(kept.xy, everybody.xy[best])
+    best = sorted(np.argsort(-all_people.instance_scores())[:2])
+    np.testing.assert_array_equal(kept.xy, all_people.xy[best])
 
 
 @pytest.mark.parametrize("pose_nms", ["oks", "soft-oks", "parametric", "none"])
-def test_nobody_is_taken_for_somebody_elses_double(pose_nms: str) -> None:
+def test_no_person_is_dropped_as_a_duplicate(pose_nms: str) -> None:
     near = np.stack([people(2)[1], people(2)[1] + (2.6, 0)])  # two people, shoulder in shoulder
     net, _ = model(near)
     alone = len(net.poses(FRAME))

@@ -60,7 +60,7 @@ def found(*rows: list[float], labels: tuple[int, ...] = ()) -> Outputs:
 
 
 ONE = found([100, 100, 200, 200, 0.9])
-NOBODY = found()
+NO_BOXES = found()
 
 
 def pipeline(
@@ -108,7 +108,7 @@ def test_between_detections_the_last_poses_are_followed() -> None:
 
 
 def test_an_empty_scene_stays_empty_and_costs_nothing() -> None:
-    pipe, pose, detector = pipeline([NOBODY, ONE], skip=3)
+    pipe, pose, detector = pipeline([NO_BOXES, ONE], skip=3)
     assert [len(pipe(FRAME)) for _ in range(5)] == [0, 0, 0, 1, 1]
     assert len(detector.feeds) == 2
     assert len(pose.feeds) == 2
@@ -125,7 +125,7 @@ def test_a_person_who_is_no_longer_seen_ends() -> None:
     assert len(pose.feeds) == 1
 
 
-def test_unsure_keypoints_do_not_stretch_the_box() -> None:
+def test_weak_keypoints_do_not_stretch_the_box() -> None:
     xy = np.zeros((2, 17, 2), np.float32)
     xy[:, :4] = [[10, 20], [30, 20], [10, 60], [30, 60]]
     xy[:, 4:] = [500, -400]

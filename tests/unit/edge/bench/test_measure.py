@@ -1,4 +1,4 @@
-"""Measuring side by side, with real processes: who runs when, what is refused before, and how a death is told."""
+"""Interleaved measurement with real processes: the order of runs, early refusals, and dying processes."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ QUICK = Plan(rounds=3, time_s=0.003, warmup_runs=1)
 
 @settings(deadline=None)
 @given(st.integers(1, 8), st.integers(1, 20))
-def test_everybody_runs_once_a_round_and_the_order_turns(count, rounds) -> None:
+def test_every_row_runs_once_a_round_and_the_order_rotates(count, rounds) -> None:
     turns = schedule(count, rounds)
     assert len(turns) == rounds
     assert all(sorted(turn) == list(range(count)) for turn in turns)
@@ -38,7 +38,7 @@ def test_everybody_runs_once_a_round_and_the_order_turns(count, rounds) -> None:
         uses = [at_place.count(who) for who in range(count)]
         assert (
             max(uses) - min(uses) <= 1
-        )  # nobody is first, or last, more than once more than another
+        )  # none is first, or last, more than once more often than another
 
 
 def test_a_case_for_each_combination_each_once(small_artifact, tmp_path) -> None:

@@ -1,4 +1,4 @@
-"""Whether a second run became worse: limits as written, rows that both have, machines."""
+"""Regressions between two runs: parsing of limits, common rows, machines."""
 
 from pathlib import Path
 
@@ -67,7 +67,7 @@ def test_a_busy_row_is_judged_and_marked() -> None:
     assert gpu.valid is True
 
 
-def test_a_figure_that_nobody_measured_is_refused() -> None:
+def test_a_figure_that_was_not_measured_is_refused() -> None:
     with pytest.raises(InputError, match="rss"):
         compare_runs(run(row()), run(row()), Limit("rss", 0.1))
 

@@ -1,4 +1,4 @@
-"""What tuning chooses, as a function of made-up rows; and the asking of a real engine."""
+"""The choice of tuning as a function of made-up rows, and the options that a real engine supports."""
 
 from pathlib import Path
 

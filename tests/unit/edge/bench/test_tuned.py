@@ -120,7 +120,7 @@ def test_another_artifact_of_the_same_name_has_nothing_tuned(
 
 
 def test_where_the_folder_cannot_be_written_the_cache_is_used(artifact, cache) -> None:
-    # a folder in the file's place: writable for nobody, root included
+    # a folder in the file's place: not writable, even for root
     (artifact.root / TUNED).mkdir()
     path = save_tuned(artifact, tuned(artifact))
     assert path.parent == cache / "tuned"

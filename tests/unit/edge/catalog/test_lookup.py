@@ -89,7 +89,7 @@ def test_an_entry_is_found_by_its_files_hash() -> None:
 def test_only_free_licences_allow_commercial_use() -> None:
     for entry in CATALOG.values():
         assert entry.commercial_use == (entry.licence in {"Apache-2.0", "MIT"}), entry.name
-        # what binds the model binds it whoever trained it
+        # a licence of the model covers any weights
         assert entry.licence_covers == "weights" or not entry.commercial_use
     assert licence_of_family("rtmpose", "t") is None
     assert licence_of_family("no such", "t") is None

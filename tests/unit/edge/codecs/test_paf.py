@@ -143,7 +143,7 @@ def test_a_bin_lies_half_a_bin_behind_its_first_pixel() -> None:
     np.testing.assert_allclose(found.xy, pixels(xy), atol=1e-3)
 
 
-def test_noise_under_the_threshold_is_nobody() -> None:
+def test_noise_under_the_threshold_gives_no_people() -> None:
     random = np.random.default_rng(0)
     heatmaps = random.uniform(0, CODEC.peak_score - 1e-4, (18, 46, 54)).astype(np.float32)
     fields = random.uniform(-1, 1, (38, 46, 54)).astype(np.float32)

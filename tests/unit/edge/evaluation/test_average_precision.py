@@ -67,7 +67,7 @@ def test_the_truth_scores_one() -> None:
     assert (got.images, got.people, got.iou_type) == (2, 2, "keypoints")
 
 
-def test_nothing_found_scores_zero_and_nobody_there_is_undefined() -> None:
+def test_no_results_score_zero_and_no_people_are_undefined() -> None:
     got = evaluate_keypoints(truth_of([person(1, 0)], 1), [], SIGMAS)
     assert (got.AP, got.AR) == (0, 0)
     got = evaluate_keypoints(truth_of([], 1), [found(0)], SIGMAS)
@@ -231,7 +231,7 @@ def test_bootstrap_of_equal_results_is_exactly_nothing(seed: int, count: int) ->
     )
 
 
-def test_bootstrap_needs_somebody() -> None:
+def test_bootstrap_needs_labelled_people() -> None:
     with pytest.raises(InputError, match="no labelled person"):
         bootstrap_ap_drop(truth_of([], 2), [], [], sigmas=SIGMAS)
 

@@ -71,7 +71,7 @@ def test_weak_or_missing_keypoints_and_their_edges_are_left_out() -> None:
     np.testing.assert_array_equal(draw_poses(picture(), one_pose(missing), show_ids=False), weak)
 
 
-def test_nobody_is_an_unpainted_copy() -> None:
+def test_no_people_give_an_unpainted_copy() -> None:
     image = picture()
     painted = draw_poses(image, Poses.empty(SCHEMA))
     assert painted is not image

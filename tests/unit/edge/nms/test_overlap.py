@@ -169,7 +169,7 @@ def test_oks_nms_is_the_greedy_loop(seed: int, count: int, threshold: float) -> 
 
 @given(seeds, st.integers(0, 20), thresholds)
 @settings(deadline=None, max_examples=30)
-def test_soft_oks_nms_ranks_everybody_once(seed: int, count: int, threshold: float) -> None:
+def test_soft_oks_nms_ranks_every_pose_once(seed: int, count: int, threshold: float) -> None:
     xy, areas, scores = crowd(seed, count)
     oks = oks_matrix(xy, None, areas, SIGMAS)
     kept = soft_oks_nms(oks, scores, threshold)

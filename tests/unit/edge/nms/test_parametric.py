@@ -100,8 +100,8 @@ def test_who_has_no_sure_keypoint_is_dropped() -> None:
     merged = parametric_nms(xy, scores, boxes)
     assert merged.picks.tolist() == [0]
     scores[:] = 0
-    nobody = parametric_nms(xy, scores, boxes)
-    assert (nobody.xy.shape, nobody.scores.shape, nobody.members) == ((0, 17, 2), (0, 17), ())
+    merged = parametric_nms(xy, scores, boxes)
+    assert (merged.xy.shape, merged.scores.shape, merged.members) == ((0, 17, 2), (0, 17), ())
 
 
 def test_a_box_without_extent_still_matches_itself() -> None:
@@ -159,7 +159,7 @@ def test_oks_is_the_default_and_soft_oks_keeps_twenty() -> None:
 
 
 @pytest.mark.parametrize("pose_nms", ["oks", "soft-oks", "parametric", "none"])
-def test_merging_lets_unsure_boxes_in(pose_nms: str) -> None:
+def test_merging_lets_weak_boxes_in(pose_nms: str) -> None:
     threshold = 0.1 if pose_nms == "parametric" else 0.3
     assert DET_THRS[pose_nms] == threshold
     for given_thr, wanted in ((None, threshold), (0.55, 0.55)):
