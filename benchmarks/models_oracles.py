@@ -18,8 +18,8 @@ from export import LoadedModel, load_checkpoint
 class Oracle:
     """A reference implementation's weights and outputs, of one family.
 
-    `renamed`: names of its output arrays where they differ from ours; `task` is passed to the loader. `weights`: the
-    checkpoint where it is trained; the weights of the others are generated.
+    `renamed`: names of its output arrays where they differ from ours; `task` and `heads` are passed to the loader.
+    `weights`: the checkpoint where it is trained; the weights of the others are generated.
     """
 
     family: str
@@ -27,6 +27,7 @@ class Oracle:
     task: str | None = None
     renamed: dict[str, str] = field(default_factory=dict)
     weights: str = ""
+    heads: int | None = None
 
 
 ORACLES = (
@@ -45,7 +46,7 @@ ORACLES = (
         Oracle("vitpose", "vitae-vitpose++-s-moe-d3", task, {"heatmap": f"heatmap_{task}"})
         for task in ("coco", "aic", "mpii", "ap10k", "apt36k", "wholebody")
     ),
-    Oracle("sapiens", "sapiens-mini-17"),
+    Oracle("sapiens", "sapiens-mini-17", heads=6),
     Oracle("fastpose", "fastpose-res50"),
     Oracle("openpose", "openpose-coco18"),
     Oracle(
@@ -87,7 +88,7 @@ def load_oracle(shared: Path, oracle: Oracle, scratch: Path) -> LoadedModel:
         subprocess.run(command, check=True, capture_output=True)
         if (config := folder / f"{oracle.name}.config.json").exists():
             shutil.copy(config, home / "config.json")
-    return load_checkpoint(path, task=oracle.task)
+    return load_checkpoint(path, task=oracle.task, heads=oracle.heads)
 
 
 def oracle_error(folder: Path, oracle: Oracle, loaded: LoadedModel) -> float:

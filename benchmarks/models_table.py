@@ -26,7 +26,7 @@ from models_page import PRECISIONS, RUNTIMES, Row, markdown
 from devices.detect import detect_machine
 from edge.catalog.lookup import CATALOG
 from export import Exported, LoadedModel, Target, export_model
-from export.checkpoint import recognise, with_input
+from export.checkpoint import with_input
 from export.inputs import drawn_inputs
 from export.limits import (
     EXPORT_COPIES,
@@ -36,6 +36,7 @@ from export.limits import (
     weight_bytes,
 )
 from export.random_weights import random_variant
+from export.recognise import recognise
 from export.registry import FAMILIES, Variant, load_family, variant_of
 from runtimes.errors import InputError
 from runtimes.spec import Runtime

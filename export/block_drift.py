@@ -89,8 +89,13 @@ def first_drift(errors: list[BlockError]) -> BlockError | None:
     return next((row for row in errors if not row.raw_error <= row.limit), None)
 
 
-def measure_block_drift(artifact: Artifact, weights: str) -> list[BlockError]:
-    """Convert again with every block as an output and compare each; raises InputError for other weights."""
+def measure_block_drift(
+    artifact: Artifact, weights: str, heads: int | None = None
+) -> list[BlockError]:
+    """Convert again with every block as an output and compare each; raises InputError for other weights.
+
+    weights, heads: as they were given to `load_weights`.
+    """
     manifest = artifact.manifest
     limit = RAW_LIMITS.get(manifest.precision)
     if limit is None:
@@ -100,7 +105,11 @@ def measure_block_drift(artifact: Artifact, weights: str) -> list[BlockError]:
     # a model outside the catalogue is known by its tensors alone
     named = manifest.model in CATALOG
     wh = manifest.image.wh
-    loaded = load_weights(manifest.model, weights, wh) if named else load_weights(weights, None, wh)
+    loaded = (
+        load_weights(manifest.model, weights, wh, heads=heads)
+        if named
+        else load_weights(weights, None, wh, heads=heads)
+    )
     if _origin(loaded.lineage) != _origin(manifest.lineage):
         raise InputError(f"{weights} is not what {artifact.name} was made from (sha256 differs)")
     images = load_reference(artifact.root / REFERENCE).images[:IMAGES]

@@ -1,4 +1,4 @@
-"""A checkpoint on disk -> a model ready to run: read safely, recognised by its tensors, loaded strictly."""
+"""Checkpoints loaded to models ready to run: read safely, recognised by their tensors, loaded strictly."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +12,15 @@ from edge.catalog.specs import SCHEMA_OF_DATASET
 from edge.schema import SCHEMAS, load_schema
 from export.lineage import lineage_of
 from export.models.vit import at_input
-from export.models.vitpose_config import apply_config
+from export.models.vitpose_config import at_configured_input, read_config
 from export.models.vitpose_layouts import split_task
-from export.registry import FAMILIES, Variant, load_families, load_family, model_name, variant_of
+from export.recognise import differences, expected_shapes, recognise
+from export.registry import FAMILIES, TRANSFORMERS, Variant, load_family, model_name, variant_of
 from export.student_file import Card, with_teacher
 from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError, InputError
 from runtimes.naming import MODEL_NAME
 from runtimes.spec import Lineage, ModelSpec
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +47,41 @@ class LoadedModel:
 
 
 def load_checkpoint(
-    path: str | Path, name: str | None = None, task: str | None = None
+    path: str | Path,
+    name: str | None = None,
+    task: str | None = None,
+    heads: int | None = None,
 ) -> LoadedModel:
     """Load a .pth, .pt or .safetensors file; family, size and keypoints come from its tensors.
 
     name: a catalogue name, which the weights must then fit, or a name of your own; found where None.
     task: the dataset that names the keypoints ("coco", "ap10k", ...), and that chooses among the parts of a ViTPose++;
     by default the name's, else what the file says, else what the number of keypoints means.
+    heads: attention heads of a transformer, which no tensor shows; by default those of the published width, else what
+    a config in or beside the file says, else one for each 64 channels.
     Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
     """
     path = Path(path)
     weights = read_weights(path)
     if weights.card is not None:
+        if heads is not None:
+            raise CheckpointError(f"{path}: says itself how many heads it has; leave heads out")
         return _student(path, weights.state, weights.card, name, task)
     weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
     if task is None and name in CATALOG:
         task = CATALOG[name].dataset or None
-    variant, state = recognise(path, weights.state, task)
-    variant = apply_config(path, weights.state, _described(path, variant, weights, task))
+    config = read_config(path, weights.state)
+    hints = replace(weights.hints, heads=heads)
+    if config is not None:
+        hints = replace(hints, config_heads=config.heads)
+    variant, state = recognise(path, weights.state, task, hints)
+    if heads is not None and variant.family not in TRANSFORMERS:
+        raise CheckpointError(
+            f"{path}: looks like {variant.family}-{variant.size}, which has no attention heads; leave heads out"
+        )
+    variant = _described(path, variant, weights, task)
+    if config is not None:
+        variant = at_configured_input(config, variant)
     if name in CATALOG:
         variant = _as_catalogued(path, variant, name, task)
     elif name is not None and not MODEL_NAME.fullmatch(name):
@@ -112,39 +128,6 @@ def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
     return replace(loaded, module=module, spec=spec, variant=variant)
 
 
-def recognise(
-    path: Path, state: Mapping[str, torch.Tensor], task: str | None = None
-) -> tuple[Variant, Mapping[str, torch.Tensor]]:
-    """Return the variant whose tensors these are, and the tensors under the names of our definition.
-
-    Raises CheckpointError naming the nearest family and what differs.
-    """
-    try:
-        for family in load_families():
-            canonical = family.canonical(state, task)
-            if canonical is not None and (variant := family.recognise(canonical)):
-                return variant, canonical
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
-    readings = {
-        variant: (named, _shapes(variant))
-        for family in load_families()
-        for named in [family.canonical(state, task) or state]
-        for variant in family.candidates()
-    }
-    overlap = {variant: _overlap(*reading) for variant, reading in readings.items()}
-    nearest = max(overlap, key=lambda variant: overlap[variant])
-    if overlap[nearest] == (0, 0):
-        keys = ", ".join(list(state)[:3])
-        raise CheckpointError(
-            f"{path}: of no known family ({', '.join(FAMILIES)}); its first tensors are {keys}"
-        )
-    raise CheckpointError(
-        f"{path}: of no known family; nearest is {nearest.family}-{nearest.size}, "
-        f"but {_differences(*readings[nearest])}"
-    )
-
-
 def _described(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
     """Settle what tensors cannot tell: which dataset's keypoints, and what the classes are called."""
     if task is not None and task not in SCHEMA_OF_DATASET:
@@ -157,12 +140,12 @@ def _described(path: Path, variant: Variant, weights: Weights, task: str | None)
         fits = len(weights.classes) == len(variant.classes)
         return replace(variant, classes=weights.classes) if fits else variant
     wanted = SCHEMA_OF_DATASET.get(task or weights.dataset, variant.schema)
-    if len(load_schema(wanted)) == variant.keypoints:
+    if len(load_schema(wanted)) == variant.keypoint_count:
         return replace(variant, schema=wanted)
     if task is None:
         return variant
     raise CheckpointError(
-        f"{path}: looks like {variant.family}-{variant.size}, but has {variant.keypoints} keypoints, "
+        f"{path}: looks like {variant.family}-{variant.size}, but has {variant.keypoint_count} keypoints, "
         f"task {task} has {len(load_schema(wanted))}"
     )
 
@@ -171,7 +154,9 @@ def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) ->
     """Return the variant that the catalogue calls `name`, or raise where the weights are another's."""
     wanted = variant_of(CATALOG[name])
     found = replace(variant, input_wh=wanted.input_wh) if wanted.classes else variant
-    same_count = found.keypoints == wanted.keypoints and len(found.classes) == len(wanted.classes)
+    same_count = found.keypoint_count == wanted.keypoint_count and len(found.classes) == len(
+        wanted.classes
+    )
     if task is None and same_count:
         found = replace(found, schema=wanted.schema, classes=wanted.classes)
     found = replace(found, codec=wanted.codec)  # no tensor tells it
@@ -184,51 +169,16 @@ def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) ->
 
 def _assembled(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """Build the network around the tensors; raises CheckpointError unless every name and shape fits."""
-    expected = _shapes(variant)
+    expected = expected_shapes(variant)
     counters = {
         key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(COUNTER)
     }
-    if differences := _differences(state, expected):
-        raise CheckpointError(
-            f"{path}: looks like {variant.family}-{variant.size}, but {differences}"
-        )
+    if found := differences(state, expected):
+        raise CheckpointError(f"{path}: looks like {variant.family}-{variant.size}, but {found}")
     with torch.device("meta"):
         module = load_family(variant.family).build(variant)
     module.load_state_dict(counters | dict(state), strict=True, assign=True)
     return module.eval().requires_grad_(requires_grad=False)
-
-
-def _shapes(variant: Variant) -> Shapes:
-    with torch.device("meta"):
-        module = load_family(variant.family).build(variant)
-    return {key: tuple(value.shape) for key, value in module.state_dict().items()}
-
-
-def _overlap(state: Mapping[str, torch.Tensor], expected: Shapes) -> tuple[int, int]:
-    """Count the names in common, and of these the ones whose shapes agree."""
-    common = [key for key in expected if key in state]
-    return len(common), sum(tuple(state[key].shape) == expected[key] for key in common)
-
-
-def _differences(state: Mapping[str, torch.Tensor], expected: Shapes) -> str:
-    """Say in one line how the tensors differ from the expected ones; empty where they do not."""
-    missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
-    foreign = [key for key in state if key not in expected]
-    shaped = [
-        f"{key} is {tuple(value.shape)} instead of {expected[key]}"
-        for key, value in state.items()
-        if key in expected and tuple(value.shape) != expected[key]
-    ]
-    parts = [
-        f"{len(found)} tensors {word} (first: {found[0]})"
-        for word, found in (
-            ("are missing", missing),
-            ("are unexpected", foreign),
-            ("differ", shaped),
-        )
-        if found
-    ]
-    return ", ".join(parts)
 
 
 def _name(variant: Variant, lineage: Lineage, task: str) -> str:

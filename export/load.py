@@ -1,4 +1,4 @@
-"""From what a user names (a catalogue name, a checkpoint, `random`) to a loaded model."""
+"""Models loaded by what a user names: a catalogue name, a checkpoint, an address, `download` or `random`."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -20,24 +20,26 @@ def load_weights(
     wh: tuple[int, int] | None = None,
     *,
     task: str | None = None,
+    heads: int | None = None,
     progress: ByteProgress | None = None,
 ) -> LoadedModel:
     """Load MODEL (a catalogue name, or a checkpoint file) with the weights asked for.
 
     weights: a checkpoint file, "random", "download" (the official file), an http(s) address, or None where MODEL is
-    itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints, as for
-    `load_checkpoint`. progress: told of a download's bytes; see `export.download.fetch`.
+    itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints; heads: attention
+    heads of a transformer; both as for `load_checkpoint`. progress: called with a download's bytes; see
+    `export.download.fetch`.
     Raises InputError for a name without weights, CheckpointError for a file that does not load, DownloadError.
     """
     loaded = (
-        _load_file(model, weights, task)
+        _load_file(model, weights, task, heads)
         if _is_path(model)
-        else _load_named(model, weights, task, progress)
+        else _load_named(model, weights, task, heads, progress)
     )
     return loaded if wh is None or wh == loaded.spec.image.wh else with_input(loaded, wh)
 
 
-def _load_file(model: str, weights: str | None, task: str | None) -> LoadedModel:
+def _load_file(model: str, weights: str | None, task: str | None, heads: int | None) -> LoadedModel:
     path = Path(model)
     if "://" in model:
         raise InputError(f"name the model, and give its address as --weights {model}")
@@ -51,11 +53,15 @@ def _load_file(model: str, weights: str | None, task: str | None) -> LoadedModel
         )
     if weights is not None:
         raise InputError(f"{model} brings its own weights: leave --weights out, or name a model")
-    return load_checkpoint(path, task=task)
+    return load_checkpoint(path, task=task, heads=heads)
 
 
 def _load_named(
-    model: str, weights: str | None, task: str | None, progress: ByteProgress | None
+    model: str,
+    weights: str | None,
+    task: str | None,
+    heads: int | None,
+    progress: ByteProgress | None,
 ) -> LoadedModel:
     entry = find(model)
     variant_of(entry)  # raises for a model that can only be imported
@@ -64,20 +70,25 @@ def _load_named(
             f"{model} needs weights: add --weights FILE{_official(entry)}, or --weights random for a smoke test"
         )
     if weights == "random":
-        return _random(entry, task)
+        return _random(entry, task, heads)
     if weights == "download" or "://" in weights:
-        return _load_from(entry, weights, task, progress)
-    return load_checkpoint(weights, name=entry.name, task=task)
+        return _load_from(entry, weights, task, heads, progress)
+    return load_checkpoint(weights, name=entry.name, task=task, heads=heads)
 
 
-def _random(entry: CatalogEntry, task: str | None) -> LoadedModel:
-    if task is not None:
-        raise InputError("--task says what is in a checkpoint; leave it out with --weights random")
+def _random(entry: CatalogEntry, task: str | None, heads: int | None) -> LoadedModel:
+    for option, value in (("--task", task), ("--heads", heads)):
+        if value is not None:
+            raise InputError(f"{option} describes a checkpoint; leave it out with --weights random")
     return random_model(entry.name)
 
 
 def _load_from(
-    entry: CatalogEntry, weights: str, task: str | None, progress: ByteProgress | None
+    entry: CatalogEntry,
+    weights: str,
+    task: str | None,
+    heads: int | None,
+    progress: ByteProgress | None,
 ) -> LoadedModel:
     """Download the official file, or the one at an address, and load it as that entry's."""
     official = weights in {"download", entry.url}
@@ -93,7 +104,7 @@ def _load_from(
         )
     prefix = entry.sha256_prefix if official else hash_in(url)
     path = fetch(url, prefix, progress=progress).path
-    loaded = load_checkpoint(path, name=entry.name, task=task)
+    loaded = load_checkpoint(path, name=entry.name, task=task, heads=heads)
     # a hash in the name tells the terms by itself; without one, that it came from the publisher does
     return replace(loaded, lineage=published_as(loaded.lineage, entry)) if official else loaded
 

@@ -23,6 +23,8 @@ FAMILIES = {
 
 Module = Any  # torch.nn.Module: this file is read without torch
 State = Mapping[str, Any]  # names to torch tensors
+# Families whose tensors do not show the number of attention heads.
+TRANSFORMERS = ("vitpose", "sapiens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,29 @@ class Variant:
     dense: Task | None = None
 
     @property
-    def keypoints(self) -> int:
-        """How many keypoints; 0 for a detector."""
+    def keypoint_count(self) -> int:
+        """Number of keypoints; 0 for a detector."""
         return len(load_schema(self.schema)) if self.schema else 0
 
 
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Facts about a checkpoint that its tensors do not show.
+
+    heads: attention heads, as the user gives them. config_heads, exponent: heads and RTMDet's `exp_on_reg` as a config
+    in or beside the file gives them; None where it is silent.
+    """
+
+    heads: int | None = None
+    config_heads: int | None = None
+    exponent: bool | None = None
+
+
+NO_HINTS = Hints()
+
+
 class Family(Protocol):
-    """What every module in FAMILIES offers."""
+    """The interface of every module in FAMILIES."""
 
     def canonical(self, state: State, task: str | None) -> State | None:
         """Return the tensors under our definition's names, whichever published layout they come in.
@@ -58,8 +76,8 @@ class Family(Protocol):
         """
         ...
 
-    def recognise(self, state: State) -> Variant | None:
-        """Read the variant off the tensors, or return None where they are not this family's."""
+    def recognise(self, state: State, hints: Hints = NO_HINTS) -> Variant | None:
+        """Return the variant of canonical tensors, or None where they are not this family's."""
         ...
 
     def build(self, variant: Variant) -> Module:

@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
+from export.registry import NO_HINTS, Hints
 from export.safetensors_file import read_safetensors
 from export.student_file import Card, read_card
+from export.training_config import config_hints
 from export.unpickle import RESAVE, read_torch_file
 from runtimes.errors import CheckpointError
 
@@ -24,15 +26,16 @@ COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a file holds: tensors by their official names, and what it says of its data (empty where silent).
+    """A checkpoint's content: tensors by their official names, and what it says of its data (empty where silent).
 
-    `card` is what one of our own students says of itself.
+    card: of one of our own students. hints: what a training config in the file says.
     """
 
     state: Mapping[str, torch.Tensor]
     dataset: str = ""
     classes: tuple[str, ...] = ()
     card: Card | None = None
+    hints: Hints = NO_HINTS
 
 
 def read_weights(path: Path) -> Weights:
@@ -46,7 +49,9 @@ def read_weights(path: Path) -> Weights:
         dataset = metadata.get("dataset_name", "")
         return Weights(_network_tensors(path, tensors), dataset, card=read_card(path, metadata))
     content = read_torch_file(path)
-    return Weights(_network_tensors(path, _state_in(path, content)), *_dataset_meta(content))
+    dataset, classes = _dataset_meta(content)
+    state = _network_tensors(path, _state_in(path, content))
+    return Weights(state, dataset, classes, hints=config_hints(content))
 
 
 def _state_in(path: Path, content: Any) -> Mapping[str, Any]:

@@ -42,6 +42,11 @@ task_option = click.option(
     help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
     "selects that head of a ViTPose++.",
 )
+heads_option = click.option(
+    "--heads",
+    type=click.IntRange(1),
+    help="Attention heads of a transformer of unpublished width. Default: one for each 64 channels.",
+)
 
 
 accelerator_option = setting(

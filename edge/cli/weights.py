@@ -14,12 +14,13 @@ def load(
     wh: tuple[int, int] | None = None,
     *,
     task: str | None = None,
+    heads: int | None = None,
 ) -> "LoadedModel":
     """Load MODEL with its --weights, as `export.load_weights` does; show a download, its hash and its licence."""
     from export import load_weights
 
     with transfer(model) as progress:
-        loaded = load_weights(model, weights, wh=wh, task=task, progress=progress)
+        loaded = load_weights(model, weights, wh=wh, task=task, heads=heads, progress=progress)
     if weights and (weights == "download" or "://" in weights):
         lineage = loaded.lineage
         terms = ", ".join(lineage.licences) or "unknown: its publisher is not in the catalogue"

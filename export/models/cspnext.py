@@ -3,6 +3,7 @@
 Written after the paper and checked against mmdet 3.3.0 and mmpose 1.3.2; state dict keys are theirs.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,46 +11,68 @@ import torch
 from torch import nn
 
 from export.models.layers import ConvBN, SeparableConvBN, conv3x3
+from export.models.reading import block_indices
 
-STEM_CHANNELS = 64
-STAGE_CHANNELS = (128, 256, 512, 1024)
+STAGE_CHANNELS = 1024  # after the last stage of the full network; each stage before has half, the stem a sixteenth
 STAGE_BLOCKS = (3, 6, 6, 3)
 POOLS = (5, 9, 13)
+STEM = "backbone.stem.2.conv.weight"
+LAST = "backbone.stage4.2.final_conv.conv.weight"
+DEPTHWISE = "backbone.stage1.0.depthwise_conv.conv.weight"
+SPELLED = re.compile(r"(\d{2,4})x(\d{1,2})x(\d{1,2})x(\d{1,2})x(\d{1,2})(-dw)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """How a size shrinks the full network: factors on depth and width, and whether 3x3 convolutions are depthwise."""
+class CSPNeXtSize:
+    """Channels after the last stage, blocks of the four stages, and whether 3x3 convolutions are depthwise."""
 
-    deepen: float
-    widen: float
+    channels: int
+    blocks: tuple[int, ...]
     depthwise: bool = False
 
     @property
     def stem(self) -> int:
         """Channels after the stem."""
-        return int(STEM_CHANNELS * self.widen)
+        return self.channels // 16
 
     @property
-    def channels(self) -> tuple[int, ...]:
+    def stages(self) -> tuple[int, ...]:
         """Channels after each stage."""
-        return tuple(int(channels * self.widen) for channels in STAGE_CHANNELS)
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        """Blocks in each stage."""
-        return tuple(max(round(blocks * self.deepen), 1) for blocks in STAGE_BLOCKS)
+        return tuple(self.channels // part for part in (8, 4, 2, 1))
 
 
-def recognise_size(
-    state: Mapping[str, torch.Tensor], scales: Mapping[str, Scale], marks: tuple[str, ...]
-) -> str | None:
-    """Return the size whose stem is as wide as `state`'s, or None where a key of `marks` is missing or no size fits."""
-    stem = "backbone.stem.2.conv.weight"
-    if any(key not in state or state[key].ndim < 2 for key in (stem, *marks)):
+def scaled(deepen: float, widen: float, *, depthwise: bool = False) -> CSPNeXtSize:
+    """Return the full network shrunk or grown by mmdet's `deepen_factor` and `widen_factor`."""
+    blocks = tuple(max(round(blocks * deepen), 1) for blocks in STAGE_BLOCKS)
+    return CSPNeXtSize(int(STAGE_CHANNELS * widen), blocks, depthwise)
+
+
+def read_size(state: Mapping[str, torch.Tensor]) -> CSPNeXtSize | None:
+    """Return the size of the backbone in a state dict, or None where there is none of one width factor.
+
+    mmdet's channels, `int(c * widen)` for c = 64 to 1024, are those of the last stage halved and rounded down.
+    """
+    if any(key not in state or state[key].ndim != 4 for key in (STEM, LAST)):
         return None
-    width = state[stem].shape[0]
-    return next((size for size, scale in scales.items() if scale.stem == width), None)
+    prefixes = [f"backbone.stage{n}.{2 if n == 4 else 1}.blocks." for n in (1, 2, 3, 4)]
+    blocks = tuple(len(block_indices(state, prefix)) for prefix in prefixes)
+    size = CSPNeXtSize(state[LAST].shape[0], blocks, DEPTHWISE in state)
+    return size if min(blocks) and size.stem == state[STEM].shape[0] else None
+
+
+def spell_size(size: CSPNeXtSize) -> str:
+    """Return a size in full: channels x blocks of each stage, then `-dw` where it is depthwise."""
+    return "x".join(map(str, (size.channels, *size.blocks))) + "-dw" * size.depthwise
+
+
+def parse_size(text: str) -> CSPNeXtSize | None:
+    """Return the size that `spell_size` spelled; None for any other text."""
+    found = SPELLED.fullmatch(text)
+    if found is None:
+        return None
+    channels, *blocks = map(int, found.groups()[:5])
+    size = CSPNeXtSize(channels, tuple(blocks), found[6] is not None)
+    return size if min(blocks) and size.stem > 1 else None
 
 
 class Block(nn.Module):
@@ -124,17 +147,17 @@ class SPP(nn.Module):
 class CSPNeXt(nn.Module):
     """Image, float32 (B, 3, H, W), to features at strides 8, 16 and 32."""
 
-    def __init__(self, scale: Scale) -> None:
+    def __init__(self, size: CSPNeXtSize) -> None:
         super().__init__()
-        half, stem = scale.stem // 2, scale.stem
+        half, stem = size.stem // 2, size.stem
         self.stem = nn.Sequential(
             ConvBN(3, half, 3, stride=2), ConvBN(half, half, 3), ConvBN(half, stem, 3)
         )
-        widths = (stem, *scale.channels)
-        for index, blocks in enumerate(scale.blocks):
-            last = index == len(scale.blocks) - 1
+        widths = (stem, *size.stages)
+        for index, blocks in enumerate(size.blocks):
+            last = index == len(size.blocks) - 1
             cin, cout = widths[index], widths[index + 1]
-            layers = [conv3x3(cin, cout, stride=2, depthwise=scale.depthwise)]
+            layers = [conv3x3(cin, cout, stride=2, depthwise=size.depthwise)]
             if last:
                 layers.append(SPP(cout))
             layers.append(
@@ -144,7 +167,7 @@ class CSPNeXt(nn.Module):
                     blocks,
                     backbone=True,
                     residual=not last,
-                    depthwise=scale.depthwise,
+                    depthwise=size.depthwise,
                 )
             )
             self.add_module(f"stage{index + 1}", nn.Sequential(*layers))

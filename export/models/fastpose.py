@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edge.catalog.specs import SCHEMA_OF_COUNT
 from edge.catalog.specs_fastpose import STRIDE, fastpose_spec
-from export.registry import Variant
+from export.models.reading import check_sides, keypoint_schema
+from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
@@ -165,7 +165,7 @@ def canonical(
     return state
 
 
-def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read depth, width and keypoints off the tensors; None where they are not FastPose's.
 
     Raises CheckpointError for a keypoint count that no known schema has.
@@ -177,17 +177,13 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
     size = next((n for n, s in SIZES.items() if (s.blocks, s.width) == (blocks, width)), None)
     if size is None:
         return None
-    if keypoints not in SCHEMA_OF_COUNT:
-        raise CheckpointError(
-            f"looks like fastpose-{size}, but has {keypoints} keypoints; known are "
-            f"{', '.join(f'{count} ({name})' for count, name in SCHEMA_OF_COUNT.items())}"
-        )
-    return Variant("fastpose", size, INPUT_WH, schema=SCHEMA_OF_COUNT[keypoints])
+    schema = keypoint_schema(f"fastpose-{size}", keypoints)
+    return Variant("fastpose", size, INPUT_WH, schema=schema)
 
 
 def build(variant: Variant) -> nn.Module:
     """Return the network of that variant, freshly initialised."""
-    return FastPose(SIZES[variant.size], variant.keypoints)
+    return FastPose(SIZES[variant.size], variant.keypoint_count)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
@@ -197,10 +193,7 @@ def spec(variant: Variant, model: str) -> ModelSpec:
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """Return the variant at another input size; raises CheckpointError unless both sides are multiples of 32."""
-    if any(side < STRIDE or side % STRIDE for side in input_wh):
-        raise CheckpointError(
-            f"fastpose takes inputs whose sides are multiples of {STRIDE}, not {input_wh[0]}x{input_wh[1]}"
-        )
+    check_sides("fastpose", input_wh, STRIDE)
     return replace(variant, input_wh=input_wh)
 
 

@@ -13,8 +13,8 @@ from torch import nn
 from edge.catalog.specs_openpose import STRIDE, openpose_spec
 from export.models import openpose_body25, openpose_coco18, openpose_light
 from export.models.openpose_layers import State, by_layer_name, layer_names
-from export.registry import Variant
-from runtimes.errors import CheckpointError
+from export.models.reading import check_sides
+from export.registry import NO_HINTS, Hints, Variant
 from runtimes.spec import ModelSpec
 
 
@@ -63,7 +63,7 @@ def canonical(state: State, task: str | None) -> State | None:
         return network.rename(state, network.build())
 
 
-def recognise(state: State) -> Variant | None:
+def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
     """Return the variant whose layers these are; None where they are of none of these networks."""
     network = _network_of(state)
     return None if network is None else network.variant
@@ -82,10 +82,7 @@ def spec(variant: Variant, model: str) -> ModelSpec:
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 8."""
-    if any(side < STRIDE or side % STRIDE for side in input_wh):
-        raise CheckpointError(
-            f"{variant.family} takes inputs whose sides are multiples of {STRIDE}, not {input_wh[0]}x{input_wh[1]}"
-        )
+    check_sides(variant.family, input_wh, STRIDE)
     return replace(variant, input_wh=input_wh)
 
 

@@ -5,46 +5,23 @@ across levels and store them three times; here each level owns its copy, which g
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import nn
 
 from edge.catalog.specs import COCO_CLASSES, RTMDET_STRIDES, rtmdet_spec
-from export.models.cspnext import CSPLayer, CSPNeXt, Scale, recognise_size
+from export.models.cspnext import CSPLayer, CSPNeXt
 from export.models.layers import ConvBN, conv3x3
-from export.registry import Variant
-from runtimes.errors import CheckpointError
+from export.models.reading import check_sides
+from export.models.rtmdet_sizes import CLASSES, PUBLISHED, Size, read_size, size_name, size_of
+from export.registry import NO_HINTS, Hints, Variant
 from runtimes.spec import ModelSpec
 
 LEVELS = len(RTMDET_STRIDES)
 STACKED = 2
 PRIOR_LOGIT = -4.6  # log(.01 / .99): an untrained head finds nothing
-MARKS = ("bbox_head.rtm_cls.0.weight", "bbox_head.rtm_reg.0.weight")
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """A backbone scale, CSP blocks in the neck, and how distances are coded.
-
-    `exponent`: distance = exp(output) * stride instead of output * stride. Tensors do not show it; mmdet's configs
-    (`exp_on_reg`) set it for m, l and x only.
-    """
-
-    scale: Scale
-    neck_blocks: int
-    exponent: bool
-    input_wh: tuple[int, int] = (640, 640)
-
-
-SIZES = {
-    "nano": Size(Scale(0.33, 0.25, depthwise=True), 1, exponent=False, input_wh=(320, 320)),
-    "tiny": Size(Scale(0.167, 0.375), 1, exponent=False),
-    "s": Size(Scale(0.33, 0.5), 1, exponent=False),
-    "m": Size(Scale(0.67, 0.75), 2, exponent=True),
-    "l": Size(Scale(1.0, 1.0), 3, exponent=True),
-    "x": Size(Scale(1.33, 1.25), 4, exponent=True),
-}
+INPUT_WH = {"nano": (320, 320)}  # of the published sizes; the others take 640x640
 
 
 class Neck(nn.Module):
@@ -52,8 +29,7 @@ class Neck(nn.Module):
 
     def __init__(self, size: Size) -> None:
         super().__init__()
-        widths, depthwise = size.scale.channels[1:], size.scale.depthwise
-        out = widths[0]
+        widths, depthwise = size.backbone.stages[1:], size.backbone.depthwise
 
         def mix(cin: int, cout: int) -> CSPLayer:
             return CSPLayer(
@@ -72,7 +48,9 @@ class Neck(nn.Module):
         self.bottom_up_blocks = nn.ModuleList(
             mix(2 * widths[level], widths[level + 1]) for level in (0, 1)
         )
-        self.out_convs = nn.ModuleList(conv3x3(w, out, depthwise=depthwise) for w in widths)
+        self.out_convs = nn.ModuleList(
+            conv3x3(w, size.features, depthwise=depthwise) for w in widths
+        )
         self.upsample = nn.Upsample(scale_factor=2, mode="nearest")
 
     def forward(self, features: tuple[torch.Tensor, ...]) -> list[torch.Tensor]:
@@ -93,11 +71,11 @@ class Head(nn.Module):
 
     def __init__(self, size: Size, classes: int) -> None:
         super().__init__()
-        width = size.scale.channels[1]
+        width = size.features
 
         def tower() -> nn.Sequential:
             return nn.Sequential(
-                *(conv3x3(width, width, depthwise=size.scale.depthwise) for _ in range(STACKED))
+                *(conv3x3(width, width, depthwise=size.backbone.depthwise) for _ in range(STACKED))
             )
 
         self.exponent = size.exponent
@@ -125,7 +103,7 @@ class RTMDet(nn.Module):
 
     def __init__(self, size: Size, classes: int) -> None:
         super().__init__()
-        self.backbone = CSPNeXt(size.scale)
+        self.backbone = CSPNeXt(size.backbone)
         self.neck = Neck(size)
         self.bbox_head = Head(size, classes)
 
@@ -141,16 +119,15 @@ def canonical(
     return state
 
 
-def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read size and number of classes off the tensors; None where they are not RTMDet's.
 
-    The input size is the one the size was published with: the network is fully convolutional.
+    The input size is the one that the size was published with, else 640x640: the network is fully convolutional.
     """
-    size = recognise_size(state, {name: size.scale for name, size in SIZES.items()}, MARKS)
+    size = read_size(state, hints)
     if size is None:
         return None
-    count = state[MARKS[0]].shape[0]
-    return Variant("rtmdet", size, SIZES[size].input_wh, classes=class_names(count))
+    return _variant(size_name(size), class_names(state[CLASSES].shape[0]))
 
 
 def class_names(count: int) -> tuple[str, ...]:
@@ -162,7 +139,7 @@ def class_names(count: int) -> tuple[str, ...]:
 
 def build(variant: Variant) -> nn.Module:
     """Return the network of that variant, freshly initialised."""
-    return RTMDet(SIZES[variant.size], len(variant.classes))
+    return RTMDet(size_of(variant.size), len(variant.classes))
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
@@ -172,17 +149,14 @@ def spec(variant: Variant, model: str) -> ModelSpec:
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """Return the variant at another input size; raises CheckpointError unless both sides are multiples of 32."""
-    coarsest = RTMDET_STRIDES[-1]
-    if any(side < coarsest or side % coarsest for side in input_wh):
-        raise CheckpointError(
-            f"rtmdet takes inputs whose sides are multiples of {coarsest}, not {input_wh[0]}x{input_wh[1]}"
-        )
+    check_sides("rtmdet", input_wh, RTMDET_STRIDES[-1])
     return replace(variant, input_wh=input_wh)
 
 
 def candidates() -> tuple[Variant, ...]:
     """One variant a size, for naming the nearest when a checkpoint fits none."""
-    return tuple(
-        Variant("rtmdet", name, size.input_wh, classes=class_names(1))
-        for name, size in SIZES.items()
-    )
+    return tuple(_variant(name, class_names(1)) for name in PUBLISHED)
+
+
+def _variant(size: str, classes: tuple[str, ...]) -> Variant:
+    return Variant("rtmdet", size, INPUT_WH.get(size, (640, 640)), classes=classes)

@@ -9,18 +9,19 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.catalog.specs import SCHEMA_OF_COUNT, SIMCC_SPLIT, rtmpose_spec
-from export.models.cspnext import CSPNeXt, Scale, recognise_size
-from export.registry import Variant
+from edge.catalog.specs import SIMCC_SPLIT, rtmpose_spec
+from export.models.cspnext import CSPNeXt, CSPNeXtSize, parse_size, read_size, scaled, spell_size
+from export.models.reading import keypoint_schema
+from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
-SCALES = {
-    "t": Scale(0.167, 0.375),
-    "s": Scale(0.33, 0.5),
-    "m": Scale(0.67, 0.75),
-    "l": Scale(1.0, 1.0),
-    "x": Scale(1.33, 1.25),
+PUBLISHED = {
+    "t": scaled(0.167, 0.375),
+    "s": scaled(0.33, 0.5),
+    "m": scaled(0.67, 0.75),
+    "l": scaled(1.0, 1.0),
+    "x": scaled(1.33, 1.25),
 }
 STRIDE = 32
 HIDDEN = 256
@@ -100,10 +101,10 @@ class SimCCHead(nn.Module):
 class RTMPose(nn.Module):
     """A normalised RGB crop, float32 (B, 3, H, W), to (simcc_x, simcc_y)."""
 
-    def __init__(self, scale: Scale, keypoints: int, input_wh: tuple[int, int]) -> None:
+    def __init__(self, size: CSPNeXtSize, keypoints: int, input_wh: tuple[int, int]) -> None:
         super().__init__()
-        self.backbone = CSPNeXt(scale)
-        self.head = SimCCHead(scale.channels[-1], keypoints, input_wh)
+        self.backbone = CSPNeXt(size)
+        self.head = SimCCHead(size.channels, keypoints, input_wh)
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (B, K, 2 W) and (B, K, 2 H)."""
@@ -118,15 +119,18 @@ def canonical(
     return state
 
 
-def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read size, keypoints and input size off the tensors; None where they are not RTMPose's.
+
+    A size of other width and depth factors than the published ones is spelled out (`export.models.cspnext`).
 
     Raises CheckpointError for a keypoint count that no known schema has, and for bins that fit no input size.
     """
-    size = recognise_size(state, SCALES, MARKS)
-    if size is None:
+    backbone = read_size(state)
+    if backbone is None or any(key not in state or state[key].ndim < 2 for key in MARKS):
         return None
-    keypoints = state["head.final_layer.weight"].shape[0]
+    published = (name for name, known in PUBLISHED.items() if known == backbone)
+    size = next(published, spell_size(backbone))
     bins = [state[f"head.cls_{axis}.weight"].shape[0] for axis in "xy"]
     width, height = (int(count / SIMCC_SPLIT) for count in bins)
     if min(width, height) < STRIDE or width % STRIDE or height % STRIDE:
@@ -134,17 +138,24 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
             f"looks like rtmpose-{size}, but {bins[0]} x {bins[1]} bins fit no input with sides that are "
             f"multiples of {STRIDE}; give an official checkpoint"
         )
-    if keypoints not in SCHEMA_OF_COUNT:
+    schema = keypoint_schema(f"rtmpose-{size}", state["head.final_layer.weight"].shape[0])
+    return Variant("rtmpose", size, (width, height), schema=schema)
+
+
+def size_of(name: str) -> CSPNeXtSize:
+    """Return what a size's name means; raises CheckpointError for one that means nothing."""
+    size = PUBLISHED.get(name) or parse_size(name)
+    if size is None:
         raise CheckpointError(
-            f"looks like rtmpose-{size}, but has {keypoints} keypoints; known are "
-            f"{', '.join(f'{count} ({name})' for count, name in SCHEMA_OF_COUNT.items())}"
+            f"rtmpose has no size {name!r}; give one of {', '.join(PUBLISHED)}, or channels of the last stage x blocks "
+            "of the four stages as 614x1x2x2x1"
         )
-    return Variant("rtmpose", size, (width, height), schema=SCHEMA_OF_COUNT[keypoints])
+    return size
 
 
 def build(variant: Variant) -> nn.Module:
     """Return the network of that variant, freshly initialised."""
-    return RTMPose(SCALES[variant.size], variant.keypoints, variant.input_wh)
+    return RTMPose(size_of(variant.size), variant.keypoint_count, variant.input_wh)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
@@ -165,4 +176,4 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
 
 def candidates() -> tuple[Variant, ...]:
     """One variant a size, for naming the nearest when a checkpoint fits none."""
-    return tuple(Variant("rtmpose", size, (192, 256), schema="coco17") for size in SCALES)
+    return tuple(Variant("rtmpose", size, (192, 256), schema="coco17") for size in PUBLISHED)

@@ -5,25 +5,17 @@ Attention keeps to 4 axes throughout: ncnn has no fifth.
 """
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn.functional import interpolate, scaled_dot_product_attention
 
+from export.models.vit_sizes import VitSize
+
 PATCH = 16
 PADDING = 2
 LN_EPS = 1e-6
 Grid = tuple[int, int]  # rows, columns of patches
-
-
-@dataclass(frozen=True, slots=True)
-class Width:
-    """How wide and deep: channels, blocks, attention heads. Tensors show the first two only."""
-
-    dim: int
-    depth: int
-    heads: int
 
 
 def grid_of(input_wh: tuple[int, int], padding: int = PADDING) -> Grid:
@@ -109,7 +101,7 @@ class Vit(nn.Module):
 
     def __init__(
         self,
-        width: Width,
+        size: VitSize,
         input_wh: tuple[int, int],
         *,
         padding: int = PADDING,
@@ -119,14 +111,14 @@ class Vit(nn.Module):
         super().__init__()
         self.padding = padding
         self.grid = grid_of(input_wh, padding)
-        self.patch_embed = PatchEmbed(width.dim, padding)
-        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], width.dim))
-        self.token = nn.Parameter(torch.zeros(1, tokens, width.dim)) if tokens else None
-        hidden = mlp_ratio * width.dim
+        self.patch_embed = PatchEmbed(size.dim, padding)
+        self.pos_embed = nn.Parameter(torch.zeros(1, self.grid[0] * self.grid[1], size.dim))
+        self.token = nn.Parameter(torch.zeros(1, tokens, size.dim)) if tokens else None
+        hidden = mlp_ratio * size.dim
         self.layers = nn.Sequential(
-            *(Block(width.dim, width.heads, hidden) for _ in range(width.depth))
+            *(Block(size.dim, size.heads, hidden) for _ in range(size.depth))
         )
-        self.ln1 = nn.LayerNorm(width.dim, eps=LN_EPS)
+        self.ln1 = nn.LayerNorm(size.dim, eps=LN_EPS)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
         """Return the last block's tokens, normalised and laid out as an image."""

@@ -1,8 +1,7 @@
 """ViTPose (arXiv:2204.12484): a plain vision transformer and one of three decoders to heatmaps.
 
 Checked against mmpose 1.3.2, the authors' repository and Hugging Face's transformers; state dict keys are mmpose's.
-ViTPose++ (arXiv:2212.04246) is the same network once a task is chosen. `size` names the width, and the decoder where it
-is not the classic one; `-d3` is cut to three blocks, as small references are. Layer norm's eps is the authors' 1e-6:
+ViTPose++ (arXiv:2212.04246) is the same network once a task is chosen. Layer norm's eps is the authors' 1e-6:
 transformers' configs say 1e-12, which moves a heatmap by less than 1e-5. Published weights give heatmaps; a student's
 card may say `integral` instead.
 """
@@ -14,12 +13,13 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.catalog.specs import SCHEMA_OF_COUNT
 from edge.catalog.specs_vitpose import vitpose_spec
-from export.models.vit import PATCH, Vit, Width
+from export.models.reading import check_sides, keypoint_schema
+from export.models.vit import PATCH, Vit
+from export.models.vit_sizes import VitSize, read_size, size_name
 from export.models.vitpose_layouts import to_mmpose
-from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX, WIDTHS, plan_of
-from export.registry import Variant
+from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX, PUBLISHED, plan_of
+from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
@@ -35,10 +35,10 @@ class ViTPose(nn.Module):
     """A normalised RGB crop, float32 (B, 3, H, W) of exactly `input_wh`, to (heatmap,) at a quarter of its size."""
 
     def __init__(
-        self, width: Width, input_wh: tuple[int, int], head: nn.Module, tokens: int = 0
+        self, size: VitSize, input_wh: tuple[int, int], head: nn.Module, tokens: int = 0
     ) -> None:
         super().__init__()
-        self.backbone = Vit(width, input_wh, tokens=tokens)
+        self.backbone = Vit(size, input_wh, tokens=tokens)
         self.head = head
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
@@ -56,10 +56,10 @@ def canonical(
     return to_mmpose(state, task)
 
 
-def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
+def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read size, decoder, keypoints and input size off the tensors; None where they are not ViTPose's.
 
-    Raises CheckpointError where they are, but fit no known size, keypoint count or aspect.
+    Raises CheckpointError where they are, but blocks or heads are not known, or keypoint count or aspect fit nothing.
     """
     if any(key not in state for key in MARKS) or FOREIGN in state:
         return None
@@ -69,23 +69,18 @@ def recognise(state: Mapping[str, torch.Tensor]) -> Variant | None:
         PATCH,
     ):
         return None
-    size = _width(state, patches.shape[0]) + _decoder(state, final.shape[-1])
+    backbone = read_size("vitpose", state, patches.shape[0], PUBLISHED, hints)
+    size = size_name(backbone, PUBLISHED) + _decoder(state, final.shape[-1])
     size += KNOWLEDGE_SUFFIX if "backbone.token" in state else ""
-    keypoints = final.shape[0]
-    if keypoints not in SCHEMA_OF_COUNT:
-        raise CheckpointError(
-            f"looks like vitpose-{size}, but has {keypoints} keypoints; known are "
-            f"{', '.join(f'{count} ({name})' for count, name in SCHEMA_OF_COUNT.items())}"
-        )
-    input_wh = _input_wh(size, positions.shape[1])
-    return Variant("vitpose", size, input_wh, schema=SCHEMA_OF_COUNT[keypoints])
+    schema = keypoint_schema(f"vitpose-{size}", final.shape[0])
+    return Variant("vitpose", size, _input_wh(size, positions.shape[1]), schema=schema)
 
 
 def build(variant: Variant) -> nn.Module:
     """Return the network of that variant, freshly initialised."""
     plan = plan_of(variant.size)
-    head = plan.decoder(plan.width.dim, variant.keypoints)
-    return ViTPose(plan.width, variant.input_wh, head, plan.tokens)
+    head = plan.decoder(plan.backbone.dim, variant.keypoint_count)
+    return ViTPose(plan.backbone, variant.input_wh, head, plan.tokens)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
@@ -98,10 +93,7 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
 
     The positions of a loaded network are stretched to the new grid of patches (`export.models.vit.at_input`).
     """
-    if any(side < PATCH or side % PATCH for side in input_wh):
-        raise CheckpointError(
-            f"vitpose takes inputs whose sides are multiples of {PATCH}, not {input_wh[0]}x{input_wh[1]}"
-        )
+    check_sides("vitpose", input_wh, PATCH)
     return replace(variant, input_wh=input_wh)
 
 
@@ -109,19 +101,6 @@ def candidates() -> tuple[Variant, ...]:
     """One variant a published size, for naming the nearest when a checkpoint fits none."""
     sizes = (f"{width}{decoder}" for decoder in ("", "-simple") for width in "sblh")
     return tuple(Variant("vitpose", size, INPUT_WH, schema="coco17") for size in sizes)
-
-
-def _width(state: Mapping[str, torch.Tensor], dim: int) -> str:
-    depth = sum(key.startswith("backbone.layers.") and key.endswith(".ln1.weight") for key in state)
-    for name, width in WIDTHS.items():
-        if (width.dim, width.depth) == (dim, depth):
-            return name
-    nearest = min(WIDTHS, key=lambda n: (abs(WIDTHS[n].dim - dim), abs(WIDTHS[n].depth - depth)))
-    wanted = WIDTHS[nearest]
-    raise CheckpointError(
-        f"looks like vitpose-{nearest}, but is {depth} blocks of {dim} channels instead of "
-        f"{wanted.depth} of {wanted.dim}; give a complete official checkpoint"
-    )
 
 
 def _decoder(state: Mapping[str, torch.Tensor], kernel: int) -> str:

@@ -1,17 +1,18 @@
-"""The config.json that Hugging Face's transformers keeps beside weights: it says what the tensors do not show.
+"""The config.json that Hugging Face's transformers keeps beside weights: input size and attention heads.
 
 Read only beside weights in that layout. The input size is taken from it; what our definition fixes must agree.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from export.models.vitpose_decoders import UPSCALE
 from export.models.vitpose_layouts import TRANSFORMERS_MARK
-from export.models.vitpose_sizes import UPSCALE, plan_of
+from export.models.vitpose_sizes import plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError
 
@@ -19,7 +20,7 @@ CONFIG = "config.json"
 
 
 class _Backbone(msgspec.Struct, frozen=True):
-    """What a config leaves out is transformers' default: ViT-B at 256x192."""
+    """The defaults are transformers', which a config may leave out: ViT-B at 256x192."""
 
     image_size: tuple[int, int] = (256, 192)
     hidden_size: int = 768
@@ -29,41 +30,61 @@ class _Backbone(msgspec.Struct, frozen=True):
     hidden_act: str = "gelu"
 
 
-class _Config(msgspec.Struct, frozen=True):
+class _File(msgspec.Struct, frozen=True):
+    """The parts of config.json that are read."""
+
     model_type: str = ""
     scale_factor: int = UPSCALE
     backbone_config: _Backbone | None = None
 
 
-def apply_config(path: Path, state: Mapping[str, Any], variant: Variant) -> Variant:
-    """Return the variant at the input size that config.json beside `path` gives; itself where there is none.
+@dataclass(frozen=True, slots=True)
+class ViTPoseConfig:
+    """A config.json beside ViTPose weights."""
 
-    state: the tensors as they are in the file. Raises CheckpointError for a config that is not readable, or describes
-    another network than the tensors.
+    path: Path
+    backbone: _Backbone
+    scale_factor: int
+
+    @property
+    def heads(self) -> int:
+        """Attention heads, which no tensor shows."""
+        return self.backbone.num_attention_heads
+
+
+def read_config(path: Path, state: Mapping[str, Any]) -> ViTPoseConfig | None:
+    """Return the config.json beside the checkpoint `path`; None where there is none, or it is no ViTPose's.
+
+    state: the tensors as they are in the file. Raises CheckpointError for a config that is not readable.
     """
     beside = path.parent / CONFIG
-    if variant.family != "vitpose" or TRANSFORMERS_MARK not in state or not beside.is_file():
-        return variant
+    if TRANSFORMERS_MARK not in state or not beside.is_file():
+        return None
     try:
-        config = msgspec.json.decode(beside.read_bytes(), type=_Config)
+        config = msgspec.json.decode(beside.read_bytes(), type=_File)
     except (OSError, msgspec.DecodeError) as error:
         raise CheckpointError(f"{beside}: cannot be read ({error}); copy it again") from error
     if config.model_type != "vitpose" or config.backbone_config is None:
-        return variant
+        return None
+    return ViTPoseConfig(beside, config.backbone_config, config.scale_factor)
+
+
+def at_configured_input(config: ViTPoseConfig, variant: Variant) -> Variant:
+    """Return the variant at the input size of its config; raises CheckpointError where that is another network's."""
     found, wanted = _described(config), _expected(variant)
     differing = [name for name in wanted if found[name] != wanted[name]]
     if differing:
         lines = ", ".join(f"{name} {found[name]} instead of {wanted[name]}" for name in differing)
         raise CheckpointError(
-            f"{beside}: says {lines}, but the tensors beside it are vitpose-{variant.size}; "
+            f"{config.path}: says {lines}, but the tensors beside it are vitpose-{variant.size}; "
             "give the config that belongs to them"
         )
-    height, width = config.backbone_config.image_size
+    height, width = config.backbone.image_size
     return replace(variant, input_wh=(width, height))
 
 
-def _described(config: _Config) -> dict[str, int | str]:
-    backbone = config.backbone_config or _Backbone()
+def _described(config: ViTPoseConfig) -> dict[str, int | str]:
+    backbone = config.backbone
     height, width = backbone.image_size
     return {
         "hidden_size": backbone.hidden_size,
@@ -77,7 +98,7 @@ def _described(config: _Config) -> dict[str, int | str]:
 
 
 def _expected(variant: Variant) -> dict[str, int | str]:
-    size = plan_of(variant.size).width
+    size = plan_of(variant.size).backbone
     width, height = variant.input_wh
     return {
         "hidden_size": size.dim,

@@ -44,6 +44,7 @@ class Recipe(Record, frozen=True, kw_only=True):
     teacher: str = ""
     teacher_weights: str | None = None
     teacher_task: str | None = None
+    teacher_heads: int | None = None
     data: tuple[str, ...] = ("synth",)
     images: str = ""
     methods: tuple[Method, ...] = ("heatmap",)

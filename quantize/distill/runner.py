@@ -133,7 +133,12 @@ def _prepare(
         variant = with_token(variant)
     teacher = None
     if recipe.teacher:
-        teacher = open_teacher(recipe.teacher, recipe.teacher_weights, task=recipe.teacher_task)
+        teacher = open_teacher(
+            recipe.teacher,
+            recipe.teacher_weights,
+            task=recipe.teacher_task,
+            heads=recipe.teacher_heads,
+        )
         check_pair(recipe, variant, schema, teacher)
     fabric = open_fabric(device, recipe.precision)
     with fabric.rank_zero_first():

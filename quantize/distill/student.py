@@ -49,11 +49,8 @@ def student_variant(
     keypoints = load_schema(schema or "coco17").name
     variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints, codec=codec)
     _check_input(variant)
-    try:
-        with torch.device("meta"):
-            load_family(family).build(variant)
-    except KeyError as error:
-        raise InputError(f"{family} has no size {size!r}; see `edgepose models`") from error
+    with torch.device("meta"):
+        load_family(family).build(variant)
     return variant
 
 

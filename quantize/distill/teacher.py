@@ -57,7 +57,12 @@ class Answer:
 
 
 def open_teacher(
-    name: str, weights: str | None = None, *, task: str | None = None, threads: int | None = None
+    name: str,
+    weights: str | None = None,
+    *,
+    task: str | None = None,
+    heads: int | None = None,
+    threads: int | None = None,
 ) -> Teacher:
     """Open an artifact directory, a checkpoint, or a catalogue name with `weights`.
 
@@ -71,7 +76,7 @@ def open_teacher(
         session = open_session(artifact, RunOptions(threads=threads))
         identity = _digest([record.sha256 for record in artifact.manifest.files])
         return Teacher(session, artifact.manifest, identity, artifact.manifest.lineage)
-    loaded = load_weights(name, weights, task=task)
+    loaded = load_weights(name, weights, task=task, heads=heads)
     _check(loaded.spec)
     identity = loaded.lineage.checkpoint_sha256 or _digest([f"random {loaded.spec.model}"])
     session = TorchSession(loaded.module, loaded.spec, threads)

@@ -21,7 +21,7 @@ from runtimes.registry import ADAPTERS, installed_engine
 from runtimes.spec import Lineage, Runtime
 
 WH = (96, 128)
-DEPTH = Variant("sapiens", "192x1x8", WH, dense="depth")
+DEPTH = Variant("sapiens", "192x1x3-head8", WH, dense="depth")
 SEGMENT = replace(DEPTH, classes=GOLIATH_PARTS, dense="segment")
 VARIANTS = {
     "depth": DEPTH,

@@ -11,7 +11,8 @@ from edge.codecs import decode
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.types import Keypoints
-from export.checkpoint import LoadedModel, recognise
+from export.checkpoint import LoadedModel
+from export.recognise import recognise
 from export.registry import Variant, load_family
 
 MINI = "sapiens-mini-17"
@@ -42,7 +43,7 @@ def test_outputs_and_features_equal_the_authors(
         features = mini.module.backbone(torch.from_numpy(tensor[None]))
         heatmap = mini.module.head(features)
 
-    assert mini.variant == Variant("sapiens", "192x3x96", (768, 1024), schema="coco17")
+    assert mini.variant == Variant("sapiens", "192x3x6-head96", (768, 1024), schema="coco17")
     assert mini.spec.outputs[0].shape[1:] == heatmap.shape[1:]
     assert mini.module.backbone.layers[0].attn.heads == reference["num_heads"]
     assert raw_error(features.numpy(), reference["feat"]) <= 1e-4

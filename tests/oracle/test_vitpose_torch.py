@@ -141,7 +141,7 @@ def test_the_transformers_layout_loads_and_agrees(
     loaded = load_checkpoint(path)
     with np.load(oracles(f"{name}.npz")) as reference:
         assert raw_error(heatmap(loaded, reference["input"]), reference["heatmap"]) <= 1e-4
-    assert (loaded.family, loaded.size) == ("vitpose", "s-d3")
+    assert (loaded.family, loaded.size) == ("vitpose", "384x3x12")
 
 
 @pytest.mark.parametrize("task", TASKS)

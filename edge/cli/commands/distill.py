@@ -44,6 +44,9 @@ teacher_options = together(
     click.option("--teacher-weights", help="FILE, `download` or URL, for a catalogue name."),
     click.option("--teacher-task", help="Dataset whose keypoints the teacher predicts."),
     click.option(
+        "--teacher-heads", type=click.IntRange(1), help="As --heads of `edgepose export`."
+    ),
+    click.option(
         "--method",
         "methods",
         default="heatmap",

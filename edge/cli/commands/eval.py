@@ -7,7 +7,7 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
-from edge.cli.options import PATH, json_option, run_options, task_option
+from edge.cli.options import PATH, heads_option, json_option, run_options, task_option
 from edge.cli.verb import Verb
 from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
@@ -20,6 +20,7 @@ from runtimes.errors import InputError
 @click.argument("model")
 @click.option("--weights", help="FILE, `download` or URL, for a catalogue name run in PyTorch.")
 @task_option
+@heads_option
 @click.option("--images", type=PATH, help="Directory of the images.")
 @click.option(
     "--annotations",
@@ -39,6 +40,7 @@ def command(
     model: str,
     weights: str | None,
     task: str | None,
+    heads: int | None,
     images: Path | None,
     annotations: Path,
     detector: Path | None,
@@ -53,7 +55,7 @@ def command(
 
     dataset = load_dataset(annotations, images)
     with ExitStack() as stack:
-        opened = stack.enter_context(_open(model, weights, task, options))
+        opened = stack.enter_context(_open(model, weights, task, heads, options))
         if opened.spec.is_detector and (detector or flip):
             raise InputError(
                 f"{opened.name} is a detector: --detector and --flip are for pose models"
@@ -85,17 +87,19 @@ def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
     return ["figure", *heads], rows
 
 
-def _open(model: str, weights: str | None, task: str | None, options: RunOptions) -> Model:
+def _open(
+    model: str, weights: str | None, task: str | None, heads: int | None, options: RunOptions
+) -> Model:
     if Path(model).is_dir():
-        if weights is not None or task is not None:
+        if (weights, task, heads) != (None, None, None):
             raise InputError(
-                "--weights and --task are for a checkpoint or a name; an artifact has its own"
+                "--weights, --task and --heads are for a checkpoint or a name; an artifact has its own"
             )
         return _load(Path(model), options)
     require_torch()
     from export.torch_session import TorchSession
 
-    loaded = load_model(model, weights, task=task)
+    loaded = load_model(model, weights, task=task, heads=heads)
     return Model(loaded.spec, TorchSession(loaded.module, loaded.spec, options.threads))
 
 

@@ -16,6 +16,7 @@ from edge.cli.options import (
     calibration_options,
     force_option,
     gate_options,
+    heads_option,
     json_option,
     parse_list,
     parse_wh,
@@ -61,6 +62,7 @@ class Planned:
 @setting(["--precision", "precisions"], str, "fp32", "Comma-separated: fp32, fp16, int8.")
 @click.option("--input", "input_wh", help="Input size WxH, for models that take any size.")
 @task_option
+@heads_option
 @calibration_options
 @gate_options
 @artifacts_option
@@ -73,6 +75,7 @@ def command(
     precisions: str,
     input_wh: str | None,
     task: str | None,
+    heads: int | None,
     calibration: CalibrationOptions,
     gate: GateOptions,
     out: Path,
@@ -96,7 +99,7 @@ def command(
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
     truth = gate.ground_truth()
-    loaded = load(model, weights, wh, task=task)
+    loaded = load(model, weights, wh, task=task, heads=heads)
     planned = _plan(loaded, runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":

@@ -6,7 +6,7 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
-from edge.cli.options import PATH, json_option, run_options
+from edge.cli.options import PATH, heads_option, json_option, run_options
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
@@ -23,6 +23,7 @@ FIGURES = ("raw_error", "px_mean", "px_p95", "px_max", "oks_mean")
     "--layers", is_flag=True, help="Name the first block that drifts (needs --weights and torch)."
 )
 @click.option("--weights", help="As given to `edgepose export`, for --layers.")
+@heads_option
 @json_option
 @run_options
 def command(
@@ -30,6 +31,7 @@ def command(
     against: Path | None,
     layers: bool,
     weights: str | None,
+    heads: int | None,
     as_json: bool,
     options: RunOptions,
 ) -> int:
@@ -38,11 +40,12 @@ def command(
 
     opened = Artifact.open(artifact)
     if layers:
-        return _layers(opened, weights, as_json)
-    if weights is not None:
-        raise InputError(
-            "--weights goes with --layers; verify replays the reference inside the artifact"
-        )
+        return _layers(opened, weights, heads, as_json)
+    for option, value in (("--weights", weights), ("--heads", heads)):
+        if value is not None:
+            raise InputError(
+                f"{option} goes with --layers; verify replays the reference inside the artifact"
+            )
     other = Artifact.open(against) if against else None
     parity = verify_against(opened, other, options) if other else verify(opened, options)
     _show(opened, parity, as_json)
@@ -83,7 +86,7 @@ def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
     )
 
 
-def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
+def _layers(artifact: Artifact, weights: str | None, heads: int | None, as_json: bool) -> int:
     if artifact.manifest.lineage.weights == "foreign":
         raise InputError(
             f"{artifact.name} was imported: there is no PyTorch model to compare its layers with"
@@ -95,7 +98,7 @@ def _layers(artifact: Artifact, weights: str | None, as_json: bool) -> int:
     require_torch()
     from export.block_drift import first_drift, measure_block_drift
 
-    errors = measure_block_drift(artifact, weights)
+    errors = measure_block_drift(artifact, weights, heads)
     worst = first_drift(errors)
     if as_json:
         emit_json({"first": worst, "layers": errors})

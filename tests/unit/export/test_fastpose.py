@@ -7,9 +7,9 @@ import torch
 
 from edge.catalog.lookup import CATALOG, spec_of
 from edge.catalog.specs_fastpose import fastpose_spec
-from export.checkpoint import recognise
 from export.models import fastpose
 from export.models.fastpose import SIZES, ChannelGate
+from export.recognise import recognise
 from export.registry import Variant, variant_of
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec
 from runtimes.errors import CheckpointError, InputError

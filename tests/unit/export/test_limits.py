@@ -76,7 +76,7 @@ MEASURE = """
 import re, sys
 from pathlib import Path
 import torch
-from export.checkpoint import load_checkpoint, recognise
+from export.checkpoint import load_checkpoint
 from export.registry import load_family
 load_family("sapiens")
 def peak():
@@ -114,7 +114,7 @@ def save_safetensors(state: dict[str, torch.Tensor], path: Path) -> None:
     ("name", "save"), [("deep.pth", save_torch), ("deep.safetensors", save_safetensors)]
 )
 def test_loading_takes_the_memory_of_the_weights_once(name: str, save, tmp_path: Path) -> None:
-    variant = Variant("sapiens", "192x160x96", (96, 128), schema="coco17")
+    variant = Variant("sapiens", "192x160x3-head96", (96, 128), schema="coco17")
     with torch.device("meta"):
         state = load_family("sapiens").build(variant).state_dict()
     path = tmp_path / name

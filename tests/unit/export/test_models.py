@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from edge.catalog.lookup import CATALOG, CatalogEntry
-from export.models.rtmdet import SIZES
+from export.models.rtmdet_sizes import PUBLISHED
 from export.models.rtmpose import ScaleNorm
 from export.random_weights import random_model
 from export.registry import FAMILIES, load_family, variant_of
@@ -77,7 +77,7 @@ def test_networks_trace_and_export_with_any_batch(name: str) -> None:
 
 def test_only_large_detectors_code_distances_as_exponents() -> None:
     # mmdet configs/rtmdet: exp_on_reg is True in l and inherited by m and x, False in tiny and s; nano as mmpose has it
-    assert {name for name, size in SIZES.items() if size.exponent} == {"m", "l", "x"}
+    assert {name for name, size in PUBLISHED.items() if size.exponent} == {"m", "l", "x"}
     with torch.no_grad():
         for name, sign in (("rtmdet-m", 1), ("rtmdet-tiny", -1)):
             network = random_model(name).module

@@ -20,7 +20,7 @@ from runtimes.spec import Lineage, Precision
 
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")
-VARIANT = Variant("sapiens", "192x1x8", (96, 128), schema="coco17")
+VARIANT = Variant("sapiens", "192x1x3-head8", (96, 128), schema="coco17")
 
 
 @pytest.fixture(scope="module")

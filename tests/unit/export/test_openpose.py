@@ -8,9 +8,10 @@ from torch import nn
 
 from edge.catalog.lookup import CATALOG, spec_of
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
-from export.checkpoint import LoadedModel, load_checkpoint, recognise, with_input
+from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.models import openpose, openpose_body25, openpose_coco18, openpose_light
 from export.random_weights import random_model
+from export.recognise import recognise
 from export.registry import variant_of
 from runtimes.errors import CheckpointError, InputError
 

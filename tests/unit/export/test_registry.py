@@ -8,8 +8,9 @@ import torch
 
 import export.models
 from edge.catalog.lookup import CATALOG, CatalogEntry
-from export.checkpoint import load_checkpoint, recognise, with_input
+from export.checkpoint import load_checkpoint, with_input
 from export.random_weights import random_model
+from export.recognise import recognise
 from export.registry import FAMILIES, Variant, load_family, model_name, variant_of
 from runtimes.errors import CheckpointError
 
@@ -32,7 +33,7 @@ def test_a_variant_is_recognised_from_its_tensors(entry: CatalogEntry) -> None:
     # tensors show how many keypoints, not whose: 17 are COCO's and 14 CrowdPose's unless the file says more
     # and no tensor says how its maps are read
     assert replace(found, schema=variant.schema, codec=variant.codec) == variant
-    assert found.keypoints == variant.keypoints
+    assert found.keypoint_count == variant.keypoint_count
     # several files may hold the same network; it is called by the first of them
     assert variant_of(CATALOG[model_name(variant)]) == variant
 

@@ -8,10 +8,11 @@ import torch
 from torch import nn
 
 from edge.catalog.specs_sapiens import GOLIATH_PARTS, LIP_PARTS
-from export.checkpoint import LoadedModel, load_checkpoint, recognise, with_input
+from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.models import sapiens
+from export.recognise import recognise
 from export.registry import Variant, model_name
 from runtimes.errors import CheckpointError
 from runtimes.registry import ADAPTERS
@@ -19,7 +20,7 @@ from runtimes.spec import Runtime
 
 State = dict[str, torch.Tensor]
 # 192 wide, one block, heads of 8 channels, the smallest input of the family's aspect but one.
-POSE = Variant("sapiens", "192x1x8", (96, 128), schema="coco17")
+POSE = Variant("sapiens", "192x1x3-head8", (96, 128), schema="coco17")
 SEGMENT = replace(POSE, schema=None, classes=GOLIATH_PARTS, dense="segment")
 DEPTH = replace(POSE, schema=None, dense="depth")
 NORMAL = replace(POSE, schema=None, dense="normal")
@@ -118,7 +119,7 @@ def test_norms_forget_the_scale_of_what_they_are_given(tmp_path: Path) -> None:
         ("0.3b", "coco17", "sapiens-0.3b"),
         ("2b", "coco133", "sapiens-2b-wholebody"),
         ("1b", "sapiens308", "sapiens-1b-308"),
-        ("192x3x96", "coco17", "sapiens-192x3x96-coco17-1024x768"),
+        ("192x3x6-head96", "coco17", "sapiens-192x3x6-head96-coco17-1024x768"),
     ],
 )
 def test_names(size: str, schema: str, name: str) -> None:
@@ -126,8 +127,8 @@ def test_names(size: str, schema: str, name: str) -> None:
 
 
 def test_dense_variants_are_named_by_their_map() -> None:
-    assert model_name(DEPTH) == "sapiens-192x1x8-depth-128x96"
-    assert model_name(SEGMENT) == "sapiens-192x1x8-28classes-128x96"
+    assert model_name(DEPTH) == "sapiens-192x1x3-head8-depth-128x96"
+    assert model_name(SEGMENT) == "sapiens-192x1x3-head8-28classes-128x96"
 
 
 def _fewer_keypoints(state: State) -> None:
@@ -154,10 +155,10 @@ def _bn(state: State) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_fewer_keypoints, "looks like sapiens-192x1x8, but has 5 keypoints; known are 14"),
+        (_fewer_keypoints, "looks like sapiens-192x1x3-head8, but has 5 keypoints; known are 14"),
         (_fewer_positions, "40 positions are no grid of aspect 3:4"),
         (_narrower, "is 160 wide, and its tensors do not show how many attention heads"),
-        (_other_channels, "looks like sapiens-192x1x9, but"),
+        (_other_channels, "looks like sapiens-192x1x3-head9, but"),
         (_bn, "of no known family"),
         (lambda state: state.pop("backbone.layers.0.ln2.bias"), "1 tensors are missing"),
         (lambda state: state.pop("head.final_layer.weight"), "of no known family"),
@@ -179,7 +180,7 @@ def test_a_pruned_model_is_refused() -> None:
     with torch.device("meta"):
         whole = sapiens.build(Variant("sapiens", "0.3b", (768, 1024), schema="coco17"))
     pruned = {key: value for key, value in whole.state_dict().items() if ".layers.7." not in key}
-    with pytest.raises(CheckpointError, match="has 23 blocks instead of 24"):
+    with pytest.raises(CheckpointError, match="lacks block 7 of its backbone"):
         sapiens.recognise(pruned)
 
 

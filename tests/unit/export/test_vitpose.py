@@ -9,13 +9,15 @@ import torch
 
 from edge.catalog.specs_vitpose import vitpose_spec
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
-from export.models.vit import Attention, Vit, Width, at_input, grid_of, resize_positions
+from export.models.vit import Attention, Vit, at_input, grid_of, resize_positions
+from export.models.vit_sizes import VitSize
 from export.models.vitpose import build, recognise
-from export.models.vitpose_sizes import SIZES, SimpleDecoder, plan_of
+from export.models.vitpose_decoders import SimpleDecoder
+from export.models.vitpose_sizes import PUBLISHED, SIZES, plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError, InputError
 
-TINY = Variant("vitpose", "s-d3", (192, 256), schema="coco17")
+TINY = Variant("vitpose", "384x3x12", (192, 256), schema="coco17")
 State = dict[str, torch.Tensor]
 
 
@@ -49,7 +51,7 @@ def test_a_token_is_seen_in_the_tensors() -> None:
 
 def test_a_size_may_say_it_all() -> None:
     plan = plan_of("192x6x3-simple-token")
-    assert (plan.width, plan.tokens) == (Width(192, 6, 3), 1)
+    assert (plan.backbone, plan.tokens) == (VitSize(192, 6, 3), 1)
     assert isinstance(plan.decoder(192, 17), SimpleDecoder)
     assert plan_of("l") == plan_of("1024x24x16")
     for wrong in ("xl", "100x6x3", "192x6x0", "192x0x3", "192x6", "s-simple-minimal", ""):
@@ -62,7 +64,7 @@ def test_a_token_is_attended_to_and_dropped() -> None:
     torch.manual_seed(0)
     image = torch.randn(2, 3, 64, 48)
     for depth, heard in ((2, True), (0, False)):
-        plain, taught = (Vit(Width(32, depth, 2), (48, 64), tokens=n) for n in (0, 1))
+        plain, taught = (Vit(VitSize(32, depth, 2), (48, 64), tokens=n) for n in (0, 1))
         taught.load_state_dict(plain.state_dict() | {"token": torch.randn(1, 1, 32)})
         without, beside = plain(image), taught(image)
         assert without.shape == beside.shape
@@ -71,9 +73,13 @@ def test_a_token_is_attended_to_and_dropped() -> None:
 
 def test_heads_are_those_of_the_published_configs() -> None:
     # ViTPose's configs: num_heads 12, 12, 16, 16; the small one has heads of 32
-    heads = {name: width.heads for name, (width, _) in SIZES.items() if "-" not in name}
-    assert heads == {"s": 12, "b": 12, "l": 16, "h": 16}
-    assert SIZES["s"][0].dim // SIZES["s"][0].heads == 32
+    assert {name: size.heads for name, size in PUBLISHED.items()} == {
+        "s": 12,
+        "b": 12,
+        "l": 16,
+        "h": 16,
+    }
+    assert PUBLISHED["s"].dim // PUBLISHED["s"].heads == 32
 
 
 @pytest.mark.parametrize(
@@ -83,7 +89,7 @@ def test_heads_are_those_of_the_published_configs() -> None:
         ({"backbone.pos_embed": (1, 190, 384)}, "190 positions are no grid"),
         (
             {"backbone.patch_embed.projection.weight": (400, 3, 16, 16)},
-            "3 blocks of 400 channels instead of 3 of 384",
+            "is 400 wide, and its tensors do not show how many attention heads that is; give --heads N",
         ),
     ],
 )
@@ -93,11 +99,25 @@ def test_what_fits_no_known_network_is_told(changes: dict[str, tuple[int, ...]],
         recognise(state)
 
 
-def test_a_truncated_checkpoint_is_not_taken_for_a_shallower_network() -> None:
+def test_a_checkpoint_that_lacks_a_block_is_not_taken_for_a_shallower_network() -> None:
     state = state_of(Variant("vitpose", "s", (192, 256), schema="coco17"))
-    cut = {key: value for key, value in state.items() if ".layers.11." not in key}
-    with pytest.raises(CheckpointError, match="vitpose-s, but is 11 blocks of 384 channels"):
-        recognise(cut)
+    for block in (0, 7, 10):
+        cut = {key: value for key, value in state.items() if f".layers.{block}." not in key}
+        with pytest.raises(CheckpointError, match=f"vitpose, but lacks block {block} of"):
+            recognise(cut)
+
+
+def test_a_checkpoint_cut_short_does_not_pass_for_the_named_network(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = build(Variant("vitpose", "s", (192, 256), schema="coco17")).state_dict()
+    without = {key: value for key, value in state.items() if ".layers.11." not in key}
+    torch.save(without, tmp_path / "without.pth")
+    with pytest.raises(CheckpointError, match="holds vitpose-384x11x12-coco17-256x192, not"):
+        load_checkpoint(tmp_path / "without.pth", name="vitpose-s")
+    begun = {key: value for key, value in state.items() if ".layers.11.ffn." not in key}
+    torch.save(begun, tmp_path / "begun.pth")
+    with pytest.raises(CheckpointError, match="vitpose-s, but 4 tensors are missing"):
+        load_checkpoint(tmp_path / "begun.pth")
 
 
 def test_what_is_of_another_family_is_left_to_it() -> None:
@@ -167,7 +187,7 @@ def test_another_input_stretches_the_positions_and_nothing_else(
 def test_networks_without_a_transformer_need_no_stretching() -> None:
     plain = torch.nn.Conv2d(3, 1, 1)
     assert at_input(plain, (64, 64)) is plain
-    vit = Vit(Width(8, 1, 2), (32, 32))
+    vit = Vit(VitSize(8, 1, 2), (32, 32))
     vit.stretch((32, 32))
     assert vit.grid == (2, 2)
 

@@ -11,6 +11,7 @@ from export.checkpoint import load_checkpoint
 from export.load import load_weights
 from export.models.vitpose import build
 from export.models.vitpose_layouts import TASKS, split_task, to_mmpose
+from export.random_weights import random_variant
 from export.registry import Variant
 from runtimes.errors import CheckpointError, InputError
 
@@ -29,7 +30,7 @@ CONFIG = {
 }
 
 
-def network(size: str = "s-d3", schema: str = "coco17") -> State:
+def network(size: str = "384x3x12", schema: str = "coco17") -> State:
     torch.manual_seed(7)
     return dict(build(Variant("vitpose", size, (192, 256), schema=schema)).state_dict())
 
@@ -52,7 +53,7 @@ def as_authors(state: State) -> State:
         for ours, theirs in names.items():
             written = written.replace(ours, theirs)
         named[written] = value
-    token = torch.full((1, 1, 384), 0.5)
+    token = torch.full((1, 1, state["backbone.pos_embed"].shape[2]), 0.5)
     named["backbone.pos_embed"] = torch.cat([token, named["backbone.pos_embed"] - token], dim=1)
     return named
 
@@ -123,7 +124,7 @@ def refused(path: Path, **choice: str) -> str:
 
 
 @pytest.mark.parametrize("written", [as_authors, as_transformers])
-@pytest.mark.parametrize("size", ["s-d3", "s-d3-simple", "s-d3-minimal"])
+@pytest.mark.parametrize("size", ["384x3x12", "384x3x12-simple", "384x3x12-minimal"])
 def test_every_layout_is_the_same_network(written: Any, size: str) -> None:
     state = network(size)
     found = to_mmpose(written(state), None)
@@ -133,6 +134,29 @@ def test_every_layout_is_the_same_network(written: Any, size: str) -> None:
     for key, value in state.items():
         torch.testing.assert_close(found[key], value)
     assert to_mmpose({"model.0.weight": torch.zeros(1)}, None) is None
+
+
+@pytest.mark.parametrize("layout", [dict, as_authors, as_transformers])
+@pytest.mark.parametrize("size", ["384x2x12-simple", "64x5x1", "192x3x3-minimal"])
+def test_vitpose_of_any_depth_and_width_loads(layout: Any, size: str, tmp_path: Path) -> None:
+    made = random_variant(Variant("vitpose", size, (48, 64), schema="mpii16"))
+    loaded = load_checkpoint(saved(layout(made.module.state_dict()), tmp_path))
+    assert loaded.variant == made.variant
+    assert loaded.spec.model == f"vitpose-{size}-mpii16-64x48"
+    image = torch.randn(2, 3, 64, 48)
+    with torch.no_grad():
+        (got,), (wanted,) = loaded.module(image), made.module(image)
+    torch.testing.assert_close(got, wanted)
+
+
+def test_a_config_says_the_heads_of_an_unpublished_width(tmp_path: Path) -> None:
+    state = as_transformers(network("128x2x4"))
+    path = saved(state, tmp_path)
+    backbone = {"hidden_size": 128, "num_hidden_layers": 2, "num_attention_heads": 8}
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG | {"backbone_config": backbone}))
+    assert load_checkpoint(path).size == "128x2x8"
+    with pytest.raises(CheckpointError, match="num_attention_heads 8 instead of 4"):
+        load_checkpoint(path, heads=4)
 
 
 def test_a_class_token_left_from_pretraining_is_dropped() -> None:
@@ -203,7 +227,7 @@ def test_mixed_and_pruned_checkpoints_say_what_differs(tmp_path: Path) -> None:
     assert "head.final_layer.weight" in told or "tensors are missing" in told
     narrow = network()
     narrow["backbone.layers.1.ffn.layers.0.0.weight"] = torch.zeros(700, 384)
-    assert "looks like vitpose-s-d3, but" in refused(saved(narrow, tmp_path))
+    assert "looks like vitpose-384x3x12, but" in refused(saved(narrow, tmp_path))
 
 
 @pytest.mark.parametrize("task", TASKS)
