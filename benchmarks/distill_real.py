@@ -24,7 +24,9 @@ from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load
 from export import load_checkpoint
 from export.bundled import BUNDLED
-from export.import_model import engine_files, import_model, like_spec
+from export.engine_files import engine_files
+from export.import_model import import_model
+from export.import_spec import like_spec
 from export.torch_session import TorchSession
 from quantize.distill.config import STUDENT, Recipe
 from quantize.distill.runner import distil

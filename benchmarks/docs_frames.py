@@ -16,7 +16,9 @@ from edge.pipeline import Pipeline
 from edge.synth import draw_clip
 from edge.types import Frame
 from export import Target, export_model, load_weights
-from export.import_model import engine_files, import_model, like_spec
+from export.engine_files import engine_files
+from export.import_model import import_model
+from export.import_spec import like_spec
 
 SEED, WH, SKIP = 22, (960, 540), 5
 SHOWN = (24, 60)

@@ -28,8 +28,10 @@ from edge.parity.boxes import BOX_LIMITS, matched_shifts
 from export import Target, export_model, gate_inputs, load_checkpoint
 from export.accuracy import AccuracyGate, ap_gate
 from export.bundled import BUNDLED
+from export.engine_files import engine_files
 from export.exporter import Exported
-from export.import_model import engine_files, import_model, like_spec
+from export.import_model import import_model
+from export.import_spec import like_spec
 from quantize.distill.validation import drawn_dataset
 from quantize.int8.calibration import CALIBRATE, DETECTOR_REPORT, SEARCH, gather_sets, pixel_hash
 from quantize.int8.registry import quantizer

@@ -126,6 +126,14 @@ INTRODUCTION = """# Models
 its source, licence, and the URL of its official weights; `edgepose models NAME` shows one in full. A checkpoint needs
 no name: family, size and keypoints are read from its tensors.
 
+RTMPose, RTMDet, ViTPose and Sapiens load at any depth and width. A size that was not published is named after its
+tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1 blocks in the
+stages; an RTMDet adds `-neck1` (blocks of a CSP layer in the neck), `-dw` (depthwise) and `-exp`;
+`vitpose-384x3x12-simple` has 384 channels, 3 blocks and 12 heads. Two facts are not in the tensors. Attention heads:
+those of the published width, else what a config in or beside the file says, else one for each 64 channels;
+`--heads N` overrides. `exp_on_reg` of an RTMDet: what the config in the file says, else as in the published sizes of
+that width (true from m on).
+
 Nothing is downloaded unless asked: `--weights download` takes the official file, `--weights URL` any other. Both are
 cached in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), resumed after an interruption, and used only when their sha256 is
 the published one; where no hash was published, the file's own is printed.

@@ -26,7 +26,8 @@ from edge.model import Model, load
 from edge.parity.people import people_figures
 from edge.synth.part_maps import draw_part_maps
 from edge.types import F32, Keypoints
-from export.import_model import import_model, like_spec
+from export.import_model import import_model
+from export.import_spec import like_spec
 from runtimes.codec_spec import PafCodec
 
 WH = (54, 46)

@@ -20,7 +20,9 @@ from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model, load
 from export import Target, export_model, gate_inputs, load_weights
-from export.import_model import engine_files, import_model, like_spec
+from export.engine_files import engine_files
+from export.import_model import import_model
+from export.import_spec import like_spec
 from export.torch_session import TorchSession
 from runtimes.parity_spec import BoxesParity
 

@@ -1,4 +1,4 @@
-"""Wrap a model that somebody else converted: copy its files, say what it is, try it, and keep what it said.
+"""Import of converted models: files copied into an artifact, run once, and published with their own outputs.
 
 There is no PyTorch model to compare with, so `passed` stays None: `verify` then tells whether another machine gets what
 this one got.
@@ -11,78 +11,24 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from edge.catalog.lookup import find
-from edge.catalog.specs import published_spec
 from edge.parity.reference import Reference, make_reference, save_reference
 from edge.parity.verify import run_batches
+from export.engine_files import engine_files
+from export.import_spec import ImportSpec, check_spec, codec_tag, output_axes
 from export.inputs import drawn_inputs
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
-from runtimes.codec_spec import (
-    BoxesCodec,
-    Codec,
-    DenseCodec,
-    HeatmapCodec,
-    IntegralCodec,
-    PafCodec,
-    RTMDetCodec,
-    SimCCCodec,
-    YOLOXCodec,
-    YxsCodec,
-)
 from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.files import publish, refuse_existing, seal, staging
-from runtimes.naming import MODEL_NAME, Target, artifact_name
+from runtimes.naming import Target, artifact_name
 from runtimes.parity_spec import RawParity
 from runtimes.registry import engine_version, installed_engine, open_session
-from runtimes.spec import (
-    FORMAT,
-    Calibration,
-    KeptLayer,
-    Lineage,
-    Manifest,
-    ModelSpec,
-    Precision,
-    Runtime,
-    model_spec,
-)
-
-# suffix of the graph file: (runtime, suffix of the weights beside it)
-LAYOUTS: dict[str, tuple[Runtime, str | None]] = {
-    ".param": ("ncnn", ".bin"),
-    ".xml": ("openvino", ".bin"),
-    ".tflite": ("tflite", None),
-    ".onnx": ("onnxruntime", None),
-}
-
-
-# Storage of the published files that `--like` knows.
-PRECISIONS: dict[tuple[str, Runtime], Precision] = {
-    ("tinypose-256x192", "openvino"): "fp16",
-    ("tinypose-256x192", "ncnn"): "fp16",
-    ("movenet-lightning", "tflite"): "int8",
-    ("rtmdet-nano", "onnxruntime"): "fp32",
-    ("openpose-mobilenet-tf", "onnxruntime"): "fp32",
-}
-
-
-POSE_CODECS = (SimCCCodec, HeatmapCodec, IntegralCodec, YxsCodec, PafCodec)
-
-
-class ImportSpec(ModelSpec, frozen=True, kw_only=True):
-    """What a user writes about a foreign model: artifact.json's keys but files, parity and tools."""
-
-    runtime: Runtime
-    precision: Precision = "fp32"
-    lineage: Lineage = Lineage(weights="foreign")
-    kept: tuple[KeptLayer, ...] = ()
-    calibration: Calibration | None = None
-    format: int = FORMAT
+from runtimes.spec import Manifest, model_spec
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """A wrapped artifact and its (unjudged) parity record."""
+    """An imported artifact and its parity record, which has no verdict."""
 
     artifact: Artifact
     parity: RawParity
@@ -93,68 +39,13 @@ class Imported:
         return sum(record.bytes for record in self.artifact.manifest.files)
 
 
-def read_spec(path: Path) -> ImportSpec:
-    """Read SPEC.json strictly; raises InputError with the path of the bad field."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ImportSpec)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: {error}; SPEC.json has artifact.json's keys but files, parity, tools"
-        ) from error
-
-
-def like_spec(name: str, runtime: Runtime) -> ImportSpec:
-    """Return what a catalogue name says about a published file; raises InputError where it knows none."""
-    entry = find(name)
-    known = published_spec(entry.name, runtime)
-    if known is None:
-        runtimes = ", ".join(entry.importable_runtimes) or "none"
-        raise InputError(
-            f"no published {runtime} file of {name} is known (known: {runtimes}); write a --spec SPEC.json"
-        )
-    lineage = Lineage(
-        weights="foreign",
-        licences=(entry.licence,),
-        commercial_use=entry.commercial_use,
-        checkpoint=entry.url or "",
-    )
-    fields = {field: getattr(known, field) for field in ModelSpec.__struct_fields__}
-    return ImportSpec(
-        **fields, runtime=runtime, precision=PRECISIONS[name, runtime], lineage=lineage
-    )
-
-
-def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
-    """Return the runtime that the files belong to and all of them, weights beside the graph included."""
-    graphs = [path for path in given if path.suffix in LAYOUTS]
-    if len(graphs) != 1:
-        known = ", ".join(f"*{suffix}" for suffix in LAYOUTS)
-        raise InputError(f"give exactly one graph file ({known}), got {', '.join(map(str, given))}")
-    runtime, weights = LAYOUTS[graphs[0].suffix]
-    files = [graphs[0]]
-    if weights:
-        named = [path for path in given if path.suffix == weights]
-        files += named or [graphs[0].with_suffix(weights)]
-    if extra := [str(path) for path in given if path not in files]:
-        raise InputError(f"{', '.join(extra)}: not part of a {runtime} model")
-    for path in files:
-        if not path.is_file():
-            needed = (
-                f"; a {runtime} model is a *{graphs[0].suffix} and a *{weights}" if weights else ""
-            )
-            raise InputError(f"{path}: no such file{needed}")
-    return runtime, files
-
-
 def import_model(
     files: list[Path], spec: ImportSpec, out: Path, *, force: bool = False
 ) -> Imported:
     """Copy the engine files into an artifact, run it on drawn inputs, and publish it.
 
     Raises InputError for a spec that contradicts itself and for files that do not belong to spec.runtime, EngineError
-    where the engine refuses them or gives something that the spec's codec cannot decode.
+    where the engine refuses them or their outputs are not what the spec's codec decodes.
     """
     check_spec(spec)
     runtime, paths = engine_files(files)
@@ -168,9 +59,9 @@ def import_model(
             shutil.copyfile(path, staged / path.name)
         manifest = _manifest(spec)
         try:
-            reference = _try(seal(staged, manifest), inputs.images)
+            reference = _run(seal(staged, manifest), inputs.images)
         except (ArtifactError, EngineError) as error:
-            # the directory that the adapter names will be gone when somebody reads this
+            # the directory that the adapter names will be gone when the message is read
             text = str(error).replace(str(staged), str(paths[0].resolve().parent))
             raise type(error)(text) from error
         save_reference(staged / REFERENCE, reference)
@@ -184,47 +75,19 @@ def import_model(
         return Imported(publish(sealed, target, force=force), parity)
 
 
-def check_spec(spec: ImportSpec) -> None:
-    """Raise InputError where the parts of a spec contradict each other."""
-    axes = _output_axes(spec)
-    posed = spec.gives_keypoints
-    rules = (
-        (spec.format == FORMAT, f"format is {spec.format}, write {FORMAT}"),
-        (
-            MODEL_NAME.fullmatch(spec.model) is not None,
-            f"model is {spec.model!r}, a name has letters, digits and . _ + - only",
-        ),
-        (min(spec.image.wh) > 0, f"image.wh is {spec.image.wh}, give the input size in pixels"),
-        (len(spec.inputs) == 1, f"{len(spec.inputs)} inputs, give the one that takes the image"),
-        (
-            len(spec.outputs) == len(axes),
-            f"{len(spec.outputs)} outputs, codec {_kind(spec.codec)} reads {len(axes)}",
-        ),
-        (
-            posed == isinstance(spec.codec, POSE_CODECS)
-            and spec.is_dense == isinstance(spec.codec, DenseCodec),
-            f"codec {_kind(spec.codec)} does not belong to task {spec.task}",
-        ),
-        (posed == (spec.keypoints is not None), "a pose model, and no other, has keypoints"),
-    )
-    for holds, problem in rules:
-        if not holds:
-            raise InputError(f"the spec contradicts itself: {problem}")
-
-
-def _try(artifact: Artifact, images: np.ndarray) -> Reference:
-    """Run the artifact and decode what it says; raises EngineError where that is not what its manifest describes."""
+def _run(artifact: Artifact, images: np.ndarray) -> Reference:
+    """Run the artifact and decode its outputs; raises EngineError where its manifest does not describe them."""
     manifest = artifact.manifest
     session = open_session(artifact, RunOptions())
     try:
         outputs = run_batches(session, manifest.inputs[0].name, images)
     finally:
         session.close()
-    for tensor, axes in zip(manifest.outputs, _output_axes(manifest), strict=True):
+    for tensor, axes in zip(manifest.outputs, output_axes(manifest), strict=True):
         got = outputs[tensor.name].shape
         if len(got) != axes:
             raise EngineError(
-                f"output {tensor.name} has shape {got}, codec {_kind(manifest.codec)} reads {axes} "
+                f"output {tensor.name} has shape {got}, codec {codec_tag(manifest.codec)} reads {axes} "
                 "axes; correct the spec"
             )
     label = f"itself, when imported with {installed_engine(manifest.runtime)}"
@@ -236,27 +99,6 @@ def _try(artifact: Artifact, images: np.ndarray) -> Reference:
             f"the file gives {given.pop()} keypoints, the spec names {len(names)}; correct the spec"
         )
     return reference
-
-
-def _output_axes(spec: ModelSpec) -> tuple[int, ...]:
-    """Return how many axes each output that the codec reads has, the batch included."""
-    match spec.codec:
-        case SimCCCodec():
-            return (3, 3)
-        case HeatmapCodec() | IntegralCodec() | YxsCodec() | DenseCodec():
-            return (4,)
-        case PafCodec():
-            return (4,) if len(spec.outputs) == 1 else (4, 4)
-        case RTMDetCodec():
-            return (4,) * (2 * len(spec.codec.strides))
-        case BoxesCodec():
-            return (3, 2)
-        case YOLOXCodec():
-            return (3,)
-
-
-def _kind(codec: Codec) -> object:
-    return type(codec).__struct_config__.tag
 
 
 def _manifest(spec: ImportSpec) -> Manifest:

@@ -7,7 +7,7 @@ from edge.catalog.entry import CatalogEntry, hash_in
 from edge.catalog.lookup import CATALOG, find
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.download.fetch import ByteProgress, fetch
-from export.import_model import LAYOUTS
+from export.engine_files import LAYOUTS
 from export.lineage import published_as
 from export.random_weights import random_model
 from export.registry import variant_of

@@ -390,7 +390,7 @@ WRONG_SPECS: dict[str, tuple[dict[str, object], str]] = {
 @pytest.mark.parametrize("wrong", WRONG_SPECS)
 def test_a_spec_that_contradicts_itself_or_the_file(edgepose, real, tmp_path, wrong):
     pytest.importorskip("ai_edge_litert")
-    from export.import_model import ImportSpec, like_spec
+    from export.import_spec import ImportSpec, like_spec
 
     spec = msgspec.to_builtins(like_spec("movenet-lightning", "tflite"))
     assert set(spec) == set(ImportSpec.__struct_fields__)

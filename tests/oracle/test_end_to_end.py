@@ -11,7 +11,9 @@ from edge.evaluation.score import score
 from edge.image import read_image
 from edge.model import Model, load
 from edge.types import Detections
-from export.import_model import engine_files, import_model, like_spec
+from export.engine_files import engine_files
+from export.import_model import import_model
+from export.import_spec import like_spec
 from export.torch_session import TorchSession
 from runtimes.registry import ADAPTERS, installed_engine
 

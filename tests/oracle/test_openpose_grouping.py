@@ -19,7 +19,8 @@ from edge.codecs.paf_peaks import Peaks, find_peaks
 from edge.image import read_image
 from edge.model import Model, load
 from edge.types import Keypoints
-from export.import_model import import_model, like_spec
+from export.import_model import import_model
+from export.import_spec import like_spec
 from runtimes.base import Array
 from runtimes.codec_spec import PafCodec
 

@@ -39,7 +39,9 @@ def command(
             "say what the model is: --like NAME (see `edgepose models`) or --spec SPEC.json"
         )
     require_torch()
-    from export.import_model import engine_files, import_model, like_spec, read_spec
+    from export.engine_files import engine_files
+    from export.import_model import import_model
+    from export.import_spec import like_spec, read_spec
 
     runtime, paths = engine_files(list(files))
     described = read_spec(spec) if spec else like_spec(like or "", runtime)
