@@ -1,4 +1,4 @@
-"""The gate where there is ground truth: the drop in AP from a reference to an artifact, with its bootstrap interval."""
+"""The accuracy gate: the drop in AP from a reference to an artifact on ground truth, with its bootstrap interval."""
 
 from collections.abc import Callable
 
@@ -16,17 +16,17 @@ DEFAULT_MAX_DROP = 0.5  # points: 0.005 AP
 
 
 def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
-    """Return a judge of artifacts on `dataset` by what `reference` gives there; that is run once, now.
+    """Return a gate that compares the AP of artifacts on `dataset` with that of `reference`, which is run once, now.
 
-    reference: the PyTorch model, or the artifact that others are made from; `label` names it. max_drop: in points
-    (0.5 = .005 AP). A drop whose interval spans the limit is undecided: `passed` None.
+    reference: the PyTorch model, or the artifact that others are made from; `label` is its name in the record.
+    max_drop: in points (0.5 = .005 AP). A drop whose interval spans the limit is undecided: `passed` None.
     """
     limit = (DEFAULT_MAX_DROP if max_drop is None else max_drop) / 100
     expected = predict(reference, dataset)
     reference_ap = score(reference, dataset, expected).AP
     protocol = protocol_of(reference, dataset.truth)
 
-    def judge(artifact: Artifact) -> ApParity:
+    def measure_drop(artifact: Artifact) -> ApParity:
         with Model(artifact.manifest, open_session(artifact)) as model:
             results: list[CocoResult] = predict(model, dataset)
             ap = score(model, dataset, results).AP
@@ -48,4 +48,4 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
             ap_interval=(low, high),
         )
 
-    return judge
+    return measure_drop

@@ -1,6 +1,6 @@
-"""Which block drifts first: the model converted again with every block's result as an extra output.
+"""Drift block by block: the model converted again with every block's result as an extra output.
 
-The blocks' results are compared with PyTorch's in execution order, so the first over its limit is where to look.
+The results are compared with PyTorch's in execution order, so the first over its limit is where the drift starts.
 """
 
 import tempfile
@@ -43,7 +43,7 @@ IMAGES = 2
 
 @dataclass(frozen=True, slots=True)
 class BlockError:
-    """One block: its name in the PyTorch model, its raw error (as the gate defines it), its limit."""
+    """One block: its name in the PyTorch model, its raw error as the gate defines it, and the limit."""
 
     name: str
     raw_error: float
@@ -52,7 +52,7 @@ class BlockError:
 
 @dataclass(frozen=True, slots=True)
 class Tap:
-    """One result to compare: what the block `name` gives when it is called for the `call`-th time, from 0."""
+    """A result to compare: the output of the block `name` at its `call`-th call, from 0."""
 
     name: str
     call: int
@@ -62,7 +62,7 @@ class Tap:
 
 
 class Tapped(nn.Module):
-    """A module that returns its outputs followed by the results that `taps` ask for."""
+    """A module that returns its outputs, then the results named by `taps`."""
 
     def __init__(self, module: nn.Module, taps: list[Tap]) -> None:
         super().__init__()
@@ -102,7 +102,7 @@ def measure_block_drift(
         raise InputError(
             f"--layers compares converted floats; {artifact.name} is {manifest.precision}"
         )
-    # a model outside the catalogue is known by its tensors alone
+    # outside the catalogue, tensors alone say which model it is
     named = manifest.model in CATALOG
     wh = manifest.image.wh
     loaded = (
@@ -111,7 +111,9 @@ def measure_block_drift(
         else load_weights(weights, None, wh, heads=heads)
     )
     if _origin(loaded.lineage) != _origin(manifest.lineage):
-        raise InputError(f"{weights} is not what {artifact.name} was made from (sha256 differs)")
+        raise InputError(
+            f"{artifact.name} was not made from {weights} (sha256 differs); give its own weights"
+        )
     images = load_reference(artifact.root / REFERENCE).images[:IMAGES]
     module = fold_batchnorm(loaded.module)
     taps, spec = tapped_spec(module, loaded.spec)

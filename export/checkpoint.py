@@ -13,7 +13,7 @@ from edge.schema import SCHEMAS, load_schema
 from export.lineage import lineage_of
 from export.models.vit import at_input
 from export.models.vitpose_config import at_configured_input, read_config
-from export.models.vitpose_layouts import split_task
+from export.models.vitpose_experts import split_task
 from export.recognise import differences, expected_shapes, recognise
 from export.registry import FAMILIES, TRANSFORMERS, Variant, load_family, model_name, variant_of
 from export.student_file import Card, with_teacher
@@ -25,7 +25,7 @@ from runtimes.spec import Lineage, ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A network with weights: `module` (eval, float32, CPU), what it takes and gives, where the weights came from.
+    """A network with weights: `module` (eval, float32, CPU), its spec, the lineage of the weights, and its variant.
 
     module(x) takes normalised float32 NCHW and returns a tuple of tensors in the order of `spec.outputs`.
     """
@@ -54,9 +54,9 @@ def load_checkpoint(
 ) -> LoadedModel:
     """Load a .pth, .pt or .safetensors file; family, size and keypoints come from its tensors.
 
-    name: a catalogue name, which the weights must then fit, or a name of your own; found where None.
-    task: the dataset that names the keypoints ("coco", "ap10k", ...), and that chooses among the parts of a ViTPose++;
-    by default the name's, else what the file says, else what the number of keypoints means.
+    name: a catalogue name, which the weights must then fit, or a name of your own; by default the catalogue's.
+    task: the dataset whose keypoints the model predicts ("coco", "ap10k", ...), which also selects the head of a
+    ViTPose++; by default the name's, else the file's, else what the number of keypoints means.
     heads: attention heads of a transformer, which no tensor shows; by default those of the published width, else what
     a config in or beside the file says, else one for each 64 channels.
     Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
@@ -65,7 +65,9 @@ def load_checkpoint(
     weights = read_weights(path)
     if weights.card is not None:
         if heads is not None:
-            raise CheckpointError(f"{path}: says itself how many heads it has; leave heads out")
+            raise CheckpointError(
+                f"{path}: is the student {weights.card.model}, whose card says the heads; leave heads out"
+            )
         return _student(path, weights.state, weights.card, name, task)
     weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
     if task is None and name in CATALOG:
@@ -96,17 +98,17 @@ def load_checkpoint(
 def _student(
     path: Path, state: Mapping[str, torch.Tensor], card: Card, name: str | None, task: str | None
 ) -> LoadedModel:
-    """Build the network that a student's card describes: it says more than its tensors."""
+    """Build the network that a student's card describes."""
     if task is not None or name in CATALOG:
         raise CheckpointError(
-            f"{path}: is the student {card.model}, which says itself what it is; leave name and task out"
+            f"{path}: is the student {card.model}, whose card names model and keypoints; leave name and task out"
         )
     name = name or card.model
     if not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
     if card.family not in FAMILIES or card.schema not in (None, *SCHEMAS):
         raise CheckpointError(
-            f"{path}: a student of family {card.family} with keypoints {card.schema} is not known here; update edgepose"
+            f"{path}: its card names family {card.family} and keypoints {card.schema}; one is unknown, update edgepose"
         )
     variant = card.variant
     try:
@@ -114,7 +116,7 @@ def _student(
         module = _assembled(path, variant, state)
     except (InputError, KeyError) as error:
         raise CheckpointError(
-            f"{path}: says it is {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
+            f"{path}: its card says {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
         ) from error
     return LoadedModel(module, spec, with_teacher(lineage_of(path, variant), card), variant)
 
@@ -129,7 +131,7 @@ def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
 
 
 def _described(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
-    """Settle what tensors cannot tell: which dataset's keypoints, and what the classes are called."""
+    """Return the variant with the facts that tensors do not show: the keypoint set, and the names of the classes."""
     if task is not None and task not in SCHEMA_OF_DATASET:
         raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
     if variant.schema is None:
@@ -151,7 +153,7 @@ def _described(path: Path, variant: Variant, weights: Weights, task: str | None)
 
 
 def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) -> Variant:
-    """Return the variant that the catalogue calls `name`, or raise where the weights are another's."""
+    """Return the variant of the catalogue entry `name`; raises CheckpointError where the weights are another's."""
     wanted = variant_of(CATALOG[name])
     found = replace(variant, input_wh=wanted.input_wh) if wanted.classes else variant
     same_count = found.keypoint_count == wanted.keypoint_count and len(found.classes) == len(
@@ -159,7 +161,7 @@ def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) ->
     )
     if task is None and same_count:
         found = replace(found, schema=wanted.schema, classes=wanted.classes)
-    found = replace(found, codec=wanted.codec)  # no tensor tells it
+    found = replace(found, codec=wanted.codec)  # no tensor shows it
     if found != wanted:
         raise CheckpointError(
             f"{path}: holds {model_name(variant)}, not {name}; give --weights of {name}, or leave the name out"
@@ -168,7 +170,7 @@ def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) ->
 
 
 def _assembled(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) -> nn.Module:
-    """Build the network around the tensors; raises CheckpointError unless every name and shape fits."""
+    """Build the network from the tensors; raises CheckpointError unless every name and shape fits."""
     expected = expected_shapes(variant)
     counters = {
         key: torch.zeros((), dtype=torch.int64) for key in expected if key.endswith(COUNTER)
@@ -182,7 +184,7 @@ def _assembled(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) 
 
 
 def _name(variant: Variant, lineage: Lineage, task: str) -> str:
-    """Return the catalogue's name of an official file, else of its network: several files may hold the same network."""
+    """Return the catalogue name of an official file, else of its network, which several files may hold."""
     official = find_by_hash(lineage.checkpoint_sha256)
     same = official is not None and variant_of(official) == variant
     return official.name if official and same else model_name(variant, task)

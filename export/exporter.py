@@ -1,4 +1,4 @@
-"""Export: convert, compare, publish. What drifts goes under `.rejected/` with its report, never into place."""
+"""Export: convert, compare with PyTorch, publish; artifacts that drift go under `.rejected/` with a report."""
 
 import shutil
 import tempfile
@@ -34,9 +34,9 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One artifact made: where it lies (under `.rejected/` where it did not pass) and how it compared.
+    """One exported artifact: its path (under `.rejected/` where it did not pass) and its parity records.
 
-    `error` says why there is none, where a converter or an engine refused the model; `path` is then where it would be.
+    error: why there is none, where a converter or an engine refused the model; `path` is then where it would be.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Exported:
 
     @property
     def passed(self) -> bool:
-        """True where it was compared and every comparison passed; undecided is not passed."""
+        """Whether it was compared and every comparison passed; undecided is not passed."""
         return all_passed(self.parity)
 
 
@@ -87,10 +87,10 @@ def export_to(
 ) -> list[Exported]:
     """Convert `loaded` to every planned destination and pass each through the gate.
 
-    inputs: gate images; drawn people where None. accuracy: a second judge, on ground truth.
+    inputs: gate images; drawn people where None. accuracy: a second gate, on ground truth.
     Raises MissingDependencyError and, for a model too large for a target or for this machine, InputError before any
-    work. A drift or a converter's failure does not raise, and the other targets are made all the same: look at
-    `passed` and `error`.
+    work. Drift and failures of a converter do not raise, and the other targets are still exported: see `passed` and
+    `error`.
     """
     refuse_oversized(
         loaded.spec.model,
@@ -155,9 +155,9 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
 def publish_or_reject(
     artifact: Artifact, destination: Destination, parity: tuple[Parity, ...]
 ) -> Exported:
-    """Seal the verdict in and move the artifact into place, or under `.rejected/` with a report.
+    """Seal the artifact with its verdict and publish it, or move it under `.rejected/` with a report.
 
-    Once one is in place, an earlier rejected one of its name goes, and its report.
+    Publishing removes an earlier rejected artifact of the same name, and its report.
     """
     sealed = seal(artifact.root, msgspec.structs.replace(artifact.manifest, parity=parity))
     out, name = destination.path.parent, destination.path.name
@@ -173,10 +173,10 @@ def publish_or_reject(
 
 
 def _forget_rejected(out: Path, name: str) -> None:
-    """Remove what an earlier export left of this artifact under `.rejected/`, and the folder where nothing else is."""
+    """Remove a rejected artifact of this name and its report, and the folder where it is then empty."""
     shutil.rmtree(out / REJECTED / name, ignore_errors=True)
     _report_path(out, name).unlink(missing_ok=True)
-    with suppress(OSError):  # absent, or others lie there still
+    with suppress(OSError):  # absent, or not empty
         (out / REJECTED).rmdir()
 
 

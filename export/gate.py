@@ -1,4 +1,4 @@
-"""The gate: a converted artifact against the PyTorch model it came from, on the same inputs, through the same code."""
+"""The parity gate: an artifact against the PyTorch model that it was converted from, on the same inputs."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def torch_reference(module: Any, spec: ModelSpec, inputs: GateInputs) -> Referen
 
 
 def torch_ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
-    """Return a judge of artifacts of `loaded` by ground truth; see `ap_gate`."""
+    """Return the accuracy gate of artifacts of `loaded`; see `ap_gate`."""
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
     return ap_gate(model, REFERENCE_LABEL, dataset, max_drop)
 
@@ -37,6 +37,6 @@ def torch_ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None)
 def judge_parity(
     artifact: Artifact, reference: Reference, inputs: GateInputs, max_px: float | None
 ) -> Parity:
-    """Compare in f32 arithmetic and judge; `max_px` replaces the pixel limit, where pixels are the basis."""
+    """Compare an artifact with the reference in f32 arithmetic; `max_px` replaces the limit of a record in pixels."""
     parity = measure(artifact, reference, RunOptions())
     return with_px_limit(msgspec.structs.replace(parity, inputs=inputs.label), max_px)

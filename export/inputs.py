@@ -1,6 +1,6 @@
-"""The input images a gate runs on: drawn people by default, photographs where somebody gives them.
+"""Input images of the gate: drawn people by default, or photographs.
 
-Images are made by the deployed preprocessing: the same crops that the pipeline would cut.
+They are made by the deployed preprocessing: the same crops that the pipeline would cut.
 """
 
 import math
@@ -19,8 +19,8 @@ from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
 COUNT = 32
-# Fewer inputs where the outputs would fill the memory, for the gate holds all of the reference's and the artifact's:
-# Sapiens gives 60 MB an input with its 308 maps.
+# Fewer inputs where the outputs would fill the memory, because the gate holds those of reference and artifact: the 308
+# maps of Sapiens are 60 MB an input.
 MAX_OUTPUT_BYTES = 256 << 20
 MIN_COUNT = 4
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
@@ -29,27 +29,27 @@ SEED = 20
 
 @dataclass(frozen=True, slots=True)
 class GateInputs:
-    """Input images uint8 BGR (S, H, W, 3) for one model, and in words where they came from."""
+    """Input images uint8 BGR (S, H, W, 3) for one model; `label` names their source."""
 
     images: NDArray[np.uint8]
     label: str
 
 
 def drawn_inputs(spec: ModelSpec, count: int | None = None, seed: int = SEED) -> GateInputs:
-    """Cut `count` inputs from drawn scenes; as many as `input_count` says where None."""
+    """Cut `count` inputs from drawn scenes; `input_count` of them where None."""
     regions = draw_crops(seed, input_count(spec) if count is None else count)
     return photo_inputs(spec, regions, f"drawn people, seed {seed}")
 
 
 def input_count(spec: ModelSpec) -> int:
-    """Return how many inputs a gate runs on: COUNT, or what MAX_OUTPUT_BYTES of outputs are."""
+    """Return the number of inputs of a gate: COUNT, or fewer so that outputs stay below MAX_OUTPUT_BYTES."""
     # an axis of free length counts as one
     item_bytes = sum(4 * math.prod(abs(size) for size in out.shape[1:]) for out in spec.outputs)
     return max(MIN_COUNT, min(COUNT, MAX_OUTPUT_BYTES // max(item_bytes, 1)))
 
 
 def photo_inputs(spec: ModelSpec, regions: list[tuple[U8, F32]], label: str) -> GateInputs:
-    """Cut one input from each (frame uint8 BGR, person box xyxy); detectors and dense models see it whole."""
+    """Cut one input from each (frame uint8 BGR, person box xyxy); detectors and dense models get the whole frame."""
     images = [_input_image(spec, frame, box) for frame, box in regions]
     return GateInputs(np.stack(images), label)
 
@@ -59,7 +59,7 @@ def gate_inputs(
 ) -> GateInputs:
     """Return drawn inputs, or inputs from photographs: a directory (whole frames) or a COCO file (its people).
 
-    Raises InputError where nothing usable is there.
+    Raises InputError where there is no image.
     """
     if photographs is None or str(photographs) == "synth":
         return drawn_inputs(spec)

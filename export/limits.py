@@ -1,4 +1,4 @@
-"""What is too large for what: sizes from which a model is mapped, split over files, or refused before any work."""
+"""Size limits of loading and of each converter: from which a model is mapped, split over files, or refused."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -8,13 +8,13 @@ from edge.catalog.lookup import CatalogEntry
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
 
-# A checkpoint from here on is mapped, not read: its weights are in memory once, as pages of the file that go back under
-# pressure. Smaller ones are read, for a mapped file must not be cut short by whoever trains into it.
+# Checkpoints of at least this size are memory-mapped: weights are in memory once, as pages that the system can drop.
+# Smaller ones are read whole, because a mapped file must not be truncated by a training run that writes to it.
 MAPPED_FROM = 256 << 20
-# One protobuf or flatbuffer ends at 2 GiB; what is left of that is for the graph around the weights.
+# A protobuf or flatbuffer holds at most 2 GiB; the rest is left for the graph around the weights.
 SINGLE_FILE_BYTES = 2_000_000_000
-# How often the weights are in memory at an export's worst moment: what benchmarks/large.py measures, rounded up by half
-# a copy and more for what flows through them. A split ONNX file is written tensor by tensor, a whole one is not.
+# Peak memory of an export, in copies of the weights: as benchmarks/large.py measures it, rounded up by half a copy or
+# more for activations. A split ONNX file is written tensor by tensor, a whole one is not.
 EXPORT_COPIES: dict[Runtime, float] = {
     "onnxruntime": 7.0,
     "openvino": 7.0,
@@ -34,9 +34,9 @@ def weight_bytes(module: Any) -> int:
 def refuse_oversized(
     model: str, weights: int, runtimes: Iterable[Runtime], memory: int | None
 ) -> None:
-    """Raise InputError where a model of that many bytes of weights cannot be exported, saying what can be done.
+    """Raise InputError where a model with `weights` bytes of weights cannot be exported; the message says what to do.
 
-    memory: bytes that this process may use; None where unknown, and then nothing is refused for it.
+    memory: bytes that this process may use; None where unknown, which refuses nothing.
     """
     wanted = tuple(runtimes)
     large = weights > SINGLE_FILE_BYTES
@@ -56,14 +56,14 @@ def refuse_oversized(
 
 
 def refuse_entry(entry: CatalogEntry, runtimes: Iterable[Runtime]) -> None:
-    """Raise InputError as `refuse_oversized` does for this machine, before weights are fetched or made."""
+    """Raise InputError as `refuse_oversized` does for this machine, before weights are downloaded or created."""
     if entry.params_m is not None:
         weights = int(entry.params_m * 1e6) * FLOAT_BYTES
         refuse_oversized(entry.name, weights, runtimes, detect_machine().memory_bytes)
 
 
 def refuse_unloadable(model: str, weights: int, memory: int | None) -> None:
-    """Raise InputError where that many bytes of weights cannot be made in `memory` bytes (None: unknown)."""
+    """Raise InputError where that many bytes of weights do not fit `memory` bytes (None: unknown)."""
     if memory is not None and weights > memory:
         raise InputError(
             f"{model}: its weights take {_gigabytes(weights)}, this machine has {_gigabytes(memory)}"

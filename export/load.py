@@ -29,7 +29,7 @@ def load_weights(
     itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints; heads: attention
     heads of a transformer; both as for `load_checkpoint`. progress: called with a download's bytes; see
     `export.download.fetch`.
-    Raises InputError for a name without weights, CheckpointError for a file that does not load, DownloadError.
+    Raises InputError for a name without weights, CheckpointError for a file that cannot be loaded, DownloadError.
     """
     loaded = (
         _load_file(model, weights, task, heads)
@@ -95,22 +95,22 @@ def _load_from(
     url = entry.url if official else weights
     if url is None:
         raise InputError(
-            f"no official address of {entry.name} is known; fetch its weights yourself and give --weights FILE"
+            f"no official address of {entry.name} is known; download its weights yourself and give --weights FILE"
         )
     if official and not entry.downloadable:
         raise InputError(
             f"{entry.name}: its official weights lie behind a web page; open {url} in a browser, "
-            "and give what you fetch as --weights FILE"
+            "and give the downloaded file as --weights FILE"
         )
     prefix = entry.sha256_prefix if official else hash_in(url)
     path = fetch(url, prefix, progress=progress).path
     loaded = load_checkpoint(path, name=entry.name, task=task, heads=heads)
-    # a hash in the name tells the terms by itself; without one, that it came from the publisher does
+    # `lineage_of` knows published hashes; without one, the address says that the file is the publisher's
     return replace(loaded, lineage=published_as(loaded.lineage, entry)) if official else loaded
 
 
 def _official(entry: CatalogEntry) -> str:
-    """Return where the official weights are, as part of a sentence; empty where they have no address."""
+    """Return the source of the official weights as part of a sentence; empty where they have no address."""
     if entry.url is None:
         return ""
     return f" or --weights download ({entry.url})" if entry.downloadable else f" (from {entry.url})"

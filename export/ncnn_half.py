@@ -1,7 +1,7 @@
 """Half-precision storage of an ncnn .bin, tensor by tensor; pnnx itself halves all of them or none.
 
 ncnn's ModelBin: a weight is a tag (0: float32, 0x01306B47: float16, padded to 4 bytes) and its values; biases and
-constants are bare float32. How long each is stands in the .param file.
+constants are bare float32. The .param file gives the length of each.
 """
 
 import math
@@ -22,7 +22,7 @@ Blob = tuple[bool, int]  # has a tag (so may be halved), number of elements
 def halve_bin(param: Path, weights: Path, min_elements: int) -> bytes | None:
     """Return the contents of `weights` (all float32) with every tagged tensor of `min_elements` or more in float16.
 
-    None where the layers in `param` do not account for the file: one of them has weights that are not known here.
+    None where the layers in `param` do not account for the whole file: one of them has weights of an unknown layout.
     Raises ConversionError where a value does not fit float16.
     """
     data = weights.read_bytes()
@@ -50,7 +50,7 @@ def read_layers(param: Path) -> list[tuple[str, Params]]:
 
 
 def layer_blobs(kind: str, params: Params) -> list[Blob]:
-    """Return what a layer reads from the .bin, in order; nothing for layers without weights and unknown ones."""
+    """Return the blobs that a layer reads from the .bin, in order; none for unknown ones and those without weights."""
     match kind:
         case "Convolution" | "ConvolutionDepthWise":
             return [(True, params[6]), *_bias(params[0], params.get(5, 0))]

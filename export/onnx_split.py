@@ -1,7 +1,7 @@
 """ONNX files too large for one protobuf: the graph in `NAME.onnx`, the weights beside it in `NAME.onnx.data`.
 
-Weights pass through one tensor at a time. Such a model is not simplified by onnxsim, which wants it whole in memory and
-in one message: what the exporter folds itself has to do, and engines fold the rest when they load it.
+Weights are copied one tensor at a time. Such a model is not simplified, because onnxsim needs it whole in one message:
+the exporter folds some constants itself, and engines fold the rest when they load it.
 """
 
 import io
@@ -15,12 +15,12 @@ PAGE = 4096  # tensors begin on one, so that engines can map them
 
 
 def data_path(path: Path) -> Path:
-    """Return where the weights of the split file `path` lie."""
+    """Return the path of the weights of the split file `path`."""
     return path.with_name(f"{path.name}.data")
 
 
 def is_split(path: Path) -> bool:
-    """Tell whether the weights of the ONNX file lie beside it."""
+    """Return whether the weights of the ONNX file lie beside it."""
     return data_path(path).is_file()
 
 
@@ -29,7 +29,7 @@ def rewrite_split(
 ) -> None:
     """Write the split file `traced` to `target` with its own data file, checked.
 
-    half_from: float32 weights of at least so many elements become float16; None leaves them all.
+    half_from: float32 weights of at least this many elements become float16; None leaves all as they are.
     Raises ConversionError for a weight that does not fit float16, and for a graph that the checker refuses.
     """
     import onnx
@@ -55,7 +55,7 @@ def rewrite_split(
 
 
 def halve_tensor(tensor: Any, content: bytes, half_from: int, casts: list[Any]) -> bytes:
-    """Make a float32 initializer float16, in place, and return its new bytes; a node that casts it back joins `casts`.
+    """Convert a float32 initializer to float16 in place and return its new bytes; its cast back is appended to `casts`.
 
     Tensors under `half_from` elements stay as they are.
     """

@@ -1,8 +1,8 @@
-"""Untrained weights that behave: for plumbing, speed and tests where no checkpoint is at hand.
+"""Random weights with realistic activations, for smoke tests, speed measurements and tests without a checkpoint.
 
-A default initialisation fades to nothing through CSPNeXt's hundred layers in eval mode, and batch norms that are the
-identity would hide errors in folding. Here every batch norm's statistics are set from what really reaches it, then
-disturbed, so activations stay near 1 and every number of the network matters.
+With a default initialisation activations vanish in CSPNeXt's hundred layers in eval mode, and identity batch norms
+would hide errors in folding. Here the statistics of every batch norm are set from its real input, then disturbed: that
+keeps activations near 1, and every weight matters.
 """
 
 import math
@@ -19,13 +19,11 @@ from export.lineage import random_lineage
 from export.models.layers import HiddenConv
 from export.registry import Variant, load_family, model_name, variant_of
 
-PREDICTION_GAIN = (
-    0.15  # of convolutions with a bias: predictions stay near their prior, so nothing is detected
-)
+PREDICTION_GAIN = 0.15  # of convolutions with a bias: predictions stay near their prior, so that nothing is detected
 
 
 def random_model(name: str, seed: int = 0) -> LoadedModel:
-    """Return the catalogue model `name` with weights that follow from `seed`.
+    """Return the catalogue model `name` with weights drawn from `seed`.
 
     Raises InputError for an unknown name and for one larger than this machine's memory, CheckpointError for a model
     without a PyTorch definition.
@@ -34,7 +32,7 @@ def random_model(name: str, seed: int = 0) -> LoadedModel:
 
 
 def random_variant(variant: Variant, seed: int = 0) -> LoadedModel:
-    """Return that network with weights that follow from `seed`, catalogued or not.
+    """Return that network, catalogued or not, with weights drawn from `seed`.
 
     Raises InputError where it is larger than this machine's memory.
     """
@@ -74,9 +72,9 @@ def _draw(layer: nn.Module, generator: torch.Generator) -> None:
 
 
 def _settle_norms(module: nn.Module, input_wh: tuple[int, int], generator: torch.Generator) -> None:
-    """Set each batch norm from what reaches it, in one pass over noise.
+    """Set the statistics of each batch norm from its input, in one pass over noise.
 
-    The scale is a power of two, so that another machine's rounding does not change it; channels spread around it.
+    The scale is a power of two, so that it does not depend on the machine's rounding; channels spread around it.
     """
 
     def settle(norm: nn.BatchNorm2d, inputs: tuple[Any, ...]) -> None:

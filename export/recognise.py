@@ -20,7 +20,7 @@ def recognise(
 ) -> tuple[Variant, Mapping[str, torch.Tensor]]:
     """Return the variant whose tensors these are, and the tensors under the names of our definition.
 
-    task: which part of a file that holds several. Raises CheckpointError naming the nearest family and what differs.
+    task: selects one of several heads in a file. Raises CheckpointError naming the nearest family and what differs.
     """
     try:
         for family in load_families():
@@ -56,13 +56,13 @@ def expected_shapes(variant: Variant) -> Shapes:
 
 
 def _overlap(state: Mapping[str, torch.Tensor], expected: Shapes) -> tuple[int, int]:
-    """Count the names in common, and of these the ones whose shapes agree."""
+    """Return the number of names in common, and of those whose shapes agree."""
     common = [key for key in expected if key in state]
     return len(common), sum(tuple(state[key].shape) == expected[key] for key in common)
 
 
 def differences(state: Mapping[str, torch.Tensor], expected: Shapes) -> str:
-    """Say in one line how the tensors differ from the expected ones; empty where they do not."""
+    """Describe in one line how the tensors differ from the expected ones; empty where they do not."""
     missing = [key for key in expected if key not in state and not key.endswith(COUNTER)]
     unexpected = [key for key in state if key not in expected]
     shaped = [

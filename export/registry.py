@@ -1,4 +1,7 @@
-"""Which file holds which model family, and how a family is spoken to. Adding a family is one file and one line here."""
+"""The registry of model families: the module of each and their common interface.
+
+Adding a family is one file and one line here.
+"""
 
 import importlib
 from collections.abc import Mapping
@@ -21,7 +24,7 @@ FAMILIES = {
     "openpose_light": "export.models.openpose",
 }
 
-Module = Any  # torch.nn.Module: this file is read without torch
+Module = Any  # torch.nn.Module: this file does not import torch
 State = Mapping[str, Any]  # names to torch tensors
 # Families whose tensors do not show the number of attention heads.
 TRANSFORMERS = ("vitpose", "sapiens")
@@ -29,11 +32,11 @@ TRANSFORMERS = ("vitpose", "sapiens")
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One network of a family: all that must be known to build it.
+    """One network of a family: everything needed to build it.
 
-    `schema` names the keypoints of a pose model; `classes` names what a detector finds. `codec` is how the outputs are
-    to be read, where one network is trained for several ways and its tensors do not say which; empty for the usual one.
-    `dense` is what a map says of each pixel, for a model that gives one; its `classes` are a segmentation's.
+    schema: keypoints of a pose model. classes: of a detector or a segmentation. codec: how the outputs are decoded,
+    where one network is trained for several codecs and its tensors do not say which; empty for the usual one.
+    dense: the task of a model that outputs one map.
     """
 
     family: str
@@ -70,9 +73,9 @@ class Family(Protocol):
     """The interface of every module in FAMILIES."""
 
     def canonical(self, state: State, task: str | None) -> State | None:
-        """Return the tensors under our definition's names, whichever published layout they come in.
+        """Return the tensors of any published layout under the names of our definition; None where they are another's.
 
-        None where they are not this family's. `task` chooses among several heads or experts, where a file has them.
+        task: selects one of several heads or experts, where a file has them.
         """
         ...
 
@@ -81,19 +84,19 @@ class Family(Protocol):
         ...
 
     def build(self, variant: Variant) -> Module:
-        """Return the network, freshly initialised on torch's current device."""
+        """Return the network, initialised on torch's current device."""
         ...
 
     def spec(self, variant: Variant, model: str) -> ModelSpec:
-        """Return what the model takes and gives; `model` is its name."""
+        """Return inputs, outputs and preprocessing; `model` is the name."""
         ...
 
     def resize(self, variant: Variant, input_wh: tuple[int, int]) -> Variant:
-        """Return the variant at another input size, or raise CheckpointError where its weights forbid it."""
+        """Return the variant at another input size; raises CheckpointError where its weights do not allow it."""
         ...
 
     def candidates(self) -> tuple[Variant, ...]:
-        """One variant a size, for naming the nearest when a checkpoint fits none."""
+        """Return one variant a published size, to name the nearest of an unrecognised checkpoint."""
         ...
 
 
@@ -109,7 +112,7 @@ def load_family(name: str) -> Family:
 
 
 def variant_of(entry: CatalogEntry) -> Variant:
-    """Return the variant behind a catalogue entry; raises CheckpointError for one we cannot build."""
+    """Return the variant of a catalogue entry; raises CheckpointError for one without a PyTorch definition."""
     if entry.family not in FAMILIES:
         raise CheckpointError(
             f"{entry.name} has no PyTorch definition here; import a converted file with "
@@ -127,9 +130,9 @@ def variant_of(entry: CatalogEntry) -> Variant:
 
 
 def model_name(variant: Variant, task: str = "") -> str:
-    """Return the variant's catalogue name, or one built by the same habit where the catalogue has none.
+    """Return the catalogue name of a variant, or a name of the same form where the catalogue has none.
 
-    Of several entries for the same network, `task` chooses the one trained for it, and else the first is meant.
+    Of several entries of the same network it is the one trained for `task`, else the first.
     """
     same = [e for e in CATALOG.values() if e.family in FAMILIES and variant_of(e) == variant]
     if same:

@@ -1,7 +1,7 @@
-"""Students on disk: safetensors under the official keys, and a card that says what no tensor shows.
+"""Student checkpoints: safetensors under the official keys, with a card of the facts that tensors do not show.
 
-A transformer's heads, the input's size and the dataset's keypoints are not in the weights; what a student was taught by
-decides its terms. The card lies in the file's own metadata, under "edgepose", as JSON.
+Those are a transformer's heads, the input size, the keypoint set, and the teacher, whose terms bind the student. The
+card is JSON in the file's own metadata, under "edgepose".
 """
 
 from pathlib import Path
@@ -20,9 +20,9 @@ FORMAT = 1
 
 
 class Card(Record, frozen=True, kw_only=True):
-    """What a student is: the fields of its Variant, its name, and who taught it.
+    """A student's name, the fields of its Variant, its method and its teacher.
 
-    `teacher` names the teacher, and the licences are its: what learns from a model is bound as the model is.
+    The licences are the teacher's: a student distilled from a model is bound as the model is.
     """
 
     format: int = FORMAT
@@ -45,9 +45,9 @@ class Card(Record, frozen=True, kw_only=True):
 
 
 def read_card(path: Path, metadata: dict[str, str]) -> Card | None:
-    """Return the card among a safetensors file's metadata; None where there is none.
+    """Return the card in the metadata of a safetensors file; None where there is none.
 
-    Raises CheckpointError for one that is not sound, or of a later format.
+    Raises CheckpointError for one that is malformed or of a later format.
     """
     if CARD not in metadata:
         return None
@@ -55,17 +55,17 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card | None:
         card = msgspec.json.decode(metadata[CARD], type=Card)
     except msgspec.DecodeError as error:
         raise CheckpointError(
-            f"{path}: what it says of itself cannot be read ({error}); was it written by a later edgepose?"
+            f"{path}: its card cannot be read ({error}); update edgepose if a later version wrote it"
         ) from error
     if card.format != FORMAT:
         raise CheckpointError(
-            f"{path}: is of format {card.format}, this edgepose reads {FORMAT}; update edgepose"
+            f"{path}: its card has format {card.format}, this edgepose reads {FORMAT}; update edgepose"
         )
     return card
 
 
 def write_student(path: Path, module: nn.Module, card: Card) -> None:
-    """Write a network's tensors and its card; the file appears when it is whole, and replaces an older one.
+    """Write a network's tensors and its card atomically, replacing an older file.
 
     Raises MissingDependencyError without the safetensors package; OSError where the disk is full.
     """
@@ -80,7 +80,7 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
 
 
 def with_teacher(lineage: Lineage, card: Card) -> Lineage:
-    """Add to a file's lineage who taught it and what its teacher's terms allow."""
+    """Add the teacher and its terms to a file's lineage."""
     return msgspec.structs.replace(
         lineage,
         teacher=card.teacher,

@@ -14,7 +14,7 @@ from export.versions import versions
 from runtimes.spec import ModelSpec, Precision
 
 PACKAGES = ("torch", "litert-torch", "ai-edge-quantizer")
-# Later rules win over this one, which halves the weights of every convolution and matrix product.
+# Halves the weights of every convolution and matrix product; later rules override it.
 HALF_RULE: dict[str, Any] = {
     "regex": ".*",
     "operation": "*",
@@ -77,9 +77,9 @@ def _halve(full: Path, path: Path, min_elements: int) -> None:
 
 
 def _small_ops(full: Path, min_elements: int) -> list[str]:
-    """Return the scopes (the quantizer's names of operations) whose weights have fewer than `min_elements`.
+    """Return the scopes (the quantizer's names of operations) whose weights have fewer than `min_elements` elements.
 
-    The quantizer has a setting for that, `min_weight_elements`, which its float casting does not read.
+    The quantizer's own setting for that, `min_weight_elements`, is ignored by its float casting.
     """
     from ai_edge_quantizer.utils import tfl_flatbuffer_utils
 
@@ -97,6 +97,6 @@ def _full_rule(scope: str) -> dict[str, Any]:
 
 
 def mirror(path: Path, spec: ModelSpec) -> None:
-    """Put the spec where TFLite tools look: a zip archive at the file's tail, the same whenever it is written."""
+    """Store the spec where TFLite tools look: in a zip archive at the end of the file, reproducible."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(zipfile.ZipInfo("edgepose.json"), msgspec.json.encode(spec))

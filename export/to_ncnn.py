@@ -1,7 +1,7 @@
 """torch -> ncnn through pnnx (TorchScript route) of the bare float module; the adapter normalises with `from_pixels`.
 
 The uint8 wrapper breaks this route (pnnx leaves `Tensor.to` in the param file and still exits 0), and the ONNX route
-loses the axes of opset-18 ReduceL2 in silence; so: TorchScript, and the result is always loaded and compared.
+silently loses the axes of opset-18 ReduceL2; hence TorchScript, and the result is always loaded and compared.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ from runtimes.errors import ConversionError, MissingDependencyError
 from runtimes.spec import Precision
 
 PACKAGES = ("torch", "pnnx", "ncnn")
-TIMEOUT_S = 1800  # a busy machine needs ten minutes for what a quiet one does in one
+TIMEOUT_S = 1800  # a busy machine needs ten minutes for what an idle one does in one
 
 
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
@@ -36,7 +36,7 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
 def _run_pnnx(source: ConversionSource, param: Path, weights: Path, *, half: bool) -> None:
     width, height = source.spec.image.wh
     script = _trace(source)
-    # pnnx derives unnamed outputs from the script's path and drops them all beside it
+    # pnnx derives the paths of unnamed outputs from the script's, and writes them beside it
     work = source.scratch / "pnnx"
     work.mkdir(exist_ok=True)
     argv = [
@@ -67,7 +67,7 @@ def _run_pnnx(source: ConversionSource, param: Path, weights: Path, *, half: boo
 
 
 def pnnx_binary() -> Path:
-    """Return the binary inside the pnnx wheel (its console script imports torch for nothing)."""
+    """Return the binary inside the pnnx wheel (its console script needlessly imports torch)."""
     path = Path(sysconfig.get_path("purelib")) / "pnnx" / "pnnx"
     if not path.is_file():
         path = Path(sysconfig.get_path("platlib")) / "pnnx" / "pnnx"
@@ -82,7 +82,7 @@ def _trace(source: ConversionSource) -> Path:
     path = source.scratch / "float.pt"
     if not path.exists():
         width, height = source.spec.image.wh
-        with silence(), torch.no_grad():  # it warns that it is old
+        with silence(), torch.no_grad():  # TorchScript warns that it is deprecated
             traced = torch.jit.trace(
                 source.module, torch.zeros(1, 3, height, width), check_trace=False
             )

@@ -2,8 +2,8 @@
 
 A model of more than SINGLE_FILE_BYTES is written with its weights beside it (`onnx_split`).
 
-fp16 stores the weights in half and casts them back at load, where ONNX Runtime folds the casts: half the file, f32
-arithmetic. The CPU provider has no half kernels to gain from.
+fp16 stores the weights in half and casts them back at load, where ONNX Runtime folds the casts: half the file size, f32
+arithmetic. The CPU provider has no half kernels that would be faster.
 """
 
 from pathlib import Path
@@ -38,7 +38,7 @@ def write_onnx(
 ) -> None:
     """Write the artifact's graph to `path`; weights of more than `inline_limit` bytes go to `path`.data.
 
-    Its metadata holds the model's spec, where ONNX tools look.
+    The model's spec is stored in its metadata, where ONNX tools look.
     """
     import onnx
 
@@ -112,13 +112,13 @@ def export_onnx(
     _drop(traced)
     if not verified:
         raise ConversionError(
-            f"{source.spec.model}: onnxsim changed the graph's results; report this model"
+            f"{source.spec.model}: onnxsim changed the outputs of the graph; report this model"
         )
     onnx.checker.check_model(model, full_check=True)
     names = [output.name for output in model.graph.output]
     if names != source.output_names:
         raise ConversionError(
-            f"{source.spec.model}: ONNX outputs {names}, wanted {source.output_names}"
+            f"{source.spec.model}: the ONNX outputs are {names} instead of {source.output_names}; report this model"
         )
     return model
 
@@ -173,6 +173,6 @@ def half_weights(model: Any, half_from: int) -> None:
 
 
 def _drop(traced: Path) -> None:
-    """Remove a traced file and its weights: the scratch directory may lie in memory."""
+    """Remove a traced file and its weights: the scratch directory may be a RAM disk."""
     traced.unlink()
     data_path(traced).unlink(missing_ok=True)

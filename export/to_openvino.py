@@ -17,7 +17,7 @@ from runtimes.spec import (
 )
 
 PACKAGES = (*ONNX_PACKAGES, "openvino")
-# Model API's words; poses are keypoint_detection, crops of boxes "crop".
+# Model API's terms; poses are keypoint_detection, crops of boxes "crop".
 MODEL_TYPES: dict[Task, str] = {
     "detect": "ssd",
     "segment": "segmentation",
@@ -44,8 +44,8 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
             f"OpenVINO refused {source.spec.model}: {str(error).splitlines()[0]}"
         ) from error
     _mirror(model, source.spec)
-    # Halving is the ONNX file's: `compress_to_fp16` would halve biases, mean and std too, which costs 2.7 times the
-    # error (RTMDet-nano).
+    # The ONNX file is halved already: `compress_to_fp16` would halve biases, mean and std too, at 2.7 times the error
+    # (RTMDet-nano).
     openvino.save_model(model, str(directory / "model.xml"), compress_to_fp16=False)
     return converted_from_uint8(source, "image", source.output_names, versions(*PACKAGES))
 
@@ -69,7 +69,7 @@ def embed_image(model: Any, spec: ModelSpec) -> Any:
 
 
 def _mirror(model: Any, spec: ModelSpec) -> None:
-    """Put the spec where OpenVINO tools look: rt_info/model_info, Model API keys, and ours whole."""
+    """Store the spec where OpenVINO tools look: rt_info/model_info, under Model API's keys, and ours as JSON."""
     info = {
         "model_type": MODEL_TYPES.get(spec.task, "keypoint_detection"),
         "mean_values": " ".join(str(value) for value in spec.image.mean),

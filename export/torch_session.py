@@ -1,4 +1,4 @@
-"""The PyTorch model behind the same seam as every engine: the gate's reference, and `eval` of a checkpoint."""
+"""A runtime session of the PyTorch model: the reference of the gate, and `eval` of a checkpoint."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from runtimes.spec import ModelSpec
 
 
 class TorchSession:
-    """float32 on the CPU, uint8 BGR in; the normalisation is spelled out, not folded: this is the reference."""
+    """float32 on the CPU, uint8 BGR in; normalisation is explicit and not folded, as this is the reference."""
 
     def __init__(self, module: Any, spec: ModelSpec, threads: int | None = None) -> None:
         self._module: Any = module.eval()

@@ -1,9 +1,9 @@
-"""torch files opened without running what they name: the stock weights-only reader and a fixed list of inert names.
+"""Safe reading of torch files: torch's weights-only unpickler, with inert stand-ins for a fixed list of classes.
 
 Published checkpoints carry training state beside the weights: numpy scalars in dataset descriptions, mmengine's log
-buffers, argparse namespaces. torch refuses such a file whole. None of it is wanted here, so each known name stands for
-an object that swallows whatever it is given; any other name ends the reading. Neither numpy's nor mmengine's unpickling
-code runs, and nothing is imported because a file says so.
+buffers, argparse namespaces; torch refuses such files. None of that state is needed, so each listed name is replaced by
+a class that ignores its arguments, and any other name is refused. Neither numpy's nor mmengine's unpickling code runs,
+and nothing is imported because a file names it.
 """
 
 import pickle
@@ -21,10 +21,10 @@ from runtimes.errors import CheckpointError
 
 
 class Inert:
-    """Stands in for an object that the reader has no use for; its state is dropped."""
+    """A placeholder for an object that is not needed; its state is dropped."""
 
     def __new__(cls, *_: Any) -> "Inert":
-        """Take any constructor arguments."""
+        """Accept any constructor arguments."""
         return super().__new__(cls)
 
     def __init__(self, *_: Any) -> None:
@@ -43,12 +43,12 @@ INERT_NAMES = (
     "numpy.dtype",
     "mmengine.logging.history_buffer.HistoryBuffer",
     "mmengine.config.config.ConfigDict",
-    "builtins.getattr",  # how HistoryBuffer names its own methods
+    "builtins.getattr",  # HistoryBuffer pickles its own methods by it
     "argparse.Namespace",
     "pathlib.PosixPath",
     "pathlib.WindowsPath",
 )
-# What torch.load was seen to raise on files that are damaged, foreign or hostile; it has no error type of its own.
+# Raised by torch.load on damaged, unrelated or hostile files; it has no error type of its own.
 FAILURES = (
     pickle.UnpicklingError,
     RuntimeError,
@@ -63,23 +63,25 @@ FAILURES = (
     MemoryError,
     struct.error,
 )
-# How torch words a refused name; what is no dotted name comes from a damaged file.
-FOREIGN = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*) (?:was|whose)", re.ASCII)
+# torch's wording for a refused name; text that is no dotted name comes from a damaged file.
+REFUSED_NAME = re.compile(r"GLOBAL ([A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*) (?:was|whose)", re.ASCII)
 RESAVE = (
     "save the weights alone with torch.save(model.state_dict(), FILE) where the model was trained"
 )
 
 
 def read_torch_file(path: Path, *, mapped_from: int = MAPPED_FROM) -> Any:
-    """Return what a .pth or .pt file holds, on the CPU; zip and legacy serialisation.
+    """Return the content of a .pth or .pt file, on the CPU; zip and legacy serialisation.
 
-    The tensors of a zip file of `mapped_from` bytes or more are its own pages, copied where they are written to.
-    Raises CheckpointError, one line, for everything that goes wrong.
+    A zip file of `mapped_from` bytes or more is memory-mapped, copy-on-write.
+    Raises CheckpointError, one line, for every failure.
     """
     allowed: list[Any] = [(Inert, name) for name in INERT_NAMES]
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
-            warnings.simplefilter("ignore")  # of protocols and storages, aimed at torch's own users
+            warnings.simplefilter(
+                "ignore"
+            )  # about protocols and storages, for users of torch itself
             mapped = path.stat().st_size >= mapped_from and zipfile.is_zipfile(path)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except PermissionError as error:
@@ -90,7 +92,7 @@ def read_torch_file(path: Path, *, mapped_from: int = MAPPED_FROM) -> Any:
 
 def _reason(error: BaseException) -> str:
     text = str(error)
-    if named := FOREIGN.search(text):
+    if named := REFUSED_NAME.search(text):
         return f"names foreign code ({named[1]}), which is not run; {RESAVE}"
     if "TorchScript" in text:
         return f"is a TorchScript archive, not weights; {RESAVE}"

@@ -1,4 +1,4 @@
-"""Versions of the tools that made an artifact."""
+"""Versions of the tools that an artifact was made with."""
 
 import importlib.metadata
 

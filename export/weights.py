@@ -1,4 +1,4 @@
-"""A checkpoint file -> its tensors by name, plain, finite and in float32: read safely, wrappers stripped."""
+"""Tensors of a checkpoint file by name: read safely, wrappers stripped, plain, finite, float32."""
 
 import math
 import re
@@ -16,11 +16,11 @@ from export.training_config import config_hints
 from export.unpickle import RESAVE, read_torch_file
 from runtimes.errors import CheckpointError
 
-# Where training frameworks put the weights, best first: mmengine's `state_dict` already is the averaged model.
+# Keys under which training frameworks store the weights, best first: mmengine's `state_dict` is the averaged model.
 STATE_KEYS = ("state_dict", "model", "ema", "model_state_dict", "net", "params")
 # Entries of official state dicts that belong to training and not to the network.
 DROPPED = ("data_preprocessor.", "loss", "ema_")
-NESTING = 3  # a state dict under a key under a key; deeper is no checkpoint
+NESTING = 3  # a state dict under a key under a key; checkpoints are not nested deeper
 COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 
 
@@ -55,7 +55,7 @@ def read_weights(path: Path) -> Weights:
 
 
 def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
-    """Return the mapping of names to tensors that a checkpoint is, or holds under one of the usual keys."""
+    """Return the mapping of names to tensors: the checkpoint itself, or nested under one of the usual keys."""
     for _ in range(NESTING):
         if not isinstance(content, Mapping):
             break
@@ -70,7 +70,7 @@ def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
 
 
 def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """Strip prefixes of wrappers, drop what is training's, and return float32 tensors that share no memory."""
+    """Strip prefixes of wrappers, drop training state, and return float32 tensors that share no memory."""
     state: dict[str, torch.Tensor] = {}
     taken: set[int] = set()
     for raw_key, value in raw.items():
@@ -93,16 +93,16 @@ def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tens
         state[key] = _own(value.detach(), dtype, taken)
         if not _is_finite(state[key]):
             raise CheckpointError(
-                f"{path}: {key} holds NaN or infinity; give a checkpoint that trained"
+                f"{path}: {key} holds NaN or infinity; give a checkpoint of a training that did not diverge"
             )
     return state
 
 
 def _own(value: torch.Tensor, dtype: torch.dtype, taken: set[int]) -> torch.Tensor:
-    """Return the values in `dtype` and in memory of their own: the file's where that is so already, else a copy.
+    """Return the values in `dtype` and in memory of their own: the tensor itself where that holds, else a copy.
 
-    A large model is in memory once that way. Official files store RTMDet's shared convolutions as one storage: the
-    first tensor to come keeps it (`taken` notes that), the others get copies.
+    So a large model is in memory once. Official files store RTMDet's shared convolutions as one storage: the first
+    tensor keeps it (and is noted in `taken`), the others get copies.
     """
     storage = value.untyped_storage()
     whole = storage.nbytes() == value.numel() * value.element_size()
@@ -114,12 +114,12 @@ def _own(value: torch.Tensor, dtype: torch.dtype, taken: set[int]) -> torch.Tens
 
 
 def _is_finite(value: torch.Tensor) -> bool:
-    """Tell whether there is no NaN and no infinity, without a mask as long as the tensor."""
+    """Return whether all values are finite, without a mask of the size of the tensor."""
     return not value.numel() or all(math.isfinite(end.item()) for end in torch.aminmax(value))
 
 
 def _is_plain(value: torch.Tensor) -> bool:
-    """Tell whether the tensor is dense and all its bytes are in the file: no single number stretched to terabytes."""
+    """Return whether the tensor is dense and all its bytes are in the file, not one number expanded to terabytes."""
     return (
         value.layout is torch.strided
         and not value.is_quantized
@@ -129,7 +129,7 @@ def _is_plain(value: torch.Tensor) -> bool:
 
 
 def _dataset_meta(content: Any) -> tuple[str, tuple[str, ...]]:
-    """Return the dataset's name and the classes that mmengine wrote beside the weights, where they are plain text."""
+    """Return the dataset name and the classes that mmengine stores beside the weights, where they are plain text."""
     meta = content.get("meta") if isinstance(content, Mapping) else None
     described = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
     if not isinstance(described, Mapping):

@@ -1,7 +1,7 @@
-"""The uint8 seam as a torch module: BGR pixels in, the float network behind it.
+"""The uint8 input as a torch module: BGR pixels in, the float network behind it.
 
-Mean subtraction stays outside the first convolution, so that its zero padding still means "mean colour"; channel order
-and 1/std go into its weights. The wrapper then costs under 0.1 ms (reference: `benchmarks/seam.py`).
+The mean is subtracted before the first convolution, so that its zero padding still means "mean colour"; channel order
+and 1/std are folded into its weights. The wrapper then takes under 0.1 ms (`benchmarks/seam.py`).
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from runtimes.spec import ImageSpec
 class ImageInput(nn.Module):
     """uint8 BGR (B, H, W, 3) -> the network's outputs.
 
-    `network` is a copy of the float module whose first convolution has taken in channel order and 1/std.
+    `network` is a copy of the float module with channel order and 1/std folded into its first convolution.
     """
 
     def __init__(self, network: nn.Module, image: ImageSpec) -> None:
@@ -28,15 +28,15 @@ class ImageInput(nn.Module):
 
     def forward(self, image: torch.Tensor) -> Any:
         """Run the network on uint8 BGR (B, H, W, 3)."""
-        # contiguous() keeps the ONNX exporter from spelling the permuted strides out in 26 nodes
+        # contiguous() saves 26 nodes in which the ONNX exporter would express the permuted strides
         pixels = image.to(torch.float32).permute(0, 3, 1, 2).contiguous()
         return self.network(pixels - self.mean_bgr)
 
 
 def fold_colour(network: nn.Module, image: ImageSpec) -> nn.Module:
-    """Return a copy that takes BGR - mean instead of the normalised image in `image.order`.
+    """Return a copy of `network` that takes BGR - mean instead of the normalised image in `image.order`.
 
-    Raises ConversionError where the image does not enter through exactly one 3-channel convolution.
+    Raises ConversionError unless the input of the network goes to exactly one 3-channel convolution.
     """
     folded = shared_copy(network)
     conv = first_convolution(folded, image.wh)
@@ -49,7 +49,7 @@ def fold_colour(network: nn.Module, image: ImageSpec) -> nn.Module:
 
 
 def first_convolution(network: nn.Module, wh: tuple[int, int]) -> nn.Conv2d:
-    """Return the convolution that the image enters, found by running the network once."""
+    """Return the convolution that takes the image, found by running the network once."""
     seen: list[tuple[nn.Conv2d, bool]] = []
     pixels = torch.zeros(1, 3, wh[1], wh[0])
 
@@ -67,6 +67,6 @@ def first_convolution(network: nn.Module, wh: tuple[int, int]) -> nn.Conv2d:
     entries = [conv for conv, takes_image in seen if takes_image]
     if len(entries) != 1 or entries[0].in_channels != 3 or entries[0].groups != 1:
         raise ConversionError(
-            "the image must enter through one plain 3-channel convolution for mean and std to be folded in"
+            "the image must go to one plain 3-channel convolution for std to be folded into it"
         )
     return entries[0]

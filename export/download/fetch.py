@@ -1,7 +1,7 @@
-"""Downloads: one address to one verified file in the user's cache. Only where asked; nothing calls it implicitly.
+"""Downloads into the user's cache, verified by sha256 and resumed after an interruption.
 
-A file appears under its name only when it is whole and its sha256 fits. Until then it is `NAME.part`, which the next
-call goes on with. Knows hashes and the cache, and nothing of models.
+A file appears under its name only when it is complete and its sha256 fits. Until then it is `NAME.part`, which the next
+call resumes. Knows hashes and the cache, and nothing of models.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ ByteProgress = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A file in the cache and its whole sha256; `published` is the hash or prefix that it was checked against."""
+    """A file in the cache and its full sha256; `published` is the hash or prefix that it was checked against."""
 
     path: Path
     sha256: str
@@ -44,12 +44,12 @@ def fetch(
     max_bytes: int = MAX_BYTES,
     progress: ByteProgress | None = None,
 ) -> Fetched:
-    """Return the file behind an http(s) address: the one in the cache where it is whole, else downloaded.
+    """Return the file of an http(s) address, from the cache where it is complete, else downloaded.
 
-    sha256: the published hash or its first digits. Without one, the hash found is returned for the user to judge and
-    kept beside the file, so that a copy damaged later is noticed.
-    Raises DownloadError: no network, an HTTP error, over `max_bytes`, cut short (the part is kept, and the next call
-    goes on), a wrong hash (the file is deleted), no space, or another process at the same download.
+    sha256: the published hash or its first digits. Without one, the file's own hash is returned for the user to check,
+    and stored beside the file, so that later damage is noticed.
+    Raises DownloadError: no network, an HTTP error, over `max_bytes`, truncated (the part is kept, and the next call
+    resumes), a wrong hash (the file is deleted), no space, or another process at the same download.
     """
     name = _file_name(url)
     slot = _Slot(cache_dir() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:12], name)
@@ -64,7 +64,7 @@ def fetch(
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Where one download lives: the file, what has come of it, that version's validator, the hash of the whole."""
+    """The paths of one download: the file, its part so far with that version's validator, and the file's hash."""
 
     folder: Path
     name: str
@@ -86,7 +86,7 @@ class _Slot:
         return self.folder / f"{self.name}.sha256"
 
     def whole(self, published: str | None) -> str | None:
-        """Return the hash of the file that is there, or None (deleting it) where it is not what it should be."""
+        """Return the hash of the cached file; None where there is none or it is wrong, in which case it is deleted."""
         if not self.path.is_file():
             return None
         found = sha256_of(self.path)
@@ -97,25 +97,25 @@ class _Slot:
         return None
 
     def begun(self, published: str | None) -> tuple[int, str]:
-        """Return how many bytes have come and of which version; 0 where going on could mix two versions unseen."""
+        """Return the bytes so far and their version; 0 where resuming could mix two versions unnoticed."""
         validator = _text(self.validator)
         if not self.part.is_file() or not (validator or published):
             return 0, ""
         return self.part.stat().st_size, validator
 
     def drop(self) -> None:
-        """Delete what has come."""
+        """Delete the part."""
         self.part.unlink(missing_ok=True)
         self.validator.unlink(missing_ok=True)
 
     def finish(self, url: str, published: str | None) -> str:
-        """Check what has come and give it its name; returns its hash."""
+        """Check the complete part and give it its name; returns its hash."""
         found = sha256_of(self.part)
         if published and not found.startswith(published):
             self.drop()
             raise DownloadError(
                 f"{url}: is not the published file: sha256 {found}, published {published}; deleted. "
-                "Run the same command again; if it stays so, do not use the file"
+                "Run the same command again; if that does not help, do not use the file"
             )
         self.record.write_text(found)
         self.part.replace(self.path)
@@ -126,7 +126,7 @@ class _Slot:
 def _transfer(
     url: str, slot: _Slot, published: str | None, max_bytes: int, progress: ByteProgress | None
 ) -> None:
-    """Bring the part to its whole length."""
+    """Download the rest of the part."""
     with get(url, *slot.begun(published)) as reply:
         if reply.total is not None:
             _check_size(url, slot, reply.total, max_bytes)
@@ -135,14 +135,14 @@ def _transfer(
         done = _write(url, slot, reply, max_bytes, progress)
     if reply.total is not None and done != reply.total:
         raise DownloadError(
-            f"{url}: cut short at {done} of {reply.total} bytes; run the same command again to go on"
+            f"{url}: cut short at {done} of {reply.total} bytes; run the same command again to resume"
         )
 
 
 def _write(
     url: str, slot: _Slot, reply: Reply, max_bytes: int, progress: ByteProgress | None
 ) -> int:
-    """Write what the reply brings behind what is there; returns how many bytes are there then."""
+    """Append the reply to the part; returns its length."""
     done = reply.start
     with slot.part.open("r+b" if reply.start else "wb") as file:
         file.seek(reply.start)
@@ -161,7 +161,7 @@ def _check_size(url: str, slot: _Slot, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         slot.drop()
         raise DownloadError(
-            f"{url}: has {size} bytes or more, the limit is {max_bytes}; this is no checkpoint of ours"
+            f"{url}: has {size} bytes or more, the limit is {max_bytes}; this is no published checkpoint"
         )
 
 
@@ -169,14 +169,14 @@ def _check_space(slot: _Slot, needed: int) -> None:
     free = shutil.disk_usage(slot.folder).free
     if needed > free:
         raise DownloadError(
-            f"{slot.folder}: {needed / 1e6:.0f} MB are to come and {free / 1e6:.0f} MB are free; "
+            f"{slot.folder}: {needed / 1e6:.0f} MB are needed and {free / 1e6:.0f} MB are free; "
             "make room, or set EDGEPOSE_CACHE to another disk"
         )
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the folder against other processes; the lock goes with the process, however that ends."""
+    """Lock the folder against other processes; the lock is released however the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -184,7 +184,7 @@ def _alone(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise DownloadError(
-                f"{folder}: another edgepose is downloading this; wait for it to end"
+                f"{folder}: another edgepose is downloading this; wait for it to finish"
             ) from error
         yield
     finally:
@@ -193,7 +193,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _disk_errors(folder: Path) -> Iterator[None]:
-    """Translate what the file system refuses; what came over the network was translated where it happened."""
+    """Translate errors of the file system; those of the network are translated where they occur."""
     try:
         yield
     except DownloadError:

@@ -1,4 +1,4 @@
-"""One HTTP GET that can start in the middle. Knows addresses, redirects and networks; no files, no hashes."""
+"""One resumable HTTP GET. Knows addresses, redirects and networks; no files, no hashes."""
 
 import http.client
 import re
@@ -21,10 +21,10 @@ RANGE_NOT_SATISFIABLE = 416
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a server sends: bytes from `start` on, of `total` in all (None where it does not say).
+    """The response of a server: bytes from `start` on, of `total` in all (None where unknown).
 
-    `validator` names this version of the file for a later request (a strong ETag, or the date), "" where it has none.
-    `pieces` raises DownloadError where the connection breaks; it ends early where the server hangs up without a word.
+    `validator` identifies this version of the file in a later request (a strong ETag, or the date), "" for none.
+    `pieces` raises DownloadError where the connection breaks; it ends early where the server closes it silently.
     """
 
     start: int
@@ -43,16 +43,18 @@ def check_url(url: str) -> urllib.parse.SplitResult:
     if parts.scheme not in {"http", "https"} or not host:
         raise DownloadError(f"{url}: only http:// and https:// addresses are downloaded")
     if parts.username is not None:
-        raise DownloadError("the address holds a user name; fetch that file yourself")
+        raise DownloadError(
+            "the address holds a user name; download that file yourself and give --weights FILE"
+        )
     return parts
 
 
 @contextmanager
 def get(url: str, offset: int = 0, validator: str = "") -> Iterator[Reply]:
-    """Ask for `url` from byte `offset` on; yields a Reply that starts there, or at 0 where it cannot be gone on.
+    """Request `url` from byte `offset` on; yields a Reply that starts there, or at 0 where it cannot be resumed.
 
-    validator: what an earlier reply called its version; where the file is another now, the reply starts at 0.
-    Raises DownloadError for no network, an HTTP error, a broken connection, a redirect to what is not http(s).
+    validator: of an earlier reply; where the file has changed since, the reply starts at 0.
+    Raises DownloadError for no network, an HTTP error, a broken connection, a redirect to another scheme than http(s).
     """
     response = _open(url, offset, validator)
     if response is None:
@@ -63,7 +65,7 @@ def get(url: str, offset: int = 0, validator: str = "") -> Iterator[Reply]:
 
 
 def _open(url: str, offset: int, validator: str) -> http.client.HTTPResponse | None:
-    """Send the request; None where the file ends at `offset`, so that nothing is left to come."""
+    """Send the request; None where the file ends at `offset`, so that nothing is missing."""
     check_url(url)
     headers = {"User-Agent": AGENT}
     if offset:
@@ -79,11 +81,9 @@ def _open(url: str, offset: int, validator: str) -> http.client.HTTPResponse | N
         with error:
             total = _total(error.headers)
         if offset and error.code == RANGE_NOT_SATISFIABLE:
-            # what is here is longer than the file there is now: begin again
+            # the part is longer than the file is now: start again
             return None if total == offset else _open(url, 0, "")
-        said = " ".join(
-            str(error.reason).split()
-        )  # Python's own words on redirects fill three lines
+        said = " ".join(str(error.reason).split())  # Python's own text on redirects has three lines
         raise DownloadError(
             f"{url}: the server says {error.code} {said}; check the address"
         ) from error
@@ -91,7 +91,7 @@ def _open(url: str, offset: int, validator: str) -> http.client.HTTPResponse | N
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DownloadError(
             f"{url}: cannot be reached ({reason}); is there a network? "
-            "Or fetch the file elsewhere and give --weights FILE"
+            "Or download the file elsewhere and give --weights FILE"
         ) from error
     return response
 
@@ -100,7 +100,7 @@ def _reply(url: str, response: http.client.HTTPResponse, offset: int) -> Reply:
     if response.headers.get_content_type() == "text/html":
         raise DownloadError(
             f"{url}: is a web page, not a file (or the network asks for a login); "
-            "open it in a browser, and give what you fetch as --weights FILE"
+            "open it in a browser, and give the downloaded file as --weights FILE"
         )
     partial = response.status == http.client.PARTIAL_CONTENT
     start = 0
@@ -108,7 +108,9 @@ def _reply(url: str, response: http.client.HTTPResponse, offset: int) -> Reply:
         found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
         start = int(found[1]) if found else -1
         if start != offset:
-            raise DownloadError(f"{url}: the server answered another range than it was asked for")
+            raise DownloadError(
+                f"{url}: the server sent another range than was requested; run the same command again"
+            )
     total = _total(response.headers) if partial else _length(response.headers)
     return Reply(start, total, _validator(response.headers), _pieces(url, response))
 
@@ -119,7 +121,7 @@ def _pieces(url: str, response: http.client.HTTPResponse) -> Iterator[bytes]:
             piece = response.read(CHUNK)
         except (OSError, http.client.HTTPException) as error:
             raise DownloadError(
-                f"{url}: the connection broke ({error!r}); run the same command again to go on"
+                f"{url}: the connection broke ({error!r}); run the same command again to resume"
             ) from error
         if not piece:
             return
@@ -149,7 +151,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Return the next request; raises DownloadError for one that is not to be made."""
+        """Return the next request; raises DownloadError for a forbidden one."""
         allowed = {"https"} if req.type == "https" else {"http", "https"}
         if urllib.parse.urlsplit(newurl).scheme not in allowed:
             fp.close()

@@ -1,1 +1,1 @@
-"""Network definitions, one family a file; `export.registry` says which file holds which family."""
+"""Network definitions and the recognition of their checkpoints; `export.registry` lists the families."""

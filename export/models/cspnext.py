@@ -1,4 +1,4 @@
-"""CSPNeXt, the backbone of RTMPose and RTMDet (arXiv:2212.07784), and the CSP layer that RTMDet's neck is made of.
+"""CSPNeXt, the backbone of RTMPose and RTMDet (arXiv:2212.07784), and its CSP layer, of which RTMDet's neck is built.
 
 Written after the paper and checked against mmdet 3.3.0 and mmpose 1.3.2; state dict keys are theirs.
 """
@@ -66,7 +66,7 @@ def spell_size(size: CSPNeXtSize) -> str:
 
 
 def parse_size(text: str) -> CSPNeXtSize | None:
-    """Return the size that `spell_size` spelled; None for any other text."""
+    """Return the size of a text made by `spell_size`; None for any other text."""
     found = SPELLED.fullmatch(text)
     if found is None:
         return None
@@ -85,13 +85,13 @@ class Block(nn.Module):
         self.residual = residual
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the block; the shape stays."""
+        """Run the block; the shape is kept."""
         out = self.conv2(self.conv1(x))
         return out + x if self.residual else out
 
 
 class ChannelAttention(nn.Module):
-    """Scale each channel by a gate computed from its mean over the image."""
+    """Channel attention: each channel scaled by a gate computed from the means over the image."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -100,12 +100,12 @@ class ChannelAttention(nn.Module):
         self.gate = nn.Hardsigmoid()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Gate the channels; the shape stays."""
+        """Gate the channels; the shape is kept."""
         return x * self.gate(self.fc(self.pool(x)))
 
 
 class CSPLayer(nn.Module):
-    """Half the channels go through the blocks, half past them; both are gated together in the backbone."""
+    """A CSP layer: half the channels go through the blocks, half bypass them; the backbone gates both together."""
 
     def __init__(
         self, cin: int, cout: int, blocks: int, *, backbone: bool, residual: bool, depthwise: bool
@@ -129,7 +129,7 @@ class CSPLayer(nn.Module):
 
 
 class SPP(nn.Module):
-    """The map beside its maxima over three window sizes, mixed by a 1x1 convolution."""
+    """Spatial pyramid pooling: the map and its maxima over three window sizes, mixed by a 1x1 convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -139,7 +139,7 @@ class SPP(nn.Module):
         self.conv2 = ConvBN(half * (len(POOLS) + 1), channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the layer; the shape stays."""
+        """Run the layer; the shape is kept."""
         x = self.conv1(x)
         return self.conv2(torch.cat([x, *(pool(x) for pool in self.pools)], dim=1))
 

@@ -23,7 +23,7 @@ STEM = 64
 PLANES = (64, 128, 256, 512)
 INPUT_WH = (192, 256)
 MARKS = ("preact.conv1.weight", "duc1.conv.weight", "duc2.conv.weight", "conv_out.weight")
-# Networks of the same authors that share these names but compute something else, told by a key only they have.
+# Networks of the same authors with the same names that compute something else, each with a key of its own.
 RELATIVES = {
     r"preact\.layer\d\.\d+\.conv2(_offset|\.conv_offset\w*)\.": "FastPose (DCN), with deformable convolutions",
     r"preact\.layer\d\.\d+\.conv2\.1\.|duc3\.": "FastPose (DUC), with unshuffled strides",
@@ -32,7 +32,7 @@ RELATIVES = {
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Blocks in each stage of the ResNet, and channels that reach the last convolution."""
+    """Blocks in each stage of the ResNet, and channels before the last convolution."""
 
     blocks: tuple[int, int, int, int]
     width: int = 128
@@ -59,7 +59,7 @@ class ChannelGate(nn.Module):
         )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Gate the channels; the shape stays."""
+        """Gate the channels; the shape is kept."""
         gates = self.fc(self.pool(x).flatten(1))
         return x * gates[:, :, None, None]
 
@@ -152,7 +152,7 @@ class FastPose(nn.Module):
 def canonical(
     state: Mapping[str, torch.Tensor], task: str | None
 ) -> Mapping[str, torch.Tensor] | None:
-    """Return the tensors as they are: our definition has the official names, and one head.
+    """Return the tensors as they are: the official names are those of our definition.
 
     Raises CheckpointError, by name, for the relatives of FastPose that are not built here.
     """
@@ -166,7 +166,7 @@ def canonical(
 
 
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
-    """Read depth, width and keypoints off the tensors; None where they are not FastPose's.
+    """Read depth, width and keypoints from the tensors; None where they are not FastPose's.
 
     Raises CheckpointError for a keypoint count that no known schema has.
     """
@@ -182,12 +182,12 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network of that variant, freshly initialised."""
+    """Return the network of a variant, initialised."""
     return FastPose(SIZES[variant.size], variant.keypoint_count)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     return fastpose_spec(model, variant.input_wh, variant.schema or "coco17", variant.codec)
 
 
@@ -198,7 +198,7 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
 
 
 def candidates() -> tuple[Variant, ...]:
-    """One variant a size, for naming the nearest when a checkpoint fits none."""
+    """Return one variant a published size, to name the nearest of an unrecognised checkpoint."""
     return tuple(Variant("fastpose", size, INPUT_WH, schema="coco17") for size in SIZES)
 
 

@@ -1,6 +1,6 @@
-"""Convolution blocks that several families share. Knows no checkpoint and no family.
+"""Convolution blocks that several families share.
 
-Attribute names are those of mmcv's modules, because official state dicts are keyed by them.
+Attribute names are those of mmcv's modules, the keys of official state dicts.
 """
 
 import torch
@@ -27,7 +27,7 @@ class ConvBN(nn.Module):
 
 
 class HiddenConv(nn.Conv2d):
-    """A convolution with an activation and no norm after it: random weights must carry the signal on by themselves."""
+    """A convolution followed by an activation and no norm: random weights need He's gain to keep the signal."""
 
 
 class SeparableConvBN(nn.Module):
@@ -44,7 +44,7 @@ class SeparableConvBN(nn.Module):
 
 
 def conv3x3(cin: int, cout: int, *, stride: int = 1, depthwise: bool = False) -> nn.Module:
-    """Return the 3x3 block of a network that is depthwise throughout, or of one that is not."""
+    """Return a 3x3 block, separable in a depthwise network."""
     if depthwise:
         return SeparableConvBN(cin, cout, 3, stride=stride)
     return ConvBN(cin, cout, 3, stride=stride)

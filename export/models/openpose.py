@@ -70,12 +70,12 @@ def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network, freshly initialised."""
+    """Return the network of a variant, initialised."""
     return NETWORKS[variant.family].build()
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return the inputs and outputs; `model` is the name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     schema = variant.schema or NETWORKS[variant.family].variant.schema or ""
     return openpose_spec(model, variant.input_wh, schema)
 

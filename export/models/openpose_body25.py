@@ -1,8 +1,8 @@
 """OpenPose's BODY_25 net (arXiv:1812.08008): VGG features, four stages of fields, then two of heatmaps.
 
-After CMU's pose_deploy.prototxt; no reference output was at hand to check it against, only shapes, names and wiring.
-`L2` is the fields, `L1` the heatmaps (the other way round than in the first net). Layers are known by their Caffe
-names, whatever a port puts before them.
+Written after CMU's pose_deploy.prototxt; shapes, names and wiring are checked, outputs are not: there is no reference.
+`L2` is the fields, `L1` the heatmaps (the reverse of the first net). Layers are matched by their Caffe names, whatever
+prefix a port gives them.
 """
 
 from collections import OrderedDict
@@ -20,7 +20,7 @@ MARKS = frozenset({"prelu4_2.weight", "Mconv7_stage3_L2.weight", "Mconv7_stage1_
 
 
 class DenseBlock(nn.Module):
-    """Three 3x3 convolutions in a row, each with a PReLU; what comes out is all three side by side."""
+    """Three 3x3 convolutions in a row, each with a PReLU; the output is all three concatenated."""
 
     def __init__(self, channels: int, width: int, name: str) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """OpenPose's first body net (arXiv:1611.08050): VGG features, then six stages that refine fields and heatmaps together.
 
-Checked against pytorch-openpose. `L1` is the fields, `L2` the heatmaps. Two layouts are known: as that port has its
-layers in memory (`model0.conv1_1.weight`), and as its file is published (`conv1_1.weight`).
+Checked against pytorch-openpose. `L1` is the fields, `L2` the heatmaps. Two layouts are known: that port's modules
+(`model0.conv1_1.weight`), and its published file (`conv1_1.weight`).
 """
 
 from collections import OrderedDict
@@ -32,8 +32,8 @@ class OpenPose(nn.Module):
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the last stage's heatmaps and fields.
 
-        The port that the published weights are run with puts a ReLU after its last heatmaps, which the Caffe net has
-        not; peaks are above 0, so people are the same, and the oracle of these weights is the port.
+        The port of the published weights has a ReLU after the last heatmaps, the Caffe net has not. Peaks are above 0,
+        so people are the same; the reference of these weights is the port.
         """
         features = self.model0(image)
         fields, heatmaps = self.model1_1(features), self.model1_2(features)

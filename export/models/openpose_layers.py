@@ -1,6 +1,6 @@
-"""What OpenPose nets share: VGG-19's first ten convolutions, how CMU's layers are named, and what inputs they take.
+"""Layers that CMU's OpenPose networks share: VGG-19's first ten convolutions, under Caffe's names.
 
-Caffe named the layers; ports to PyTorch keep those names and put different things before them.
+Ports to PyTorch keep Caffe's names of the layers and put different prefixes before them.
 """
 
 from collections import OrderedDict
@@ -23,10 +23,10 @@ FEATURES = 128  # channels that the trunk ends in
 State = Mapping[str, torch.Tensor]
 
 
-def trunk(learnt: tuple[str, ...] = ()) -> nn.Sequential:
+def trunk(learned: tuple[str, ...] = ()) -> nn.Sequential:
     """Return the layers from a BGR image to features (B, 128, H / 8, W / 8).
 
-    learnt: the convolutions that a PReLU follows, named as Caffe names it; a ReLU follows the others.
+    learned: the convolutions followed by a PReLU, under Caffe's names; a ReLU follows the others.
     """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     channels = 3
@@ -35,24 +35,24 @@ def trunk(learnt: tuple[str, ...] = ()) -> nn.Sequential:
             layers[name] = nn.MaxPool2d(2)
             continue
         layers[name] = HiddenConv(channels, width, 3, padding=1)
-        activation = name.replace("conv", "prelu" if name in learnt else "relu")
-        layers[activation] = nn.PReLU(width) if name in learnt else nn.ReLU()
+        activation = name.replace("conv", "prelu" if name in learned else "relu")
+        layers[activation] = nn.PReLU(width) if name in learned else nn.ReLU()
         channels = width
     return nn.Sequential(layers)
 
 
 def by_layer_name(state: State, module: nn.Module) -> State:
-    """Return the tensors under the paths that `module` has for layers of these names, whatever stood before the names.
+    """Return the tensors under the paths of the same layers in `module`, whatever prefix they had.
 
-    Names are matched by their last two parts (`conv1_1.weight`); a tensor that the module has no layer for keeps its
-    name, so that loading strictly says so.
+    Names are matched by their last two parts (`conv1_1.weight`); a tensor without a layer in the module keeps its name,
+    so that strict loading reports it.
     """
     paths = {_layer(path): path for path in module.state_dict()}
     return {paths.get(_layer(key), key): value for key, value in state.items()}
 
 
 def layer_names(state: State) -> frozenset[str]:
-    """Return the names that `by_layer_name` goes by."""
+    """Return the names that `by_layer_name` matches."""
     return frozenset(map(_layer, state))
 
 

@@ -25,7 +25,7 @@ MARKS = frozenset(
         "refinement_stages.0.heatmaps.1.0.weight",
     }
 )
-# The published weights were trained with three refining stages, of which their authors run the first.
+# The published weights have three refinement stages, of which their authors run the first.
 LEFTOVER = re.compile(r"refinement_stages\.[1-9]\d*\.")
 
 

@@ -1,7 +1,7 @@
 """RTMDet (arXiv:2212.07784): CSPNeXt, a PAFPN of CSP layers, and a head whose levels each have their own batch norms.
 
 Checked against mmdet 3.3.0; state dict keys are its keys. Official models above nano share the head's convolutions
-across levels and store them three times; here each level owns its copy, which gives the same and converts everywhere.
+across levels and store them three times; here each level owns its copy: same outputs, and every converter takes it.
 """
 
 from collections.abc import Mapping
@@ -20,12 +20,12 @@ from runtimes.spec import ModelSpec
 
 LEVELS = len(RTMDET_STRIDES)
 STACKED = 2
-PRIOR_LOGIT = -4.6  # log(.01 / .99): an untrained head finds nothing
+PRIOR_LOGIT = -4.6  # log(.01 / .99): an untrained head detects nothing
 INPUT_WH = {"nano": (320, 320)}  # of the published sizes; the others take 640x640
 
 
 class Neck(nn.Module):
-    """Features at strides 8, 16, 32, mixed downward then upward, each brought to the same width."""
+    """The PAFPN: features at strides 8, 16, 32 mixed top-down, then bottom-up, and brought to one width."""
 
     def __init__(self, size: Size) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Neck(nn.Module):
 
 
 class Head(nn.Module):
-    """A level's features to class logits and distances to the four sides, in pixels of the input."""
+    """The head: features of each level to class logits and distances to the four sides, in pixels of the input."""
 
     def __init__(self, size: Size, classes: int) -> None:
         super().__init__()
@@ -115,12 +115,12 @@ class RTMDet(nn.Module):
 def canonical(
     state: Mapping[str, torch.Tensor], task: str | None
 ) -> Mapping[str, torch.Tensor] | None:
-    """Return the tensors as they are: our definition has the official names, and one head."""
+    """Return the tensors as they are: the official names are those of our definition."""
     return state
 
 
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
-    """Read size and number of classes off the tensors; None where they are not RTMDet's.
+    """Read size and number of classes from the tensors; None where they are not RTMDet's.
 
     The input size is the one that the size was published with, else 640x640: the network is fully convolutional.
     """
@@ -138,12 +138,12 @@ def class_names(count: int) -> tuple[str, ...]:
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network of that variant, freshly initialised."""
+    """Return the network of a variant, initialised."""
     return RTMDet(size_of(variant.size), len(variant.classes))
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     return rtmdet_spec(model, variant.input_wh, variant.classes)
 
 
@@ -154,7 +154,7 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
 
 
 def candidates() -> tuple[Variant, ...]:
-    """One variant a size, for naming the nearest when a checkpoint fits none."""
+    """Return one variant a published size, to name the nearest of an unrecognised checkpoint."""
     return tuple(_variant(name, class_names(1)) for name in PUBLISHED)
 
 

@@ -31,7 +31,7 @@ MARKS = ("head.cls_x.weight", "head.cls_y.weight", "head.final_layer.weight", "h
 
 
 class ScaleNorm(nn.Module):
-    """Divide each token by its root mean square; `g` is one learnt gain (arXiv:1910.05895)."""
+    """Division of each token by its root mean square; `g` is one learned gain (arXiv:1910.05895)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class ScaleNorm(nn.Module):
 
 
 class Scaling(nn.Module):
-    """A learnt gain a channel, on the skip connection."""
+    """A learned gain for each channel, on the skip connection."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class GatedAttention(nn.Module):
         self.act = nn.SiLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Run the unit. q and k are made apart: the stacked form is a 5-axis tensor, which ncnn has not."""
+        """Run the unit. q and k are computed apart: stacked they have 5 axes, which ncnn does not support."""
         u, v, base = self.act(self.uv(self.ln(x))).split([EXPANDED, EXPANDED, QUERY], dim=-1)
         query = base * self.gamma[0] + self.beta[0]
         key = base * self.gamma[1] + self.beta[1]
@@ -115,12 +115,12 @@ class RTMPose(nn.Module):
 def canonical(
     state: Mapping[str, torch.Tensor], task: str | None
 ) -> Mapping[str, torch.Tensor] | None:
-    """Return the tensors as they are: our definition has the official names, and one head."""
+    """Return the tensors as they are: the official names are those of our definition."""
     return state
 
 
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
-    """Read size, keypoints and input size off the tensors; None where they are not RTMPose's.
+    """Read size, keypoints and input size from the tensors; None where they are not RTMPose's.
 
     A size of other width and depth factors than the published ones is spelled out (`export.models.cspnext`).
 
@@ -136,7 +136,7 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     if min(width, height) < STRIDE or width % STRIDE or height % STRIDE:
         raise CheckpointError(
             f"looks like rtmpose-{size}, but {bins[0]} x {bins[1]} bins fit no input with sides that are "
-            f"multiples of {STRIDE}; give an official checkpoint"
+            f"multiples of {STRIDE}; give a checkpoint in the official layout"
         )
     schema = keypoint_schema(f"rtmpose-{size}", state["head.final_layer.weight"].shape[0])
     return Variant("rtmpose", size, (width, height), schema=schema)
@@ -154,12 +154,12 @@ def size_of(name: str) -> CSPNeXtSize:
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network of that variant, freshly initialised."""
+    """Return the network of a variant, initialised."""
     return RTMPose(size_of(variant.size), variant.keypoint_count, variant.input_wh)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     return rtmpose_spec(model, variant.input_wh, variant.schema or "coco17")
 
 
@@ -175,5 +175,5 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
 
 
 def candidates() -> tuple[Variant, ...]:
-    """One variant a size, for naming the nearest when a checkpoint fits none."""
+    """Return one variant a published size, to name the nearest of an unrecognised checkpoint."""
     return tuple(Variant("rtmpose", size, (192, 256), schema="coco17") for size in PUBLISHED)

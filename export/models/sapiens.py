@@ -38,12 +38,10 @@ PUBLISHED = {
 HEAD = "-head"
 POSE_MARK = "head.final_layer.weight"
 DENSE_MARK = "decode_head.conv_seg.weight"
-# The configs that leave `patch_cfg` out get no padding; tensors do not tell. 1024x768 gives 64x48 patches either way.
+# Configs without `patch_cfg` have no padding; tensors do not show it. 1024x768 gives 64x48 patches either way.
 UNPADDED: tuple[tuple[Task, int], ...] = (("depth", 1), ("segment", 28))
 TASK_OF_CHANNELS = {count: task for task, count in CHANNELS.items()}
 State = Mapping[str, torch.Tensor]
-
-
 PLANS: dict[Task | None, HeadPlan] = {
     None: HeadPlan(POSE_DOUBLINGS, 2, 768),
     "segment": HeadPlan(DOUBLINGS["segment"], 3, 768),
@@ -53,12 +51,12 @@ PLANS: dict[Task | None, HeadPlan] = {
 
 
 def canonical(state: State, task: str | None) -> State | None:
-    """Return the tensors as they are: our definition has the official names, and one head."""
+    """Return the tensors as they are: the official names are those of our definition."""
     return state
 
 
 def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
-    """Read size, head and input size off the tensors; None where they are not Sapiens'.
+    """Read size, head and input size from the tensors; None where they are not Sapiens'.
 
     Raises CheckpointError where they are, but blocks or heads are not known, or fit no keypoint set or map.
     """
@@ -83,7 +81,7 @@ def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network of that variant, freshly initialised."""
+    """Return the network of a variant, initialised."""
     size, plan = _plan(variant)
     padding = 0 if (variant.dense, _channels(variant)) in UNPADDED else PADDING
     backbone = Vit(size, variant.input_wh, padding=padding)
@@ -93,7 +91,7 @@ def build(variant: Variant) -> nn.Module:
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     if variant.dense is None:
         return sapiens_pose_spec(model, variant.input_wh, variant.schema or "coco17")
     return sapiens_dense_spec(model, variant.input_wh, variant.dense, variant.classes)
@@ -102,14 +100,14 @@ def spec(variant: Variant, model: str) -> ModelSpec:
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """Return the variant at another input size; raises CheckpointError unless its sides are multiples of 16.
 
-    Positions are interpolated, as for any of these transformers.
+    The positions of a loaded network are interpolated (`export.models.vit.at_input`).
     """
     check_sides("sapiens", input_wh, PATCH)
     return replace(variant, input_wh=input_wh)
 
 
 def candidates() -> tuple[Variant, ...]:
-    """Every size with keypoints, and the smallest with each map, for naming the nearest when a checkpoint fits none."""
+    """Return every size with keypoints, and the smallest with each map, to name the nearest of an unrecognised file."""
     poses = (Variant("sapiens", size, SAPIENS_WH, schema="coco17") for size in PUBLISHED)
     maps = (
         Variant("sapiens", "0.3b", SAPIENS_WH, classes=_classes("0.3b", task, 28), dense=task)
@@ -123,7 +121,7 @@ def _plan(variant: Variant) -> tuple[VitSize, HeadPlan]:
     plan = PLANS[variant.dense]
     backbone, _, channels = variant.size.partition(HEAD)
     size = parse_size(backbone, PUBLISHED)
-    if size is None or (channels and not channels.isdecimal()):
+    if size is None or (channels and not channels.isdecimal()) or channels == "0":
         raise CheckpointError(
             f"sapiens has no size {variant.size!r}; known are {', '.join(PUBLISHED)}"
         )
@@ -135,7 +133,7 @@ def _channels(variant: Variant) -> int:
 
 
 def _input_wh(size: str, tokens: int) -> tuple[int, int]:
-    """Return the input size of aspect 3:4 whose patches number `tokens`; Sapiens has no other aspect."""
+    """Return the input size of aspect 3:4 with `tokens` patches; Sapiens has no other aspect."""
     unit = math.isqrt(tokens // 12)
     if not tokens or 12 * unit * unit != tokens:
         raise CheckpointError(

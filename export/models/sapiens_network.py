@@ -15,7 +15,7 @@ from export.models.vit import Vit
 
 @dataclass(frozen=True, slots=True)
 class HeadPlan:
-    """How often a head doubles the grid, how many 1x1 convolutions follow, and how wide both are."""
+    """Deconvolutions of a head (each doubles the grid), the 1x1 convolutions after them, and the channels of both."""
 
     deconvs: int
     convs: int

@@ -1,7 +1,7 @@
-"""The plain vision transformer (arXiv:2010.11929) under ViTPose and Sapiens: no class token, positions learnt.
+"""The plain vision transformer (arXiv:2010.11929) under ViTPose and Sapiens: no class token, positions learned.
 
-Parameter names are mmpretrain's, because official state dicts are keyed by them. Knows no head and no checkpoint.
-Attention keeps to 4 axes throughout: ncnn has no fifth.
+Parameter names are mmpretrain's, the keys of official state dicts. Attention has tensors of at most 4 axes, because
+ncnn supports no more.
 """
 
 import copy
@@ -19,13 +19,13 @@ Grid = tuple[int, int]  # rows, columns of patches
 
 
 def grid_of(input_wh: tuple[int, int], padding: int = PADDING) -> Grid:
-    """Return how many rows and columns of 16x16 patches an input gives, `padding` pixels added on each side."""
+    """Return the rows and columns of 16x16 patches of an input padded by `padding` pixels on each side."""
     width, height = ((side + 2 * padding - PATCH) // PATCH + 1 for side in input_wh)
     return height, width
 
 
 def resize_positions(positions: torch.Tensor, grid: Grid, wanted: Grid) -> torch.Tensor:
-    """Stretch learnt positions (1, rows * columns, C) to another grid, bicubic as in mmpretrain's resize_pos_embed."""
+    """Interpolate learned positions (1, rows * columns, C) to another grid, bicubic as mmpretrain's resize_pos_embed."""
     plane = positions.unflatten(1, grid).permute(0, 3, 1, 2)
     plane = interpolate(plane, size=wanted, mode="bicubic", align_corners=False)
     return plane.flatten(2).transpose(1, 2).contiguous()
@@ -95,8 +95,8 @@ class PatchEmbed(nn.Module):
 class Vit(nn.Module):
     """A normalised image, float32 (B, 3, H, W) of exactly `input_wh`, to features (B, C, rows, columns).
 
-    tokens: learnt vectors that go through the blocks after the patches, have no place in the image, and are dropped
-    before the features: knowledge tokens (ViTPose++, arXiv:2212.04246, section 3.4).
+    tokens: number of knowledge tokens (ViTPose++, arXiv:2212.04246, section 3.4), learned vectors that go through the
+    blocks after the patches and are dropped before the features.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Vit(nn.Module):
         self.ln1 = nn.LayerNorm(size.dim, eps=LN_EPS)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
-        """Return the last block's tokens, normalised and laid out as an image."""
+        """Return the tokens of the last block, normalised, in the layout of an image."""
         tokens = self.patch_embed(image).flatten(2).transpose(1, 2) + self.pos_embed
         if self.token is not None:
             beside = self.token.expand(tokens.shape[0], -1, -1)
@@ -132,7 +132,7 @@ class Vit(nn.Module):
         return tokens.transpose(1, 2).reshape(-1, tokens.shape[2], *self.grid)
 
     def stretch(self, input_wh: tuple[int, int]) -> None:
-        """Take inputs of another size from now on: interpolate the positions, in place."""
+        """Interpolate the positions for inputs of another size, in place."""
         wanted = grid_of(input_wh, self.padding)
         if wanted != self.grid:
             stretched = resize_positions(self.pos_embed.detach(), self.grid, wanted)
@@ -141,9 +141,9 @@ class Vit(nn.Module):
 
 
 def at_input(module: nn.Module, input_wh: tuple[int, int]) -> nn.Module:
-    """Return the network for another input size, sharing every weight but the positions of the transformers in it.
+    """Return the network for another input size; it shares every weight but the positions of its transformers.
 
-    A network without one is returned itself.
+    A network without a transformer is returned itself.
     """
     if not any(isinstance(part, Vit) for part in module.modules()):
         return module

@@ -17,7 +17,7 @@ from edge.catalog.specs_vitpose import vitpose_spec
 from export.models.reading import check_sides, keypoint_schema
 from export.models.vit import PATCH, Vit
 from export.models.vit_sizes import VitSize, read_size, size_name
-from export.models.vitpose_layouts import to_mmpose
+from export.models.vitpose_experts import plain_network
 from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX, PUBLISHED, plan_of
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
@@ -27,8 +27,8 @@ INPUT_WH = (192, 256)
 FINAL = "head.final_layer.weight"
 DECONV = "head.deconv_layers.0.weight"
 MARKS = ("backbone.pos_embed", "backbone.patch_embed.projection.weight", FINAL)
-# What Sapiens has beside the same backbone.
-FOREIGN = "head.conv_layers.0.weight"
+# Of Sapiens, which has the same backbone.
+SAPIENS_MARK = "head.conv_layers.0.weight"
 
 
 class ViTPose(nn.Module):
@@ -51,17 +51,17 @@ def canonical(
 ) -> Mapping[str, torch.Tensor] | None:
     """Return the tensors of one plain network under mmpose 1.x's names, from any of three layouts.
 
-    Of a ViTPose++ the task's part is taken. Raises CheckpointError where it holds no such task.
+    A ViTPose++ is reduced to one task; raises CheckpointError where it does not hold it.
     """
-    return to_mmpose(state, task)
+    return plain_network(state, task)
 
 
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
-    """Read size, decoder, keypoints and input size off the tensors; None where they are not ViTPose's.
+    """Read size, decoder, keypoints and input size from the tensors; None where they are not ViTPose's.
 
     Raises CheckpointError where they are, but blocks or heads are not known, or keypoint count or aspect fit nothing.
     """
-    if any(key not in state for key in MARKS) or FOREIGN in state:
+    if any(key not in state for key in MARKS) or SAPIENS_MARK in state:
         return None
     positions, patches, final = (state[key] for key in MARKS)
     if (positions.ndim, patches.ndim, final.ndim) != (3, 4, 4) or patches.shape[2:] != (
@@ -77,28 +77,28 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
 
 
 def build(variant: Variant) -> nn.Module:
-    """Return the network of that variant, freshly initialised."""
+    """Return the network of a variant, initialised."""
     plan = plan_of(variant.size)
     head = plan.decoder(plan.backbone.dim, variant.keypoint_count)
     return ViTPose(plan.backbone, variant.input_wh, head, plan.tokens)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the model takes and gives; `model` is its name."""
+    """Return inputs, outputs and preprocessing; `model` is the name."""
     return vitpose_spec(model, variant.input_wh, variant.schema or "coco17", variant.codec)
 
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """Return the variant at another input size; raises CheckpointError unless both sides are multiples of 16.
 
-    The positions of a loaded network are stretched to the new grid of patches (`export.models.vit.at_input`).
+    The positions of a loaded network are interpolated (`export.models.vit.at_input`).
     """
     check_sides("vitpose", input_wh, PATCH)
     return replace(variant, input_wh=input_wh)
 
 
 def candidates() -> tuple[Variant, ...]:
-    """One variant a published size, for naming the nearest when a checkpoint fits none."""
+    """Return one variant a published size, to name the nearest of an unrecognised checkpoint."""
     sizes = (f"{width}{decoder}" for decoder in ("", "-simple") for width in "sblh")
     return tuple(Variant("vitpose", size, INPUT_WH, schema="coco17") for size in sizes)
 
@@ -110,9 +110,9 @@ def _decoder(state: Mapping[str, torch.Tensor], kernel: int) -> str:
 
 
 def _input_wh(size: str, tokens: int) -> tuple[int, int]:
-    """Return the input whose patches number `tokens`, of aspect 3:4 (all that is published) or square.
+    """Return the input size of aspect 3:4 (all that is published) or 1:1 with `tokens` patches.
 
-    The count is all the tensors show; at other sizes the positions are stretched after loading.
+    Tensors show only that number; for other sizes the positions are interpolated after loading.
     """
     for columns, rows in ((3, 4), (1, 1)):
         unit = math.isqrt(tokens // (columns * rows))

@@ -1,6 +1,6 @@
 """The config.json that Hugging Face's transformers keeps beside weights: input size and attention heads.
 
-Read only beside weights in that layout. The input size is taken from it; what our definition fixes must agree.
+Read only beside weights in that layout. Fields that our definition fixes must agree with it.
 """
 
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ class ClassicDecoder(nn.Module):
 
 
 class SimpleDecoder(nn.Module):
-    """ReLU, four times as fine by bilinear interpolation, and one convolution."""
+    """ReLU, bilinear interpolation to four times the grid, and one convolution."""
 
     def __init__(self, cin: int, keypoints: int, kernel: int) -> None:
         super().__init__()

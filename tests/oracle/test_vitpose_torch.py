@@ -13,7 +13,7 @@ from edge.image import read_image
 from edge.model import Model
 from export.checkpoint import LoadedModel, load_checkpoint
 from export.models.vit import Block
-from export.models.vitpose_layouts import TASKS
+from export.models.vitpose_experts import TASKS
 from export.torch_session import TorchSession
 from runtimes.spec import ModelSpec
 

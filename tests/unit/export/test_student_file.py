@@ -76,12 +76,12 @@ def test_the_card_is_believed_where_tensors_are_silent(student, tmp_path: Path) 
         ),
         ({"size": "huge"}, "vitpose has no size 'huge'"),
         ({"size": "t", "family": "rtmpose"}, "looks like rtmpose-t, but"),
-        ({"size": "zz", "family": "rtmpose"}, "says it is rtmpose-zz"),
-        ({"family": "stickman"}, "a student of family stickman"),
-        ({"schema": "octopus8"}, "with keypoints octopus8 is not known"),
+        ({"size": "zz", "family": "rtmpose"}, "its card says rtmpose-zz"),
+        ({"family": "stickman"}, "its card names family stickman"),
+        ({"schema": "octopus8"}, "keypoints octopus8; one is unknown"),
         ({"model": "../../etc"}, "a model's name has letters"),
         ({"input_wh": (97, 128)}, "multiples of 16"),
-        ({"format": 2}, "is of format 2, this edgepose reads 1"),
+        ({"format": 2}, "its card has format 2, this edgepose reads 1"),
     ],
 )
 def test_a_card_that_is_wrong_is_one_line(student, tmp_path: Path, changes, said) -> None:
@@ -97,7 +97,7 @@ def test_a_card_of_other_fields_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "student.safetensors"
     save_file({"a": torch.zeros(1)}, path, {CARD: '{"format": 1, "colour": "red"}'})
-    with pytest.raises(CheckpointError, match="what it says of itself cannot be read"):
+    with pytest.raises(CheckpointError, match="its card cannot be read"):
         load_checkpoint(path)
 
 

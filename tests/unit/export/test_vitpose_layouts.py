@@ -10,7 +10,7 @@ import torch
 from export.checkpoint import load_checkpoint
 from export.load import load_weights
 from export.models.vitpose import build
-from export.models.vitpose_layouts import TASKS, split_task, to_mmpose
+from export.models.vitpose_experts import TASKS, plain_network, split_task
 from export.random_weights import random_variant
 from export.registry import Variant
 from runtimes.errors import CheckpointError, InputError
@@ -127,13 +127,13 @@ def refused(path: Path, **choice: str) -> str:
 @pytest.mark.parametrize("size", ["384x3x12", "384x3x12-simple", "384x3x12-minimal"])
 def test_every_layout_is_the_same_network(written: Any, size: str) -> None:
     state = network(size)
-    found = to_mmpose(written(state), None)
+    found = plain_network(written(state), None)
 
     assert found is not None
     assert set(found) == set(state)
     for key, value in state.items():
         torch.testing.assert_close(found[key], value)
-    assert to_mmpose({"model.0.weight": torch.zeros(1)}, None) is None
+    assert plain_network({"model.0.weight": torch.zeros(1)}, None) is None
 
 
 @pytest.mark.parametrize("layout", [dict, as_authors, as_transformers])
@@ -160,7 +160,9 @@ def test_a_config_says_the_heads_of_an_unpublished_width(tmp_path: Path) -> None
 
 
 def test_a_class_token_left_from_pretraining_is_dropped() -> None:
-    found = to_mmpose(as_authors(network()) | {"backbone.cls_token": torch.zeros(1, 1, 384)}, None)
+    found = plain_network(
+        as_authors(network()) | {"backbone.cls_token": torch.zeros(1, 1, 384)}, None
+    )
     assert found is not None
     assert "backbone.cls_token" not in found
 
@@ -168,7 +170,7 @@ def test_a_class_token_left_from_pretraining_is_dropped() -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_a_task_brings_its_expert_and_its_head(task: str) -> None:
     mixture, index = as_mixture(network()), TASKS.index(task)
-    found = to_mmpose(mixture, task)
+    found = plain_network(mixture, task)
 
     assert found is not None
     assert set(found) == set(network())
@@ -212,7 +214,7 @@ def test_what_a_mixture_does_not_hold_is_refused_by_name(tmp_path: Path) -> None
 
 def test_mixed_and_pruned_checkpoints_say_what_differs(tmp_path: Path) -> None:
     mixture = as_mixture(network())
-    whole = to_mmpose(mixture, "coco")
+    whole = plain_network(mixture, "coco")
     assert whole is not None
     half = mixture | {
         f"backbone.blocks.1.mlp.fc2.{kind}": whole[f"backbone.layers.1.ffn.layers.1.{kind}"]

@@ -333,7 +333,7 @@ def test_no_network_is_said() -> None:
 def test_room_is_looked_for_first(site: Site) -> None:
     site.announce = 1 << 60
     text = refused(site.url, max_bytes=1 << 61)
-    assert "1152921504607 MB are to come" in text
+    assert "1152921504607 MB are needed" in text
     assert "EDGEPOSE_CACHE" in text
 
 
