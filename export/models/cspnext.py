@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from export.models.checks import block_indices
 from export.models.layers import ConvBN, SeparableConvBN, conv3x3
-from export.models.reading import block_indices
 
 STAGE_CHANNELS = 1024  # after the last stage of the full network; each stage before has half, the stem a sixteenth
 STAGE_BLOCKS = (3, 6, 6, 3)

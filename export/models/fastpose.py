@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from edge.catalog.specs_fastpose import STRIDE, fastpose_spec
-from export.models.reading import check_sides, keypoint_schema
+from export.models.checks import check_sides, keypoint_schema
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec

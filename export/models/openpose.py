@@ -12,8 +12,8 @@ from torch import nn
 
 from edge.catalog.specs_openpose import STRIDE, openpose_spec
 from export.models import openpose_body25, openpose_coco18, openpose_light
+from export.models.checks import check_sides
 from export.models.openpose_layers import State, by_layer_name, layer_names
-from export.models.reading import check_sides
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.spec import ModelSpec
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 
 import torch
 
+from export.models.checks import block_indices
 from export.models.cspnext import CSPNeXtSize, parse_size, scaled, spell_size
 from export.models.cspnext import read_size as read_backbone
-from export.models.reading import block_indices
 from export.registry import Hints
 from runtimes.errors import CheckpointError
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from edge.catalog.specs import SIMCC_SPLIT, rtmpose_spec
+from export.models.checks import keypoint_schema
 from export.models.cspnext import CSPNeXt, CSPNeXtSize, parse_size, read_size, scaled, spell_size
-from export.models.reading import keypoint_schema
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec

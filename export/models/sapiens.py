@@ -21,7 +21,7 @@ from edge.catalog.specs_sapiens import (
     sapiens_dense_spec,
     sapiens_pose_spec,
 )
-from export.models.reading import check_sides, keypoint_schema
+from export.models.checks import check_sides, keypoint_schema
 from export.models.sapiens_network import DenseHead, HeadPlan, PoseHead, SapiensDense, SapiensPose
 from export.models.vit import PADDING, PATCH, Vit
 from export.models.vit_sizes import VitSize, parse_size, read_size, size_name

@@ -25,7 +25,7 @@ def grid_of(input_wh: tuple[int, int], padding: int = PADDING) -> Grid:
 
 
 def resize_positions(positions: torch.Tensor, grid: Grid, wanted: Grid) -> torch.Tensor:
-    """Interpolate learned positions (1, rows * columns, C) to another grid, bicubic as mmpretrain's resize_pos_embed."""
+    """Interpolate learned positions (1, rows * columns, C) to another grid, bicubic as in mmpretrain."""
     plane = positions.unflatten(1, grid).permute(0, 3, 1, 2)
     plane = interpolate(plane, size=wanted, mode="bicubic", align_corners=False)
     return plane.flatten(2).transpose(1, 2).contiguous()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from export.models.reading import block_indices
+from export.models.checks import block_indices
 from export.registry import Hints
 from runtimes.errors import CheckpointError
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from edge.catalog.specs_vitpose import vitpose_spec
-from export.models.reading import check_sides, keypoint_schema
+from export.models.checks import check_sides, keypoint_schema
 from export.models.vit import PATCH, Vit
 from export.models.vit_sizes import VitSize, read_size, size_name
 from export.models.vitpose_experts import plain_network
