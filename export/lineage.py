@@ -20,7 +20,9 @@ def lineage_of(path: Path, variant: Variant) -> Lineage:
     """Return the lineage of a checkpoint: file, sha256, and the terms where they are known."""
     sha256 = sha256_of(path)
     lineage = Lineage(weights="checkpoint", checkpoint=path.name, checkpoint_sha256=sha256)
-    return _with_terms(lineage, find_by_hash(sha256) or licence_of_family(variant.family, variant.size))
+    return _with_terms(
+        lineage, find_by_hash(sha256) or licence_of_family(variant.family, variant.size)
+    )
 
 
 def random_lineage(variant: Variant) -> Lineage:

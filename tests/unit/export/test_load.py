@@ -78,7 +78,10 @@ def test_the_official_file_brings_its_licence(site: str, folder: Path) -> None:
         assert lineage.commercial_use is True
         assert lineage.checkpoint_sha256 == sha256
     # some publishers name no hash: the address is what is known
-    assert _load_from(replace(entry, sha256_prefix=None), "download", None, None, None).lineage == lineage
+    assert (
+        _load_from(replace(entry, sha256_prefix=None), "download", None, None, None).lineage
+        == lineage
+    )
     with pytest.raises(DownloadError, match="published 00000000; deleted"):
         _load_from(replace(entry, sha256_prefix="00000000"), "download", None, None, None)
 
