@@ -184,3 +184,22 @@ def _need(distribution: str) -> None:
         importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{distribution} is not installed")
+
+
+def test_heads_that_no_tensor_shows_are_given(edgepose, tmp_path):
+    torch = pytest.importorskip("torch")
+    from export.random_weights import random_variant
+    from export.registry import Variant
+
+    made = random_variant(Variant("vitpose", "160x1x5-simple", (48, 64), schema="coco17"))
+    weights = tmp_path / "narrow.pth"
+    torch.save(made.module.state_dict(), weights)
+    plain = ("export", weights, "format=onnx", "--out", tmp_path / "out", "--json")
+    assert "give --heads N" in edgepose(*plain).message
+    done = edgepose(*plain, "--heads", "5")
+    assert done.code == 0
+    artifact = Artifact.open(Path(done.json[0]["artifact"]))
+    assert artifact.manifest.model == "vitpose-160x1x5-simple-coco17-64x48"
+    layers = ("verify", artifact.root, "--layers", "--weights", weights, "--json")
+    assert edgepose(*layers, "--heads", "5").code == 0
+    assert edgepose(*layers).code == 2
