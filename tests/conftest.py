@@ -211,6 +211,31 @@ def exported(
 
 
 @pytest.fixture(scope="session")
+def bundled_detector(once: Once) -> Callable[["Runtime"], "Artifact"]:
+    """Export the detector that is in the package to a runtime in fp32, once a run, for reading only."""
+
+    def export(runtime: "Runtime") -> "Artifact":
+        if installed_engine(runtime) is None:
+            pytest.skip(f"{runtime} is not installed")
+        pytest.importorskip("torch")
+        from export import Target, export_model, load_checkpoint
+        from export.bundled import BUNDLED
+        from export.inputs import drawn_inputs
+        from runtimes.artifact import Artifact
+
+        def fill(root: Path) -> None:
+            loaded = load_checkpoint(BUNDLED["rtmdet-nano-drawn"].path)
+            inputs = drawn_inputs(loaded.spec, 8)
+            (made,) = export_model(loaded, [Target(runtime, "fp32")], root, inputs=inputs)
+            assert made.passed, made
+
+        (path,) = once(f"bundled detector {runtime}", fill).glob("*-fp32")
+        return Artifact.open(path)
+
+    return export
+
+
+@pytest.fixture(scope="session")
 def small_artifact() -> Callable[..., "Artifact"]:
     """Write an ONNX Runtime artifact of a network small enough to be computed by hand, with its reference.
 
