@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import F32, check_shape
+from edge.types import F32, F64, Floats, Mask, check_shape
 from runtimes.spec import CropSpec
 
-F64 = NDArray[np.float64]
 Size = tuple[int, int]
 
 
@@ -29,13 +28,13 @@ class Crop:
     def __post_init__(self) -> None:
         check_shape("Crop.matrix", self.matrix, (2, 3), np.float32)
 
-    def to_input(self, xy: NDArray[np.floating]) -> F32:
+    def to_input(self, xy: Floats) -> F32:
         """Map frame pixels (..., 2) to input pixels, float32 of the same shape."""
         a, b, tx, c, d, ty = self.matrix.ravel().tolist()
         mapped: F32 = (xy @ np.array(((a, c), (b, d))) + (tx, ty)).astype(np.float32)
         return mapped
 
-    def to_frame(self, xy: NDArray[np.floating]) -> F32:
+    def to_frame(self, xy: Floats) -> F32:
         """Map input pixels (..., 2) to frame pixels, float32 of the same shape; the inverse of `to_input`."""
         a, b, tx, c, d, ty = self.matrix.ravel().tolist()
         determinant = a * d - b * c
@@ -60,7 +59,7 @@ def whole_frame(frame_wh: Size) -> F32:
     return np.array([[0, 0, *frame_wh]], np.float32)
 
 
-def keypoint_boxes(xy: NDArray[np.floating], counted: NDArray[np.bool_]) -> NDArray[np.floating]:
+def keypoint_boxes(xy: Floats, counted: Mask) -> Floats:
     """Return the smallest box around each person's keypoints that count, (N, 4) xyxy, in the dtype of `xy`.
 
     xy: (N, K, 2); counted: (N, K). A person without any has the empty box (inf, inf, -inf, -inf).
@@ -78,7 +77,7 @@ def letterbox_wh(frame_wh: Size, input_wh: Size) -> Size:
     return width, height
 
 
-def stretch_boxes(boxes: NDArray[np.floating], frame_wh: Size) -> NDArray[np.int64]:
+def stretch_boxes(boxes: Floats, frame_wh: Size) -> NDArray[np.int64]:
     """Return boxes (N, 4) xyxy rounded outwards to whole pixels inside the frame, at least one, for cv2.resize."""
     limit = np.array(frame_wh)
     low = np.clip(np.floor(boxes[:, :2]), 0, limit - 1)

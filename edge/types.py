@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 from edge.schema import KeypointSchema
 
 F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+Floats = NDArray[np.floating]
 I32 = NDArray[np.int32]
 U8 = NDArray[np.uint8]
+Indices = NDArray[np.intp]
+Mask = NDArray[np.bool_]
 
 # Keypoint scores above it count towards the person's score, as in mmpose.
 CONFIDENT = 0.2

@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge.codecs import decode_poses
 from edge.schema import KeypointSchema
-from edge.types import Keypoints
+from edge.types import Indices, Keypoints
 from runtimes.base import Array, Outputs
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-Order = NDArray[np.intp]
 HALF = np.float32(0.5)
 
 
@@ -52,13 +50,13 @@ def flip_back(outputs: Mapping[str, Array], spec: ModelSpec) -> Outputs:
     return dict(zip(names, flip([outputs[name] for name in names], order, spec.codec), strict=True))
 
 
-def _flip_simcc(tensors: list[Array], order: Order, _codec: SimCCCodec) -> list[Array]:
+def _flip_simcc(tensors: list[Array], order: Indices, _codec: SimCCCodec) -> list[Array]:
     simcc_x, simcc_y = tensors
     return [simcc_x[:, order, ::-1], simcc_y[:, order]]
 
 
 def _flip_heatmap(
-    tensors: list[Array], order: Order, codec: HeatmapCodec | IntegralCodec
+    tensors: list[Array], order: Indices, codec: HeatmapCodec | IntegralCodec
 ) -> list[Array]:
     (heatmaps,) = tensors
     flipped = heatmaps[:, order, :, ::-1]
@@ -68,7 +66,7 @@ def _flip_heatmap(
     return [flipped]
 
 
-_FLIPS: dict[type, Callable[[list[Array], Order, Any], list[Array]]] = {
+_FLIPS: dict[type, Callable[[list[Array], Indices, Any], list[Array]]] = {
     SimCCCodec: _flip_simcc,
     HeatmapCodec: _flip_heatmap,
     IntegralCodec: _flip_heatmap,

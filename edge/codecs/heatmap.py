@@ -8,14 +8,12 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.types import F32, Keypoints
+from edge.types import F32, F64, Keypoints
 from runtimes.base import Array
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.spec import ModelSpec
 
-F64 = NDArray[np.float64]
 Sample = Callable[[int, int], F64]
 
 

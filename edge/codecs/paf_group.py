@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.codecs.paf_peaks import F64, Ints, Peaks
-from edge.types import F32
+from edge.codecs.paf_peaks import Peaks
+from edge.types import F32, F64, Indices, Mask
 from runtimes.codec_spec import PafCodec, PafLimb
 
 SAMPLES = 10  # points sampled along a limb, its ends included
@@ -26,11 +25,11 @@ class Connections:
     Ordered by limb, best score first.
     """
 
-    limbs: Ints
-    ends: Ints
+    limbs: Indices
+    ends: Indices
     scores: F64
 
-    def __getitem__(self, rows: Ints | NDArray[np.bool_]) -> "Connections":
+    def __getitem__(self, rows: Indices | Mask) -> "Connections":
         return Connections(self.limbs[rows], self.ends[rows], self.scores[rows])
 
 
@@ -85,7 +84,7 @@ def match(connections: Connections) -> Connections:
     return connections[np.array(kept, np.intp)]
 
 
-def _pairs(parts: Ints, limbs: Sequence[PafLimb]) -> tuple[Ints, Ints]:
+def _pairs(parts: Indices, limbs: Sequence[PafLimb]) -> tuple[Indices, Indices]:
     """Return (limb (M,), candidates (M, 2)) for all pairs of candidates that could be a limb's ends."""
     owners, pairs = [], []
     for index, limb in enumerate(limbs):
@@ -99,7 +98,7 @@ def _pairs(parts: Ints, limbs: Sequence[PafLimb]) -> tuple[Ints, Ints]:
     return np.concatenate(owners), np.concatenate(pairs)
 
 
-def _along(fields: F32, channels: Ints, limbs: Ints, points: F64, direction: F64) -> F64:
+def _along(fields: F32, channels: Indices, limbs: Indices, points: F64, direction: F64) -> F64:
     """Return field times direction at the bins nearest to points (M, SAMPLES, 2), float64 (M, SAMPLES)."""
     _, height, width = fields.shape
     columns = np.rint(points[..., 0]).astype(np.intp).clip(0, width - 1)
@@ -111,13 +110,13 @@ def _along(fields: F32, channels: Ints, limbs: Ints, points: F64, direction: F64
     return agreement
 
 
-def _mean_agreeing(agreement: F64, agreeing: NDArray[np.bool_], _length: F64, _height: int) -> F64:
+def _mean_agreeing(agreement: F64, agreeing: Mask, _length: F64, _height: int) -> F64:
     total = np.where(agreeing, agreement, 0).sum(axis=1)
     mean: F64 = total / np.maximum(agreeing.sum(axis=1), 1)
     return mean
 
 
-def _mean_of_all(agreement: F64, _agreeing: NDArray[np.bool_], length: F64, height: int) -> F64:
+def _mean_of_all(agreement: F64, _agreeing: Mask, length: F64, height: int) -> F64:
     scores: F64 = agreement.mean(axis=1) + np.minimum(
         0.5 * height / np.maximum(length, 1e-6) - 1, 0
     )
@@ -198,7 +197,7 @@ def _disjoint(one: Person, other: Person) -> bool:
     return all(ABSENT in pair for pair in zip(one.members, other.members, strict=True))
 
 
-_SCORES: dict[str, Callable[[F64, NDArray[np.bool_], F64, int], F64]] = {
+_SCORES: dict[str, Callable[[F64, Mask, F64, int], F64]] = {
     "agreeing": _mean_agreeing,
     "all": _mean_of_all,
 }

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.types import F32
+from edge.nms.overlap import greedy
+from edge.types import F32, F64, Indices, Mask
 from runtimes.codec_spec import PafCodec
-
-F64 = NDArray[np.float64]
-Ints = NDArray[np.intp]
 
 # The highest peaks kept a part; bounds the work on maps of noise (OpenPose keeps 127).
 MAX_PEAKS = 128
@@ -23,14 +20,14 @@ FLOOR = 0.01  # of heatmaps before the logarithm: a tenth of the lowest peak
 class Peaks:
     """Part candidates, ordered by part, x, y: `parts` intp (P,), `xy` float64 (P, 2) in bins, `scores` float32 (P,)."""
 
-    parts: Ints
+    parts: Indices
     xy: F64
     scores: F32
 
     def __len__(self) -> int:
         return len(self.parts)
 
-    def __getitem__(self, rows: Ints | NDArray[np.bool_]) -> "Peaks":
+    def __getitem__(self, rows: Indices | Mask) -> "Peaks":
         return Peaks(self.parts[rows], self.xy[rows], self.scores[rows])
 
 
@@ -72,7 +69,7 @@ def blur(maps: F32, sigma: float) -> F32:
     return smooth
 
 
-def _strongest(peaks: Peaks) -> NDArray[np.bool_]:
+def _strongest(peaks: Peaks) -> Mask:
     """Return a mask of the MAX_PEAKS highest of each part."""
     order = np.lexsort((-peaks.scores, peaks.parts))
     first = np.searchsorted(peaks.parts, peaks.parts)  # the start of each peak's part
@@ -81,16 +78,14 @@ def _strongest(peaks: Peaks) -> NDArray[np.bool_]:
     return strong
 
 
-def _apart(peaks: Peaks, distance: float) -> NDArray[np.bool_]:
-    """Return a mask of what is left when each peak, in order, drops the later ones of its part within `distance`."""
-    alive = np.ones(len(peaks), np.bool_)
+def _apart(peaks: Peaks, distance: float) -> Indices:
+    """Return the peaks left when each, in order, drops the later ones of its part within `distance`."""
+    kept = [np.zeros(0, np.intp)]
     for rows in np.split(np.arange(len(peaks)), np.flatnonzero(np.diff(peaks.parts)) + 1):
         x, y = peaks.xy[rows].T
         near = np.hypot(x[:, None] - x, y[:, None] - y) < distance
-        for first in np.flatnonzero(near.sum(axis=1) > 1):
-            if alive[rows[first]]:
-                alive[rows[first + 1 :]] &= ~near[first, first + 1 :]
-    return alive
+        kept.append(rows[greedy(near)])
+    return np.concatenate(kept)
 
 
 def _on_the_bin(peaks: Peaks, _framed: F32) -> F64:

@@ -4,14 +4,9 @@ N people, K keypoints; xy and truth (N, K, 2) in the same pixels; counted bool (
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.types import check_shape
+from edge.types import F64, Floats, Mask, check_shape
 from runtimes.errors import InputError
-
-Floats = NDArray[np.floating]
-Mask = NDArray[np.bool_]
-F64 = NDArray[np.float64]
 
 
 def pixel_errors(xy: Floats, truth: Floats, counted: Mask) -> F64:

@@ -6,11 +6,7 @@ Suppressions return the indices to keep, best score first; inputs are not modifi
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import F32
-
-Floats = NDArray[np.floating]
-F64 = NDArray[np.float64]
-Kept = NDArray[np.intp]
+from edge.types import F32, F64, Floats, Indices, Mask
 
 # Boxes are compared with the kept ones in blocks: memory stays bounded, and clutter costs N x kept, not N x N.
 _BLOCK = 128
@@ -32,7 +28,7 @@ def pairwise_iou(a: Floats, b: Floats, *, offset: float = 0.0) -> Floats:
     return inter
 
 
-def box_nms(boxes: Floats, scores: Floats, iou_threshold: float, *, offset: float = 0.0) -> Kept:
+def box_nms(boxes: Floats, scores: Floats, iou_threshold: float, *, offset: float = 0.0) -> Indices:
     """Drop every box whose IoU with a better kept box exceeds the threshold.
 
     boxes: (N, 4) xyxy; scores: (N,). Ties keep the earlier box. `offset` as in `pairwise_iou`.
@@ -45,13 +41,13 @@ def box_nms(boxes: Floats, scores: Floats, iou_threshold: float, *, offset: floa
             covered = pairwise_iou(boxes[block], boxes[kept], offset=offset) > iou_threshold
             block = block[~covered.any(axis=1)]
         overlaps = pairwise_iou(boxes[block], boxes[block], offset=offset) > iou_threshold
-        kept = np.concatenate([kept, block[_greedy(overlaps)]])
+        kept = np.concatenate([kept, block[greedy(overlaps)]])
     return kept
 
 
 def class_nms(
     boxes: Floats, scores: Floats, labels: NDArray[np.integer], iou_threshold: float
-) -> Kept:
+) -> Indices:
     """Run `box_nms` within each class of labels (N,); boxes of different classes do not suppress each other."""
     if len(boxes) == 0 or labels.min() == labels.max():
         return box_nms(boxes, scores, iou_threshold)
@@ -60,7 +56,7 @@ def class_nms(
         for rows in (np.flatnonzero(labels == label) for label in np.unique(labels))
     ]
     together = np.concatenate(kept)
-    order: Kept = together[np.argsort(-scores[together], kind="stable")]
+    order: Indices = together[np.argsort(-scores[together], kind="stable")]
     return order
 
 
@@ -75,7 +71,7 @@ def keypoint_similarity(squared: Floats, areas: Floats, sigmas: Floats) -> F64:
     return similarity
 
 
-def oks_matrix(xy: Floats, visible: NDArray[np.bool_] | None, areas: Floats, sigmas: Floats) -> F32:
+def oks_matrix(xy: Floats, visible: Mask | None, areas: Floats, sigmas: Floats) -> F32:
     """Return the object keypoint similarity of every two poses, float32 (N, N), as COCO and mmpose define it.
 
     xy: (N, K, 2); visible: (N, K), or None for all: only points visible in both count, and none gives 0;
@@ -91,17 +87,17 @@ def oks_matrix(xy: Floats, visible: NDArray[np.bool_] | None, areas: Floats, sig
     return shared.astype(np.float32)
 
 
-def oks_nms(oks: F32, scores: Floats, threshold: float) -> Kept:
+def oks_nms(oks: F32, scores: Floats, threshold: float) -> Indices:
     """Drop every pose whose similarity to a better kept pose exceeds the threshold.
 
     oks: (N, N) from `oks_matrix`; scores: (N,).
     """
     order = np.argsort(-scores, kind="stable")
-    kept: Kept = order[_greedy(oks[np.ix_(order, order)] > threshold)]
+    kept: Indices = order[greedy(oks[np.ix_(order, order)] > threshold)]
     return kept
 
 
-def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 20) -> Kept:
+def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 20) -> Indices:
     """Rank poses, lowering after each pick the scores of similar poses by exp(-oks^2 / threshold).
 
     oks: (N, N) from `oks_matrix`; scores: (N,). Keeps at most `max_kept`. Soft-NMS, arXiv:1704.04503.
@@ -116,14 +112,14 @@ def soft_oks_nms(oks: F32, scores: Floats, threshold: float, *, max_kept: int = 
     return np.array(kept, np.intp)
 
 
-def _greedy(overlaps: NDArray[np.bool_]) -> Kept:
-    """Keep rows in order, each dropping every later one that it overlaps. overlaps: (N, N), best first."""
+def greedy(overlaps: Mask) -> Indices:
+    """Return the rows kept when each, in order, drops every later one that it overlaps; overlaps: (N, N)."""
     alive = np.ones(len(overlaps), np.bool_)
     # Rows without any overlap are neither dropping nor dropped: the loop skips them.
     for row in np.flatnonzero(overlaps.sum(axis=1) > overlaps.diagonal()):
         if alive[row]:
             alive[row + 1 :] &= ~overlaps[row, row + 1 :]
-    kept: Kept = np.flatnonzero(alive)
+    kept: Indices = np.flatnonzero(alive)
     return kept
 
 

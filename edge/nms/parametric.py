@@ -8,13 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from edge.types import F32, Poses
+from edge.types import F32, Indices, Mask, Poses
 from runtimes.codec_spec import Codec, IntegralCodec
-
-Rows = NDArray[np.intp]
-Alike = NDArray[np.bool_]
 
 MATCH_LIMIT = (
     7.0  # pixels within which two keypoints match at most, whatever the size of the person
@@ -65,8 +61,8 @@ class Merged:
     picks intp (M,): the pose each was grown from; members: all poses merged; xy float32 (M, K, 2), scores (M, K).
     """
 
-    picks: Rows
-    members: tuple[Rows, ...]
+    picks: Indices
+    members: tuple[Indices, ...]
     xy: F32
     scores: F32
 
@@ -116,12 +112,12 @@ def parametric_nms(xy: F32, scores: F32, boxes: F32, constants: Constants = HEAT
 
 
 # The criterion: which of poses (N, K, 2), scores (N, K), show the person of the pose at an index with that reach.
-Same = Callable[[int, F32, F32, np.float32, Constants], Alike]
+Same = Callable[[int, F32, F32, np.float32, Constants], Mask]
 
 
 def _clusters(
     xy: F32, scores: F32, reaches: F32, constants: Constants, same: Same
-) -> list[tuple[int, Rows]]:
+) -> list[tuple[int, Indices]]:
     """Take the best remaining pose and all poses of the same person with it, until none remains."""
     means = scores.mean(axis=1)
     left = np.arange(len(xy), dtype=np.intp)
@@ -138,7 +134,7 @@ def _clusters(
     return clusters
 
 
-def _same_body(best: int, xy: F32, scores: F32, reach: np.float32, constants: Constants) -> Alike:
+def _same_body(best: int, xy: F32, scores: F32, reach: np.float32, constants: Constants) -> Mask:
     """Decide by summed similarity, or by the number of matching keypoints."""
     distances = _distances(xy[best], xy)
     near = distances <= NEAR
@@ -146,13 +142,13 @@ def _same_body(best: int, xy: F32, scores: F32, reach: np.float32, constants: Co
     closeness = np.exp(-distances / np.float32(constants.distance_width))
     similarity = agreement.sum(axis=1) + np.float32(constants.mu) * closeness.sum(axis=1)
     matches = (distances / np.minimum(reach, np.float32(MATCH_LIMIT)) <= 1).sum(axis=1)
-    alike: Alike = (similarity > constants.similarity) | (matches >= constants.matches)
+    alike: Mask = (similarity > constants.similarity) | (matches >= constants.matches)
     return alike
 
 
 def _same_whole_body(
     best: int, xy: F32, scores: F32, reach: np.float32, constants: Constants
-) -> Alike:
+) -> Mask:
     """Decide likewise with part means: scores count where they are low, distances only where they are not."""
     distances = _distances(xy[best], xy)
     weak = scores < constants.min_score
@@ -165,7 +161,7 @@ def _same_whole_body(
         constants.mu
     ) * _part_means(closeness, FACE_DISTANCES, HANDS_DISTANCES)
     matches = _whole_body_matches(best, distances, scores, reach, constants)
-    alike: Alike = (similarity > constants.similarity) | (matches >= constants.matches)
+    alike: Mask = (similarity > constants.similarity) | (matches >= constants.matches)
     return alike
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from edge.geometry import F64, Size
+from edge.geometry import Size
+from edge.types import F64
 from quantize.distill.backbone_head import Outputs, backbone_of, last_map, read
 from quantize.distill.data.batches import Batch
 from quantize.distill.teacher import Teacher

@@ -13,9 +13,8 @@ import msgspec
 import numpy as np
 
 from edge.codecs.integral import normalise
-from edge.geometry import F64
 from edge.schema import KeypointSchema
-from edge.types import F32, U8
+from edge.types import F32, F64, U8
 from export import load_weights
 from export.torch_session import TorchSession
 from quantize.distill.data.targets import strides

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.geometry import F64, Size, make_crops
-from edge.types import F32, U8
+from edge.geometry import Size, make_crops
+from edge.types import F32, F64, U8
 from quantize.distill.data.instances import Person
 from quantize.distill.data.keypoint_transfer import KeypointMap, select, warp_maps
 from quantize.distill.data.patch_cache import Album

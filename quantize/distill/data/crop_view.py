@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import F64, Crop, Size
-from edge.types import F32, check_shape
+from edge.geometry import Crop, Size
+from edge.types import F32, F64, check_shape
 from runtimes.spec import CropSpec
 
 

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from edge.geometry import F64, Size
+from edge.geometry import Size
 from edge.schema import KeypointSchema
+from edge.types import F64
 from runtimes.errors import InputError
 
 

@@ -6,8 +6,8 @@ Knows numbers only. Keypoints are in input pixels.
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.geometry import F64, Size
-from edge.types import F32
+from edge.geometry import Size
+from edge.types import F32, F64
 from runtimes.codec_spec import HeatmapCodec
 
 FLOOR = 0.1  # of a map's peak: under it lies the network's noise

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from edge.geometry import F64
 from edge.schema import KeypointSchema
+from edge.types import F64
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints, select
 from quantize.distill.losses.functional import simcc_kl

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from edge.codecs.integral import mean_bins
-from edge.geometry import F64, Crop, Size
+from edge.geometry import Crop, Size
 from edge.schema import KeypointSchema
+from edge.types import F64
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.crop_view import in_bins, relative
 from quantize.distill.data.keypoint_transfer import KeypointMap, warp_maps

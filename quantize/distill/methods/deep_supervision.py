@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edge.geometry import F64
+from edge.types import F64
 from quantize.distill.backbone_head import channels_of_maps, read
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.targets import heatmap_sigma, heatmaps
