@@ -107,7 +107,7 @@ def _describe_boxes(parity: BoxesParity) -> str:
     if parity.matched_interval:
         low, high = parity.matched_interval
         matched += f", {low:.1%} to {high:.1%}"
-    return f"{matched} (limit {parity.limit:.0%})"
+    return matched if parity.limit is None else f"{matched} (limit {parity.limit:.0%})"
 
 
 def verdict(passed: bool | None) -> str:

@@ -11,7 +11,7 @@ from quantize.int8.calibration import Sets
 from quantize.int8.gate import float_reference
 from runtimes.artifact import Artifact
 
-# Drawn pictures are added so many at a time, and no more than MOST: a detector may find nobody in them.
+# Drawn pictures are added so many at a time, and no more than MOST: a detector may find no people in them.
 STEP, MOST = 32, 256
 DRAWN_SEED = 9_000_000
 

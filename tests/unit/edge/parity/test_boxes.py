@@ -1,4 +1,4 @@
-"""The gate's arithmetic for detectors: boxes that overlap by construction."""
+"""Verdicts on detectors: boxes that overlap by construction, counts, intervals and score shifts."""
 
 import math
 
@@ -52,7 +52,7 @@ def grid(count: int, shift: float = 0.0, score: float = 0.9) -> Outputs:
     ("precision", "missing", "passed"),
     [("fp32", 1, True), ("fp16", 2, False), ("int8", 5, True), ("int8", 6, False)],
 )
-def test_the_share_of_boxes_found_again(precision, missing, passed) -> None:
+def test_the_share_of_matched_boxes(precision, missing, passed) -> None:
     verdict = parity(grid(100), grid(100 - missing), precision)
     assert (verdict.basis, verdict.boxes) == ("boxes", 100)
     assert verdict.matched == pytest.approx(1 - missing / 100)
@@ -64,7 +64,7 @@ def test_the_share_of_boxes_found_again(precision, missing, passed) -> None:
     # two squares of side 100, one moved by s, overlap by (100 - s) / (100 + s)
     [("fp16", 5.0, 1.0), ("fp16", 5.5, 0.0), ("int8", 14.0, 1.0), ("int8", 14.5, 0.0)],
 )
-def test_a_box_is_found_again_where_it_was(precision, shift, matched) -> None:
+def test_a_box_matches_by_its_overlap(precision, shift, matched) -> None:
     assert parity(grid(50), grid(50, shift), precision).matched == matched
 
 
@@ -79,7 +79,7 @@ def test_scores_may_not_move(score, passed) -> None:
     assert verdict.passed is passed
 
 
-def test_weak_reference_boxes_need_not_be_found() -> None:
+def test_weak_reference_boxes_need_no_match() -> None:
     reference = grid(30)
     reference["dets"][0, 10:, 4] = 0.29
     verdict = parity(reference, grid(10), "fp32")
@@ -92,7 +92,7 @@ def test_a_box_of_another_class_does_not_count() -> None:
     assert parity(grid(20), outputs, "fp32").matched == 0.75
 
 
-def test_one_box_answers_for_one() -> None:
+def test_a_box_matches_at_most_once() -> None:
     twice = {name: np.concatenate([v, v], axis=1) for name, v in grid(10).items()}
     assert parity(twice, grid(10), "fp32").matched == 0.5
 

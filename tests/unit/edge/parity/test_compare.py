@@ -1,4 +1,4 @@
-"""The gate's arithmetic on maps whose peaks lie where we put them."""
+"""Pixel and raw verdicts, on maps whose peaks lie where the test puts them."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The gate for integral regression: which keypoints can be decided, on maps made of blobs whose mean is known."""
+"""Parity of integral regression: decidable keypoints, on maps made of blobs whose mean is known."""
 
 import numpy as np
 import pytest
@@ -120,7 +120,7 @@ def test_moved_blobs_are_judged_by_how_far_their_mean_moved(
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_flat_maps_are_judged_on_the_raw_numbers(norm: str) -> None:
+def test_flat_maps_are_judged_by_raw_error(norm: str) -> None:
     """Their mean is the middle whatever happens to them: pixels would let anything pass."""
     flat = np.full((1, POINTS, HEIGHT, WIDTH), 0.5)
     verdict = parity(norm, flat, flat * 0.9, "fp32")

@@ -1,4 +1,4 @@
-"""The gate for any number of people: who is compared with whom, what counts, and what is infinitely far."""
+"""Bottom-up parity: pairing of people, decidable keypoints, and infinite distances of people without a partner."""
 
 import msgspec
 import numpy as np
@@ -77,21 +77,21 @@ def test_moved_people_are_as_far_as_they_were_moved(shift: float, passes: tuple[
         assert parity.px_mean == pytest.approx(shift * STRIDE, abs=0.05)
 
 
-def test_somebody_lost_is_infinitely_far() -> None:
+def test_a_lost_person_is_infinitely_far() -> None:
     parity = compare(BOTH, outputs(people(*NECKS[:2]), people(NECKS[1])), SPEC, "int8")
     assert parity.passed is False
     assert parity.px_p95 == np.inf
     assert parity.matched == 0.75
 
 
-def test_somebody_made_up_is_infinitely_far() -> None:
+def test_an_extra_person_is_infinitely_far() -> None:
     parity = compare(BOTH, outputs(people(*NECKS), people(*NECKS[1:])), SPEC, "int8")
     assert parity.passed is False
     assert parity.px_p95 == np.inf
     assert parity.matched == 1.0
 
 
-def test_nobody_is_found_or_noise_is_judged_on_the_raw_numbers() -> None:
+def test_an_empty_scene_and_noise_are_judged_by_raw_error() -> None:
     empty = reference(people(), people())
     assert empty.decidable is not None
     assert empty.decidable.shape == (0, 18)
@@ -113,7 +113,7 @@ def test_nobody_is_found_or_noise_is_judged_on_the_raw_numbers() -> None:
 
 def test_a_rival_elsewhere_makes_a_keypoint_undecidable() -> None:
     given = outputs(people(NECKS[1]))
-    given["heatmap"][0, 4, 20, 2] = 0.95  # a second right wrist that nobody owns
+    given["heatmap"][0, 4, 20, 2] = 0.95  # a second right wrist of no person
     rivalled = make_reference(np.zeros((1, 1, 1, 3), np.uint8), given, SPEC, "truth")
     assert rivalled.decidable is not None
     assert np.flatnonzero(~rivalled.decidable[0]).tolist() == [4]
@@ -121,7 +121,7 @@ def test_a_rival_elsewhere_makes_a_keypoint_undecidable() -> None:
     assert decidable_in_people(rivalled.poses, given["heatmap"], SPEC.image.wh).all()
 
 
-def test_what_was_not_found_is_not_asked_for() -> None:
+def test_keypoints_that_the_reference_lacks_do_not_count() -> None:
     found = Keypoints(np.zeros((1, 3, 2), np.float32), np.array([[0.9, 0.0, 0.8]], np.float32))
     more = Keypoints(np.ones((1, 3, 2), np.float32), np.ones((1, 3), np.float32))
     figures = people_figures([found], [more], np.array([[True, False, True]]))
@@ -134,7 +134,7 @@ def test_what_was_not_found_is_not_asked_for() -> None:
 
 
 @given(order=st.permutations(range(6)), seed=st.integers(0, 2**32 - 1))
-def test_pairing_does_not_hang_on_the_order(order: list[int], seed: int) -> None:
+def test_pairing_does_not_depend_on_the_order(order: list[int], seed: int) -> None:
     random = np.random.default_rng(seed)
     xy = random.uniform(0, 1000, (6, 17, 2)).astype(np.float32)
     moved = (xy + random.normal(0, 0.5, xy.shape)).astype(np.float32)
@@ -156,7 +156,7 @@ def test_a_saved_reference_judges_the_same(tmp_path) -> None:
     assert compare(again, moved, SPEC, "fp16") == compare(BOTH, moved, SPEC, "fp16")
 
 
-def test_foreign_single_output_nets_are_judged_too() -> None:
+def test_networks_with_one_joint_output_are_judged_too() -> None:
     given = outputs(people(*NECKS))
     joined = {"maps": np.concatenate([given["heatmap"], given["paf"]], axis=1)}
     spec = msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""reference.npz: what goes in comes out, within its bounds, and a damaged file says so."""
+"""reference.npz: round trips, the bounds on its size, and damaged files."""
 
 import zipfile
 from pathlib import Path
@@ -70,7 +70,7 @@ def reread(reference: Reference, folder: Path) -> Reference:
     return load_reference(path)
 
 
-def test_poses_come_back(tmp_path) -> None:
+def test_poses_round_trip(tmp_path) -> None:
     made = poses(3)
     back = reread(made, tmp_path)
     assert back.label == made.label
@@ -83,7 +83,7 @@ def test_poses_come_back(tmp_path) -> None:
         np.testing.assert_array_equal(got.scores, wanted.scores)
 
 
-def test_boxes_come_back_to_the_images_they_belong_to(tmp_path) -> None:
+def test_boxes_round_trip_image_by_image(tmp_path) -> None:
     made = boxes()
     back = reread(made, tmp_path)
     assert [len(item) for item in back.boxes] == [6, 0, 2]
@@ -95,7 +95,7 @@ def test_boxes_come_back_to_the_images_they_belong_to(tmp_path) -> None:
     assert back.decidable is None
 
 
-def test_a_detector_that_found_nothing_at_all_comes_back(tmp_path) -> None:
+def test_a_detector_without_any_box_round_trips(tmp_path) -> None:
     made = boxes()
     silent = make_reference(
         made.images, {**made.outputs, "dets": made.outputs["dets"] * 0}, BOXES, "silence"
@@ -103,7 +103,7 @@ def test_a_detector_that_found_nothing_at_all_comes_back(tmp_path) -> None:
     assert [len(item) for item in reread(silent, tmp_path).boxes] == [0, 0, 0]
 
 
-def test_maps_come_back_as_the_outputs_they_are(tmp_path) -> None:
+def test_dense_maps_round_trip_as_outputs(tmp_path) -> None:
     dense = spec(DenseCodec(), "heatmap")
     made = make_reference(poses(2).images, poses(2).outputs, dense, "PyTorch float32")
     verdict = compare(reread(made, tmp_path), made.outputs, dense, "fp32")

@@ -1,4 +1,4 @@
-"""What is broken outright is named, and what a model always does is not."""
+"""Sanity checks: broken outputs are named; what the reference does too is not."""
 
 import numpy as np
 import pytest
@@ -29,27 +29,27 @@ def found(score: float | None) -> list[Detections]:
     ]
 
 
-def told(got: np.ndarray, before: list, after: list) -> tuple[str, ...]:
+def symptoms_of(got: np.ndarray, before: list, after: list) -> tuple[str, ...]:
     return find_symptoms({"heatmap": MAPS}, {"heatmap": got}, before, after)
 
 
-def test_the_same_outputs_have_none() -> None:
-    assert told(MAPS, people(0.8), people(0.8)) == ()
-    assert told(MAPS, people(0.8), people(0.3)) == ()  # weaker, not dead
+def test_the_same_outputs_have_no_symptoms() -> None:
+    assert symptoms_of(MAPS, people(0.8), people(0.8)) == ()
+    assert symptoms_of(MAPS, people(0.8), people(0.3)) == ()  # weaker, not dead
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_no_numbers(value) -> None:
+def test_outputs_that_are_not_finite(value) -> None:
     broken = MAPS.copy()
     broken[0] = value
-    assert told(broken, people(0.8), people(0.8)) == (
+    assert symptoms_of(broken, people(0.8), people(0.8)) == (
         "output heatmap is not finite in 25% of its values",
     )
 
 
-def test_the_same_for_every_image() -> None:
+def test_constant_outputs() -> None:
     constant = np.broadcast_to(MAPS[:1], MAPS.shape)
-    assert told(constant, people(0.8), people(0.8)) == (
+    assert symptoms_of(constant, people(0.8), people(0.8)) == (
         "output heatmap is the same for every image",
     )
     assert find_symptoms({"a": constant}, {"a": constant}, [], []) == ()  # it always was
@@ -60,13 +60,13 @@ def test_the_same_for_every_image() -> None:
 
 
 @pytest.mark.parametrize("make", [people, found])
-def test_dead_confidences(make) -> None:
-    said = told(MAPS, make(0.8), make(0.1))
+def test_collapsed_confidences(make) -> None:
+    said = symptoms_of(MAPS, make(0.8), make(0.1))
     assert said == ("confidences collapsed: 0.1 on average, 0.8 before",)
-    assert told(MAPS, make(0.0), make(0.0)) == ()
+    assert symptoms_of(MAPS, make(0.0), make(0.0)) == ()
 
 
-def test_a_detector_that_finds_nobody_any_more() -> None:
-    assert told(MAPS, found(0.8), found(None)) == (
+def test_a_detector_that_no_longer_finds_anything() -> None:
+    assert symptoms_of(MAPS, found(0.8), found(None)) == (
         "confidences collapsed: 0 on average, 0.8 before",
     )

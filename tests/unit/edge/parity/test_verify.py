@@ -1,4 +1,4 @@
-"""Replaying a reference: a network small enough to be computed by hand, in an ONNX file."""
+"""Replay of a reference, by an ONNX network small enough to be computed by hand; artifacts of an earlier commit."""
 
 import shutil
 from pathlib import Path
@@ -168,7 +168,7 @@ def test_the_limit_it_was_exported_with_still_holds(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[:, ::-1].copy()])
-def test_a_foreign_artifact_is_measured_and_not_judged(tmp_path, weights) -> None:
+def test_an_artifact_converted_by_others_is_measured_and_not_judged(tmp_path, weights) -> None:
     art = build(tmp_path / "art", weights, lineage=Lineage(weights="foreign"))
     verdict = verify(art, RunOptions())
     assert verdict.passed is None

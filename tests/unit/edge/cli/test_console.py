@@ -1,0 +1,51 @@
+"""Parity records in words, as tables and messages show them."""
+
+import math
+
+import pytest
+
+from edge.cli.console import describe
+from runtimes.parity_spec import ApParity, BoxesParity, Parity, PxParity, RawParity
+
+SHARED = {"reference": "PyTorch float32", "passed": True}
+
+
+@pytest.mark.parametrize(
+    ("parity", "words"),
+    [
+        (
+            PxParity(**SHARED, limit=0.5, px_p95=0.123456, decidable=40, keypoints=51),
+            "p95 0.1235 px (limit 0.5), 40/51 decidable",
+        ),
+        (
+            PxParity(**SHARED, limit=2.0, px_p95=math.inf, decidable=4, keypoints=5),
+            "p95 inf px (limit 2), 4/5 decidable",
+        ),
+        (
+            BoxesParity(**SHARED, limit=0.99, boxes=83, matched=1.0),
+            "100.0% of 83 boxes matched (limit 99%)",
+        ),
+        (
+            BoxesParity(
+                **SHARED, limit=0.95, boxes=400, matched=0.9575, matched_interval=(0.933, 0.9733)
+            ),
+            "95.8% of 400 boxes matched, 93.3% to 97.3% (limit 95%)",
+        ),
+        (BoxesParity(**SHARED, boxes=4, matched=0.5), "50.0% of 4 boxes matched"),
+        (RawParity(**SHARED, limit=1e-3, raw_error=2e-6), "raw error 2e-06 (limit 0.001)"),
+        (RawParity(**SHARED), "raw error - (limit -)"),
+        (
+            ApParity(
+                **SHARED,
+                limit=0.005,
+                ap=0.5,
+                ap_reference=0.5025,
+                ap_drop=0.0025,
+                ap_interval=(-0.001, 0.004),
+            ),
+            "AP 0.5, drop 0.0025 (-0.001, 0.004) (limit 0.005)",
+        ),
+    ],
+)
+def test_a_record_shows_the_figure_that_decided_it(parity: Parity, words: str) -> None:
+    assert describe(parity) == words
