@@ -91,8 +91,9 @@ def test_a_report_set_with_enough_boxes_is_all(detector) -> None:
     assert judging.label == f"photographs of here, {MIN_BOXES // 2} held out"
 
 
-def test_pictures_are_drawn_until_there_are_enough_boxes(detector) -> None:
-    report = pictures(MIN_BOXES // 2 - STEP - 1)
+def test_pictures_are_drawn_until_there_are_enough_boxes(pose, tmp_path) -> None:
+    detector = constant_detector(tmp_path / "one", pose, [0.9, 0.2, 0.1])
+    report = pictures(MIN_BOXES - STEP - 1)
     judging = held_out(detector, sets(report))
     images = judging.reference.images
     assert len(images) == len(report) + 2 * STEP  # one of them would leave a box missing
