@@ -1,10 +1,10 @@
-"""How much faster two processes train than one: the same batch, one thread each, taking turns on the same machine.
+"""The speed-up of two training processes over one: the same batch, one thread each, alternating on one machine.
 
     python benchmarks/ddp.py docs/measured
 
 Starts torchrun by itself. While process 0 trains alone the other waits; then both train on halves of the batch (DDP,
-gloo). Medians over steps. Wall time tells the speed-up of an idle machine only: where others compute, two processes are
-given more of it than one. The CPU time beside it says how idle it was, and how the work itself is shared.
+gloo). Medians over steps. Wall time is a speed-up on an idle machine only: beside other programs, two processes are
+given more of it than one. The CPU time beside it shows how idle it was, and how the work itself is divided.
 """
 
 import argparse
@@ -26,22 +26,30 @@ from lightning_fabric.strategies.single_device import SingleDeviceStrategy
 
 from edge.schema import load_schema
 from quantize.distill.data.augment import WEAK
-from quantize.distill.data.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.data.instances import drawn_people
-from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.batches import (
+    Batch,
+    SourceSlice,
+    epoch_order,
+    pose_batches,
+    split_into_batches,
+)
+from quantize.distill.data.instances import drawn_instances
+from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.distributed import close_fabric, open_fabric, share_out
-from quantize.distill.losses.terms import Part, truth_term
-from quantize.distill.optimizer import Rates
+from quantize.distill.distributed import close_fabric, local_batches, open_fabric
+from quantize.distill.losses.terms import WeightedLoss, label_loss
+from quantize.distill.optimizer import LrSchedule
+from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.train import Settings, Step, new_learner, train
+from quantize.distill.train import StepResult, TrainSettings, train
+from quantize.distill.train_state import new_train_state
 
 STUDENT = "vitpose-192x6x3-simple"
 BATCH = 16
 ROUNDS = 6
 STEPS = 9
-FIRST = 2  # steps of every round that do not count: memory is found, threads begin
-RATES = Rates()
+FIRST = 2  # warm-up steps of every round, not counted
+RATES = LrSchedule()
 
 
 def measure(fabric: Fabric, sampler: Sampler, folder: Path) -> tuple[list[float], list[float]]:
@@ -50,28 +58,27 @@ def measure(fabric: Fabric, sampler: Sampler, folder: Path) -> tuple[list[float]
     spec = student_spec(variant, "student")
     wall, cpu = [time.perf_counter()], [time.process_time()]
 
-    def heard(step: Step) -> None:
+    def on_step(step: StepResult) -> None:
         wall.append(time.perf_counter())
         cpu.append(time.process_time())
 
     train(
         fabric,
-        new_learner(new_student(variant, 0), RATES),
-        {"truth": Part(truth_term(spec))},
+        new_train_state(new_student(variant, 0), RATES),
+        PoseTask(spec.image, {"truth": WeightedLoss(label_loss(spec))}),
         batches(fabric, sampler),
-        spec.image,
-        Settings(STEPS, RATES, save_every=10**9),
+        TrainSettings(STEPS, RATES, save_every=10**9),
         folder,
-        heard,
+        on_step,
     )
     return _spans(wall), _spans(cpu)
 
 
 def batches(fabric: Fabric, sampler: Sampler) -> Iterator[Batch]:
-    """Yield this process' parts, as long as they are wanted."""
-    plan = batches_of(order_of([Share(0, len(sampler.album))], 0, 0), BATCH)
+    """Yield this process's parts of the batches, without end."""
+    plan = split_into_batches(epoch_order([SourceSlice(0, len(sampler.patch_cache))], 0, 0), BATCH)
     while True:
-        yield from prepare(sampler, share_out(plan, fabric), 0, WEAK)
+        yield from pose_batches(sampler, local_batches(plan, fabric), 0, WEAK)
 
 
 def work(out: Path) -> None:
@@ -83,9 +90,9 @@ def work(out: Path) -> None:
     spans: dict[str, list[float]] = {"alone": [], "both": [], "alone_cpu": [], "both_cpu": []}
     with tempfile.TemporaryDirectory() as scratch:
         coco = load_schema("coco17")
-        people = drawn_people(scratch, 0, 64, coco)
+        people = drawn_instances(scratch, 0, 64, coco)
         spec = student_spec(student_variant(STUDENT), "student")
-        sampler = Sampler(Album(people, spec.crop.padding), coco, spec.crop, spec.image.wh)
+        sampler = Sampler(PatchCache(people, spec.crop.padding), coco, spec.crop, spec.image.wh)
         for _ in range(ROUNDS):
             if both.is_global_zero:
                 _add(spans, "alone", measure(alone, sampler, Path(scratch)))

@@ -4,8 +4,8 @@
 
 The teacher is a ViTPose of the student's width and three times its depth, trained here on labels of the same drawn
 people unless given, and on many more crops than a student sees; its token is trained once. Every seed gives all arms
-the same first weights and the same batches, to the pixel. Judged on drawn people whom nobody learned from. Writes
-distill_ablation.json and .md; goes on where it was stopped.
+the same initial weights and the same batches, to the pixel. Validated on drawn people outside every training set.
+Writes distill_ablation.json and .md; resumes an interrupted run.
 """
 
 import argparse
@@ -18,28 +18,31 @@ from typing import Any
 import msgspec
 import torch
 from lightning_fabric import Fabric
-from progress import Telling, machine_words, write_report
+from progress import PrintedProgress, machine_words, write_report
 
 from edge.schema import load_schema
 from export import load_checkpoint
-from quantize.distill.assembly import Help, make_trainee
-from quantize.distill.config import RECIPE, Recipe
+from quantize.distill.assembly import Supervision, assemble
+from quantize.distill.config import DistillConfig
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.data.schedule import plan_course
-from quantize.distill.data.sources import Crowd, gather
+from quantize.distill.data.schedule import plan_batches
+from quantize.distill.data.sources import TrainingSet, load_training_set
 from quantize.distill.distributed import open_fabric
-from quantize.distill.methods.token import random_token, with_token
-from quantize.distill.methods.token_training import trained_token
-from quantize.distill.optimizer import Rates
-from quantize.distill.runner import distil
+from quantize.distill.methods.token import random_token, token_variant
+from quantize.distill.methods.token_training import load_or_train_token
+from quantize.distill.optimizer import LrSchedule
+from quantize.distill.pose_task import PoseTask
+from quantize.distill.run_folder import CONFIG
+from quantize.distill.runner import train_student
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teacher import Teacher, open_teacher
-from quantize.distill.teacher_cache import Lessons, write_lessons
-from quantize.distill.train import Settings, Step, new_learner, train
-from quantize.distill.validation import Marks, drawn_dataset, judge
+from quantize.distill.teacher_cache import TeacherCache, build_teacher_cache
+from quantize.distill.train import StepResult, TrainSettings, train
+from quantize.distill.train_state import new_train_state
+from quantize.distill.validation import PoseMetrics, drawn_dataset, validate
 
 COCO = load_schema("coco17")
 INPUT_WH = (96, 128)
@@ -47,7 +50,7 @@ MAP_WH = (24, 32)  # the teacher's own
 SEEDS = (0, 1, 2)
 VAL_PICTURES = 300
 TEACHER = "vitpose-128x6x4-simple"
-BATCH = 8  # a ViT from nothing learns three times as much from a crop in batches of 8 as in batches of 32
+BATCH = 8  # a ViT from scratch learns three times as much from a crop in batches of 8 as in batches of 32
 # arm: methods, and whose token
 ARMS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "labels": (("none",), ""),
@@ -60,7 +63,7 @@ ARMS: Mapping[str, tuple[tuple[str, ...], str]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One arm and seed; `loss` is the mean of the labels' part over the last tenth."""
+    """One arm and seed; `loss` is the mean label loss over the last tenth."""
 
     arm: str
     seed: int
@@ -72,27 +75,27 @@ class Row:
 
 @dataclass(frozen=True)
 class Stage:
-    """What all arms share."""
+    """What all arms have in common."""
 
     fabric: Fabric
     teacher: Teacher
-    crowd: Crowd
-    album: Album
-    lessons: Lessons
+    training_set: TrainingSet
+    patch_cache: PatchCache
+    teacher_cache: TeacherCache
     token: torch.Tensor
     args: Any
 
 
-def recipe(args: Any, methods: tuple[Any, ...], seed: int) -> Recipe:
-    """One arm's training."""
-    return Recipe(
+def config(args: Any, methods: tuple[Any, ...], seed: int) -> DistillConfig:
+    """Return one arm's configuration."""
+    return DistillConfig(
         student=args.student,
         input_wh=INPUT_WH,
         teacher=str(args.teacher),
         methods=methods,
         steps=args.steps,
         batch=BATCH,
-        views="gentle",
+        augment="gentle",
         drawn=args.drawn,
         token_steps=args.token_steps,
         seed=seed,
@@ -100,86 +103,96 @@ def recipe(args: Any, methods: tuple[Any, ...], seed: int) -> Recipe:
 
 
 def trained_teacher(args: Any) -> Path:
-    """Train the teacher on labels, or go on where an earlier run of this script stopped."""
-    wanted = Recipe(
+    """Train the teacher on labels, or resume an interrupted run."""
+    wanted = DistillConfig(
         student=TEACHER,
         input_wh=INPUT_WH,
         methods=("none",),
         steps=args.teacher_steps,
         batch=BATCH,
-        views="gentle",
+        augment="gentle",
         drawn=args.drawn,
         save_every=1000,
     )
     folder = args.out / "teacher"
-    resume = (folder / RECIPE).exists()
-    return distil(wanted, folder, Telling("teacher"), resume=resume).student
+    resume = (folder / CONFIG).exists()
+    return train_student(wanted, folder, PrintedProgress("teacher"), resume=resume).student
 
 
 def prepared(args: Any) -> Stage:
-    """Draw people, ask the teacher about them, train its token; all of it once."""
+    """Draw people, cache the teacher's heatmaps, train its token; all of it once."""
     args.teacher = args.teacher or trained_teacher(args)
     fabric = open_fabric("cpu", "f32")
     teacher = open_teacher(str(args.teacher))
-    first = recipe(args, ("token",), 0)
-    crowd = gather(first.data, COCO, first.drawn)
+    first = config(args, ("token",), 0)
+    training_set = load_training_set(first.data, COCO, first.drawn)
     spec = student_spec(student_variant(args.student, INPUT_WH), "student")
-    album = Album(crowd.people, spec.crop.padding)
-    talk = Telling("ablation")
-    talk.phase("teacher's maps", len(album))
-    lessons = write_lessons(
+    patch_cache = PatchCache(training_set.instances, spec.crop.padding)
+    listener = PrintedProgress("ablation")
+    listener.phase("teacher cache", len(patch_cache))
+    teacher_cache = build_teacher_cache(
         args.out / "lessons",
         teacher,
-        album,
+        patch_cache,
         map_keypoints(teacher.schema, COCO),
         MAP_WH,
-        lambda done, _: talk.advance(done, "asked"),
+        lambda done, _: listener.advance(done, "cached"),
     )
-    talk.phase("token", args.token_steps)
-    token = trained_token(
-        first, args.out, fabric, teacher, crowd, COCO, lambda step, _: talk.advance(step.number, "")
+    listener.phase("token", args.token_steps)
+    token = load_or_train_token(
+        first,
+        args.out,
+        fabric,
+        teacher,
+        training_set,
+        COCO,
+        lambda step, _: listener.advance(step.number, ""),
     )
-    return Stage(fabric, teacher, crowd, album, lessons, token, args)
+    return Stage(fabric, teacher, training_set, patch_cache, teacher_cache, token, args)
 
 
 def batches_of_seed(stage: Stage, seed: int) -> list[Batch]:
-    """Every batch of a seed's training, in memory, so that each arm sees the same."""
-    wanted = recipe(stage.args, ("none",), seed)
+    """Return every batch of a seed's run, in memory, so that each arm sees the same."""
+    wanted = config(stage.args, ("none",), seed)
     spec = student_spec(student_variant(wanted.student, INPUT_WH), "student")
-    sampler = Sampler(stage.album, COCO, spec.crop, INPUT_WH, seed)
-    return list(plan_course(stage.crowd.shares, wanted).batches(sampler, 0, stage.fabric, 1))
+    sampler = Sampler(stage.patch_cache, COCO, spec.crop, INPUT_WH, seed)
+    return list(
+        plan_batches(stage.training_set.slices, wanted).batches(sampler, 0, stage.fabric, 1)
+    )
 
 
 def run_arm(stage: Stage, arm: str, seed: int, batches: Sequence[Batch]) -> Row:
-    """Train one arm and judge it."""
+    """Train and validate one arm."""
     methods, whose = ARMS[arm]
-    wanted = recipe(stage.args, methods, seed)
+    wanted = config(stage.args, methods, seed)
     variant = student_variant(wanted.student, INPUT_WH)
-    lessons = stage.lessons if "heatmap" in methods else None
+    teacher_cache = stage.teacher_cache if "heatmap" in methods else None
     token = None
     if whose:
-        variant = with_token(variant)
+        variant = token_variant(variant)
         width = stage.token.shape[2]
         token = stage.token if whose == "teacher" else random_token(width, 1000 + seed)
-    given = Help(labelled=True, teacher=stage.teacher, lessons=lessons, token=token)
-    trainee = make_trainee(wanted, variant, COCO, given)
-    rates = Rates(wanted.lr, warmup_steps=max(stage.args.steps // 20, 1))
-    learner = new_learner(trainee.module, rates)
-    settings = Settings(stage.args.steps, rates, save_every=stage.args.steps, seed=seed)
+    supervision = Supervision(
+        labelled=True, teacher=stage.teacher, teacher_cache=teacher_cache, token=token
+    )
+    student = assemble(wanted, variant, COCO, supervision)
+    lr_schedule = LrSchedule(wanted.lr, warmup_steps=max(stage.args.steps // 20, 1))
+    state = new_train_state(student.module, lr_schedule)
+    settings = TrainSettings(stage.args.steps, lr_schedule, save_every=stage.args.steps)
     folder = stage.args.out / f"{arm.replace(' ', '-')}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    heard: list[Step] = []
+    steps: list[StepResult] = []
     spec = student_spec(variant, "student")
-    train(stage.fabric, learner, trainee.parts, batches, spec.image, settings, folder, heard.append)
-    student = trainee.finish(learner.average.state)
-    marks = judge(student, spec, drawn_dataset(VAL_PICTURES))
-    tail = heard[-max(len(heard) // 10, 1) :]
-    loss = statistics.mean(step.parts["truth"] for step in tail)
-    return Row(arm, seed, marks.ap or 0.0, marks.pck, marks.px, loss)
+    task = PoseTask(spec.image, student.losses)
+    train(stage.fabric, state, task, batches, settings, folder, steps.append)
+    metrics = validate(student.extract(state.average.state), spec, drawn_dataset(VAL_PICTURES))
+    tail = steps[-max(len(steps) // 10, 1) :]
+    loss = statistics.mean(step.losses["truth"] for step in tail)
+    return Row(arm, seed, metrics.ap or 0.0, metrics.pck, metrics.px, loss)
 
 
-def report(rows: Sequence[Row], teacher: Marks, args: Any) -> str:
-    """The table: each arm's mean over seeds, and its difference from labels alone, seed by seed."""
+def report(rows: Sequence[Row], teacher: PoseMetrics, args: Any) -> str:
+    """Return the page: each arm's mean over seeds, and its difference from labels alone, seed by seed."""
     lines = [
         "| arm | AP, each seed | mean AP | difference from labels (mean, each seed) | PCK@0.2 |",
         "|---|---|---|---|---|",
@@ -209,7 +222,7 @@ def report(rows: Sequence[Row], teacher: Marks, args: Any) -> str:
 
 
 def done_before(path: Path) -> list[Row]:
-    """Rows of an earlier run that was stopped."""
+    """Return the rows of an interrupted run."""
     return msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
 
 
@@ -239,7 +252,7 @@ def main() -> None:
             kept.write_bytes(msgspec.json.encode(rows))
             print(rows[-1], flush=True)
     spec = stage.teacher.spec
-    text = report(rows, judge(stage.teacher.module, spec, drawn_dataset(VAL_PICTURES)), args)
+    text = report(rows, validate(stage.teacher.module, spec, drawn_dataset(VAL_PICTURES)), args)
     write_report(args.measured, "distill_ablation", text, [asdict(row) for row in rows])
     print(text)
 

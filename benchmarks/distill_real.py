@@ -1,12 +1,12 @@
-"""What a real teacher brings on real photographs: the same student with and without PP-TinyPose, three seeds each.
+"""The gain of a real teacher on photographs: the same student with and without PP-TinyPose, three seeds each.
 
     python benchmarks/distill_real.py ../shared/real docs/measured OUT
 
-The teacher is the imported OpenVINO artifact. Students begin as the one that ships, which has seen drawn people only;
-they learn from 1500 photographs of athletes (12 of COCO's 17 points labelled, some wrongly) and drawn people, and are
-judged once, at the end, on COCO photographs that neither they nor their settings ever saw: PCK@0.2 over the longer side
-of the ground-truth box. Weights and pictures of both students on photographs stay in OUT (the athletes' photographs are
-for research): distill_real.json and .md go to docs/measured.
+The teacher is the imported OpenVINO artifact. Students start from the one that ships, which was trained on drawn people
+only; they are trained on 1500 photographs of athletes (12 of COCO's 17 points labelled, some wrongly) and drawn people,
+and validated once, at the end, on COCO photographs used neither for training nor for tuning: PCK@0.2 over the longer
+side of the ground-truth box. Weights and pictures of both students on photographs stay in OUT (the athletes'
+photographs are for research): distill_real.json and .md go to docs/measured.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from progress import Telling, machine_words, write_report
+from progress import PrintedProgress, machine_words, write_report
 
 from edge.evaluation.coco import boxes_xyxy, load_dataset, people_by_image
 from edge.image import read_image
@@ -28,9 +28,10 @@ from export.engine_files import engine_files
 from export.import_model import import_model
 from export.import_spec import like_spec
 from export.torch_session import TorchSession
-from quantize.distill.config import STUDENT, Recipe
-from quantize.distill.runner import distil
-from quantize.distill.validation import Marks, judge, judge_model
+from quantize.distill.config import DistillConfig
+from quantize.distill.run_folder import CONFIG, STUDENT
+from quantize.distill.runner import train_student
+from quantize.distill.validation import PoseMetrics, validate, validate_model
 
 ARMS = {"without a teacher": ("none",), "taught by PP-TinyPose": ("heatmap",)}
 SEEDS = (0, 1, 2)
@@ -59,21 +60,21 @@ def import_teacher(real: Path, out: Path) -> Path:
     return import_model(files, like_spec("tinypose-256x192", runtime), out).artifact.root
 
 
-def recipe(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int) -> Recipe:
-    """The same for both arms but for the teacher."""
+def config(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int) -> DistillConfig:
+    """Return an arm's configuration; the arms differ in the teacher alone."""
     methods = ARMS[arm]
     athletes = real / "people" / "lspet" / "person_keypoints.json"
-    return Recipe(
+    return DistillConfig(
         student=NETWORK,
         input_wh=INPUT_WH,
         teacher=str(teacher) if methods != ("none",) else "",
         methods=methods,
         data=(f"{athletes}:2", "synth"),
         drawn=1000,
-        lessons=str(out / "lessons") if methods != ("none",) else "",
+        teacher_cache=str(out / "lessons") if methods != ("none",) else "",
         steps=steps,
         batch=BATCH,
-        views="gentle",
+        augment="gentle",
         init=str(BUNDLED[STUDENT_NAME].path),
         lr=5e-4,
         precision="bf16",
@@ -82,14 +83,16 @@ def recipe(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int
     )
 
 
-def trained(wanted: Recipe, folder: Path, val: Path) -> Marks:
-    """Train the student, or go on where an earlier run of this script stopped."""
-    resume = (folder / "recipe.json").exists()
-    return distil(wanted, folder, Telling(folder.name), val=(str(val), ""), resume=resume).marks
+def trained(wanted: DistillConfig, folder: Path, val: Path) -> PoseMetrics:
+    """Train the student, or resume an interrupted run; return its metrics."""
+    resume = (folder / CONFIG).exists()
+    return train_student(
+        wanted, folder, PrintedProgress(folder.name), val=(str(val), ""), resume=resume
+    ).metrics
 
 
 def pictures(real: Path, students: dict[str, Path], out: Path) -> None:
-    """Both students of the first seed on the same photographs, side by side."""
+    """Draw both students of the first seed on the same photographs, side by side."""
     dataset = load_dataset(real / "coco-mini" / "person_keypoints.json")
     people = people_by_image(dataset.truth)
     large = sorted(
@@ -107,8 +110,8 @@ def pictures(real: Path, students: dict[str, Path], out: Path) -> None:
         cv2.imwrite(str(out / f"students-{image_id}.jpg"), np.hstack(panels))
 
 
-def report(rows: list[Row], teacher: Marks, start: Marks, steps: int) -> str:
-    """The table, the gain and the spread of the seeds."""
+def report(rows: list[Row], teacher: PoseMetrics, start: PoseMetrics, steps: int) -> str:
+    """Return the page: the table, the gain and the spread of the seeds."""
     lines = ["| | PCK@0.2 of three seeds | mean | spread | AP |", "|---|---|---|---|---|"]
     means, spreads = {}, {}
     for arm in ARMS:
@@ -132,7 +135,7 @@ def report(rows: list[Row], teacher: Marks, start: Marks, steps: int) -> str:
 
 
 def main() -> None:
-    """Train six students, judge, draw, write."""
+    """Train six students, validate, draw, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("real", type=Path)
     parser.add_argument("measured", type=Path)
@@ -146,15 +149,15 @@ def main() -> None:
     for seed in SEEDS:
         for arm, methods in ARMS.items():
             folder = args.out / f"{methods[0]}-{seed}"
-            wanted = recipe(teacher, args.real, args.out, arm, seed, args.steps)
-            marks = trained(wanted, folder, val)
-            rows.append(Row(arm, seed, marks.pck, marks.ap or 0.0, marks.px))
+            wanted = config(teacher, args.real, args.out, arm, seed, args.steps)
+            metrics = trained(wanted, folder, val)
+            rows.append(Row(arm, seed, metrics.pck, metrics.ap or 0.0, metrics.px))
             students.setdefault(arm, folder / STUDENT)
             print(rows[-1], flush=True)
     with load(teacher) as model:
-        teacher_marks = judge_model(model, load_dataset(val))
+        teacher_marks = validate_model(model, load_dataset(val))
     loaded = load_checkpoint(BUNDLED[STUDENT_NAME].path)
-    start = judge(loaded.module, loaded.spec, load_dataset(val))
+    start = validate(loaded.module, loaded.spec, load_dataset(val))
     pictures(args.real, students, args.out)
     text = report(rows, teacher_marks, start, args.steps)
     write_report(args.measured, "distill_real", text, [asdict(row) for row in rows])

@@ -22,14 +22,14 @@ from timing import interleaved_cpu_us
 
 from edge.geometry import make_crops
 from edge.schema import load_schema
-from quantize.distill.data.augment import AT_REST, STRONG, WEAK, stray
+from quantize.distill.data.augment import NO_AUGMENTATION, STRONG, WEAK, random_view
 from quantize.distill.data.batches import Batch, collate
-from quantize.distill.data.crop_view import View, crop_of, view_of_box
-from quantize.distill.data.instances import Person, annotated_people, drawn_people
+from quantize.distill.data.crop_view import CropView, box_view, view_crop
+from quantize.distill.data.instances import Instance, annotated_instances, drawn_instances
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.data.patch_cache import Album
-from quantize.distill.data.photometric import cut_out, disturb, recolour
-from quantize.distill.data.samples import Sampler, warp
+from quantize.distill.data.patch_cache import PatchCache
+from quantize.distill.data.photometric import cutout, distort, shift_hsv
+from quantize.distill.data.samples import Sampler, warp_patch
 from quantize.distill.data.targets import (
     heatmap_sigma,
     heatmaps,
@@ -38,9 +38,9 @@ from quantize.distill.data.targets import (
     simcc_sigma,
     strides,
 )
-from quantize.distill.losses.terms import TaughtMaps
+from quantize.distill.losses.terms import TeacherMaps
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teacher_cache import SHARD, UDP, Lessons
+from quantize.distill.teacher_cache import SHARD_SIZE, UDP, TeacherCache
 from runtimes.codec_spec import HeatmapCodec
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"
@@ -53,45 +53,49 @@ PEOPLE = 64
 PICTURES = 200
 ROUNDS = 15
 BATCH = 16
-BLURRED = replace(AT_REST, blurred=1.0)
+BLURRED = replace(NO_AUGMENTATION, blur_prob=1.0)
 
 
-def pixel_steps(people: Sequence[Person]) -> dict[str, Callable[[], object]]:
+def pixel_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     """What makes a sample's image; each call takes the next person."""
     rows = itertools.cycle(range(len(people)))
-    fresh, kept = Album(people, SPEC.crop.padding, max_bytes=0), Album(people, SPEC.crop.padding)
+    fresh, kept = (
+        PatchCache(people, SPEC.crop.padding, max_bytes=0),
+        PatchCache(people, SPEC.crop.padding),
+    )
     patches = [kept.patch(row) for row in range(len(people))]
     rng = np.random.default_rng(0)
-    crops = [crop_of(_strayed(person, rng), SPEC.crop, WH) for person in people]
+    crops = [view_crop(_strayed(person, rng), SPEC.crop, WH) for person in people]
     images = [
-        warp(patch, crop, SPEC.crop.pad_value) for patch, crop in zip(patches, crops, strict=True)
+        warp_patch(patch, crop, SPEC.crop.pad_value)
+        for patch, crop in zip(patches, crops, strict=True)
     ]
     sampler = Sampler(kept, COCO, SPEC.crop, WH)
 
     def view() -> object:
-        return crop_of(_strayed(people[next(rows)], rng), SPEC.crop, WH)
+        return view_crop(_strayed(people[next(rows)], rng), SPEC.crop, WH)
 
     def warped() -> object:
         row = next(rows)
-        return warp(patches[row], crops[row], SPEC.crop.pad_value)
+        return warp_patch(patches[row], crops[row], SPEC.crop.pad_value)
 
     return {
         "picture read, cut and kept (first epoch)": lambda: fresh.patch(next(rows)),
         "kept patch decoded (later epochs)": lambda: kept.patch(next(rows)),
         "view drawn": view,
         "warp": warped,
-        "recolour": lambda: recolour(images[next(rows)], WEAK.hsv, rng),
-        "blur": lambda: disturb(images[next(rows)], BLURRED, rng),
-        "cutout": lambda: cut_out(images[next(rows)], rng),
+        "recolour": lambda: shift_hsv(images[next(rows)], WEAK.hsv, rng),
+        "blur": lambda: distort(images[next(rows)], BLURRED, rng),
+        "cutout": lambda: cutout(images[next(rows)], rng),
         "whole sample, weak, later epochs": lambda: sampler.sample(next(rows), 0, WEAK),
         "whole sample, strong, later epochs": lambda: sampler.sample(next(rows), 0, STRONG),
     }
 
 
-def target_steps(people: Sequence[Person]) -> dict[str, Callable[[], object]]:
+def target_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     """What makes the targets of a batch of BATCH samples."""
-    album = Album(people, SPEC.crop.padding)
-    sampler = Sampler(album, COCO, SPEC.crop, WH)
+    patch_cache = PatchCache(people, SPEC.crop.padding)
+    sampler = Sampler(patch_cache, COCO, SPEC.crop, WH)
     batch = collate([sampler.sample(row, 0, WEAK) for row in range(BATCH)])
     xy = batch.xy.numpy().reshape(-1, 2)
     stride = strides(WH, MAP_WH, UDP)
@@ -107,7 +111,7 @@ def target_steps(people: Sequence[Person]) -> dict[str, Callable[[], object]]:
     }
 
 
-def measure(people: Sequence[Person]) -> dict[str, float]:
+def measure(people: Sequence[Instance]) -> dict[str, float]:
     """CPU milliseconds a sample of every step."""
     pixels = interleaved_cpu_us(pixel_steps(people), rounds=ROUNDS, calls=len(people))
     targets = interleaved_cpu_us(target_steps(people), rounds=ROUNDS, calls=4)
@@ -124,10 +128,10 @@ def epochs(folder: Path) -> dict[str, float]:
         call()
         spans[name] = time.process_time() - start
 
-    clock("drawn", lambda: drawn_people(folder, 0, PICTURES, COCO))
-    clock("found drawn", lambda: drawn_people(folder, 0, PICTURES, COCO))
-    people = drawn_people(folder, 0, PICTURES, COCO)
-    sampler = Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, WH)
+    clock("drawn", lambda: drawn_instances(folder, 0, PICTURES, COCO))
+    clock("found drawn", lambda: drawn_instances(folder, 0, PICTURES, COCO))
+    people = drawn_instances(folder, 0, PICTURES, COCO)
+    sampler = Sampler(PatchCache(people, SPEC.crop.padding), COCO, SPEC.crop, WH)
     for epoch in range(3):
         clock(
             f"epoch {epoch + 1}",
@@ -145,10 +149,10 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as scratch:
         passed = epochs(Path(scratch))
-        drawn = drawn_people(scratch, 0, PICTURES, COCO)
+        drawn = drawn_instances(scratch, 0, PICTURES, COCO)
         people = {"drawn, 640x480 frames": _some(drawn)}
         if REAL.is_file():
-            people["photographs (LSPET)"] = _some(annotated_people(REAL, COCO))
+            people["photographs (LSPET)"] = _some(annotated_instances(REAL, COCO))
         table = {name: measure(found) for name, found in people.items()}
     text = _page(table, passed)
     args.out.mkdir(parents=True, exist_ok=True)
@@ -160,25 +164,25 @@ def main() -> None:
     print(text)
 
 
-def _some(people: Sequence[Person]) -> Sequence[Person]:
+def _some(people: Sequence[Instance]) -> Sequence[Instance]:
     """Return PEOPLE of them, evenly spread."""
     return [people[row] for row in np.linspace(0, len(people) - 1, PEOPLE).astype(int)]
 
 
-def _strayed(person: Person, rng: np.random.Generator) -> View:
-    return stray(view_of_box(person.box, SPEC.crop.padding), person.keypoints, COCO, WEAK, rng)
+def _strayed(person: Instance, rng: np.random.Generator) -> CropView:
+    return random_view(box_view(person.box, SPEC.crop.padding), person.keypoints, COCO, WEAK, rng)
 
 
-def _taught(people: Sequence[Person], batch: Batch, scale: int) -> TaughtMaps:
+def _taught(people: Sequence[Instance], batch: Batch, scale: int) -> TeacherMaps:
     """Return lessons of any content: what they cost does not hang on it."""
     map_wh = (scale * MAP_WH[0], scale * MAP_WH[1])
     shape = (len(people), len(COCO), map_wh[1], map_wh[0])
     maps = np.random.default_rng(0).random(shape).astype(np.float16)
-    shards = tuple(maps[start : start + SHARD] for start in range(0, len(maps), SHARD))
+    shards = tuple(maps[start : start + SHARD_SIZE] for start in range(0, len(maps), SHARD_SIZE))
     boxes = np.stack([person.box for person in people])
     crops = np.stack([crop.matrix for crop in make_crops(boxes, (0, 0), SPEC.crop, WH)])
-    lessons = Lessons(shards, crops, strides(WH, map_wh, UDP))
-    return TaughtMaps(lessons, map_keypoints(COCO, COCO), COCO)
+    teacher_cache = TeacherCache(shards, crops, strides(WH, map_wh, UDP))
+    return TeacherMaps(teacher_cache, map_keypoints(COCO, COCO), COCO)
 
 
 def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:

@@ -1,4 +1,4 @@
-"""What long benchmarks say while they run, and how they write what they found."""
+"""Progress output and report files of long benchmarks."""
 
 import platform
 import time
@@ -11,8 +11,8 @@ import torch
 from devices.detect import detect_machine
 
 
-class Telling:
-    """A training's listener: a line a minute, and every line worth keeping."""
+class PrintedProgress:
+    """Progress of a training run as lines: one a minute, and every lasting message."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -20,23 +20,23 @@ class Telling:
         self._phase = ""
 
     def phase(self, name: str, total: int) -> None:
-        """A piece of work begins."""
+        """Start a phase of `total` steps."""
         self._phase = f"{name} of {total}" if total else name
         self._last = 0.0
 
     def advance(self, done: int, text: str) -> None:
-        """It goes on."""
+        """Print the progress, at most once a minute."""
         if time.monotonic() - self._last >= 60:
             self._last = time.monotonic()
             print(f"{self._name}: {self._phase}: {done}, {text}", flush=True)
 
     def say(self, text: str) -> None:
-        """A line worth keeping."""
+        """Print a lasting message."""
         print(f"{self._name}: {text}", flush=True)
 
 
 def machine_words() -> str:
-    """The machine a figure was measured on."""
+    """Describe the machine a figure was measured on."""
     machine = detect_machine()
     return (
         f"{machine.cpu_model or machine.arch} ({' '.join(machine.isa)}), "
@@ -45,7 +45,7 @@ def machine_words() -> str:
 
 
 def write_report(folder: Path, name: str, text: str, rows: Any) -> None:
-    """Write NAME.md for people and NAME.json for programs."""
+    """Write NAME.md and NAME.json."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(text)
     data = msgspec.json.format(msgspec.json.encode({"rows": rows, "on": machine_words()}), indent=1)

@@ -1,10 +1,10 @@
-"""Trains the pose student that ships with edgepose, on drawn people only, and measures it.
+"""Train the pose student that ships with edgepose, on drawn people only, and measure it.
 
     python benchmarks/train_student.py SCRATCH docs/measured [--real ../shared/real]
 
-RTMPose-t at 96x128, where a step costs a quarter of what it does at its usual 192x256. Goes on where it was stopped.
-Writes the weights in halves to export/assets/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2
-in ground-truth boxes of 100 drawn pictures that were not trained on, and with --real of 80 photographs, which a student
+RTMPose-t at 96x128, where a step costs a quarter of one at its usual 192x256. Resumes an interrupted run. Writes the
+weights in half precision to export/assets/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2 in
+ground-truth boxes of 100 drawn pictures that were not trained on, and with --real of 80 photographs, which a student
 that never saw a photograph is not made for.
 """
 
@@ -14,45 +14,45 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from progress import Telling, machine_words
+from progress import PrintedProgress, machine_words
 
 from edge.evaluation.coco import Dataset, load_dataset
 from edge.model import Model
 from export import load_checkpoint
 from export.student_file import Card, write_student
 from export.torch_session import TorchSession
-from quantize.distill.config import RECIPE, Recipe
-from quantize.distill.runner import CURVES, distil
-from quantize.distill.train import LOG
-from quantize.distill.validation import drawn_dataset, judge_model
+from quantize.distill.config import DistillConfig
+from quantize.distill.run_folder import CONFIG, CURVES, LOG
+from quantize.distill.runner import train_student
+from quantize.distill.validation import drawn_dataset, validate_model
 
 NAME = "rtmpose-t-drawn"
 ASSETS = Path(__file__).parents[1] / "export" / "assets"
 METHOD = "benchmarks/train_student.py: drawn people only, labels alone"
 
 
-def recipe(steps: int) -> Recipe:
-    """Labels of drawn people, guided from inside."""
-    return Recipe(
+def config(steps: int) -> DistillConfig:
+    """Return the configuration: labels of drawn people, deep supervision."""
+    return DistillConfig(
         student="rtmpose-t",
         methods=("none",),
         input_wh=(96, 128),
         drawn=4000,
-        views="gentle",
+        augment="gentle",
         steps=steps,
         batch=16,
         precision="bf16",
     )
 
 
-def trained(wanted: Recipe, folder: Path) -> Path:
-    """Train in the folder, or go on there; returns the student's file."""
-    resume = (folder / RECIPE).exists()
-    return distil(wanted, folder, Telling(folder.name), resume=resume).student
+def trained(wanted: DistillConfig, folder: Path) -> Path:
+    """Train in the folder, or resume there; return the student's file."""
+    resume = (folder / CONFIG).exists()
+    return train_student(wanted, folder, PrintedProgress(folder.name), resume=resume).student
 
 
 def shipped(student: Path, target: Path) -> None:
-    """Write the student in halves, with the card it ships under."""
+    """Write the student in half precision, with the card it ships under."""
     loaded = load_checkpoint(student)
     variant = loaded.variant
     card = Card(
@@ -69,9 +69,9 @@ def shipped(student: Path, target: Path) -> None:
 
 
 def measured(weights: Path, dataset: Dataset) -> dict[str, Any]:
-    """Return the marks of the file as it ships, in PyTorch."""
+    """Return the metrics of the file as it ships, in PyTorch."""
     loaded = load_checkpoint(weights)
-    return judge_model(
+    return validate_model(
         Model(loaded.spec, TorchSession(loaded.module, loaded.spec)), dataset
     ).to_dict()
 
@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--assets", type=Path, default=ASSETS)
     parser.add_argument("--steps", type=int, default=5000)
     args = parser.parse_args()
-    student = trained(recipe(args.steps), args.scratch)
+    student = trained(config(args.steps), args.scratch)
     weights = args.assets / f"{NAME}.safetensors"
     shipped(student, weights)
     figures = {"drawn": measured(weights, drawn_dataset())}

@@ -7,7 +7,17 @@ import torch
 
 from runtimes.base import Effective, Feeds, Outputs, check_image_feed
 from runtimes.errors import EngineError
-from runtimes.spec import ModelSpec
+from runtimes.spec import ImageSpec, ModelSpec
+
+
+def normalise(images: torch.Tensor, image: ImageSpec) -> torch.Tensor:
+    """Return images uint8 BGR (B, H, W, 3) as float32 (B, 3, H, W), normalised for a network, on the same device."""
+    order = [2, 1, 0] if image.order == "RGB" else [0, 1, 2]
+    mean, std = (
+        torch.tensor(values, device=images.device).view(1, 3, 1, 1)
+        for values in (image.mean, image.std)
+    )
+    return (images.permute(0, 3, 1, 2)[:, order].float() - mean) / std
 
 
 class TorchSession:
@@ -18,10 +28,6 @@ class TorchSession:
         self._spec = spec
         if threads:
             torch.set_num_threads(threads)
-        order = [2, 1, 0] if spec.image.order == "RGB" else [0, 1, 2]
-        self._order = torch.tensor(order)
-        self._mean = torch.tensor(spec.image.mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(spec.image.std).view(1, 3, 1, 1)
 
     @property
     def effective(self) -> Effective:
@@ -33,9 +39,8 @@ class TorchSession:
         if self._module is None:
             raise EngineError("this session is closed; open the model again")
         image = check_image_feed(feeds, "image", self._spec.image.wh)
-        pixels = torch.from_numpy(image).permute(0, 3, 1, 2).float()[:, self._order]
         with torch.inference_mode():
-            tensors = self._module((pixels - self._mean) / self._std)
+            tensors = self._module(normalise(torch.from_numpy(image), self._spec.image))
         return {
             out.name: np.array(tensor.numpy(), np.float32)
             for out, tensor in zip(self._spec.outputs, tensors, strict=True)

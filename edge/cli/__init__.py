@@ -39,6 +39,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "edge.cli.commands.quantize",
         "Quantize artifacts to int8 and check them against their float parents.",
     ),
+    "train": (
+        "edge.cli.commands.train",
+        "Train a detector or a pose model on labels.",
+    ),
     "distill": (
         "edge.cli.commands.distill",
         "Train a small student with a large teacher.",

@@ -1,6 +1,6 @@
-"""A student as it is trained: the network with whatever stands around it, the parts of its loss, and the way back.
+"""Assembly of a student for training: the network with what its methods add, the losses, and the way back.
 
-Which method adds what is decided here; how long and on whom, elsewhere.
+Which method adds what is decided here; data, length and optimization elsewhere.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,160 +13,134 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from edge.schema import KeypointSchema
-from export import load_checkpoint
 from export.models.vit import at_input
 from export.registry import Variant, load_family
-from quantize.distill.config import Recipe
+from quantize.distill.config import DistillConfig
 from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.distributed import shard_teacher
-from quantize.distill.losses.simcc import simcc_parts
-from quantize.distill.losses.terms import Part, TaughtMaps, taught_term, truth_term
-from quantize.distill.methods.deep_supervision import GUIDED, guide_parts, guided, unguided
-from quantize.distill.methods.feature import FirstOutputs, feature_parts, finished, with_features
-from quantize.distill.methods.head import fresh_head, head_parts
-from quantize.distill.methods.token import give_token, read_token, refuse_tokenless, settled
-from quantize.distill.student import new_student, student_spec
+from quantize.distill.losses.simcc import simcc_losses
+from quantize.distill.losses.terms import TeacherMaps, WeightedLoss, label_loss, teacher_map_loss
+from quantize.distill.methods.deep_supervision import (
+    SUPPORTED_FAMILIES,
+    deep_supervision_losses,
+    with_deep_supervision,
+    without_deep_supervision,
+)
+from quantize.distill.methods.feature import (
+    FirstOutputsLoss,
+    feature_losses,
+    with_feature_output,
+    without_adapter,
+)
+from quantize.distill.methods.head import fresh_head, head_losses
+from quantize.distill.methods.token import (
+    add_token,
+    apply_projection,
+    check_token_teacher,
+    read_token,
+)
+from quantize.distill.student import load_init, new_student, student_spec
 from quantize.distill.teacher import Teacher
-from quantize.distill.teacher_cache import Lessons
+from quantize.distill.teacher_cache import TeacherCache
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-State = Mapping[str, torch.Tensor]
-Finish = Callable[[State], nn.Module]
+StateDict = Mapping[str, torch.Tensor]
+Extract = Callable[[StateDict], nn.Module]
+Losses = dict[str, WeightedLoss]
 
 
 @dataclass(frozen=True, slots=True)
-class Trainee:
-    """What is trained, by which parts, and `finish`: a trained state dict to the bare network, ready to be written."""
+class AssembledStudent:
+    """The module to train, its losses, and `extract`: from a trained state dict to the bare network in eval mode."""
 
     module: nn.Module
-    parts: Mapping[str, Part]
-    finish: Finish
+    losses: Mapping[str, WeightedLoss]
+    extract: Extract
 
 
 @dataclass(frozen=True, slots=True)
-class Help:
-    """What a student is helped by: labels or none, a teacher, its lessons, its token (1, 1, C)."""
+class Supervision:
+    """What supervises a student: labels or none, a teacher, its cached heatmaps, its token (1, 1, C)."""
 
     labelled: bool
     teacher: Teacher | None = None
-    lessons: Lessons | None = None
+    teacher_cache: TeacherCache | None = None
     token: torch.Tensor | None = None
 
 
-def check_pair(recipe: Recipe, variant: Variant, schema: KeypointSchema, teacher: Teacher) -> None:
-    """Raise InputError where the teacher cannot teach this student by the recipe's methods, before anything long."""
+def check_teacher(
+    config: DistillConfig, variant: Variant, schema: KeypointSchema, teacher: Teacher
+) -> None:
+    """Raise InputError where the teacher cannot teach this student by the configured methods, before long work."""
     spec = student_spec(variant, "student")
     map_keypoints(teacher.schema, schema)
-    if "token" in recipe.methods:
-        refuse_tokenless(teacher)
-        if recipe.token:
-            read_token(Path(recipe.token), teacher)
-    if "simcc" in recipe.methods:
-        simcc_parts(teacher, spec, schema)
-    if "feature" in recipe.methods:
-        feature_parts(teacher, spec, schema)
-    if "head" in recipe.methods:
-        fresh_head(teacher, variant, recipe.seed)
+    if "token" in config.methods:
+        check_token_teacher(teacher)
+        if config.token:
+            read_token(Path(config.token), teacher)
+    if "simcc" in config.methods:
+        simcc_losses(teacher, spec, schema)
+    if "feature" in config.methods:
+        feature_losses(teacher, spec, schema)
+    if "head" in config.methods:
+        fresh_head(teacher, variant, config.seed)
 
 
-def spread_teacher(recipe: Recipe, teacher: Teacher | None, fabric: Fabric) -> None:
-    """Part a frozen teacher's weights among the processes, in place; raises InputError where that cannot be."""
-    if teacher is None or teacher.module is None or not set(recipe.methods) <= {"simcc", "feature"}:
+def shard_online_teacher(config: DistillConfig, teacher: Teacher | None, fabric: Fabric) -> None:
+    """Shard a frozen teacher's weights over the processes, in place; raises InputError where that is impossible."""
+    online = set(config.methods) <= {"simcc", "feature"}
+    if teacher is None or teacher.module is None or not online:
         raise InputError(
-            "only a PyTorch teacher of the methods simcc and feature, asked at every step, can be spread over "
-            "processes; leave --spread-teacher out"
+            "only a PyTorch teacher of the methods simcc and feature, which run it at every step, can be sharded over "
+            "processes; leave --shard-teacher out"
         )
     shard_teacher(teacher.module, fabric)
 
 
-def make_trainee(recipe: Recipe, variant: Variant, schema: KeypointSchema, given: Help) -> Trainee:
-    """Return the trainee of a recipe's methods; raises InputError where they do not fit (see `check_pair`)."""
+def assemble(
+    config: DistillConfig, variant: Variant, schema: KeypointSchema, supervision: Supervision
+) -> AssembledStudent:
+    """Return the student of a configuration; raises InputError where its methods do not fit (see `check_teacher`)."""
     spec = student_spec(variant, "student")
-    if "head" in recipe.methods:
-        return _head(recipe, variant, spec, _asked(given))
-    parts = {"truth": Part(truth_term(spec))} if given.labelled else {}
-    module: Any = begun(recipe, variant)
-    if "feature" in recipe.methods:
-        return _features(recipe, variant, schema, _asked(given), module, parts)
-    finish = _plain(variant)
-    if given.token is not None:
-        give_token(module, given.token, recipe.seed)
-        finish = _tokened(variant, given.token.shape[2])
-    taught = None
-    if given.lessons is not None:
-        keypoints = map_keypoints(_asked(given).schema, schema)
-        taught = TaughtMaps(given.lessons, keypoints, schema)
-        share = recipe.teacher_share
-        parts["heatmap"] = Part(taught_term(spec, taught), share, share)
-    if "simcc" in recipe.methods:
-        parts |= simcc_parts(_asked(given), spec, schema)
-    if recipe.guide and variant.family in GUIDED:
-        guides = guide_parts(spec, recipe.guide, taught, labelled=given.labelled)
-        module = guided(module, len(schema), variant.input_wh)
-        return _ready(module, _own_outputs(parts, spec) | guides, _without(finish, unguided))
-    return _ready(module, parts, finish)
-
-
-def _features(
-    recipe: Recipe,
-    variant: Variant,
-    schema: KeypointSchema,
-    teacher: Teacher,
-    module: nn.Module,
-    parts: dict[str, Part],
-) -> Trainee:
-    """DWPose's first stage: the labels' part sees the network's own outputs only."""
-    spec = student_spec(variant, "student")
-    wrapped = with_features(module, spec, teacher, recipe.seed)
-    shown = _own_outputs(parts, spec) | feature_parts(teacher, spec, schema)
-    return _ready(wrapped, shown, _without(_plain(variant), finished))
-
-
-def _own_outputs(parts: Mapping[str, Part], spec: ModelSpec) -> dict[str, Part]:
-    """Return parts that see the network's own outputs, of a module that gives more."""
-    own = len(spec.outputs)
-    return {name: replace(part, term=FirstOutputs(part.term, own)) for name, part in parts.items()}
-
-
-def _without(finish: Finish, strip: Callable[[State], State]) -> Finish:
-    """Return a finish for a state that holds more than the network's."""
-    return lambda state: finish(strip(state))
-
-
-def _head(recipe: Recipe, variant: Variant, spec: ModelSpec, teacher: Teacher) -> Trainee:
-    """DWPose's second stage."""
-    module = fresh_head(teacher, variant, recipe.seed)
-    return _ready(module, head_parts(teacher, spec), _plain(variant))
-
-
-def _ready(module: nn.Module, parts: Mapping[str, Part], finish: Finish) -> Trainee:
-    # convolutions over interleaved channels learn half as fast again on CPUs, and crops come that way
-    module.to(memory_format=torch.channels_last)
-    return Trainee(module.train(), parts, finish)
-
-
-def _asked(given: Help) -> Teacher:
-    if given.teacher is None:
-        raise InputError("this method needs a teacher: add --teacher MODEL")
-    return given.teacher
-
-
-def begun(recipe: Recipe, variant: Variant) -> nn.Module:
-    """Return the student before its first step: fresh from the seed, or as `init` left it.
-
-    Of an `init` for another input, or another number of keypoints, the backbone is taken and the head is fresh. Raises
-    InputError for one of another family or size.
-    """
-    module: Any = new_student(variant, recipe.seed)
-    if not recipe.init:
-        return module
-    loaded = load_checkpoint(recipe.init)
-    if (loaded.family, loaded.size) != (variant.family, variant.size):
-        raise InputError(
-            f"--init {recipe.init} holds {loaded.family}-{loaded.size}, the student is "
-            f"{variant.family}-{variant.size}; give a checkpoint of the same network"
+    if "head" in config.methods:
+        return _head_student(config, variant, spec, _teacher(supervision))
+    losses = {"truth": WeightedLoss(label_loss(spec))} if supervision.labelled else {}
+    module: Any = initial_student(config, variant)
+    if "feature" in config.methods:
+        return _feature_student(config, variant, schema, _teacher(supervision), module, losses)
+    extract = _extract_plain(variant)
+    if supervision.token is not None:
+        add_token(module, supervision.token, config.seed)
+        extract = _extract_with_token(variant, supervision.token.shape[2])
+    maps = None
+    if supervision.teacher_cache is not None:
+        keypoints = map_keypoints(_teacher(supervision).schema, schema)
+        maps = TeacherMaps(supervision.teacher_cache, keypoints, schema)
+        weight = config.heatmap_weight
+        losses["heatmap"] = WeightedLoss(teacher_map_loss(spec, maps), weight, weight)
+    if "simcc" in config.methods:
+        losses |= simcc_losses(_teacher(supervision), spec, schema)
+    if config.deep_supervision and variant.family in SUPPORTED_FAMILIES:
+        inner = deep_supervision_losses(
+            spec, config.deep_supervision, maps, labelled=supervision.labelled
         )
+        module = with_deep_supervision(module, len(schema), variant.input_wh, config.seed)
+        losses = _on_own_outputs(losses, spec) | inner
+        extract = _after(without_deep_supervision, extract)
+    return _assembled(module, losses, extract)
+
+
+def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:
+    """Return the student before its first step: random weights drawn from the seed, or those of `init`.
+
+    Of an `init` with another input size or number of keypoints only the backbone is taken. Raises InputError for one of
+    another family or size.
+    """
+    module: Any = new_student(variant, config.seed)
+    if not config.init:
+        return module
+    loaded = load_init(config.init, variant)
     if loaded.variant == variant:
         module.load_state_dict(loaded.module.state_dict())
         return module
@@ -175,18 +149,66 @@ def begun(recipe: Recipe, variant: Variant) -> nn.Module:
     return module
 
 
-def _plain(variant: Variant) -> Finish:
-    def finish(state: Mapping[str, torch.Tensor]) -> nn.Module:
+def _feature_student(
+    config: DistillConfig,
+    variant: Variant,
+    schema: KeypointSchema,
+    teacher: Teacher,
+    module: nn.Module,
+    losses: Losses,
+) -> AssembledStudent:
+    """Return the student of DWPose's first stage: the label loss sees the network's own outputs only."""
+    spec = student_spec(variant, "student")
+    wrapped = with_feature_output(module, spec, teacher, config.seed)
+    joined = _on_own_outputs(losses, spec) | feature_losses(teacher, spec, schema)
+    return _assembled(wrapped, joined, _after(without_adapter, _extract_plain(variant)))
+
+
+def _head_student(
+    config: DistillConfig, variant: Variant, spec: ModelSpec, teacher: Teacher
+) -> AssembledStudent:
+    """Return the student of DWPose's second stage."""
+    module = fresh_head(teacher, variant, config.seed)
+    return _assembled(module, head_losses(teacher, spec), _extract_plain(variant))
+
+
+def _assembled(module: nn.Module, losses: Losses, extract: Extract) -> AssembledStudent:
+    # convolutions over interleaved channels train half as fast again on CPUs, and crops come that way
+    module.to(memory_format=torch.channels_last)
+    return AssembledStudent(module.train(), losses, extract)
+
+
+def _on_own_outputs(losses: Losses, spec: ModelSpec) -> Losses:
+    """Return losses of the network's own outputs, for a module that gives more."""
+    own = len(spec.outputs)
+    return {
+        name: replace(each, loss=FirstOutputsLoss(each.loss, own)) for name, each in losses.items()
+    }
+
+
+def _teacher(supervision: Supervision) -> Teacher:
+    if supervision.teacher is None:
+        raise InputError("this method needs a teacher: add --teacher MODEL")
+    return supervision.teacher
+
+
+def _after(strip: Callable[[StateDict], StateDict], extract: Extract) -> Extract:
+    """Return an extract for a state dict that holds more than the network's tensors."""
+    return lambda state: extract(strip(state))
+
+
+def _extract_plain(variant: Variant) -> Extract:
+    def extract(state: StateDict) -> nn.Module:
         module: nn.Module = load_family(variant.family).build(variant)
         module.load_state_dict(state)
         return module.eval()
 
-    return finish
+    return extract
 
 
-def _tokened(variant: Variant, theirs: int) -> Finish:
-    def finish(state: Mapping[str, torch.Tensor]) -> nn.Module:
-        module: nn.Module = settled(variant, state, theirs)
+def _extract_with_token(variant: Variant, teacher_width: int) -> Extract:
+    def extract(state: StateDict) -> nn.Module:
+        module: nn.Module = apply_projection(variant, state, teacher_width)
         return module.eval()
 
-    return finish
+    return extract

@@ -1,6 +1,6 @@
-"""A network as two halves: the backbone, whose last map of features is looked at, and the head that reads it.
+"""A network as backbone and head, run separately so that the backbone's feature maps can be used.
 
-The halves are called as they are, without hooks: so gradients flow, and processes add up, as in the whole network.
+Both are called directly, without hooks, so gradients and their synchronisation over processes work as usual.
 """
 
 from typing import Any
@@ -12,37 +12,32 @@ from torch.func import functional_call
 from edge.geometry import Size
 
 Outputs = tuple[torch.Tensor, ...]
-BACKBONES = ("backbone", "preact")  # what families call theirs; AlphaPose says preact
+BACKBONES = ("backbone", "preact")  # attribute names of the families; AlphaPose's is preact
 
 
 def backbone_of(module: Any) -> Any:
-    """Return the network's backbone; None where it has none by a known name."""
+    """Return the network's backbone; None where it has none under a known name."""
     return next((getattr(module, name) for name in BACKBONES if hasattr(module, name)), None)
 
 
 def last_map(backbone: Any, image: torch.Tensor) -> torch.Tensor:
-    """Return the last features (B, C, h, w) of a normalised image; RTMPose's backbone gives three maps."""
-    found = backbone(image)
-    features: torch.Tensor = found[-1] if isinstance(found, tuple) else found
+    """Return the last feature map (B, C, h, w) of a normalised image; RTMPose's backbone gives three."""
+    maps = backbone(image)
+    features: torch.Tensor = maps[-1] if isinstance(maps, tuple) else maps
     return features
 
 
-def read(head: Any, features: torch.Tensor) -> Outputs:
-    """Return what the head makes of the features, as a tuple; a head of heatmaps gives a bare tensor."""
-    found = head(features)
-    return found if isinstance(found, tuple) else (found,)
+def run_head(head: Any, features: torch.Tensor) -> Outputs:
+    """Return the head's outputs as a tuple; a heatmap head gives a bare tensor."""
+    outputs = head(features)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def channels_of(backbone: nn.Module, input_wh: Size) -> int:
-    """Return the channels of the last features, found without computing any."""
-    return channels_of_maps(backbone, input_wh)[-1]
-
-
-def channels_of_maps(backbone: nn.Module, input_wh: Size) -> tuple[int, ...]:
-    """Return the channels of every map that the backbone gives, found without computing any."""
+def map_channels(backbone: nn.Module, input_wh: Size) -> tuple[int, ...]:
+    """Return the channels of every feature map of the backbone, without computing any."""
     tensors = {**dict(backbone.named_parameters()), **dict(backbone.named_buffers())}
     shapes = {name: tensor.detach().to("meta") for name, tensor in tensors.items()}
     image = torch.empty(1, 3, input_wh[1], input_wh[0], device="meta")
-    found = functional_call(backbone, shapes, (image,))
-    maps = found if isinstance(found, tuple) else (found,)
+    outputs = functional_call(backbone, shapes, (image,))
+    maps = outputs if isinstance(outputs, tuple) else (outputs,)
     return tuple(int(each.shape[1]) for each in maps)

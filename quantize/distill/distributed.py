@@ -1,13 +1,13 @@
-"""Where a training runs: one process or many, on which device and in which precision, and how work is shared out.
+"""Devices, precision and processes of a training run, through Lightning Fabric.
 
-Many processes are started by torchrun, on one machine or several; the folder of the training lies where all see it.
+Several processes are started by torchrun, on one machine or several that share the run's folder.
 """
 
 import logging
 import os
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from lightning_fabric import Fabric
@@ -18,27 +18,27 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from export.models.vit import Vit
-from quantize.distill.data.batches import part_of
+from quantize.distill.config import Precision
 from runtimes.errors import InputError
 
+K = TypeVar("K")
 Device = Literal["cpu", "cuda"]
-Precision = Literal["f32", "bf16", "f16"]
-# Fabric's names: weights stay float32, what is computed with them is narrower.
+# Fabric's names: weights stay float32, computation is narrower.
 PRECISIONS: dict[Precision, Any] = {"f32": "32-true", "bf16": "bf16-mixed", "f16": "16-mixed"}
-# The others wait for process 0 while a large teacher is asked about everybody. A lost process is noticed long before:
-# its connections close, and torchrun ends the rest.
-WAIT = timedelta(hours=24)
+# The others wait while process 0 runs a large teacher over the training set. A lost process is noticed long before: its
+# connections close, and torchrun ends the rest.
+TIMEOUT = timedelta(hours=24)
 
 
 def open_fabric(device: Device | None, precision: Precision) -> Fabric:
-    """Return the fabric, launched: DDP (gloo on the CPU, NCCL on GPUs) under torchrun, one process without it.
+    """Return the launched fabric: DDP (gloo on the CPU, NCCL on GPUs) under torchrun, otherwise one process.
 
-    device: None takes CUDA where it is present. Raises InputError for a GPU that is not there, and for f16 on the CPU.
+    device: None takes CUDA if present. Raises InputError for a missing GPU, and for f16 on the CPU.
     """
     accelerator = _accelerator(device)
     if precision == "f16" and accelerator != "cuda":
-        raise InputError("f16 is trained on CUDA GPUs only; take --precision f32 or bf16")
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it announces itself
+        raise InputError("f16 is trained on CUDA GPUs only; use --precision f32 or bf16")
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a banner
     world, local = _processes()
     if world == 1:
         fabric = Fabric(accelerator=accelerator, devices=1, precision=PRECISIONS[precision])
@@ -46,7 +46,7 @@ def open_fabric(device: Device | None, precision: Precision) -> Fabric:
         _check_gpus(accelerator, local)
         fabric = Fabric(
             accelerator=accelerator,
-            strategy=DDPStrategy(cluster_environment=TorchElasticEnvironment(), timeout=WAIT),
+            strategy=DDPStrategy(cluster_environment=TorchElasticEnvironment(), timeout=TIMEOUT),
             devices=local,
             num_nodes=world // local,
             precision=PRECISIONS[precision],
@@ -56,49 +56,54 @@ def open_fabric(device: Device | None, precision: Precision) -> Fabric:
 
 
 def close_fabric(fabric: Fabric) -> None:
-    """Part the processes once all of them are here; nothing for one alone. The fabric is of no use afterwards.
+    """Destroy the process group once all processes are done; nothing for a single one.
 
-    A process that ends without it still has gloo's threads running, which now and then abort it at its exit. Only for
-    work that ended well: where a worker is lost, nobody comes to be parted from.
+    Without it gloo's threads are still running at exit and sometimes abort the process. Only for a run that ended well:
+    with a lost worker the barrier is never reached.
     """
     if fabric.world_size > 1:
         fabric.barrier()
         torch.distributed.destroy_process_group()
 
 
-def share_out(plan: Sequence[Sequence[int]], fabric: Fabric) -> list[list[int]]:
-    """Return this process' part of every batch of a plan.
+def local_batches(plan: Sequence[Sequence[K]], fabric: Fabric) -> list[list[K]]:
+    """Return this process's part of every batch of a plan.
 
-    All parts are equal, so that the mean of their losses is the batch's: raises InputError for a batch that cannot be
-    parted so.
+    All parts have equal size, so that the mean of their losses is the batch's: raises InputError where a batch is no
+    multiple of the number of processes.
     """
     world = fabric.world_size
     uneven = next((len(batch) for batch in plan if len(batch) % world), None)
     if uneven is not None:
         raise InputError(
             f"a batch of {uneven} cannot be shared equally by {world} processes; "
-            f"take a --batch that is a multiple of {world}, and no fewer people than that"
+            f"choose a --batch that is a multiple of {world}, and no larger than the training set"
         )
-    return [part_of(batch, fabric.global_rank, world) for batch in plan]
+    return [rank_part(batch, fabric.global_rank, world) for batch in plan]
+
+
+def rank_part(batch: Sequence[K], rank: int, world: int) -> list[K]:
+    """Return one process's part of a batch: every `world`-th sample."""
+    return list(batch[rank::world])
 
 
 def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:
-    """Spread a frozen transformer over all processes, block by block (FSDP): for teachers that one GPU cannot hold.
+    """Shard a frozen transformer over all processes, block by block (FSDP), for teachers too large for one GPU.
 
-    The module is changed in place and returned; its head stays whole. Every process then has to call it, or its
-    backbone, equally often and under `torch.no_grad`, with crops of its own; a block is put together while it is
-    computed, and no longer. Works on the CPU (gloo), where it is tested, and on CUDA (NCCL). Raises InputError without
-    torchrun, and for a network without a transformer.
+    The module is changed in place and returned; its head stays replicated. Every process then has to call it, or its
+    backbone, equally often and under `torch.no_grad`, with its own crops; a block is gathered only while it runs. Works
+    on the CPU (gloo), where it is tested, and on CUDA (NCCL). Raises InputError without torchrun, and for a network
+    without a transformer.
     """
     if fabric.world_size == 1:
         raise InputError(
-            "a teacher is spread over several processes, and this is the only one; start with torchrun"
+            "a teacher is sharded over several processes, and this is the only one; start with torchrun"
         )
     transformers = [part for part in module.modules() if isinstance(part, Vit)]
     if not transformers:
         raise InputError(
-            f"only a vision transformer can be spread over processes, not a {type(module).__name__}; "
-            "leave the teacher whole"
+            f"only a vision transformer can be sharded over processes, not a {type(module).__name__}; "
+            "leave --shard-teacher out"
         )
     module.eval().requires_grad_(False)
     mesh = init_device_mesh(fabric.device.type, (fabric.world_size,))
@@ -106,9 +111,7 @@ def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:
         for block in transformer.layers:
             fully_shard(block, mesh=mesh, reshard_after_forward=True)
         fully_shard(transformer, mesh=mesh, reshard_after_forward=True)
-    return module.to(
-        fabric.device
-    )  # its head, which stays whole: features may be asked for without it
+    return module.to(fabric.device)  # the head, which stays replicated
 
 
 def _accelerator(device: Device | None) -> Device:
@@ -121,14 +124,14 @@ def _accelerator(device: Device | None) -> Device:
 
 
 def _processes() -> tuple[int, int]:
-    """Return how many processes torchrun started, in all and on this machine; 1 and 1 without it."""
+    """Return the number of torchrun's processes, in total and on this machine; 1 and 1 without it."""
     if not {"RANK", "WORLD_SIZE", "LOCAL_RANK"} <= os.environ.keys():
         return 1, 1
     world = int(os.environ["WORLD_SIZE"])
     local = int(os.environ.get("LOCAL_WORLD_SIZE", world))
     if world % local:
         raise InputError(
-            f"{world} processes, {local} of them here: start as many on every machine (--nproc-per-node)"
+            f"{world} processes, {local} of them here: start equally many on every machine (--nproc-per-node)"
         )
     return world, local
 
@@ -136,5 +139,5 @@ def _processes() -> tuple[int, int]:
 def _check_gpus(accelerator: Device, local: int) -> None:
     if accelerator == "cuda" and (present := torch.cuda.device_count()) < local:
         raise InputError(
-            f"{local} processes on a machine with {present} CUDA GPU(s); start one for each (--nproc-per-node)"
+            f"{local} processes on a machine with {present} CUDA GPU(s); start one per GPU (--nproc-per-node)"
         )

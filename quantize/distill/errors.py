@@ -1,6 +1,6 @@
-"""What ends a training from outside, told in one line: no memory, a full disk, a lost worker.
+"""Translation of what ends a training run from outside (no memory, full disk, lost worker) to one-line errors.
 
-What was saved last is whole in each case: every message says how to go on from it.
+The last saved state is intact in each case, and every message says how to resume from it.
 """
 
 import errno
@@ -17,25 +17,25 @@ import torch
 
 from runtimes.errors import EdgeposeError, TrainingError
 
-# Parts of what PyTorch's allocator of CPU memory, gloo and NCCL say: all of them raise plain RuntimeErrors.
-NO_MEMORY = ("DefaultCPUAllocator", "not enough memory")
-LOST = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
-PLACE = re.compile(r"^\[[^]]*\] *")  # in PyTorch's sources
-FULL = (errno.ENOSPC, errno.EDQUOT)
+# From the messages of PyTorch's CPU allocator, gloo and NCCL, which all raise plain RuntimeErrors.
+OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory")
+LOST_WORKER = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+SOURCE_LOCATION = re.compile(r"^\[[^]]*\] *")  # gloo starts with a line of its C++ sources
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
-def told(processes: int) -> Iterator[None]:
-    """Raise TrainingError instead of what PyTorch raises in a training where memory runs out or a worker is lost.
+def translate_training_errors(processes: int) -> Iterator[None]:
+    """Raise TrainingError for PyTorch's errors where memory runs out or, with several `processes`, a worker is lost.
 
-    Among several `processes`, torchrun's request to end (SIGTERM, sent when one of them is lost) is told too.
+    With several processes, torchrun's SIGTERM (sent when one of them is lost) is translated too.
     """
     watched = processes > 1 and threading.current_thread() is threading.main_thread()
-    before = signal.signal(signal.SIGTERM, _stopped) if watched else None
+    before = signal.signal(signal.SIGTERM, _on_sigterm) if watched else None
     try:
         yield
     except BaseException as error:
-        if watched:  # this process ends by itself, and says why: it needs no second request
+        if watched:  # this process is ending anyway, with its own message
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         message = None if isinstance(error, EdgeposeError) else _message(error, processes)
         if message:
@@ -46,44 +46,45 @@ def told(processes: int) -> Iterator[None]:
 
 
 @contextmanager
-def written(folder: Path) -> Iterator[None]:
-    """Raise TrainingError where what is written into `folder` meets a full disk or is refused by the system."""
+def translate_write_errors(folder: Path) -> Iterator[None]:
+    """Raise TrainingError where a file of `folder` cannot be written: the disk is full, or the system refuses."""
     try:
         yield
     except (OSError, RuntimeError) as error:
-        # torch.save, cut short by the system, complains of a position in the file instead
+        # torch.save, cut short by the system, raises a RuntimeError about the position in the file
         system = error if isinstance(error, OSError) else error.__context__
         if isinstance(error, EdgeposeError) or not isinstance(system, OSError):
             raise
-        reason = "the disk is full" if system.errno in FULL else f"cannot be written ({system})"
+        full = system.errno in DISK_FULL
+        reason = "the disk is full" if full else f"cannot be written ({system})"
         raise TrainingError(
-            f"{folder}: {reason}; what was saved before is whole: make room and go on with --resume"
+            f"{folder}: {reason}; what was saved before is intact: make room and continue with --resume"
         ) from error
 
 
 def _message(error: BaseException, processes: int) -> str | None:
-    """Return what to say of an error, or None for one that is our bug."""
-    said = str(error)
-    first = PLACE.sub("", said.splitlines()[0]) if said else type(error).__name__
+    """Return the message for an error, or None for a bug of ours."""
+    text = str(error)
+    first = SOURCE_LOCATION.sub("", text.splitlines()[0]) if text else type(error).__name__
     memory = isinstance(error, (MemoryError, torch.OutOfMemoryError))
-    if memory or any(part in said for part in NO_MEMORY):
+    if memory or any(part in text for part in OUT_OF_MEMORY):
         return (
             f"memory ran out in a training step ({first}); halve --batch and double --accumulate, "
-            "which is the same step in less memory, and go on with --resume"
+            "which is the same step in less memory, and continue with --resume"
         )
-    if processes > 1 and _is_lost(error):
+    if processes > 1 and _is_lost_worker(error):
         reason = first.split(". ")[0]
-        return f"a worker was lost ({reason}); go on with --resume"
+        return f"a worker was lost ({reason}); continue with --resume"
     return None
 
 
-def _is_lost(error: BaseException) -> bool:
+def _is_lost_worker(error: BaseException) -> bool:
     return isinstance(error, torch.distributed.DistError) or (
-        isinstance(error, RuntimeError) and any(part in str(error) for part in LOST)
+        isinstance(error, RuntimeError) and any(part in str(error) for part in LOST_WORKER)
     )
 
 
-def _stopped(number: int, frame: FrameType | None) -> NoReturn:
+def _on_sigterm(number: int, frame: FrameType | None) -> NoReturn:
     raise TrainingError(
-        "a worker was lost, or the launcher was told to end (SIGTERM); go on with --resume"
+        "a worker was lost, or the launcher was stopped (SIGTERM); continue with --resume"
     )

@@ -1,23 +1,21 @@
-"""Steps: which parameters decay how fast, how the learning rate goes, and the running average that is kept.
-
-Laws only: `train` owns the state.
-"""
+"""Optimization: AdamW parameter groups, the learning-rate schedule, and the moving average of the weights."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
-    """The learning rate's course over `steps`: linear warm-up, flat, then down a half cosine to `final` of it.
+class LrSchedule:
+    """Learning rate over the run: linear warm-up, constant, then half a cosine down to `final` of it.
 
-    RTMPose (arXiv:2303.07399) stays flat for the first half. layer_decay: each block of a transformer learns by this
-    factor slower than the next one (ViTPose: .8 for B); 1 for all alike.
+    RTMPose (arXiv:2303.07399) stays constant for the first half. layer_decay: factor on the learning rate from each
+    transformer block to the one below (ViTPose: .8 for B); 1 for none.
     """
 
     lr: float = 1e-3
@@ -28,18 +26,18 @@ class Rates:
     layer_decay: float = 1.0
 
 
-def rate_at(step: int, steps: int, rates: Rates) -> float:
+def lr_factor(step: int, steps: int, schedule: LrSchedule) -> float:
     """Return the factor on the learning rate at `step` of `steps`, 0 to 1."""
-    warm = min(1.0, (step + 1) / max(rates.warmup_steps, 1))
-    flat_until = rates.flat_share * steps
+    warm = min(1.0, (step + 1) / max(schedule.warmup_steps, 1))
+    flat_until = schedule.flat_share * steps
     if step <= flat_until:
         return warm
     gone = min(1.0, (step - flat_until) / max(steps - flat_until, 1))
-    return warm * (rates.final + (1 - rates.final) * (1 + math.cos(math.pi * gone)) / 2)
+    return warm * (schedule.final + (1 - schedule.final) * (1 + math.cos(math.pi * gone)) / 2)
 
 
-def parameter_groups(module: nn.Module, rates: Rates) -> list[dict[str, Any]]:
-    """Return AdamW's groups: weights decay, vectors (biases, norms) and positions do not; early blocks learn slower."""
+def parameter_groups(module: nn.Module, schedule: LrSchedule) -> list[dict[str, Any]]:
+    """Return AdamW's groups: no weight decay for vectors (biases, norms) and positions; layer-wise learning rates."""
     depth = max(
         (index for index in map(_block_of, _names(module)) if index is not None), default=-1
     )
@@ -48,8 +46,8 @@ def parameter_groups(module: nn.Module, rates: Rates) -> list[dict[str, Any]]:
         if not parameter.requires_grad:
             continue
         decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "token"))
-        scale = rates.layer_decay ** _above(name, depth)
-        key = (rates.weight_decay if decays else 0.0, rates.lr * scale)
+        scale = schedule.layer_decay ** _blocks_above(name, depth)
+        key = (schedule.weight_decay if decays else 0.0, schedule.lr * scale)
         group = groups.setdefault(
             key, {"params": [], "weight_decay": key[0], "lr": key[1], "base_lr": key[1]}
         )
@@ -57,44 +55,54 @@ def parameter_groups(module: nn.Module, rates: Rates) -> list[dict[str, Any]]:
     return list(groups.values())
 
 
-def set_rate(optimiser: torch.optim.Optimizer, factor: float) -> None:
-    """Set every group's learning rate to `factor` of its own base."""
-    for group in optimiser.param_groups:
+def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Set every group's learning rate to `factor` of its base."""
+    for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * factor
 
 
-class Average:
-    """An exponential running average of a network's weights, kept beside it (mmengine's ExpMomentumEMA).
+class WeightAverage:
+    """Exponential moving average of weights and batch norm statistics (mmengine's ExpMomentumEMA).
 
-    The momentum grows from 0 to `momentum` over `gamma` steps or so: an average of few steps is no average.
+    The momentum falls from 1 to `momentum` over about `gamma` steps, so that early weights are soon forgotten.
     """
 
     def __init__(self, module: nn.Module, momentum: float = 2e-4, gamma: float = 2000.0) -> None:
-        self._momentum = momentum
-        self._gamma = gamma
-        self._steps = 0
-        self.state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        def average(
+            averaged: torch.Tensor, current: torch.Tensor, count: torch.Tensor
+        ) -> torch.Tensor:
+            if not averaged.is_floating_point():
+                return current  # counters
+            return torch.lerp(
+                averaged, current, (1 - momentum) * math.exp(-int(count) / gamma) + momentum
+            )
+
+        self._averaged = AveragedModel(module, avg_fn=average, use_buffers=True)
+        # at a count of 0 AveragedModel would take the weights after the first step, and the average starts before it
+        self._averaged.n_averaged.fill_(1)
+
+    @property
+    def state(self) -> Mapping[str, torch.Tensor]:
+        """Return the averaged state dict, under the network's own names."""
+        state: Mapping[str, torch.Tensor] = self._averaged.module.state_dict()
+        return state
 
     def update(self, module: nn.Module) -> None:
-        """Move towards the network's present weights; counters and other integers are copied."""
-        kept = (1 - self._momentum) * math.exp(-(1 + self._steps) / self._gamma) + self._momentum
-        self._steps += 1
-        for name, value in module.state_dict().items():
-            average = self.state[name]
-            if average.is_floating_point():
-                average.lerp_(value.detach(), kept)
-            else:
-                average.copy_(value)
+        """Move the average towards the network's current weights."""
+        self._averaged.update_parameters(module)
+
+    def to(self, device: torch.device) -> None:
+        """Move the average to a device."""
+        self._averaged.to(device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that resuming needs."""
-        return {"steps": self._steps, "state": self.state}
+        """Return what resuming needs."""
+        return {"steps": int(self._averaged.n_averaged) - 1, "state": dict(self.state)}
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Go on from what `state_dict` gave."""
-        self._steps = int(saved["steps"])
-        for name, value in saved["state"].items():
-            self.state[name].copy_(value)
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Continue from a `state_dict`."""
+        self._averaged.module.load_state_dict(saved["state"])
+        self._averaged.n_averaged.fill_(int(saved["steps"]) + 1)
 
 
 def _names(module: nn.Module) -> Iterator[str]:
@@ -102,22 +110,22 @@ def _names(module: nn.Module) -> Iterator[str]:
 
 
 def _block_of(name: str) -> int | None:
-    """Return which of a transformer's blocks a parameter lies in."""
-    parts = _within(name).split(".")
+    """Return the index of the transformer block that a parameter is in."""
+    parts = _network_name(name).split(".")
     place = parts.index("layers") if "layers" in parts and parts[0] == "backbone" else -1
     return int(parts[place + 1]) if place >= 0 and parts[place + 1].isdecimal() else None
 
 
-def _above(name: str, depth: int) -> int:
-    """Return how many blocks lie above a parameter: 0 for the head, all of them for the patches' embedding."""
-    within = _within(name)
+def _blocks_above(name: str, depth: int) -> int:
+    """Return the number of blocks above a parameter: 0 for the head, all of them for the patch embedding."""
+    within = _network_name(name)
     if depth < 0 or not within.startswith("backbone.") or within.startswith("backbone.ln1"):
         return 0
     block = _block_of(name)
     return depth + 1 if block is None else depth - block
 
 
-def _within(name: str) -> str:
-    """Return a parameter's name in the network itself, without whatever is wrapped around that."""
+def _network_name(name: str) -> str:
+    """Return a parameter's name within the network, without the prefixes of modules that wrap it."""
     _, mark, rest = name.partition("backbone.")
     return mark + rest if mark else name

@@ -1,4 +1,4 @@
-"""The course of a training as a picture: loss and its parts, and what was measured on held-out people."""
+"""Training curves as a picture: the losses, and the metrics on the validation set."""
 
 import csv
 from collections.abc import Sequence
@@ -7,21 +7,23 @@ from pathlib import Path
 from runtimes.errors import MissingDependencyError
 
 Columns = dict[str, list[float]]
-SMOOTHED = 25  # steps a point of the loss curve is the mean of, at most
+MAX_SMOOTHING = 25  # steps averaged into one point of a loss curve
+NO_LOSS = {"step", "rate", "images_per_s"}
 
 
 def read_log(path: Path) -> Columns:
-    """Return a CSV log's columns by name; empty cells are left out of theirs."""
+    """Return a CSV log's columns by name; empty cells are skipped."""
     with path.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     names = list(rows[0]) if rows else []
     return {name: [float(row[name]) for row in rows if row[name]] for name in names}
 
 
-def draw_curves(log: Columns, marks: Columns, title: str, target: Path) -> None:
-    """Write a PNG: losses over steps (a logarithmic axis), and AP and PCK over steps.
+def plot_curves(log: Columns, metrics: Columns, title: str, target: Path) -> None:
+    """Write a PNG: losses over steps (logarithmic axis), and metrics between 0 and 1 over steps.
 
-    log: `step` and a column a loss; marks: `step`, `ap`, `pck`. Raises MissingDependencyError without matplotlib.
+    log: `step` and a column per loss; metrics: `step` and a column per metric, `px` not drawn. Raises
+    MissingDependencyError without matplotlib.
     """
     try:
         import matplotlib as mpl  # noqa: PLC0415 a host's library, and slow to import
@@ -32,23 +34,23 @@ def draw_curves(log: Columns, marks: Columns, title: str, target: Path) -> None:
         raise MissingDependencyError("matplotlib", "distill") from error
     figure, (losses, quality) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for name, values in log.items():
-        if name not in {"step", "rate", "images_per_s"} and any(value > 0 for value in values):
+        if name not in NO_LOSS and any(value > 0 for value in values):
             steps, smooth = _smoothed(log["step"], values)
             losses.plot(steps, smooth, label=name, linewidth=1)
     losses.set(xlabel="step", ylabel="loss", yscale="log", title=title)
     losses.legend()
-    for name in ("ap", "pck"):
-        if marks.get(name):
-            quality.plot(marks["step"], marks[name], marker="o", label=name)
-    quality.set(xlabel="step", ylabel="held-out people", ylim=(0, 1))
+    for name, values in metrics.items():
+        if name not in {"step", "px"} and len(values) == len(metrics["step"]):
+            quality.plot(metrics["step"], values, marker="o", label=name)
+    quality.set(xlabel="step", ylabel="validation", ylim=(0, 1))
     quality.legend()
     figure.savefig(target, dpi=110)
     plt.close(figure)
 
 
 def _smoothed(steps: Sequence[float], values: Sequence[float]) -> tuple[list[float], list[float]]:
-    """Return means over neighbouring steps; short courses stay as they are."""
-    width = max(1, min(SMOOTHED, len(values) // 40))
+    """Return means over neighbouring steps; short runs stay as they are."""
+    width = max(1, min(MAX_SMOOTHING, len(values) // 40))
     starts = range(0, len(values) - width + 1, width)
     means = [sum(values[start : start + width]) / width for start in starts]
     return [steps[start + width - 1] for start in starts], means

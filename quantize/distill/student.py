@@ -1,22 +1,24 @@
-"""Who learns: a fresh network of a family and size, ready to be trained, and what is written of it afterwards."""
+"""Students: the network that a name means, its initial weights, and its spec."""
 
 import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG
 from edge.schema import load_schema
+from export import load_checkpoint
+from export.checkpoint import LoadedModel
 from export.models.vit import Vit
 from export.registry import Variant, load_family, variant_of
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-# The families that are taught, and what an input's sides must be multiples of: no weights fix them yet.
+# Families that can be trained, and the number that an input's sides must be multiples of.
 FAMILIES = {"vitpose": 16, "rtmpose": 32}
 INPUT_WH = (192, 256)
-# Students whose keypoints are the mean of a map, not its peak, end in this; of these families.
+# Suffix and families of students whose keypoints are the mean of a map, not its peak.
 INTEGRAL = "-integral"
 INTEGRAL_FAMILIES = ("vitpose",)
-# How transformers are begun (timm, mmpretrain), and heads that give heatmaps (mmpose): near zero, as most bins are.
+# Initial weights of transformers (timm, mmpretrain) and of heatmap heads (mmpose): near zero, as most bins are.
 EMBEDDING_STD = 0.02
 HEAD_STD = 0.001
 
@@ -24,10 +26,10 @@ HEAD_STD = 0.001
 def student_variant(
     name: str, input_wh: tuple[int, int] | None = None, schema: str | None = None
 ) -> Variant:
-    """Return the network a name means: of the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
+    """Return the network of a name: from the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
 
     `-integral` at the end: a ViTPose trained by symmetric integral regression (arXiv:2211.03375) instead of heatmaps.
-    Raises InputError for a family that is not taught here, and as the family does for a size or input it has not.
+    Raises InputError for a family that cannot be trained here, and for sizes and inputs that the family lacks.
     """
     network = name.removesuffix(INTEGRAL)
     codec = "" if network == name else INTEGRAL[1:]
@@ -43,8 +45,8 @@ def student_variant(
         )
     if codec and family not in INTEGRAL_FAMILIES:
         raise InputError(
-            f"{name!r} cannot be a student: integral regression reads maps, which {family} has not; "
-            "leave -integral out, or take vitpose"
+            f"{name!r} cannot be a student: integral regression needs maps, and {family} gives none; "
+            "leave -integral out, or choose vitpose"
         )
     keypoints = load_schema(schema or "coco17").name
     variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints, codec=codec)
@@ -55,20 +57,31 @@ def student_variant(
 
 
 def new_student(variant: Variant, seed: int) -> nn.Module:
-    """Return the network with fresh weights that follow from the seed, float32 on the CPU, in training mode."""
+    """Return the network with random weights drawn from the seed, float32 on the CPU, in training mode."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module: nn.Module = load_family(variant.family).build(variant)
         for part in module.modules():
             if isinstance(part, Vit):
-                _begin_transformer(part)
+                _init_transformer(part)
         if variant.family == "vitpose":
-            _begin_head(module)
+            _init_head(module)
     return module.train()
 
 
+def load_init(path: str, variant: Variant) -> LoadedModel:
+    """Load the checkpoint that training starts from (`--init`); raises InputError for another family or size."""
+    loaded = load_checkpoint(path)
+    if (loaded.family, loaded.size) != (variant.family, variant.size):
+        raise InputError(
+            f"--init {path} holds {loaded.family}-{loaded.size}, the student is {variant.family}-{variant.size}; "
+            "give a checkpoint of the same network"
+        )
+    return loaded
+
+
 def student_spec(variant: Variant, model: str) -> ModelSpec:
-    """Return what the student takes and gives."""
+    """Return the student's spec; `model` is its name."""
     return load_family(variant.family).spec(variant, model)
 
 
@@ -81,31 +94,31 @@ def _check_input(variant: Variant) -> None:
         )
 
 
-def waves(grid: tuple[int, int], dim: int) -> torch.Tensor:
-    """Return positions (1, rows * columns, dim) as waves of row and column: what MAE, ViTPose's own beginning, has.
+def sincos_positions(grid: tuple[int, int], dim: int) -> torch.Tensor:
+    """Return sine-cosine position embeddings (1, rows * columns, dim), as in MAE, which ViTPose starts from.
 
     A quarter of the channels each: sine and cosine of the column, then of the row, wavelengths from 2 pi to 20000 pi
-    (arXiv:1706.03762 in two dimensions). Where the channels are no multiple of 4 the last ones are 0.
+    (arXiv:1706.03762 in two dimensions). Channels left over by a division by 4 are 0.
     """
     quarter = dim // 4
-    rates = 10000.0 ** (-torch.arange(quarter) / quarter)
+    frequencies = 10000.0 ** (-torch.arange(quarter) / quarter)
     rows, columns = torch.meshgrid(torch.arange(grid[0]), torch.arange(grid[1]), indexing="ij")
-    angles = [place.reshape(-1, 1) * rates for place in (columns, rows)]
-    parts = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
-    positions = torch.cat(parts, dim=1)
+    angles = [place.reshape(-1, 1) * frequencies for place in (columns, rows)]
+    waves = [wave(angle) for angle in angles for wave in (torch.sin, torch.cos)]
+    positions = torch.cat(waves, dim=1)
     return nn.functional.pad(positions, (0, dim - 4 * quarter))[None]
 
 
-def _begin_transformer(vit: Vit) -> None:
+def _init_transformer(vit: Vit) -> None:
     with torch.no_grad():
-        vit.pos_embed.copy_(waves(vit.grid, vit.pos_embed.shape[2]))
+        vit.pos_embed.copy_(sincos_positions(vit.grid, vit.pos_embed.shape[2]))
     for layer in vit.modules():
         if isinstance(layer, nn.Linear):
             nn.init.trunc_normal_(layer.weight, std=EMBEDDING_STD)
             nn.init.zeros_(layer.bias)
 
 
-def _begin_head(module: nn.Module) -> None:
+def _init_head(module: nn.Module) -> None:
     for layer in module.head.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(layer.weight, std=HEAD_STD)

@@ -1,8 +1,4 @@
-"""Whoever teaches: a PyTorch model or an artifact on any runtime, asked for heatmaps of upright crops.
-
-What teachers answer with (heatmaps, SimCC logits, maps to be averaged) is brought to one form here: heights over a
-grid of bins, highest where the keypoint is.
-"""
+"""Teachers: a PyTorch model or an artifact on any runtime, with its outputs brought to heatmaps."""
 
 import hashlib
 from dataclasses import dataclass
@@ -28,9 +24,10 @@ from runtimes.spec import Lineage, ModelSpec
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """A model that is asked, and what must be known of it.
+    """A model that supervises a student.
 
-    identity: a hash of what answers, for caches and tokens. module: the network, where it is PyTorch's.
+    identity: a hash of the weights, for caches and tokens. module: the network of a PyTorch model, None for an
+    artifact.
     """
 
     session: Session
@@ -41,15 +38,15 @@ class Teacher:
 
     @property
     def schema(self) -> KeypointSchema:
-        """Its keypoints."""
+        """The teacher's keypoint set."""
         if self.spec.keypoints is None:
             raise InputError(f"{self.spec.model} gives no keypoints (task {self.spec.task})")
         return KeypointSchema.from_spec(self.spec.keypoints)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Heights float32 (B, K, h, w) over bins, and how many input pixels of the teacher a bin spans, (x, y)."""
+class PredictedMaps:
+    """Heatmaps float32 (B, K, h, w), and input pixels of the teacher per bin, (x, y)."""
 
     maps: F32
     stride: F64
@@ -65,7 +62,7 @@ def open_teacher(
 ) -> Teacher:
     """Open an artifact directory, a checkpoint, or a catalogue name with `weights`.
 
-    Raises InputError for a model that is not top-down pose or answers with coordinates, and as `load_weights` and
+    Raises InputError for a model that is not top-down pose or gives coordinates, and as `load_weights` and
     `open_session` do.
     """
     path = Path(name)
@@ -82,18 +79,18 @@ def open_teacher(
     return Teacher(session, loaded.spec, identity, loaded.lineage, loaded.module)
 
 
-def ask(teacher: Teacher, images: U8) -> Answer:
-    """Return what the teacher says of crops, uint8 BGR (B, H, W, 3) of its own input size."""
+def predict_maps(teacher: Teacher, images: U8) -> PredictedMaps:
+    """Return the teacher's heatmaps of crops, uint8 BGR (B, H, W, 3) of its own input size."""
     outputs = teacher.session.run({teacher.spec.inputs[0].name: images})
-    maps, stride = _as_maps(outputs, teacher.spec)
-    return Answer(np.ascontiguousarray(maps, np.float32), stride)
+    maps, stride = _as_heatmaps(outputs, teacher.spec)
+    return PredictedMaps(np.ascontiguousarray(maps, np.float32), stride)
 
 
-def simcc_maps(logits_x: F32, logits_y: F32) -> F32:
-    """Return heights (B, K, ny, nx) of SimCC logits (B, K, nx) and (B, K, ny): the product of what both axes say.
+def simcc_to_heatmaps(logits_x: F32, logits_y: F32) -> F32:
+    """Return heatmaps (B, K, ny, nx) of SimCC logits (B, K, nx) and (B, K, ny): the outer product of both axes.
 
     Trained with softmax(10 logit) = softmax(10 label), logits are labels (Gaussians of height 1) up to a constant,
-    which the bins far from the keypoint show: their median is 0 in the label.
+    which is their median: bins far from the keypoint have label 0.
     """
     across, down = (
         np.clip(each - np.median(each, axis=-1, keepdims=True), 0, None)
@@ -103,7 +100,7 @@ def simcc_maps(logits_x: F32, logits_y: F32) -> F32:
     return maps
 
 
-def _as_maps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
+def _as_heatmaps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
     tensors = [outputs[tensor.name] for tensor in spec.outputs]
     match spec.codec:
         case HeatmapCodec():
@@ -112,19 +109,19 @@ def _as_maps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
             positive = normalise(tensors[0], spec.codec)
             return positive, strides(spec.image.wh, positive.shape[:1:-1], HeatmapCodec())
         case SimCCCodec(split_ratio=split):
-            return simcc_maps(tensors[0], tensors[1]), np.full(2, 1 / split)
+            return simcc_to_heatmaps(tensors[0], tensors[1]), np.full(2, 1 / split)
         case _:
-            raise InputError(_unfit(spec))
+            raise InputError(_unsuitable(spec))
 
 
 def _check(spec: ModelSpec) -> None:
     codecs = (HeatmapCodec, SimCCCodec, IntegralCodec)
-    top_down = spec.is_top_down and spec.crop.kind in {"affine", "square"}
+    top_down = spec.task == "pose-topdown" and spec.crop.kind in {"affine", "square"}
     if not (top_down and isinstance(spec.codec, codecs)):
-        raise InputError(_unfit(spec))
+        raise InputError(_unsuitable(spec))
 
 
-def _unfit(spec: ModelSpec) -> str:
+def _unsuitable(spec: ModelSpec) -> str:
     return (
         f"{spec.model} cannot teach (task {spec.task}, outputs {type(spec.codec).__name__}); a teacher is a top-down "
         "pose model with heatmaps or SimCC"

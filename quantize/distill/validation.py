@@ -1,4 +1,4 @@
-"""How good a student is on people it does not learn from: through the one pipeline, as its artifacts will be judged."""
+"""Validation of a pose network on held-out people: AP, PCK and pixel error, through the SDK's own pipeline."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,13 +29,12 @@ from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
 DRAWN_PICTURES = 100
-# A keypoint within this share of the longer side of its person's box counts as found.
-NEAR = 0.2
+PCK_THRESHOLD = 0.2  # of the longer side of the person's box
 
 
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """Average precision in ground-truth boxes (None: undefined), PCK@0.2 over max(w, h) of the box, and over how many.
+class PoseMetrics:
+    """AP in ground-truth boxes (None: undefined), PCK@0.2 over max(w, h) of the box, and the numbers they are over.
 
     px: the median distance of labelled keypoints from the truth, in pixels of the picture.
     """
@@ -46,13 +45,24 @@ class Marks:
     people: int
     keypoints: int
 
+    @property
+    def curves(self) -> dict[str, float | None]:
+        """Return the metrics that are followed during training."""
+        return {"ap": self.ap, "pck": self.pck, "px": self.px}
+
+    @property
+    def table(self) -> dict[str, float | None]:
+        """Return what is shown of them, by column title."""
+        pck = f"PCK@{PCK_THRESHOLD}"
+        return {"AP": self.ap, pck: self.pck, "median px": self.px, "people": self.people}
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as JSON takes them."""
+        """Return all fields, for JSON."""
         return asdict(self)
 
 
-def held_out(val: str, images: str, schema: KeypointSchema) -> Dataset:
-    """Return whom a student is judged by: a COCO.json, or drawn people whom no training sees.
+def validation_set(val: str, images: str, schema: KeypointSchema) -> Dataset:
+    """Return the validation set: a COCO.json, or drawn people that no training set contains.
 
     Raises InputError for another keypoint set than the student's.
     """
@@ -66,24 +76,24 @@ def held_out(val: str, images: str, schema: KeypointSchema) -> Dataset:
 
 
 def drawn_dataset(pictures: int = DRAWN_PICTURES) -> Dataset:
-    """Return drawn people to be judged by, rendered the first time."""
+    """Return drawn people for validation, rendered on the first call."""
     return load_dataset(drawn_annotations(drawn_folder(), VAL_SEED, pictures))
 
 
-def judge(module: nn.Module, spec: ModelSpec, dataset: Dataset) -> Marks:
-    """Return a network's marks; it is left in the mode it was in."""
+def validate(module: nn.Module, spec: ModelSpec, dataset: Dataset) -> PoseMetrics:
+    """Return the metrics of a PyTorch network, which keeps its mode."""
     was_training = module.training
     model = Model(spec, TorchSession(module, spec))
     try:
-        return judge_model(model, dataset)
+        return validate_model(model, dataset)
     finally:
         module.train(was_training)
 
 
-def judge_model(
+def validate_model(
     model: Model, dataset: Dataset, advance: Callable[[], object] = lambda: None
-) -> Marks:
-    """Return the marks of any top-down pose model, in ground-truth boxes."""
+) -> PoseMetrics:
+    """Return the metrics of any top-down pose model, in ground-truth boxes."""
     records: list[CocoResult] = []
     compared: list[tuple[F32, F32, F32]] = []
     truth = people_by_image(dataset.truth)
@@ -100,9 +110,9 @@ def judge_model(
     truths, labelled = labels[..., :2], labels[..., 2] > 0
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     errors = pixel_errors(xy, truths, labelled)
-    return Marks(
+    return PoseMetrics(
         ap=summary.AP,
-        pck=pck(xy, truths, labelled, sides, NEAR),
+        pck=pck(xy, truths, labelled, sides, PCK_THRESHOLD),
         px=float(np.median(errors)),
         people=summary.people,
         keypoints=len(errors),

@@ -14,7 +14,7 @@ from export import LoadedModel, Target, export_model, load_checkpoint  # noqa: E
 from export.inputs import drawn_inputs  # noqa: E402
 from export.student_file import Card, write_student  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill.methods.token import give_token, settled, with_token  # noqa: E402
+from quantize.distill.methods.token import add_token, apply_projection, token_variant  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 
 WH = (96, 128)
@@ -29,16 +29,16 @@ def student(tmp_path_factory) -> LoadedModel:
 
     Attention and decoder are made loud: what a token says is heard, and outputs are near 1.
     """
-    variant = with_token(student_variant("vitpose-48x2x3-simple", WH))
+    variant = token_variant(student_variant("vitpose-48x2x3-simple", WH))
     network = new_student(variant, 0)
     token = torch.randn(1, 1, TEACHERS_WIDTH, generator=torch.Generator().manual_seed(1))
-    give_token(network, token, 0)
+    add_token(network, token, 0)
     with torch.no_grad():
         network.head.final_layer.weight.mul_(50)
         for block in network.backbone.layers:
             block.attn.qkv.weight.mul_(8)
             block.attn.proj.weight.mul_(8)
-    bare = settled(variant, network.state_dict(), TEACHERS_WIDTH)
+    bare = apply_projection(variant, network.state_dict(), TEACHERS_WIDTH)
     path = tmp_path_factory.mktemp("student") / "student.safetensors"
     card = Card(
         model="taught",

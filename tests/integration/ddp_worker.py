@@ -1,4 +1,4 @@
-"""One process of a small training, or of a teacher spread over processes: what `test_ddp` starts, alone or by torchrun.
+"""One process of a small training run, or of a sharded teacher: started by `test_ddp`, alone or by torchrun.
 
 python tests/integration/ddp_worker.py train FOLDER --pictures DIR --steps 12 [--resume]
 python tests/integration/ddp_worker.py shard FOLDER
@@ -17,54 +17,63 @@ from lightning_fabric import Fabric
 
 from edge.schema import load_schema
 from quantize.distill.data.augment import WEAK
-from quantize.distill.data.batches import Batch, Share, batches_of, order_of, prepare
-from quantize.distill.data.instances import drawn_people
-from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.batches import (
+    Batch,
+    SourceSlice,
+    epoch_order,
+    pose_batches,
+    split_into_batches,
+)
+from quantize.distill.data.instances import drawn_instances
+from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.distributed import close_fabric, open_fabric, shard_teacher, share_out
-from quantize.distill.losses.terms import Part, truth_term
-from quantize.distill.optimizer import Rates
+from quantize.distill.distributed import close_fabric, local_batches, open_fabric, shard_teacher
+from quantize.distill.losses.terms import WeightedLoss, label_loss
+from quantize.distill.optimizer import LrSchedule
+from quantize.distill.pose_task import PoseTask
+from quantize.distill.run_folder import STATE
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.train import STATE, Settings, new_learner, train
+from quantize.distill.train import TrainSettings, train
+from quantize.distill.train_state import new_train_state
 from runtimes.errors import EdgeposeError
 
 WH = (48, 64)
 VARIANT = student_variant("vitpose-48x2x3-simple", WH)
 SPEC = student_spec(VARIANT, "tiny")
-RATES = Rates(lr=1e-3, warmup_steps=3, flat_share=1.0)  # the course does not hang on how long it is
+RATES = LrSchedule(lr=1e-3, warmup_steps=3, flat_share=1.0)  # independent of the number of steps
 COCO = load_schema("coco17")
 
 
 def batches(sampler: Sampler, fabric: Fabric, size: int, done: int) -> Iterator[Batch]:
-    """Yield this process' parts from the step on that comes next, epoch after epoch."""
-    shares = [Share(0, len(sampler.album))]
-    per_epoch = len(batches_of(order_of(shares, 1, 0), size))
+    """Yield this process's parts of the batches after step `done`, epoch after epoch."""
+    shares = [SourceSlice(0, len(sampler.patch_cache))]
+    per_epoch = len(split_into_batches(epoch_order(shares, 1, 0), size))
     skip = done % per_epoch
     for epoch in itertools.count(done // per_epoch):
-        plan = share_out(batches_of(order_of(shares, 1, epoch), size), fabric)
-        yield from prepare(sampler, plan[skip:], epoch, WEAK)
+        plan = local_batches(split_into_batches(epoch_order(shares, 1, epoch), size), fabric)
+        yield from pose_batches(sampler, plan[skip:], epoch, WEAK)
         skip = 0
 
 
 def learn(fabric: Fabric, args: argparse.Namespace) -> None:
-    """Train on drawn people; each process leaves its number and process id in the folder."""
+    """Train on drawn people; each process writes its process id into the folder."""
     (args.folder / f"pid-{fabric.global_rank}").write_text(str(os.getpid()))
-    people = drawn_people(args.pictures, 3, 8, COCO)
-    sampler = Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, WH, seed=1)
-    learner = new_learner(new_student(VARIANT, 0), RATES)
+    people = drawn_instances(args.pictures, 3, 8, COCO)
+    sampler = Sampler(PatchCache(people, SPEC.crop.padding), COCO, SPEC.crop, WH, seed=1)
+    state = new_train_state(new_student(VARIANT, 0), RATES)
     if args.resume:
-        learner.load(args.folder / STATE)
-    settings = Settings(args.steps, RATES, save_every=4)
-    source = batches(sampler, fabric, args.batch, learner.done)
+        state.load(args.folder / STATE)
+    settings = TrainSettings(args.steps, RATES, save_every=4)
+    source = batches(sampler, fabric, args.batch, state.done)
     source = itertools.islice(
         source, args.stop
     )  # as if it were killed, but always at the same step
-    parts = {"truth": Part(truth_term(SPEC))}
-    train(fabric, learner, parts, source, SPEC.image, settings, args.folder, [].append)
+    task = PoseTask(SPEC.image, {"truth": WeightedLoss(label_loss(SPEC))})
+    train(fabric, state, task, source, settings, args.folder, [].append)
 
 
 def shard(fabric: Fabric, folder: Path) -> None:
-    """Write how far a spread teacher's maps and features are from the whole one's, and how many weights lie here."""
+    """Write how far a sharded teacher's outputs are from the whole one's, and the number of weights held here."""
     teacher, whole = new_student(VARIANT, 0).eval(), new_student(VARIANT, 0).eval()
     own = torch.Generator().manual_seed(fabric.global_rank)
     shard_teacher(teacher, fabric)
@@ -85,7 +94,7 @@ def shard(fabric: Fabric, folder: Path) -> None:
 
 
 def main() -> int:
-    """Do what is asked; an error of ours becomes a line and a code, as on the command line."""
+    """Run the command; an error of ours becomes a line and an exit code, as on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("train", "shard"))
     parser.add_argument("folder", type=Path)

@@ -31,7 +31,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def distil(edgepose, home):
+def distill(edgepose, home):
     """Run the command on the few people; options given later win."""
 
     def run(out: str, *options: str):
@@ -44,15 +44,15 @@ def distil(edgepose, home):
 
 
 @pytest.fixture(scope="module")
-def teacher(distil, home) -> Path:
+def teacher(distill, home) -> Path:
     """A student taught by nobody, which teaches the others."""
-    done = distil("teacher", "--method", "none", "--student", "vitpose-48x3x3-simple")
+    done = distill("teacher", "--method", "none", "--student", "vitpose-48x3x3-simple")
     assert done.code == 0, done.err
     return home / "teacher" / "student.safetensors"
 
 
-def test_what_is_left_in_the_folder(distil, teacher, home) -> None:
-    done = distil("both", "--teacher", str(teacher), "--method", "heatmap,token", "--json")
+def test_what_is_left_in_the_folder(distill, teacher, home) -> None:
+    done = distill("both", "--teacher", str(teacher), "--method", "heatmap,token", "--json")
     assert done.code == 0, done.err
     assert done.json["steps"] == 6
     assert done.json["student"] == str(home / "both" / "student.safetensors")
@@ -68,8 +68,8 @@ def test_what_is_left_in_the_folder(distil, teacher, home) -> None:
     assert (folder / "token.safetensors").is_file()
 
 
-def test_a_student_needs_no_flag_to_be_exported(edgepose, distil, teacher, home) -> None:
-    done = distil("taught", "--teacher", str(teacher), "--method", "token")
+def test_a_student_needs_no_flag_to_be_exported(edgepose, distill, teacher, home) -> None:
+    done = distill("taught", "--teacher", str(teacher), "--method", "token")
     assert done.code == 0, done.err
     made = edgepose(
         *("export", str(home / "taught" / "student.safetensors"), "--format", "onnx"),
@@ -82,25 +82,25 @@ def test_a_student_needs_no_flag_to_be_exported(edgepose, distil, teacher, home)
     assert manifest["lineage"]["teacher"] == "vitpose-48x3x3-simple"
 
 
-def test_it_resumes_where_it_stopped(distil, home) -> None:
+def test_it_resumes_where_it_stopped(distill, home) -> None:
     """A finished training resumed is the same student; another recipe is refused, and so is a second beginning."""
-    first = distil("again", "--method", "none")
+    first = distill("again", "--method", "none")
     assert first.code == 0, first.err
     path = home / "again" / "student.safetensors"
     before = path.read_bytes()
-    assert distil("again", "--method", "none", "--resume").code == 0
+    assert distill("again", "--method", "none", "--resume").code == 0
     assert path.read_bytes() == before
-    other = distil("again", "--method", "none", "--resume", "--lr", "0.5")
+    other = distill("again", "--method", "none", "--resume", "--lr", "0.5")
     assert other.code == 2
-    assert "begun with lr" in other.message
-    twice = distil("again", "--method", "none")
+    assert "started with lr" in other.message
+    twice = distill("again", "--method", "none")
     assert twice.code == 2
     assert "holds a training" in twice.message
 
 
-def test_unlabelled_images_are_supervised_by_the_teacher_alone(distil, teacher, home) -> None:
+def test_unlabelled_images_are_supervised_by_the_teacher_alone(distill, teacher, home) -> None:
     folder = home / "learn" / "images"
-    done = distil("pictures", "--teacher", str(teacher), "--data", str(folder), "--json")
+    done = distill("pictures", "--teacher", str(teacher), "--data", str(folder), "--json")
     assert done.code == 0, done.err
     with (home / "pictures" / "log.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -148,12 +148,12 @@ REFUSED = {
     ),
     "a size that fits no patch": (("--method", "none", "--input", "50x64"), "multiples of 16"),
     "a teacher spread over nothing": (
-        ("--teacher", "TEACHER", "--method", "feature", "--spread-teacher"),
+        ("--teacher", "TEACHER", "--method", "feature", "--shard-teacher"),
         "this is the only one; start with torchrun",
     ),
     "a teacher that cannot be spread": (
-        ("--teacher", "TEACHER", "--spread-teacher"),
-        "leave --spread-teacher out",
+        ("--teacher", "TEACHER", "--shard-teacher"),
+        "leave --shard-teacher out",
     ),
     "half precision on a CPU": (
         ("--method", "none", "--precision", "f16", "--device", "cpu"),
@@ -188,10 +188,10 @@ def places(teacher, home) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_bad_input_is_one_line_and_leaves_no_student(distil, places, home, case) -> None:
+def test_bad_input_is_one_line_and_leaves_no_student(distill, places, home, case) -> None:
     options, said = REFUSED[case]
     out = f"refused-{case.replace(' ', '-')}"
-    done = distil(out, *(places.get(option, option) for option in options))
+    done = distill(out, *(places.get(option, option) for option in options))
     assert done.code == 2
     assert said in done.message
     assert not (home / out / "state.pt").exists()

@@ -1,4 +1,4 @@
-"""Two processes of torchrun learn what one learns, go on where they stopped, and end in a line when one is lost."""
+"""Two processes under torchrun: the loss curve of one process, exact resume, and one line when a worker is lost."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def start(*args: object, processes: int) -> "subprocess.Popen[str]":
 
 
 def finish(running: "subprocess.Popen[str]", timeout_s: float = 300) -> tuple[int, str]:
-    """Return the code and what was said on stderr; nothing may hang."""
+    """Return the code and stderr; it must not hang."""
     try:
         _, err = running.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -114,7 +114,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(pictures, alone, tmp_path) -> 
 
 @pytest.mark.slow
 def test_a_lost_worker_ends_the_other_in_a_line(together, pictures, tmp_path) -> None:
-    """One process is killed; the other says so, and what it saved goes on to the curve nobody disturbed."""
+    """One process is killed; the other reports it, and its state is resumed to the undisturbed curve."""
     running = start("train", tmp_path, "--pictures", pictures, "--steps", 100_000, processes=2)
     deadline = time.monotonic() + 300
     while not (tmp_path / "state.pt").exists() and time.monotonic() < deadline:
@@ -135,8 +135,8 @@ def test_a_lost_worker_ends_the_other_in_a_line(together, pictures, tmp_path) ->
     assert rest[:shared] == together[1][:shared]
 
 
-def test_a_spread_teacher_says_what_the_whole_one_says(tmp_path) -> None:
-    """Each process asks it about other pictures, and holds half of every block."""
+def test_a_sharded_teacher_gives_the_same_outputs(tmp_path) -> None:
+    """Each process runs it on other pictures, and holds half of every block."""
     code, err = finish(start("shard", tmp_path, processes=2))
     assert code == 0, err
     for rank in range(2):

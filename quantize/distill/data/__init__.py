@@ -1,1 +1,1 @@
-"""Training data: people and their pictures to augmented crops and targets in batches."""
+"""Training data: person instances in pictures to batches of augmented crops with keypoint targets."""

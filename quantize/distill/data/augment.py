@@ -1,6 +1,6 @@
-"""How a training view differs from the deployed one: mirrored, moved, scaled, turned, or of half a body.
+"""Geometric augmentation of a crop: flip, shift, scale, rotation, half body, detector-like boxes.
 
-Every draw comes from the generator given, so that a sample is the same in one process as in many.
+Every random number comes from the generator given, so a sample is the same on one process as on many.
 """
 
 from dataclasses import dataclass, replace
@@ -10,88 +10,97 @@ from numpy.typing import NDArray
 
 from edge.schema import KeypointSchema
 from edge.types import F32
-from quantize.distill.data.crop_view import View
+from quantize.distill.data.crop_view import CropView
 
-# AlphaPose fitted these to the boxes of a detector: the mean and deviation of each edge, in box sides (left, top,
-# right, bottom), and how often the box is merely cut smaller instead, down to this share of its sides.
+# Fitted by AlphaPose to a detector's boxes: mean and deviation of each edge in box sides (left, top, right, bottom).
 EDGE_MEANS = np.array((-0.0142, 0.0043, 0.0154, -0.0013))
 EDGE_DEVIATIONS = np.array((0.1158, 0.068, 0.1337, 0.0711))
-CUT_SHARE, CUT_SMALLEST = 0.15, 0.85
-# Half bodies: those with this many points seen, drawn around a random half when it shows this many.
-HALF_BODY_SEEN, HALF_BODY_LEAST = 8, 2
+# With this probability the box is a random part of itself instead, down to this fraction of its sides.
+PART_PROB, PART_MIN_FRACTION = 0.15, 0.85
+# Half-body crops need this many labelled keypoints, and more than this many in the half that is kept.
+HALF_BODY_MIN_LABELLED, HALF_BODY_MIN_KEPT = 8, 2
 HALF_BODY_PADDING = 1.5
-FIRST_LOWER_POINTS = ("hip", "knee", "ankle", "toe", "heel", "foot")
+UPPER_BODY_PROB = 0.7  # cameras near people see the upper half more often
+LOWER_BODY = ("hip", "knee", "ankle", "toe", "heel", "foot")
 
 
 @dataclass(frozen=True, slots=True)
-class Strength:
-    """How far views stray. `shift` is in box sides, `scale` the smallest and largest factor, `turn_deg` the farthest.
+class Augmentation:
+    """Ranges and probabilities of random changes to a crop.
 
-    Shares are of all samples: `mirror`, `half_body`, `turned` (the others are upright), `blurred` and `cutout`.
-    `jitter`: "none", or "detector" for boxes as a detector might have drawn them (AlphaPose).
-    `hsv` is how far hue, saturation and value stray, on OpenCV's 0..180 and 0..255 scales.
+    scale: smallest and largest factor. rotation_deg: largest angle. shift: largest offset in box sides. jitter: "none",
+    or "detector" for boxes as a detector draws them (AlphaPose). hsv: largest offsets of hue, saturation and value on
+    OpenCV's scales (0..180, 0..255, 0..255). `*_prob` and cutout: probabilities per sample.
     """
 
     scale: tuple[float, float] = (0.75, 1.25)
-    turn_deg: float = 60.0
-    turned: float = 0.6
+    rotation_deg: float = 60.0
+    rotation_prob: float = 0.6
     shift: float = 0.0
-    mirror: float = 0.5
-    half_body: float = 0.3
+    flip_prob: float = 0.5
+    half_body_prob: float = 0.3
     jitter: str = "none"
     hsv: tuple[float, float, float] = (5.0, 30.0, 30.0)
-    blurred: float = 0.1
-    cutout: float = 0.5
+    blur_prob: float = 0.1
+    cutout_prob: float = 0.5
 
 
-# RTMPose's two stages (arXiv:2303.07399): strong first, weak for the last of the training.
-STRONG = Strength(scale=(0.6, 1.4), turn_deg=80.0, shift=0.16, cutout=1.0)
-WEAK = Strength()
-# For cameras that see people upright and whole, as a robot's or a kiosk's does: easier, and sooner learned.
-GENTLE = Strength((0.8, 1.25), 30.0, 0.3, 0.05, 0.5, 0.1, "none", (5.0, 30.0, 30.0), 0.1, 0.0)
-AT_REST = Strength((1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, "none", (0.0, 0.0, 0.0), 0.0, 0.0)
+# RTMPose's two stages (arXiv:2303.07399): strong first, weak at the end of training.
+STRONG = Augmentation(scale=(0.6, 1.4), rotation_deg=80.0, shift=0.16, cutout_prob=1.0)
+WEAK = Augmentation()
+# For fixed cameras that see people upright and whole: easier, and learned in fewer steps.
+GENTLE = Augmentation((0.8, 1.25), 30.0, 0.3, 0.05, 0.5, 0.1, "none", (5.0, 30.0, 30.0), 0.1, 0.0)
+NO_AUGMENTATION = Augmentation(
+    (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, "none", (0.0, 0.0, 0.0), 0.0, 0.0
+)
 
 
-def stray(
-    view: View,
+def random_view(
+    view: CropView,
     keypoints: F32,
     schema: KeypointSchema,
-    strength: Strength,
+    augmentation: Augmentation,
     rng: np.random.Generator,
-) -> View:
-    """Return a training view near `view`. keypoints: float32 (K, 3) in frame pixels, (x, y, visibility).
+) -> CropView:
+    """Return a random view near `view`. keypoints: float32 (K, 3) in frame pixels, (x, y, visibility).
 
-    Order and laws are those of mmpose: half body, then shift, scale and turn from a normal law cut off at its limits.
+    Order and distributions are mmpose's: half body first, then shift, scale and rotation from truncated normals.
     """
-    mirrored = rng.random() < strength.mirror
-    if rng.random() < strength.half_body:
+    flipped = rng.random() < augmentation.flip_prob
+    if rng.random() < augmentation.half_body_prob:
         view = half_body(view, keypoints, schema, rng)
-    shift = _cut_normal(rng, 2) * strength.shift
-    low, high = strength.scale
-    factor = (low + high) / 2 + float(_cut_normal(rng, 1)[0]) * (high - low) / 2
-    turn = float(_cut_normal(rng, 1)[0]) * strength.turn_deg
-    turn *= rng.random() < strength.turned
+    shift = _truncated_normal(rng, 2) * augmentation.shift
+    low, high = augmentation.scale
+    factor = (low + high) / 2 + float(_truncated_normal(rng, 1)[0]) * (high - low) / 2
+    rotation_deg = float(_truncated_normal(rng, 1)[0]) * augmentation.rotation_deg
+    rotation_deg *= rng.random() < augmentation.rotation_prob
     centre = np.array(view.centre) + shift * np.array(view.size)
     size = np.array(view.size) * factor
-    return View(
-        (float(centre[0]), float(centre[1])), (float(size[0]), float(size[1])), turn, mirrored
+    return CropView(
+        (float(centre[0]), float(centre[1])),
+        (float(size[0]), float(size[1])),
+        rotation_deg,
+        flipped,
     )
 
 
-def half_body(view: View, keypoints: F32, schema: KeypointSchema, rng: np.random.Generator) -> View:
-    """Return a view of the upper or the lower half, where enough of the body is seen; else the view itself."""
-    seen = keypoints[:, 2] > 0
-    if seen.sum() < HALF_BODY_SEEN:
+def half_body(
+    view: CropView, keypoints: F32, schema: KeypointSchema, rng: np.random.Generator
+) -> CropView:
+    """Return a view of the upper or lower body where enough keypoints are labelled, otherwise `view`."""
+    labelled = keypoints[:, 2] > 0
+    if labelled.sum() < HALF_BODY_MIN_LABELLED:
         return view
-    lower = np.array([any(part in name for part in FIRST_LOWER_POINTS) for name in schema.names])
-    halves = [seen & lower, seen & ~lower]
-    first = int(rng.random() < 0.7)  # the upper one more often: it is what cameras near people see
-    chosen = next(
-        (half for half in (halves[first], halves[1 - first]) if half.sum() > HALF_BODY_LEAST), None
+    lower = np.array([any(part in name for part in LOWER_BODY) for name in schema.names])
+    halves = [labelled & lower, labelled & ~lower]
+    first = int(rng.random() < UPPER_BODY_PROB)
+    kept = next(
+        (half for half in (halves[first], halves[1 - first]) if half.sum() > HALF_BODY_MIN_KEPT),
+        None,
     )
-    if chosen is None:
+    if kept is None:
         return view
-    points = keypoints[chosen, :2].astype(np.float64)
+    points = keypoints[kept, :2].astype(np.float64)
     low, high = points.min(axis=0), points.max(axis=0)
     centre = points.mean(axis=0)
     size = np.maximum((high - low) * HALF_BODY_PADDING, 1.0)
@@ -102,22 +111,22 @@ def half_body(view: View, keypoints: F32, schema: KeypointSchema, rng: np.random
     )
 
 
-def as_detected(box: F32, rng: np.random.Generator) -> F32:
-    """Return a box float32 (4,) xyxy as a detector might have drawn it: part-guided proposals, arXiv:2211.03375."""
+def jitter_box(box: F32, rng: np.random.Generator) -> F32:
+    """Return a box float32 (4,) xyxy as a detector might draw it: part-guided proposals, arXiv:2211.03375."""
     left, top, right, bottom = box.astype(np.float64)
     sides = np.array((right - left, bottom - top))
-    if rng.random() < CUT_SHARE:
-        share = rng.uniform(CUT_SMALLEST, 1.0)
-        corner = np.array((left, top)) + rng.random(2) * sides * (1 - share)
-        return np.concatenate([corner, corner + sides * share]).astype(np.float32)
+    if rng.random() < PART_PROB:
+        fraction = rng.uniform(PART_MIN_FRACTION, 1.0)
+        corner = np.array((left, top)) + rng.random(2) * sides * (1 - fraction)
+        return np.concatenate([corner, corner + sides * fraction]).astype(np.float32)
     moved = box + rng.normal(EDGE_MEANS, EDGE_DEVIATIONS) * np.tile(sides, 2)
     moved[2:] = np.maximum(moved[2:], moved[:2] + 1.0)
-    detected: F32 = moved.astype(np.float32)
-    return detected
+    jittered: F32 = moved.astype(np.float32)
+    return jittered
 
 
-def _cut_normal(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Draw from a normal law of deviation 1 cut off at -1 and 1 (mmpose's truncnorm)."""
+def _truncated_normal(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
+    """Draw from a standard normal truncated to [-1, 1] (mmpose's truncnorm)."""
     kept = np.empty(0)
     while len(kept) < count:
         drawn = rng.standard_normal(4 * count)

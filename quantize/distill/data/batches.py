@@ -1,25 +1,29 @@
-"""Samples in batches: who comes when, drawn from the seed alone, and prepared by threads while the network learns."""
+"""Batches of samples: the order of an epoch, drawn from the seed alone, and prefetching threads."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from edge.geometry import Crop
-from quantize.distill.data.augment import Strength
+from quantize.distill.data.augment import Augmentation
 from quantize.distill.data.samples import Sample, Sampler
 
-AHEAD = 3  # batches in preparation
+PREFETCH = 3  # batches in preparation
+
+K = TypeVar("K")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B crops: images uint8 BGR (B, H, W, 3), xy float32 (B, K, 2) input pixels, weights float32 (B, K).
+    """B crops: images uint8 BGR (B, H, W, 3), xy float32 (B, K, 2) in input pixels, weights float32 (B, K).
 
-    crops, rows and mirrored say where each came from; see Sample.
+    crops, rows and flipped are those of each `Sample`.
     """
 
     images: torch.Tensor
@@ -27,72 +31,80 @@ class Batch:
     weights: torch.Tensor
     crops: tuple[Crop, ...]
     rows: tuple[int, ...]
-    mirrored: tuple[bool, ...]
+    flipped: tuple[bool, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """People `first` to `first + count` of an album, each seen `weight` times an epoch (a fraction: some of them)."""
+class SourceSlice:
+    """Rows `first` to `first + count` of one data source, each seen `weight` times an epoch on average."""
 
     first: int
     count: int
     weight: float = 1.0
 
 
-def order_of(shares: Sequence[Share], seed: int, epoch: int) -> list[int]:
-    """Return the rows of one epoch in their order; nobody comes twice before all others of the share have come."""
+def epoch_order(slices: Sequence[SourceSlice], seed: int, epoch: int) -> list[int]:
+    """Return the shuffled rows of one epoch; no row repeats before every other row of its slice has come."""
     rng = np.random.default_rng((seed, epoch))
     rows: list[int] = []
-    for share in shares:
-        wanted = max(round(share.count * share.weight), 1)
+    for each in slices:
+        wanted = max(round(each.count * each.weight), 1)
         while wanted > 0:
-            taken = rng.permutation(share.count)[:wanted]
-            rows += (share.first + taken).tolist()
+            taken = rng.permutation(each.count)[:wanted]
+            rows += (each.first + taken).tolist()
             wanted -= len(taken)
     rng.shuffle(rows)
     return rows
 
 
-def batches_of(rows: Sequence[int], size: int) -> list[list[int]]:
-    """Cut the rows into batches; what is left over is not used, unless it is all there is."""
-    whole = [list(rows[start : start + size]) for start in range(0, len(rows) - size + 1, size)]
-    return whole or [list(rows)]
+def epoch_steps(slices: Sequence[SourceSlice], batch: int, accumulate: int) -> int:
+    """Return the optimizer steps of one epoch, of `accumulate` batches each, at least 1."""
+    samples = sum(max(round(each.count * each.weight), 1) for each in slices)
+    return max(samples // (batch * accumulate), 1)
 
 
-def part_of(batch: Sequence[int], rank: int, world: int) -> list[int]:
-    """Return one process' part of a batch: every `world`-th sample."""
-    return list(batch[rank::world])
+def split_into_batches(rows: Sequence[int], size: int) -> list[list[int]]:
+    """Cut rows into full batches; the remainder is dropped, unless there are fewer rows than one batch."""
+    full = [list(rows[start : start + size]) for start in range(0, len(rows) - size + 1, size)]
+    return full or [list(rows)]
 
 
-def prepare(
+def prefetch(
+    plan: Iterable[Sequence[K]], load: Callable[[K], S], workers: int = 1
+) -> Iterator[list[S]]:
+    """Yield the samples of each batch of a plan of keys, in order; `workers` threads call `load` ahead."""
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        waiting: deque[list[Future[S]]] = deque()
+        for keys in plan:
+            waiting.append([pool.submit(load, key) for key in keys])
+            if len(waiting) >= PREFETCH:
+                yield [future.result() for future in waiting.popleft()]
+        while waiting:
+            yield [future.result() for future in waiting.popleft()]
+
+
+def pose_batches(
     sampler: Sampler,
     plan: Sequence[Sequence[int]],
     epoch: int,
-    strength: Strength,
+    augmentation: Augmentation,
     workers: int = 1,
 ) -> Iterator[Batch]:
-    """Yield the batches of a plan in order, cut and disturbed by `workers` threads that run ahead."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting: deque[list[Future[Sample]]] = deque()
-        for rows in plan:
-            waiting.append([pool.submit(sampler.sample, row, epoch, strength) for row in rows])
-            if len(waiting) >= AHEAD:
-                yield _gathered(waiting.popleft())
-        while waiting:
-            yield _gathered(waiting.popleft())
+    """Yield the batches of one epoch's plan (rows of the patch cache), augmented by `workers` threads."""
+
+    def load(row: int) -> Sample:
+        return sampler.sample(row, epoch, augmentation)
+
+    return (collate(samples) for samples in prefetch(plan, load, workers))
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stack samples."""
+    """Stack samples into a batch."""
     return Batch(
         torch.from_numpy(np.stack([sample.image for sample in samples])),
         torch.from_numpy(np.stack([sample.xy for sample in samples])),
         torch.from_numpy(np.stack([sample.weights for sample in samples])),
         tuple(sample.crop for sample in samples),
         tuple(sample.row for sample in samples),
-        tuple(sample.mirrored for sample in samples),
+        tuple(sample.flipped for sample in samples),
     )
-
-
-def _gathered(waiting: list[Future[Sample]]) -> Batch:
-    return collate([future.result() for future in waiting])

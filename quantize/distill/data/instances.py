@@ -1,6 +1,6 @@
-"""Whom there is to learn from: people in COCO files, in folders of pictures, and drawn ones.
+"""Person instances: boxes and keypoints from COCO files, unlabelled pictures and drawn pictures.
 
-Knows files and boxes; pixels are read in `album`.
+Files and boxes only; pixels are read in `patch_cache`.
 """
 
 from dataclasses import dataclass
@@ -20,94 +20,91 @@ ANNOTATIONS = "person_keypoints.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class Instance:
     """One person in one picture.
 
-    key: the same in every run, for logs and caches; box: float32 (4,) xyxy; keypoints: float32 (K, 3) as x, y and
-    visibility (0 unlabelled, 1 hidden, 2 visible), all in the picture's pixels. Where nobody labelled them all are 0.
+    key: stable across runs, for logs and caches; box: float32 (4,) xyxy; keypoints: float32 (K, 3), x, y and visibility
+    (0 unlabelled, 1 hidden, 2 visible), in the picture's pixels. All 0 where the person has no labels.
     """
 
     key: str
-    picture: Path
+    image_path: Path
     box: F32
     keypoints: F32
 
     def __post_init__(self) -> None:
-        check_shape("Person.box", self.box, (4,), np.float32)
-        check_shape("Person.keypoints", self.keypoints, (None, 3), np.float32)
+        check_shape("Instance.box", self.box, (4,), np.float32)
+        check_shape("Instance.keypoints", self.keypoints, (None, 3), np.float32)
 
     @property
     def labelled(self) -> bool:
-        """Whether there is any ground truth."""
+        """Whether any keypoint is labelled."""
         return bool((self.keypoints[:, 2] > 0).any())
 
 
-def annotated_people(
+def annotated_instances(
     annotations: str | Path, schema: KeypointSchema, images_dir: str | Path | None = None
-) -> list[Person]:
-    """Return the people of a COCO keypoint file who have a labelled keypoint and a box with an area.
+) -> list[Instance]:
+    """Return the people of a COCO keypoint file that have a labelled keypoint and a box with an area.
 
-    Raises InputError where the file is none, an image is missing, or the keypoints are not as many as the schema's.
+    Raises InputError where the file is not COCO, an image is missing, or the number of keypoints is not the schema's.
     """
-    return people_of(load_dataset(annotations, images_dir), schema, str(annotations))
+    return instances_of(load_dataset(annotations, images_dir), schema, str(annotations))
 
 
-def people_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[Person]:
-    """Return the people of a loaded dataset, in the order of its images; `name` is for messages and keys."""
-    people = []
-    for image_id, found in people_by_image(dataset.truth).items():
-        labelled = [each for each in found if each.keypoints and min(each.bbox[2:]) > 0]
+def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[Instance]:
+    """Return the people of a loaded data set in the order of its images; `name` goes into messages and keys."""
+    instances = []
+    for image_id, people in people_by_image(dataset.truth).items():
+        labelled = [each for each in people if each.keypoints and min(each.bbox[2:]) > 0]
         for each in labelled:
             if len(each.keypoints) != 3 * len(schema):
                 raise InputError(
                     f"{name}: annotation {each.id} has {len(each.keypoints) // 3} keypoints, "
-                    f"{schema.name} has {len(schema)}; name the dataset's keypoint set"
+                    f"{schema.name} has {len(schema)}; name the data set's keypoint set"
                 )
         rows = zip(labelled, boxes_xyxy(labelled), keypoints_xyv(labelled), strict=True)
-        people += [
-            Person(f"{name}#{each.id}", dataset.paths[image_id], box, keypoints)
+        instances += [
+            Instance(f"{name}#{each.id}", dataset.paths[image_id], box, keypoints)
             for each, box, keypoints in rows
         ]
-    people = [person for person in people if person.labelled]
-    if not people:
-        raise InputError(f"{name}: nobody in it has a labelled keypoint")
-    return people
+    instances = [instance for instance in instances if instance.labelled]
+    if not instances:
+        raise InputError(f"{name}: no person in it has a labelled keypoint")
+    return instances
 
 
-def pictured_people(directory: str | Path, schema: KeypointSchema) -> list[Person]:
-    """Return one person a picture, who fills it and whom a teacher has to label; raises InputError without pictures."""
+def unlabelled_instances(directory: str | Path, schema: KeypointSchema) -> list[Instance]:
+    """Return one person per picture, filling it, for a teacher to label; raises InputError without pictures."""
     folder = Path(directory)
     paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
     if not paths:
         raise InputError(f"{folder}: no pictures in it; they end in {', '.join(IMAGE_SUFFIXES)}")
-    unknown = np.zeros((len(schema), 3), np.float32)
-    return [Person(path.name, path, _whole(path), unknown) for path in paths]
+    unlabelled = np.zeros((len(schema), 3), np.float32)
+    return [Instance(path.name, path, _whole_image(path), unlabelled) for path in paths]
 
 
-def drawn_people(
+def drawn_instances(
     directory: str | Path, seed: int, pictures: int, schema: KeypointSchema
-) -> list[Person]:
-    """Return drawn people with exact ground truth, rendered into `directory` the first time and read there later.
-
-    The folder's name says what was drawn: another seed or number of pictures is another folder.
-    """
-    return annotated_people(drawn_annotations(directory, seed, pictures), schema)
+) -> list[Instance]:
+    """Return drawn people with exact ground truth, rendered into `directory` on the first call and read later."""
+    return annotated_instances(drawn_annotations(directory, seed, pictures), schema)
 
 
 def drawn_annotations(directory: str | Path, seed: int, pictures: int) -> Path:
-    """Return the annotation file of drawn pictures, rendered where they are not there yet."""
+    """Return the annotation file of drawn pictures, rendered if missing into a folder named after seed and count."""
     folder = Path(directory) / f"drawn-seed{seed}-{pictures}"
     annotations = folder / ANNOTATIONS
     if not annotations.is_file():
         try:
             write_dataset(folder, seed, pictures)
         except OSError:
-            # another process may have drawn the same meanwhile: whoever was first is right
+            # another process may have rendered the same pictures in the meantime: the first one wins
             if not annotations.is_file():
                 raise
     return annotations
 
 
-def _whole(path: Path) -> F32:
+def _whole_image(path: Path) -> F32:
     height, width = read_image(path).shape[:2]
     return np.array((0, 0, width, height), np.float32)

@@ -1,1 +1,1 @@
-"""RTMDet training: data, label assignment, losses."""
+"""Training of person detectors (RTMDet): data, label assignment, losses, and a complete run."""

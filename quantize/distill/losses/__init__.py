@@ -1,1 +1,1 @@
-"""Loss terms of labels and teachers."""
+"""Losses of pose students against labels and teachers."""

@@ -1,4 +1,4 @@
-"""The parts of a loss: what each asks of a student's outputs for one batch. A method is a few of them, added."""
+"""Losses of a pose student for one batch: against labels, and against a teacher's cached heatmaps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,65 +9,65 @@ import torch
 from edge.codecs.integral import mean_bins
 from edge.geometry import Crop, Size
 from edge.schema import KeypointSchema
-from edge.types import F64
+from edge.types import F32, F64
 from quantize.distill.data.batches import Batch
-from quantize.distill.data.crop_view import in_bins, relative
+from quantize.distill.data.crop_view import crop_to_crop, to_bins
 from quantize.distill.data.keypoint_transfer import KeypointMap, warp_maps
 from quantize.distill.data.targets import (
-    above_floor,
     heatmap_sigma,
     heatmaps,
     marginals,
     simcc_labels,
     simcc_sigma,
     strides,
+    suppress_noise,
 )
 from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl
-from quantize.distill.teacher_cache import Lessons
+from quantize.distill.teacher_cache import TeacherCache
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
-# Bin 0 is pixel 0, and sizes divide: how means of maps are decoded.
-CLASSIC = HeatmapCodec()
+# Bin 0 is pixel 0 and strides are ratios of sizes: how integral outputs are decoded.
+NO_UDP = HeatmapCodec()
 Outputs = tuple[torch.Tensor, ...]
-Term = Callable[[Outputs, Batch], torch.Tensor]
+PoseLoss = Callable[[Outputs, Batch], torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A term and its weight in the sum: `start` at the first step, `end` after the last, a straight line between."""
+class WeightedLoss:
+    """A loss and its weight in the sum: linear from `start` at the first step to `end` after the last."""
 
-    term: Term
+    loss: PoseLoss
     start: float = 1.0
     end: float = 1.0
 
-    def weight_at(self, share: float) -> float:
-        """Return the weight when that share of the training (0 to 1) is done."""
-        return self.start + (self.end - self.start) * share
+    def weight_at(self, progress: float) -> float:
+        """Return the weight when that fraction of the run (0 to 1) is done."""
+        return self.start + (self.end - self.start) * progress
 
 
 @dataclass(frozen=True, slots=True)
-class HeatmapTruth:
-    """Heatmaps of the labelled keypoints: MSE(S(X), K_gt)."""
+class HeatmapLoss:
+    """MSE of heatmaps against labels: MSE(S(X), K_gt)."""
 
     spec: ModelSpec
     codec: HeatmapCodec
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (heatmaps,)."""
-        (found,) = outputs
-        map_wh = (found.shape[3], found.shape[2])
+        (predicted,) = outputs
+        map_wh = (predicted.shape[3], predicted.shape[2])
         stride = strides(self.spec.image.wh, map_wh, self.codec)
         bins = batch.xy.numpy().reshape(-1, 2) / stride
         sigma = heatmap_sigma(self.spec.image.wh) / stride
-        wanted = torch.from_numpy(heatmaps(bins, map_wh, sigma)).to(found)
-        return heatmap_mse(found, wanted.reshape(found.shape), batch.weights.to(found))
+        target = torch.from_numpy(heatmaps(bins, map_wh, sigma)).to(predicted)
+        return heatmap_mse(predicted, target.reshape(predicted.shape), batch.weights.to(predicted))
 
 
 @dataclass(frozen=True, slots=True)
-class SimCCTruth:
-    """SimCC labels of the labelled keypoints: KL(labels || S(X)), RTMPose's own loss."""
+class SimCCLoss:
+    """KL divergence of SimCC outputs from labels: RTMPose's loss."""
 
     spec: ModelSpec
     codec: SimCCCodec
@@ -77,149 +77,150 @@ class SimCCTruth:
         wh = self.spec.image.wh
         xy = batch.xy.numpy().reshape(-1, 2)
         labels = simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(wh))
-        wanted = [
-            torch.from_numpy(each).to(found).reshape(found.shape)
-            for each, found in zip(labels, outputs, strict=True)
-        ]
-        weights = batch.weights.to(outputs[0])
-        return simcc_kl((outputs[0], outputs[1]), (wanted[0], wanted[1]), weights)
+        return _simcc_loss(outputs, labels, batch.weights)
 
 
 @dataclass(frozen=True, slots=True)
-class TaughtMaps:
-    """A teacher's heatmaps where the student's crop shows them: what every heatmap term starts from."""
+class TeacherMaps:
+    """A teacher's cached heatmaps, warped to the student's crops: the target of every heatmap distillation loss."""
 
-    lessons: Lessons
+    teacher_cache: TeacherCache
     keypoints: KeypointMap
     schema: KeypointSchema
 
     def of(self, batch: Batch, map_wh: Size, stride: F64) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return maps float32 (B, K, h, w) in the student's bins, and weights: 0 where the teacher saw nothing."""
-        maps = torch.from_numpy(self.lessons.of(batch.rows))
+        """Return maps float32 (B, K, h, w) in the student's bins, and weights: 0 outside the teacher's crop."""
+        maps = torch.from_numpy(self.teacher_cache.maps_of(batch.rows))
         matrices = np.stack(
             [
-                in_bins(
-                    relative(Crop(self.lessons.crops[row], crop.wh), crop),
-                    self.lessons.stride,
+                to_bins(
+                    crop_to_crop(Crop(self.teacher_cache.crops[row], crop.wh), crop),
+                    self.teacher_cache.stride,
                     stride,
                 )
                 for row, crop in zip(batch.rows, batch.crops, strict=True)
             ]
         )
-        warped, seen = warp_maps(maps, matrices, map_wh)
-        taught = torch.from_numpy(self.keypoints.taught).float()
-        weights = taught.view(1, -1, 1, 1) * seen
+        warped, inside = warp_maps(maps, matrices, map_wh)
+        known = torch.from_numpy(self.keypoints.known).float()
+        weights = known.view(1, -1, 1, 1) * inside
         flip = torch.from_numpy(self.schema.flip_order)
-        for place in np.flatnonzero(batch.mirrored):
+        for place in np.flatnonzero(batch.flipped):
             warped[place] = warped[place, flip]
             weights[place] = weights[place, flip]
         return warped, weights
 
 
 @dataclass(frozen=True, slots=True)
-class HeatmapTaught:
-    """Heatmaps like the teacher's: MSE(S(X), K_t), of every keypoint, labelled or not."""
+class HeatmapDistillLoss:
+    """MSE of heatmaps against the teacher's: MSE(S(X), K_t), of every keypoint, labelled or not."""
 
     spec: ModelSpec
     codec: HeatmapCodec
-    taught: TaughtMaps
+    teacher: TeacherMaps
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (heatmaps,)."""
-        (found,) = outputs
-        map_wh = (found.shape[3], found.shape[2])
+        (predicted,) = outputs
+        map_wh = (predicted.shape[3], predicted.shape[2])
         stride = strides(self.spec.image.wh, map_wh, self.codec)
-        wanted, weights = self.taught.of(batch, map_wh, stride)
-        return heatmap_mse(found, wanted.to(found), weights.to(found))
+        target, weights = self.teacher.of(batch, map_wh, stride)
+        return heatmap_mse(predicted, target.to(predicted), weights.to(predicted))
 
 
 @dataclass(frozen=True, slots=True)
-class MarginalsTaught:
-    """SimCC outputs like the marginals of the teacher's heatmaps, as far as their peaks are sure (their height)."""
+class MarginalDistillLoss:
+    """KL divergence of SimCC outputs from the marginals of the teacher's heatmaps, weighted by their peaks' height."""
 
     spec: ModelSpec
     codec: SimCCCodec
-    taught: TaughtMaps
+    teacher: TeacherMaps
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (x logits, y logits)."""
         width, height = self.spec.image.wh
         map_wh = (width // 4, height // 4)
-        stride = strides((width, height), map_wh, HeatmapCodec())
-        maps, weights = self.taught.of(batch, map_wh, stride)
-        flat = (maps * weights).numpy().reshape(-1, *maps.shape[2:])
+        stride = strides((width, height), map_wh, NO_UDP)
+        maps, weights = self.teacher.of(batch, map_wh, stride)
+        known = maps * weights
+        flat = known.numpy().reshape(-1, *maps.shape[2:])
         labels = marginals(flat, stride, (width, height), self.codec.split_ratio)
-        wanted = [
-            torch.from_numpy(each).to(found).reshape(found.shape)
-            for each, found in zip(labels, outputs, strict=True)
-        ]
-        sure = (maps * weights).amax(dim=(2, 3)).clamp(0, 1).to(outputs[0])
-        return simcc_kl((outputs[0], outputs[1]), (wanted[0], wanted[1]), sure)
+        return _simcc_loss(outputs, labels, known.amax(dim=(2, 3)).clamp(0, 1))
 
 
 @dataclass(frozen=True, slots=True)
-class IntegralTruth:
-    """Maps whose mean position is the labelled keypoint: L1 with AlphaPose's symmetric gradient.
+class IntegralLoss:
+    """L1 error of the maps' mean positions against labels, with AlphaPose's symmetric gradient.
 
-    How high the map is, which the decoder takes for the score, is not asked for.
+    The height of a map, which the decoder takes for the score, is not supervised.
     """
 
     spec: ModelSpec
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (logits of maps,)."""
-        (found,) = outputs
-        stride = strides(self.spec.image.wh, (found.shape[3], found.shape[2]), CLASSIC)
-        bins = batch.xy.to(found) / torch.from_numpy(stride).to(found)
-        return integral_l1(found, bins, batch.weights.to(found))
+        (predicted,) = outputs
+        map_wh = (predicted.shape[3], predicted.shape[2])
+        stride = strides(self.spec.image.wh, map_wh, NO_UDP)
+        bins = batch.xy.to(predicted) / torch.from_numpy(stride).to(predicted)
+        return integral_l1(predicted, bins, batch.weights.to(predicted))
 
 
 @dataclass(frozen=True, slots=True)
-class IntegralTaught:
-    """Maps whose mean position is that of the teacher's map, as far as its peak is sure (its height).
+class IntegralDistillLoss:
+    """L1 error of the maps' mean positions against the teacher's, weighted by the height of the teacher's peaks.
 
-    What lies under a tenth of the teacher's peak is its noise: a mean over the whole map would be drawn to the middle.
+    Values below a tenth of the teacher's peak are dropped: over the whole map, noise would pull a mean to the middle.
     """
 
     spec: ModelSpec
-    taught: TaughtMaps
+    teacher: TeacherMaps
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (logits of maps,)."""
-        (found,) = outputs
-        map_wh = (found.shape[3], found.shape[2])
-        maps, weights = self.taught.of(batch, map_wh, strides(self.spec.image.wh, map_wh, CLASSIC))
+        (predicted,) = outputs
+        map_wh = (predicted.shape[3], predicted.shape[2])
+        maps, weights = self.teacher.of(batch, map_wh, strides(self.spec.image.wh, map_wh, NO_UDP))
         known = (maps * weights).numpy()
-        bins = torch.from_numpy(mean_bins(above_floor(known))).to(found)
-        sure = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1)).to(found)
-        return integral_l1(found, bins, sure)
+        bins = torch.from_numpy(mean_bins(suppress_noise(known))).to(predicted)
+        peaks = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1)).to(predicted)
+        return integral_l1(predicted, bins, peaks)
 
 
-def truth_term(spec: ModelSpec) -> Term:
-    """Return what a student of that spec learns from labels; raises InputError for outputs that are not taught."""
+def label_loss(spec: ModelSpec) -> PoseLoss:
+    """Return the loss against labels for a student of that spec; raises InputError for outputs that have none."""
     match spec.codec:
         case HeatmapCodec() as codec:
-            return HeatmapTruth(spec, codec)
+            return HeatmapLoss(spec, codec)
         case SimCCCodec() as codec:
-            return SimCCTruth(spec, codec)
+            return SimCCLoss(spec, codec)
         case IntegralCodec(norm="sigmoid"):
-            return IntegralTruth(spec)
+            return IntegralLoss(spec)
         case _:
-            raise InputError(
-                f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"
-            )
+            raise InputError(_untrainable(spec))
 
 
-def taught_term(spec: ModelSpec, taught: TaughtMaps) -> Term:
-    """Return what it learns from a teacher's heatmaps."""
+def teacher_map_loss(spec: ModelSpec, teacher: TeacherMaps) -> PoseLoss:
+    """Return the loss against a teacher's heatmaps; raises InputError for outputs that have none."""
     match spec.codec:
         case HeatmapCodec() as codec:
-            return HeatmapTaught(spec, codec, taught)
+            return HeatmapDistillLoss(spec, codec, teacher)
         case SimCCCodec() as codec:
-            return MarginalsTaught(spec, codec, taught)
+            return MarginalDistillLoss(spec, codec, teacher)
         case IntegralCodec(norm="sigmoid"):
-            return IntegralTaught(spec, taught)
+            return IntegralDistillLoss(spec, teacher)
         case _:
-            raise InputError(
-                f"{spec.model} is no student: its outputs are {type(spec.codec).__name__}"
-            )
+            raise InputError(_untrainable(spec))
+
+
+def _simcc_loss(outputs: Outputs, labels: tuple[F32, F32], weights: torch.Tensor) -> torch.Tensor:
+    """Return the divergence of (x logits, y logits) from labels (B * K, bins) for x and y."""
+    x, y = (
+        torch.from_numpy(label).to(logits).reshape(logits.shape)
+        for label, logits in zip(labels, outputs, strict=True)
+    )
+    return simcc_kl((outputs[0], outputs[1]), (x, y), weights.to(outputs[0]))
+
+
+def _untrainable(spec: ModelSpec) -> str:
+    return f"{spec.model} cannot be trained: no loss for outputs of {type(spec.codec).__name__}"

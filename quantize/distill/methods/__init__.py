@@ -1,1 +1,1 @@
-"""Distillation methods beyond plain losses: knowledge token, features, fresh head, deep supervision."""
+"""Distillation methods: knowledge token, features, new head, deep supervision."""

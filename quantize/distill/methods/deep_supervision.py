@@ -1,8 +1,8 @@
-"""Guides: coarse heatmaps asked of a backbone's inner maps while it is trained, and thrown away afterwards.
+"""Deep supervision: coarse heatmaps from a backbone's inner maps, during training only.
 
-A network that learns coordinates from nothing says the same mean pose for a long time: its loss tells where a keypoint
-is, not where to look. Supervision inside (arXiv:1409.5185) tells that: a 1x1 convolution on each of the backbone's maps
-gives heatmaps at its stride. Their weight fades to 0, so that at the end the network's own outputs alone count.
+A network that learns coordinates from scratch predicts the mean pose for a long time: its loss says where a keypoint
+is, but not where to look. With deep supervision (arXiv:1409.5185) a 1x1 convolution on each of the backbone's maps
+gives heatmaps at its stride. Their weight fades to 0, so at the end only the network's own outputs count.
 """
 
 from collections.abc import Mapping
@@ -14,104 +14,113 @@ import torch
 from torch import nn
 
 from edge.types import F64
-from quantize.distill.backbone_head import channels_of_maps, read
+from quantize.distill.backbone_head import map_channels, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.targets import heatmap_sigma, heatmaps
-from quantize.distill.losses.terms import Outputs, Part, TaughtMaps
+from quantize.distill.losses.terms import Outputs, TeacherMaps, WeightedLoss
 from runtimes.spec import ModelSpec
 
-# Families whose backbones give several maps, finest first; a plain transformer has one only, and its decoder sees that.
-GUIDED = ("rtmpose",)
-MARK = "guides."
-# No Gaussian is narrower than this many bins: between two bins it would be lost.
-NARROWEST = 0.8
+# Families whose backbones give several maps, finest first. A plain transformer has one, and its decoder reads that.
+SUPPORTED_FAMILIES = ("rtmpose",)
+PREFIX = "guides."  # of the added tensors in a saved state
+MIN_SIGMA = 0.8  # bins; a narrower Gaussian could fall between two bins
 INITIAL_STD = 0.001
 
 
-class Guided(nn.Module):
-    """A student that also shows inner heatmaps: its own outputs, then a map a stride. Its tensors keep their names."""
+class DeeplySupervised(nn.Module):
+    """A student with inner heatmaps: its own outputs, then a heatmap per stride. Its tensors keep their names."""
 
-    def __init__(self, student: Any, channels: tuple[int, ...], keypoints: int) -> None:
+    def __init__(self, student: Any, channels: tuple[int, ...], keypoints: int, seed: int) -> None:
         super().__init__()
         self.backbone = student.backbone
         self.head = student.head
-        self.guides = nn.ModuleList(nn.Conv2d(count, keypoints, 1) for count in channels)
-        for guide in self.guides:
-            nn.init.normal_(guide.weight, std=INITIAL_STD)
-            nn.init.zeros_(guide.bias)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.guides = nn.ModuleList(nn.Conv2d(count, keypoints, 1) for count in channels)
+            for guide in self.guides:
+                nn.init.normal_(guide.weight, std=INITIAL_STD)
+                nn.init.zeros_(guide.bias)
 
     def forward(self, image: torch.Tensor) -> Outputs:
         """Return (*outputs, heatmaps (B, K, H / 8, W / 8), ...)."""
         maps = self.backbone(image)
         inner = (guide(each) for guide, each in zip(self.guides, maps, strict=True))
-        return (*read(self.head, maps[-1]), *inner)
+        return (*run_head(self.head, maps[-1]), *inner)
 
 
 @dataclass(frozen=True, slots=True)
-class GuideTruth:
-    """Inner heatmaps of the labelled keypoints; the squared error added up over bins, mean over keypoints.
+class DeepSupervisionLoss:
+    """Squared error of inner heatmaps against labels, summed over bins, averaged over keypoints.
 
-    own: how many outputs come before the inner maps.
+    own: number of outputs before the inner heatmaps.
     """
 
     spec: ModelSpec
     own: int
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
-        """Return the loss of (*outputs, *inner maps)."""
+        """Return the loss of (*outputs, *inner heatmaps)."""
         total = outputs[0].new_zeros(())
         xy = batch.xy.numpy().reshape(-1, 2)
-        for found in outputs[self.own :]:
-            stride = _stride(found, self.spec)
-            sigma = np.maximum(heatmap_sigma(self.spec.image.wh) / stride, NARROWEST)
-            wanted = heatmaps(xy / stride, (found.shape[3], found.shape[2]), sigma)
-            error = (found - torch.from_numpy(wanted).to(found).reshape(found.shape)).square()
-            total = total + (error.sum(dim=(2, 3)) * batch.weights.to(found)).mean()
+        for predicted in outputs[self.own :]:
+            stride = _stride(predicted, self.spec)
+            sigma = np.maximum(heatmap_sigma(self.spec.image.wh) / stride, MIN_SIGMA)
+            map_wh = (predicted.shape[3], predicted.shape[2])
+            target = torch.from_numpy(heatmaps(xy / stride, map_wh, sigma)).to(predicted)
+            error = (predicted - target.reshape(predicted.shape)).square()
+            total = total + (error.sum(dim=(2, 3)) * batch.weights.to(predicted)).mean()
         return total
 
 
 @dataclass(frozen=True, slots=True)
-class GuideTaught:
-    """Inner heatmaps like the teacher's, of every keypoint, where the teacher saw something."""
+class DeepSupervisionDistillLoss:
+    """Squared error of inner heatmaps against the teacher's, of every keypoint, inside the teacher's crop."""
 
     spec: ModelSpec
     own: int
-    taught: TaughtMaps
+    teacher: TeacherMaps
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
-        """Return the loss of (*outputs, *inner maps)."""
+        """Return the loss of (*outputs, *inner heatmaps)."""
         total = outputs[0].new_zeros(())
-        for found in outputs[self.own :]:
-            stride = _stride(found, self.spec)
-            maps, weights = self.taught.of(batch, (found.shape[3], found.shape[2]), stride)
-            error = (found - maps.to(found)).square() * weights.to(found)
+        for predicted in outputs[self.own :]:
+            map_wh = (predicted.shape[3], predicted.shape[2])
+            maps, weights = self.teacher.of(batch, map_wh, _stride(predicted, self.spec))
+            error = (predicted - maps.to(predicted)).square() * weights.to(predicted)
             total = total + error.sum(dim=(2, 3)).mean()
         return total
 
 
-def guided(student: Any, keypoints: int, input_wh: tuple[int, int]) -> Guided:
-    """Return the student with guides on its backbone's maps, for a family in GUIDED."""
-    return Guided(student, channels_of_maps(student.backbone, input_wh), keypoints)
+def with_deep_supervision(
+    student: Any, keypoints: int, input_wh: tuple[int, int], seed: int
+) -> DeeplySupervised:
+    """Return the student with inner heatmaps, whose initial weights are drawn from the seed.
+
+    For a family in SUPPORTED_FAMILIES.
+    """
+    channels = map_channels(student.backbone, input_wh)
+    return DeeplySupervised(student, channels, keypoints, seed)
 
 
-def guide_parts(
-    spec: ModelSpec, weight: float, taught: TaughtMaps | None, *, labelled: bool
-) -> dict[str, Part]:
-    """Return the guides' parts: by labels, by a teacher's maps, or both; they fade to nothing."""
+def deep_supervision_losses(
+    spec: ModelSpec, weight: float, teacher: TeacherMaps | None, *, labelled: bool
+) -> dict[str, WeightedLoss]:
+    """Return the losses of the inner heatmaps, against labels, a teacher's heatmaps or both; they fade to 0."""
     own = len(spec.outputs)
-    parts = {}
+    losses = {}
     if labelled:
-        parts["guide"] = Part(GuideTruth(spec, own), weight, 0.0)
-    if taught is not None:
-        parts["guide taught"] = Part(GuideTaught(spec, own, taught), weight, 0.0)
-    return parts
+        losses["guide"] = WeightedLoss(DeepSupervisionLoss(spec, own), weight, 0.0)
+    if teacher is not None:
+        loss = DeepSupervisionDistillLoss(spec, own, teacher)
+        losses["guide taught"] = WeightedLoss(loss, weight, 0.0)
+    return losses
 
 
-def unguided(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the bare student's state of a `Guided`'s."""
-    return {name: value for name, value in state.items() if not name.startswith(MARK)}
+def without_deep_supervision(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the bare student's tensors from the state dict of a `DeeplySupervised`."""
+    return {name: value for name, value in state.items() if not name.startswith(PREFIX)}
 
 
-def _stride(found: torch.Tensor, spec: ModelSpec) -> F64:
-    """Return how many input pixels a bin of the map spans, (x, y)."""
-    return np.array(spec.image.wh, np.float64) / (found.shape[3], found.shape[2])
+def _stride(predicted: torch.Tensor, spec: ModelSpec) -> F64:
+    """Return input pixels per bin of a heatmap, (x, y)."""
+    return np.array(spec.image.wh, np.float64) / (predicted.shape[3], predicted.shape[2])

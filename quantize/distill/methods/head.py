@@ -1,6 +1,6 @@
-"""A fresh head on a trained student's own frozen backbone, like the old head (DWPose's second stage).
+"""Head distillation (DWPose's second stage): a new head on a trained student's own frozen backbone, taught by the old.
 
-arXiv:2307.15880, section 3.2: loss = gamma L_logit with gamma 1, no labels; a fifth of the first training suffices.
+arXiv:2307.15880, section 3.2: loss = gamma L_logit with gamma 1, no labels; a fifth of the first run's steps suffices.
 """
 
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from torch import nn
 from edge.schema import load_schema
 from export.models.vit import Attention
 from export.registry import Variant
-from quantize.distill.backbone_head import Outputs, last_map, read
+from quantize.distill.backbone_head import Outputs, last_map, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.losses.functional import heatmap_mse
-from quantize.distill.losses.simcc import simcc_term
-from quantize.distill.losses.terms import Part, Term
-from quantize.distill.online_teacher import Online
+from quantize.distill.losses.simcc import simcc_distill_loss
+from quantize.distill.losses.terms import PoseLoss, WeightedLoss
+from quantize.distill.online_teacher import OnlineTeacher
 from quantize.distill.student import new_student, student_spec
 from quantize.distill.teacher import Teacher
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec
@@ -27,10 +27,7 @@ from runtimes.spec import ModelSpec
 
 
 class FreshHead(nn.Module):
-    """A frozen backbone, in evaluation mode whoever says `train()`, and a head that learns.
-
-    Tensors keep the names of the bare student.
-    """
+    """A frozen backbone, always in evaluation mode, and a trained head. Tensors keep the bare student's names."""
 
     def __init__(self, student: Any) -> None:
         super().__init__()
@@ -39,7 +36,7 @@ class FreshHead(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "FreshHead":  # noqa: FBT001, FBT002 torch's signature
-        """Turn the head to training or evaluation; batch norms of the backbone keep their statistics."""
+        """Set the head's mode; batch norms of the backbone keep their statistics."""
         super().train(mode)
         self.backbone.eval()
         return self
@@ -48,24 +45,24 @@ class FreshHead(nn.Module):
         """Return the student's outputs."""
         with torch.no_grad():
             features = last_map(self.backbone, image)
-        return read(self.head, features)
+        return run_head(self.head, features)
 
 
 @dataclass(frozen=True, slots=True)
-class MapsTaught:
-    """Heatmaps like the teacher's of the same crop: MSE(S(X), T(X)) of every keypoint and bin."""
+class MapDistillLoss:
+    """MSE of heatmaps against the teacher's for the same crop: MSE(S(X), T(X)) of every keypoint and bin."""
 
-    online: Online
+    online: OnlineTeacher
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (heatmaps,)."""
-        (found,) = outputs
-        (wanted,) = self.online.outputs(batch, found.device)
-        return heatmap_mse(found, wanted.to(found), torch.ones_like(found[:, :, 0, 0]))
+        (predicted,) = outputs
+        (target,) = self.online.outputs(batch, predicted.device)
+        return heatmap_mse(predicted, target.to(predicted), torch.ones_like(predicted[:, :, 0, 0]))
 
 
 def fresh_head(teacher: Teacher, variant: Variant, seed: int) -> FreshHead:
-    """Return the teacher's backbone, a copy and frozen, under a head whose first weights follow from the seed.
+    """Return a frozen copy of the teacher's backbone under a head whose initial weights are drawn from the seed.
 
     `FreshHead.state_dict()` is the bare student's. Raises InputError unless the teacher is a PyTorch network of exactly
     that variant.
@@ -80,29 +77,28 @@ def fresh_head(teacher: Teacher, variant: Variant, seed: int) -> FreshHead:
     return FreshHead(student)
 
 
-def head_parts(teacher: Teacher, spec: ModelSpec) -> dict[str, Part]:
-    """Return the method `head`: one part of weight 1, and nothing else is added to it.
+def head_losses(teacher: Teacher, spec: ModelSpec) -> dict[str, WeightedLoss]:
+    """Return the only loss of the method `head`, of weight 1.
 
-    SimCC: KL to the teacher's logits; heatmaps: the mean squared error to its maps. Raises InputError for others.
+    KL divergence from the teacher's logits for SimCC, MSE for heatmaps. Raises InputError for other outputs.
     """
-    online = Online(teacher, spec)
-    return {"head": Part(_term(online, spec))}
+    return {"head": WeightedLoss(_loss(OnlineTeacher(teacher, spec), spec))}
 
 
-def _term(online: Online, spec: ModelSpec) -> Term:
+def _loss(online: OnlineTeacher, spec: ModelSpec) -> PoseLoss:
     match spec.codec:
         case SimCCCodec():
-            return simcc_term(online, spec, online.teacher.schema)
+            return simcc_distill_loss(online, spec, online.teacher.schema)
         case HeatmapCodec():
-            return MapsTaught(online)
+            return MapDistillLoss(online)
         case _:
             raise InputError(
-                f"{spec.model} cannot learn a fresh head: the method head is for SimCC and heatmaps"
+                f"{spec.model} cannot learn a new head: the method head is for SimCC and heatmaps"
             )
 
 
 def _difference(teacher: Teacher, student: Any, variant: Variant) -> str:
-    """Say what tells the teacher from the student it should be; empty where nothing does."""
+    """Return in words what distinguishes the teacher from the student; empty if nothing."""
     wanted = student_spec(variant, teacher.spec.model)
     schema = load_schema(variant.schema or "coco17")
     if teacher.module is None:
@@ -115,12 +111,12 @@ def _difference(teacher: Teacher, student: Any, variant: Variant) -> str:
         return "has other keypoints than"
     if teacher.spec.codec != wanted.codec:
         return "has other outputs than"
-    same = list(_measures(teacher.module)) == list(_measures(student))
+    same = list(_dimensions(teacher.module)) == list(_dimensions(student))
     return "" if same else "is of another size than"
 
 
-def _measures(module: Any) -> Iterator[tuple[Any, ...]]:
-    """Yield the names and shapes of all tensors, and the heads of attention, which no tensor shows."""
+def _dimensions(module: Any) -> Iterator[tuple[Any, ...]]:
+    """Yield names and shapes of all tensors, and the attention heads, which no tensor shows."""
     for name, value in module.state_dict().items():
         yield name, tuple(value.shape)
     for name, part in module.named_modules():

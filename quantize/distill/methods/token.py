@@ -1,11 +1,11 @@
-"""The knowledge token (ViTPose++, arXiv:2212.04246, section 3.4): what a frozen teacher likes beside the patches.
+"""The knowledge token (ViTPose++, arXiv:2212.04246, section 3.4): one vector trained on a frozen teacher.
 
-One vector is appended to the teacher's patches and trained so that the teacher's heatmaps fit the ground truth,
-t* = argmin_t MSE(T({t; X}), K_gt); nothing else of the teacher moves. The frozen t* then stands among the student's
-patches, without a position, and is dropped before the decoder. It is a small file of its own, trained once.
+The vector is appended to the teacher's patches and trained so that its heatmaps fit the ground truth, t* = argmin_t
+MSE(T({t; X}), K_gt), with the teacher frozen. The student then has the frozen t* among its patches, without a position,
+dropped before the decoder. The token is a small file of its own, trained once per teacher.
 
-Where the student is narrower or wider than the teacher, a linear map without bias, trained with the student, brings t*
-to its width; when the training is over the map is applied once and only its result, one vector, is kept.
+Where widths differ, a linear map without bias, trained with the student, projects t* to the student's width; after
+training it is applied once, and only the resulting vector is kept.
 """
 
 import copy
@@ -31,11 +31,11 @@ from runtimes.record import Record
 
 CARD = "edgepose-token"
 NAME = "token"
-INITIAL_STD = 0.02  # as transformers' embeddings begin
+INITIAL_STD = 0.02  # as for transformers' embeddings
 
 
 class TokenCard(Record, frozen=True, kw_only=True):
-    """Whose token it is (`Teacher.identity`), the teacher's name, and how it was trained."""
+    """Metadata of a token file: the teacher's identity (`Teacher.identity`) and name, training steps, licences."""
 
     format: int = 1
     teacher: str
@@ -45,8 +45,8 @@ class TokenCard(Record, frozen=True, kw_only=True):
     commercial_use: bool | None = None
 
 
-class Bridge(nn.Module):
-    """The linear map from the teacher's width to the student's; lengths stay about the same at the start."""
+class TokenProjection(nn.Module):
+    """The linear map from the teacher's width to the student's; initially it roughly preserves lengths."""
 
     def __init__(self, theirs: int, ours: int, seed: int) -> None:
         super().__init__()
@@ -59,33 +59,33 @@ class Bridge(nn.Module):
         return self.map(token)
 
 
-def refuse_tokenless(teacher: Teacher) -> None:
-    """Raise InputError for a teacher that is no PyTorch ViTPose: an artifact's graph has no place for a token."""
+def check_token_teacher(teacher: Teacher) -> None:
+    """Raise InputError unless the teacher is a PyTorch ViTPose without a token: artifacts have no place for one."""
     module = teacher.module
     if module is None or not isinstance(getattr(module, "backbone", None), Vit):
         raise InputError(
-            f"{teacher.spec.model} has no knowledge token to give: the teacher must be a PyTorch ViTPose checkpoint"
+            f"{teacher.spec.model} cannot have a knowledge token: the teacher must be a PyTorch ViTPose checkpoint"
         )
     if module.backbone.token is not None:
         raise InputError(
-            f"{teacher.spec.model} has a knowledge token of its own; take a teacher that was not taught by one"
+            f"{teacher.spec.model} already has a knowledge token; choose a teacher that was trained without one"
         )
 
 
 def token_teacher(teacher: Teacher, seed: int) -> Any:
-    """Return the teacher with one token beside its patches, drawn from the seed: all is frozen but that.
+    """Return the teacher with a token drawn from the seed among its patches, the only trainable tensor.
 
-    Raises as `refuse_tokenless`.
+    Raises as `check_token_teacher`.
     """
-    refuse_tokenless(teacher)
-    taught = copy.deepcopy(teacher.module).requires_grad_(requires_grad=False).eval()
-    width = taught.backbone.pos_embed.shape[2]
-    taught.backbone.token = nn.Parameter(random_token(width, seed))
-    return AlwaysEval(taught)
+    check_token_teacher(teacher)
+    network = copy.deepcopy(teacher.module).requires_grad_(requires_grad=False).eval()
+    width = network.backbone.pos_embed.shape[2]
+    network.backbone.token = nn.Parameter(random_token(width, seed))
+    return AlwaysEval(network)
 
 
 class AlwaysEval(nn.Module):
-    """A frozen network around what is learned in it: its batch norms stay as they are, whoever says `train()`."""
+    """A network that stays in evaluation mode, so that its batch norms keep their statistics."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -102,34 +102,35 @@ class AlwaysEval(nn.Module):
 
 
 def random_token(width: int, seed: int) -> torch.Tensor:
-    """Return a token (1, 1, width) that nobody trained: the control of an ablation."""
+    """Return an untrained token (1, 1, width): the start of training, and the control of an ablation."""
     generator = torch.Generator().manual_seed(seed)
     return torch.empty(1, 1, width).normal_(std=INITIAL_STD, generator=generator)
 
 
-def with_token(variant: Variant) -> Variant:
+def token_variant(variant: Variant) -> Variant:
     """Return the student's network with a place for one token."""
     bare = variant.size.removesuffix(KNOWLEDGE_SUFFIX)
     return replace(variant, size=bare + KNOWLEDGE_SUFFIX)
 
 
-def give_token(student: Any, token: torch.Tensor, seed: int) -> None:
-    """Put a frozen token (1, 1, theirs) among the student's patches.
+def add_token(student: Any, token: torch.Tensor, seed: int) -> None:
+    """Add a frozen token (1, 1, theirs) to the student's patches.
 
-    Where widths differ it crosses a bridge, whose first weights follow from the seed.
+    Where widths differ it goes through a projection whose initial weights are drawn from the seed.
     """
     vit = student.backbone
     own, theirs = vit.pos_embed.shape[2], token.shape[2]
     vit.token = nn.Parameter(token.detach().clone(), requires_grad=False)
     if own != theirs:
-        parametrize.register_parametrization(vit, "token", Bridge(theirs, own, seed), unsafe=True)
+        projection = TokenProjection(theirs, own, seed)
+        parametrize.register_parametrization(vit, "token", projection, unsafe=True)
         vit.parametrizations.token.original.requires_grad_(requires_grad=False)
 
 
-def settled(variant: Variant, state: Mapping[str, torch.Tensor], theirs: int) -> Any:
-    """Return the bare network of a trained state dict, the bridge applied and gone."""
+def apply_projection(variant: Variant, state: Mapping[str, torch.Tensor], theirs: int) -> Any:
+    """Return the bare network of a trained state dict, with the token's projection applied and removed."""
     module = load_family(variant.family).build(variant)
-    give_token(module, torch.zeros(1, 1, theirs), seed=0)
+    add_token(module, torch.zeros(1, 1, theirs), seed=0)
     module.load_state_dict(state)
     if parametrize.is_parametrized(module.backbone, "token"):
         parametrize.remove_parametrizations(module.backbone, "token", leave_parametrized=True)
@@ -137,7 +138,7 @@ def settled(variant: Variant, state: Mapping[str, torch.Tensor], theirs: int) ->
 
 
 def write_token(path: Path, token: torch.Tensor, card: TokenCard) -> None:
-    """Write a token and its card as safetensors; the file appears when it is whole."""
+    """Write a token and its card as safetensors, atomically."""
     data = save(
         {NAME: token.detach().contiguous().cpu()}, {CARD: msgspec.json.encode(card).decode()}
     )

@@ -1,4 +1,4 @@
-"""The first of the token method's two phases: one vector trained on the frozen teacher, or read from where it lies."""
+"""Training of the knowledge token on the frozen teacher: the first phase of the method `token`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,104 +8,96 @@ import torch
 from lightning_fabric import Fabric
 
 from edge.schema import KeypointSchema
-from quantize.distill.config import Recipe
+from quantize.distill.config import DistillConfig
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.data.patch_cache import Album
+from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.data.schedule import plan_course
-from quantize.distill.data.sources import Crowd, remapped
-from quantize.distill.losses.terms import Part, truth_term
+from quantize.distill.data.schedule import plan_batches
+from quantize.distill.data.sources import TrainingSet, convert_keypoints
+from quantize.distill.losses.terms import WeightedLoss, label_loss
 from quantize.distill.methods.token import TokenCard, read_token, token_teacher, write_token
-from quantize.distill.optimizer import Rates
+from quantize.distill.optimizer import LrSchedule
+from quantize.distill.pose_task import PoseTask
+from quantize.distill.run_folder import STATE
 from quantize.distill.teacher import Teacher
-from quantize.distill.train import STATE, Settings, Step, new_learner, train
+from quantize.distill.train import StepResult, TrainSettings, train
+from quantize.distill.train_state import new_train_state
 
 FILE = "token.safetensors"
 FOLDER = "token"
-# One vector of an otherwise frozen network: it bears, and needs, a high rate.
+# One vector of an otherwise frozen network needs, and tolerates, a high learning rate.
 LR = 1e-2
 WARMUP_STEPS = 10
 
 
-def trained_token(
-    recipe: Recipe,
+def load_or_train_token(
+    config: DistillConfig,
     folder: Path,
     fabric: Fabric,
     teacher: Teacher,
-    crowd: Crowd,
+    training_set: TrainingSet,
     schema: KeypointSchema,
-    heard: Callable[[Step, int], None],
+    on_step: Callable[[StepResult, int], None],
 ) -> torch.Tensor:
-    """Return the teacher's token (1, 1, C): from `recipe.token`, or trained, written into `folder` and kept.
+    """Return the teacher's token (1, 1, C): from `config.token`, or trained and written into `folder`.
 
-    Raises CheckpointError for another teacher's token, InputError where the teacher is no PyTorch ViTPose.
+    on_step(step, total). Raises CheckpointError for another teacher's token, InputError unless the teacher is a PyTorch
+    ViTPose.
     """
-    if recipe.token:
-        return read_token(Path(recipe.token), teacher)[0]
+    if config.token:
+        return read_token(Path(config.token), teacher)[0]
     path = folder / FILE
     if not path.exists():
-        taught = token_teacher(teacher, recipe.seed)
-        _train(
-            recipe,
-            folder / FOLDER,
-            fabric,
-            teacher,
-            taught,
-            _in_teachers_set(crowd, schema, teacher),
-            heard,
-        )
+        network = token_teacher(teacher, config.seed)
+        own_set = _in_teachers_schema(training_set, schema, teacher)
+        _train(config, folder / FOLDER, fabric, teacher, network, own_set, on_step)
         if fabric.is_global_zero:
             card = TokenCard(
                 teacher=teacher.identity,
                 teacher_model=teacher.spec.model,
-                steps=recipe.token_steps,
+                steps=config.token_steps,
                 licences=teacher.lineage.licences,
                 commercial_use=teacher.lineage.commercial_use,
             )
-            write_token(path, taught.module.backbone.token, card)
+            write_token(path, network.module.backbone.token, card)
         fabric.barrier()
     return read_token(path, teacher)[0]
 
 
 def _train(
-    recipe: Recipe,
+    config: DistillConfig,
     folder: Path,
     fabric: Fabric,
     teacher: Teacher,
-    taught: torch.nn.Module,
-    crowd: Crowd,
-    heard: Callable[[Step, int], None],
+    network: torch.nn.Module,
+    training_set: TrainingSet,
+    on_step: Callable[[StepResult, int], None],
 ) -> None:
     folder.mkdir(exist_ok=True)
     spec = teacher.spec
-    rates = Rates(LR, weight_decay=0.0, warmup_steps=WARMUP_STEPS)
-    learner = new_learner(taught, rates)
+    lr_schedule = LrSchedule(LR, weight_decay=0.0, warmup_steps=WARMUP_STEPS)
+    state = new_train_state(network, lr_schedule)
     if (folder / STATE).exists():
-        learner.load(folder / STATE)
-    steps = recipe.token_steps
-    course = plan_course(crowd.shares, msgspec.structs.replace(recipe, steps=steps))
-    album = Album(crowd.people, spec.crop.padding)
-    sampler = Sampler(album, teacher.schema, spec.crop, spec.image.wh, recipe.seed)
-    batches = course.batches(sampler, learner.done, fabric, recipe.workers)
-    settings = Settings(
-        steps, rates, accumulate=recipe.accumulate, save_every=recipe.save_every, seed=recipe.seed
+        state.load(folder / STATE)
+    steps = config.token_steps
+    schedule = plan_batches(training_set.slices, msgspec.structs.replace(config, steps=steps))
+    patch_cache = PatchCache(training_set.instances, spec.crop.padding)
+    sampler = Sampler(patch_cache, teacher.schema, spec.crop, spec.image.wh, config.seed)
+    batches = schedule.batches(sampler, state.done, fabric, config.workers)
+    settings = TrainSettings(
+        steps, lr_schedule, accumulate=config.accumulate, save_every=config.save_every
     )
-    parts = {"truth": Part(truth_term(spec))}
-    train(
-        fabric,
-        learner,
-        parts,
-        batches,
-        spec.image,
-        settings,
-        folder,
-        lambda step: heard(step, steps),
-    )
+    task = PoseTask(spec.image, {"truth": WeightedLoss(label_loss(spec))})
+    train(fabric, state, task, batches, settings, folder, lambda step: on_step(step, steps))
 
 
-def _in_teachers_set(crowd: Crowd, schema: KeypointSchema, teacher: Teacher) -> Crowd:
-    """Return the people with the teacher's keypoints, as far as their labels name them."""
+def _in_teachers_schema(
+    training_set: TrainingSet, schema: KeypointSchema, teacher: Teacher
+) -> TrainingSet:
+    """Return the people with the teacher's keypoints, as far as their labels include them."""
     if schema.names == teacher.schema.names:
-        return crowd
-    people = remapped(crowd.people, map_keypoints(schema, teacher.schema))
-    return Crowd(tuple(people), crowd.shares)
+        return training_set
+    keypoints = map_keypoints(schema, teacher.schema)
+    return TrainingSet(
+        tuple(convert_keypoints(training_set.instances, keypoints)), training_set.slices
+    )

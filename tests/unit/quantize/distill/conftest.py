@@ -1,4 +1,4 @@
-"""Small teachers and batches of noise, for terms that ask a teacher about the student's crops."""
+"""Small teachers and batches of noise, for losses against a teacher."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

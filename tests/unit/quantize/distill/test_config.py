@@ -1,20 +1,13 @@
-"""Recipes: what goes together, and that a training goes on only as it began."""
+"""Configurations: which methods go together, and that a run is resumed with its own configuration only."""
 
 import msgspec
 import pytest
 
-from quantize.distill.config import (
-    RECIPE,
-    Recipe,
-    begin,
-    check_begun,
-    check_methods,
-    parse_methods,
-    read_recipe,
-)
+from quantize.distill.config import DistillConfig, check_methods, parse_methods
+from quantize.distill.run_folder import CONFIG, check_run_folder, read_config, write_config
 from runtimes.errors import InputError, TargetExistsError
 
-RECIPE_A = Recipe(student="rtmpose-t", teacher="t.pth", methods=("heatmap",))
+CONFIG_A = DistillConfig(student="rtmpose-t", teacher="t.pth", methods=("heatmap",))
 
 
 @pytest.mark.parametrize(
@@ -26,7 +19,7 @@ def test_methods_are_listed_with_commas(text, wanted) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "heat", "heatmap,tokens"])
-def test_unknown_methods_are_told_what_is_known(text) -> None:
+def test_unknown_methods_are_refused(text) -> None:
     with pytest.raises(InputError, match=r"unknown method .*known: none, heatmap, token"):
         parse_methods(text)
 
@@ -40,33 +33,33 @@ def test_unknown_methods_are_told_what_is_known(text) -> None:
         (("token",), "t", "rtmpose-t", "rtmpose-t has none"),
     ],
 )
-def test_what_does_not_go_together_is_refused(methods, teacher, student, said) -> None:
+def test_incompatible_methods_are_refused(methods, teacher, student, said) -> None:
     with pytest.raises(InputError, match=said):
-        check_methods(methods, teacher, student)
+        check_methods(DistillConfig(student=student, teacher=teacher, methods=methods))
 
 
-def test_what_goes_together_passes() -> None:
-    check_methods(("none",), "", "rtmpose-t")
-    check_methods(("heatmap", "token"), "t", "vitpose-s")
+def test_compatible_methods_pass() -> None:
+    check_methods(DistillConfig(student="rtmpose-t", methods=("none",)))
+    check_methods(DistillConfig(student="vitpose-s", teacher="t", methods=("heatmap", "token")))
 
 
-def test_a_training_goes_on_as_it_began(tmp_path) -> None:
+def test_a_run_is_resumed_with_its_configuration_only(tmp_path) -> None:
     folder = tmp_path / "a"
-    check_begun(folder, RECIPE_A, resume=False)
-    begin(folder, RECIPE_A)
-    assert read_recipe(folder) == RECIPE_A
-    check_begun(folder, msgspec.structs.replace(RECIPE_A, workers=4), resume=True)
-    halved = msgspec.structs.replace(RECIPE_A, batch=16, accumulate=2)
-    check_begun(folder, halved, resume=True)
-    with pytest.raises(InputError, match="begun with batch 32, not 8"):
-        check_begun(folder, msgspec.structs.replace(RECIPE_A, batch=8), resume=True)
+    check_run_folder(folder, CONFIG_A, resume=False)
+    write_config(folder, CONFIG_A)
+    assert read_config(folder, DistillConfig) == CONFIG_A
+    check_run_folder(folder, msgspec.structs.replace(CONFIG_A, workers=4), resume=True)
+    halved = msgspec.structs.replace(CONFIG_A, batch=16, accumulate=2)
+    check_run_folder(folder, halved, resume=True)
+    with pytest.raises(InputError, match="started with batch 32, not 8"):
+        check_run_folder(folder, msgspec.structs.replace(CONFIG_A, batch=8), resume=True)
     with pytest.raises(TargetExistsError, match="holds a training"):
-        check_begun(folder, RECIPE_A, resume=False)
+        check_run_folder(folder, CONFIG_A, resume=False)
 
 
-def test_nothing_to_resume_is_told(tmp_path) -> None:
-    with pytest.raises(InputError, match="no training to resume"):
-        check_begun(tmp_path, RECIPE_A, resume=True)
-    (tmp_path / RECIPE).write_text('{"student": 1}')
+def test_nothing_to_resume_is_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="no training run to resume"):
+        check_run_folder(tmp_path, CONFIG_A, resume=True)
+    (tmp_path / CONFIG).write_text('{"student": 1}')
     with pytest.raises(InputError, match="cannot be read"):
-        check_begun(tmp_path, RECIPE_A, resume=True)
+        check_run_folder(tmp_path, CONFIG_A, resume=True)

@@ -1,11 +1,11 @@
-"""Where a training runs, on one process; what several do is in integration/test_ddp."""
+"""Fabric on one process; several processes are tested in integration/test_ddp."""
 
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from quantize.distill.distributed import open_fabric, shard_teacher, share_out  # noqa: E402
+from quantize.distill.distributed import local_batches, open_fabric, shard_teacher  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
@@ -30,7 +30,7 @@ def test_without_a_gpu_the_cpu_is_taken() -> None:
 
 
 @without_gpu
-def test_a_gpu_that_is_not_there_is_told() -> None:
+def test_a_missing_gpu_is_refused() -> None:
     with pytest.raises(InputError, match="no CUDA GPU here"):
         open_fabric("cuda", "f32")
 
@@ -55,16 +55,16 @@ def test_machines_with_unlike_numbers_of_processes_are_refused(monkeypatch, worl
     values = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": local}
     for name, value in values.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(InputError, match="as many on every machine"):
+    with pytest.raises(InputError, match="equally many on every machine"):
         open_fabric("cpu", "f32")
 
 
 def test_one_process_has_the_whole_plan() -> None:
     plan = [[3, 1, 2], [0, 4, 5]]
-    assert share_out(plan, open_fabric("cpu", "f32")) == plan
+    assert local_batches(plan, open_fabric("cpu", "f32")) == plan
 
 
-def test_a_teacher_is_not_spread_over_one_process() -> None:
+def test_a_teacher_is_not_sharded_over_one_process() -> None:
     teacher = new_student(student_variant("vitpose-48x2x3-simple", (48, 64)), 0)
     with pytest.raises(InputError, match="start with torchrun"):
         shard_teacher(teacher, open_fabric("cpu", "f32"))

@@ -1,4 +1,4 @@
-"""A student of integral regression from its first step to an artifact: it learns, is written, read, and exported."""
+"""An integral regression student from its first step to an artifact: trained, written, read and exported."""
 
 from pathlib import Path
 
@@ -16,15 +16,17 @@ from edge.schema import load_schema  # noqa: E402
 from export import Target, export_model, load_checkpoint  # noqa: E402
 from export.inputs import GateInputs  # noqa: E402
 from export.student_file import Card, write_student  # noqa: E402
-from quantize.distill.data.augment import AT_REST  # noqa: E402
+from quantize.distill.data.augment import NO_AUGMENTATION  # noqa: E402
 from quantize.distill.data.batches import Batch, collate  # noqa: E402
-from quantize.distill.data.instances import drawn_people  # noqa: E402
-from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.instances import drawn_instances  # noqa: E402
+from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
-from quantize.distill.losses.terms import Part, truth_term  # noqa: E402
-from quantize.distill.optimizer import Rates  # noqa: E402
+from quantize.distill.losses.terms import WeightedLoss, label_loss  # noqa: E402
+from quantize.distill.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.pose_task import PoseTask  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.train import Settings, new_learner, train  # noqa: E402
+from quantize.distill.train import TrainSettings, train  # noqa: E402
+from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.artifact import Artifact  # noqa: E402
 from runtimes.codec_spec import IntegralCodec  # noqa: E402
 from runtimes.registry import installed_engine, open_session  # noqa: E402
@@ -32,33 +34,32 @@ from runtimes.registry import installed_engine, open_session  # noqa: E402
 COCO = load_schema("coco17")
 VARIANT = student_variant("vitpose-48x2x3-simple-integral", (48, 64))
 SPEC = student_spec(VARIANT, "means")
-RATES = Rates(lr=2e-3, warmup_steps=10)
+RATES = LrSchedule(lr=2e-3, warmup_steps=10)
 STEPS = 150
 
 
 @pytest.fixture(scope="module")
 def crops(tmp_path_factory) -> Batch:
-    people = drawn_people(tmp_path_factory.mktemp("drawn"), 3, 4, COCO)
-    sampler = Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, SPEC.image.wh)
-    return collate([sampler.sample(row, 0, AT_REST) for row in range(4)])
+    people = drawn_instances(tmp_path_factory.mktemp("drawn"), 3, 4, COCO)
+    sampler = Sampler(PatchCache(people, SPEC.crop.padding), COCO, SPEC.crop, SPEC.image.wh)
+    return collate([sampler.sample(row, 0, NO_AUGMENTATION) for row in range(4)])
 
 
 @pytest.fixture(scope="module")
 def learnt(crops, tmp_path_factory):
     """A student that has seen four crops until it knows them, and what each step cost."""
-    learner = new_learner(new_student(VARIANT, 0), RATES)
-    heard: list = []
+    state = new_train_state(new_student(VARIANT, 0), RATES)
+    reported: list = []
     train(
         Fabric(accelerator="cpu", devices=1),
-        learner,
-        {"truth": Part(truth_term(SPEC))},
+        state,
+        PoseTask(SPEC.image, {"truth": WeightedLoss(label_loss(SPEC))}),
         [crops] * STEPS,
-        SPEC.image,
-        Settings(STEPS, RATES, save_every=STEPS),
+        TrainSettings(STEPS, RATES, save_every=STEPS),
         tmp_path_factory.mktemp("run"),
-        heard.append,
+        reported.append,
     )
-    return learner.module.eval(), [step.loss for step in heard]
+    return state.module.eval(), [step.loss for step in reported]
 
 
 def test_it_learns(learnt) -> None:

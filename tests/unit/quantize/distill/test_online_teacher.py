@@ -1,4 +1,4 @@
-"""A teacher asked about the student's own crop: the same region, pixel by pixel, whatever its input size."""
+"""An online teacher sees the student's own crop: the same region, pixel by pixel, at any input size."""
 
 import numpy as np
 import pytest
@@ -9,16 +9,16 @@ from torch import nn  # noqa: E402
 
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
-from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill.backbone_head import backbone_of, channels_of, last_map  # noqa: E402
-from quantize.distill.data.crop_view import View, crop_of, relative  # noqa: E402
-from quantize.distill.online_teacher import Online, normalised, resized, stretch_of  # noqa: E402
+from export.torch_session import TorchSession, normalise  # noqa: E402
+from quantize.distill.backbone_head import backbone_of, last_map, map_channels  # noqa: E402
+from quantize.distill.data.crop_view import CropView, crop_to_crop, view_crop  # noqa: E402
+from quantize.distill.online_teacher import OnlineTeacher, input_scale, resize_crops  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from quantize.distill.teacher import Teacher  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
 CPU = torch.device("cpu")
-VIEW = View((100.0, 80.0), (90.0, 120.0), 30.0, mirrored=True)
+VIEW = CropView((100.0, 80.0), (90.0, 120.0), 30.0, flipped=True)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,10 @@ VIEW = View((100.0, 80.0), (90.0, 120.0), 30.0, mirrored=True)
 def test_a_pixel_of_the_student_is_so_many_of_the_teacher(build, wanted) -> None:
     """However the region is turned, the crops of it differ by that factor, and pixel 0 is pixel 0."""
     student, teacher = build("a", (192, 256), "coco17"), build("b", (288, 384), "coco17")
-    stretch = stretch_of(student, teacher)
+    stretch = input_scale(student, teacher)
     np.testing.assert_allclose(stretch, wanted)
-    crops = [crop_of(VIEW, spec.crop, spec.image.wh) for spec in (student, teacher)]
-    found = relative(crops[0], crops[1])
+    crops = [view_crop(VIEW, spec.crop, spec.image.wh) for spec in (student, teacher)]
+    found = crop_to_crop(crops[0], crops[1])
     np.testing.assert_allclose(found, np.diag((*wanted, 1))[:2], atol=1e-4)
 
 
@@ -40,7 +40,7 @@ def test_a_resized_crop_shows_the_same_places() -> None:
     """A ramp stays a ramp: at pixel p it has the value of pixel p / 1.5."""
     x, y = np.meshgrid(np.arange(64), np.arange(96))
     image = np.stack([3 * x, 2 * y, np.full_like(x, 7)], axis=-1).astype(np.uint8)
-    found = resized(torch.from_numpy(image)[None], (96, 144), np.array((1.5, 1.5))).numpy()[0]
+    found = resize_crops(torch.from_numpy(image)[None], (96, 144), np.array((1.5, 1.5))).numpy()[0]
     assert found.shape == (144, 96, 3)
     assert found.dtype == np.uint8
     inner = found[:142, :94].astype(float)  # the last pixels lie beyond the first crop's last
@@ -50,32 +50,32 @@ def test_a_resized_crop_shows_the_same_places() -> None:
     assert (inner[..., 2] == 7).all()
 
 
-def test_it_is_the_network_that_answers(teacher_of, batch_of) -> None:
+def test_outputs_and_features_are_the_networks(teacher_of, batch_of) -> None:
     """Outputs and features are the module's own, of the pixels as its session feeds them."""
     teacher = teacher_of("rtmpose-t", (64, 64))
     batch = batch_of((64, 64))
-    online = Online(teacher, teacher.spec)
+    online = OnlineTeacher(teacher, teacher.spec)
     wanted = teacher.session.run({"image": batch.images.numpy()})
     for found, name in zip(online.outputs(batch, CPU), ("simcc_x", "simcc_y"), strict=True):
         np.testing.assert_allclose(found.numpy(), wanted[name], atol=1e-6)
         assert not found.requires_grad
-    pixels = normalised(batch.images, teacher.spec.image)
+    pixels = normalise(batch.images, teacher.spec.image)
     with torch.no_grad():
         features = teacher.module.backbone(pixels)[2]
     assert torch.equal(online.features(batch, CPU), features)
 
 
-def test_another_batch_is_another_question(teacher_of, batch_of) -> None:
+def test_outputs_are_kept_for_one_batch(teacher_of, batch_of) -> None:
     teacher = teacher_of("vitpose-32x2x2-simple", (64, 64))
     first, second = batch_of((64, 64), 0), batch_of((64, 64), 1)
-    online = Online(teacher, teacher.spec)
+    online = OnlineTeacher(teacher, teacher.spec)
     here, there, again = (online.outputs(each, CPU)[0] for each in (first, second, first))
     assert not torch.equal(here, there)
     assert torch.equal(here, again)
     assert online.outputs(first, CPU)[0] is again  # said once, kept for the next term
 
 
-def test_an_artifact_is_asked_as_its_network_is(exported, loaded_model, batch_of) -> None:
+def test_an_artifact_answers_as_its_network_does(exported, loaded_model, batch_of) -> None:
     from quantize.distill.teacher import open_teacher
 
     artifact = open_teacher(str(exported("random:rtmpose-t", "onnxruntime")["fp32"].path))
@@ -83,7 +83,9 @@ def test_an_artifact_is_asked_as_its_network_is(exported, loaded_model, batch_of
     session = TorchSession(loaded.module, loaded.spec)
     network = Teacher(session, loaded.spec, "", loaded.lineage, loaded.module)
     student, batch = rtmpose_spec("small", (96, 128), "coco17"), batch_of((96, 128))
-    ours, theirs = (Online(each, student).outputs(batch, CPU) for each in (artifact, network))
+    ours, theirs = (
+        OnlineTeacher(each, student).outputs(batch, CPU) for each in (artifact, network)
+    )
     for found, wanted in zip(ours, theirs, strict=True):
         assert (found - wanted).abs().max().item() <= 5e-3 * max(1.0, wanted.abs().max().item())
 
@@ -91,16 +93,16 @@ def test_an_artifact_is_asked_as_its_network_is(exported, loaded_model, batch_of
 def test_another_aspect_is_refused(teacher_of) -> None:
     teacher = teacher_of("vitpose-32x2x2-simple", (64, 64))
     with pytest.raises(
-        InputError, match=r"vitpose-32x2x2-simple looks at 64x64 pixels and the student at 48x64"
+        InputError, match=r"vitpose-32x2x2-simple takes 64x64 and the student 48x64"
     ):
-        Online(teacher, rtmpose_spec("narrow", (48, 64), "coco17"))
+        OnlineTeacher(teacher, rtmpose_spec("narrow", (48, 64), "coco17"))
 
 
 @pytest.mark.parametrize(("name", "channels"), [("rtmpose-t", 384), ("vitpose-32x2x2", 32)])
 def test_channels_are_known_without_computing(name, channels) -> None:
     module = new_student(student_variant(name, (64, 64)), 0)
     before = {key: value.clone() for key, value in module.state_dict().items()}
-    assert channels_of(module.backbone, (64, 64)) == channels
+    assert map_channels(module.backbone, (64, 64))[-1] == channels
     assert last_map(module.backbone, torch.rand(1, 3, 64, 64)).shape[1] == channels
     after = new_student(student_variant(name, (64, 64)), 0).state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())

@@ -1,4 +1,4 @@
-"""The learning rate's course, who decays, and the average, against their formulas."""
+"""The learning-rate schedule, parameter groups and the weight average against their formulas."""
 
 import itertools
 import math
@@ -11,12 +11,18 @@ from torch import nn  # noqa: E402
 
 from export.models.vitpose import build  # noqa: E402
 from export.registry import Variant  # noqa: E402
-from quantize.distill.optimizer import Average, Rates, parameter_groups, rate_at, set_rate  # noqa: E402
+from quantize.distill.optimizer import (  # noqa: E402
+    LrSchedule,
+    WeightAverage,
+    lr_factor,
+    parameter_groups,
+    set_lr,
+)
 
 
 def test_the_rate_warms_up_stays_and_falls() -> None:
-    rates = Rates(warmup_steps=10, flat_share=0.5, final=0.1)
-    course = [rate_at(step, 100, rates) for step in range(101)]
+    lr_schedule = LrSchedule(warmup_steps=10, flat_share=0.5, final=0.1)
+    course = [lr_factor(step, 100, lr_schedule) for step in range(101)]
     assert course[:10] == pytest.approx([(step + 1) / 10 for step in range(10)])
     assert course[10:51] == pytest.approx([1.0] * 41)
     assert course[75] == pytest.approx(0.1 + 0.9 / 2)
@@ -25,16 +31,16 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
 
 
 def test_a_training_without_warm_up_starts_at_full_rate() -> None:
-    assert rate_at(0, 10, Rates(warmup_steps=0)) == 1
+    assert lr_factor(0, 10, LrSchedule(warmup_steps=0)) == 1
 
 
-def test_vectors_and_positions_do_not_decay_and_early_blocks_learn_slower() -> None:
+def test_weight_decay_and_layer_wise_rates() -> None:
     module = build(Variant("vitpose", "32x3x2-simple-token", (48, 64), schema="coco17"))
-    rates = Rates(lr=1.0, weight_decay=0.1, layer_decay=0.5)
+    lr_schedule = LrSchedule(lr=1.0, weight_decay=0.1, layer_decay=0.5)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
     found = {
         names[id(parameter)]: (group["weight_decay"], group["lr"])
-        for group in parameter_groups(module, rates)
+        for group in parameter_groups(module, lr_schedule)
         for parameter in group["params"]
     }
     assert set(found) == set(names.values())
@@ -50,25 +56,25 @@ def test_vectors_and_positions_do_not_decay_and_early_blocks_learn_slower() -> N
 def test_what_is_frozen_is_in_no_group() -> None:
     module = nn.Linear(2, 2)
     module.bias.requires_grad_(requires_grad=False)
-    (group,) = parameter_groups(module, Rates())
+    (group,) = parameter_groups(module, LrSchedule())
     assert group["params"] == [module.weight]
 
 
 def test_every_group_keeps_its_own_base() -> None:
     first, second = (nn.Parameter(torch.zeros(1)) for _ in range(2))
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         [
             {"params": [first], "lr": 1.0, "base_lr": 1.0},
             {"params": [second], "lr": 0.5, "base_lr": 0.5},
         ]
     )
-    set_rate(optimiser, 0.1)
-    assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([0.1, 0.05])
+    set_lr(optimizer, 0.1)
+    assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.1, 0.05])
 
 
-def test_the_average_follows_its_formula_and_goes_on_after_a_restart() -> None:
+def test_the_average_follows_its_formula_and_is_resumed() -> None:
     module = nn.BatchNorm1d(1)
-    average = Average(module, momentum=0.1, gamma=5.0)
+    average = WeightAverage(module, momentum=0.1, gamma=5.0)
     expected = 1.0
     for step in range(20):
         module.weight.data.fill_(float(step))
@@ -82,7 +88,7 @@ def test_the_average_follows_its_formula_and_goes_on_after_a_restart() -> None:
                 "steps": saved["steps"],
                 "state": {k: v.clone() for k, v in saved["state"].items()},
             }
-            average = Average(module, momentum=0.1, gamma=5.0)
+            average = WeightAverage(module, momentum=0.1, gamma=5.0)
             average.load_state_dict(saved)
     assert average.state["weight"].item() == pytest.approx(expected, rel=1e-5)
     assert average.state["num_batches_tracked"].item() == 19

@@ -1,11 +1,11 @@
-"""The course of a training as a picture: it is drawn, and its points are means of neighbouring steps."""
+"""Training curves as a picture: it is drawn, and its points are means of neighbouring steps."""
 
 import cv2
 import pytest
 
 pytest.importorskip("matplotlib")
 
-from quantize.distill.plots import _smoothed, draw_curves, read_log
+from quantize.distill.plots import _smoothed, plot_curves, read_log
 
 
 def test_a_log_becomes_columns(tmp_path) -> None:
@@ -23,5 +23,5 @@ def test_points_are_means_and_none_is_made_up() -> None:
 
 def test_a_picture_is_drawn(tmp_path) -> None:
     log = {"step": [1.0, 2.0], "loss": [2.0, 1.0], "truth": [2.0, 1.0], "rate": [1.0, 1.0]}
-    draw_curves(log, {"step": [2.0], "ap": [], "pck": [0.5]}, "a", tmp_path / "a.png")
+    plot_curves(log, {"step": [2.0], "ap": [], "pck": [0.5]}, "a", tmp_path / "a.png")
     assert cv2.imread(str(tmp_path / "a.png")).std() > 10

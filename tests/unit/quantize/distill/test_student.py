@@ -1,4 +1,4 @@
-"""Who can learn: names, fresh weights that follow from a seed, and refusals."""
+"""Students: names, initial weights that follow from a seed, and refusals."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def test_integral_students_are_the_same_networks(name, size) -> None:
 @pytest.mark.parametrize(
     ("name", "wh", "said"),
     [
-        ("rtmpose-t-integral", None, "integral regression reads maps, which rtmpose has not"),
+        ("rtmpose-t-integral", None, "integral regression needs maps, and rtmpose gives none"),
         ("vitpose-integral", None, "cannot be a student"),
         ("rtmdet-nano", None, "'rtmdet-nano' cannot be a student"),
         ("vitpose", None, "cannot be a student"),
@@ -58,7 +58,7 @@ def test_integral_students_are_the_same_networks(name, size) -> None:
         ("vitpose-97x2x3", None, "vitpose has no size '97x2x3'"),
     ],
 )
-def test_what_cannot_learn_is_told(name, wh, said) -> None:
+def test_networks_that_cannot_be_trained_are_refused(name, wh, said) -> None:
     with pytest.raises(EdgeposeError, match=said):
         student_variant(name, wh)
 
@@ -72,7 +72,7 @@ def test_fresh_weights_follow_from_the_seed(name) -> None:
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-def test_a_new_student_says_nearly_nothing_anywhere() -> None:
+def test_a_new_students_heatmaps_are_nearly_empty() -> None:
     """Most bins of a heatmap are zero: learning starts from there."""
     variant = student_variant("vitpose-32x2x2", (64, 64))
     module = new_student(variant, 0)
@@ -89,8 +89,8 @@ def test_a_fresh_transformer_knows_where_its_patches_lie() -> None:
     positions = module.backbone.pos_embed.detach()[0].double().numpy()
     assert positions.shape == (48, 48)
     np.testing.assert_allclose(positions[0], np.tile(np.repeat([0, 1], 12), 2), atol=1e-7)
-    rates = 10000.0 ** (-np.arange(12) / 12)
+    frequencies = 10000.0 ** (-np.arange(12) / 12)
     rows, columns = np.divmod(np.arange(48), 6)
     apart = [each[:, None] - each for each in (rows, columns)]
-    wanted = sum(np.cos(each[..., None] * rates).sum(axis=-1) for each in apart)
+    wanted = sum(np.cos(each[..., None] * frequencies).sum(axis=-1) for each in apart)
     np.testing.assert_allclose(positions @ positions.T, wanted, atol=1e-4)

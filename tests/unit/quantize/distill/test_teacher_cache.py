@@ -1,4 +1,4 @@
-"""Teachers asked and their lessons kept: right places, once, resumable, and nobody else's."""
+"""The teacher cache: peaks at the keypoints, written once, resumable, bound to teacher and people."""
 
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from edge.catalog.specs import rtmdet_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill import teacher_cache as lessons_module  # noqa: E402
-from quantize.distill.data.instances import Person  # noqa: E402
+from quantize.distill import teacher_cache as cache_module  # noqa: E402
+from quantize.distill.data.instances import Instance  # noqa: E402
 from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
-from quantize.distill.data.patch_cache import Album  # noqa: E402
-from quantize.distill.teacher import Teacher, ask, open_teacher, simcc_maps  # noqa: E402
-from quantize.distill.teacher_cache import write_lessons  # noqa: E402
+from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
+from quantize.distill.teacher import Teacher, open_teacher, predict_maps, simcc_to_heatmaps  # noqa: E402
+from quantize.distill.teacher_cache import build_teacher_cache  # noqa: E402
 from runtimes.errors import ArtifactError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402
 
@@ -53,7 +53,7 @@ def teacher(identity: str = "grey", wh: tuple[int, int] = WH) -> Teacher:
 
 
 @pytest.fixture
-def people(tmp_path: Path) -> list[Person]:
+def people(tmp_path: Path) -> list[Instance]:
     """Five people whose keypoints are discs of the levels the teacher knows, each in a place of its own."""
     made = []
     for number in range(5):
@@ -65,23 +65,28 @@ def people(tmp_path: Path) -> list[Person]:
         path = tmp_path / f"{number}.png"
         cv2.imwrite(str(path), frame)
         xyv = np.concatenate([cells[:17], np.full((17, 1), 2)], axis=1).astype(np.float32)
-        made.append(Person(path.name, path, np.array((20, 20, 140, 180), np.float32), xyv))
+        made.append(Instance(path.name, path, np.array((20, 20, 140, 180), np.float32), xyv))
     return made
 
 
-def kept(directory: Path, people: list[Person], who: Teacher, map_wh=(24, 32)):
-    album = Album(people, who.spec.crop.padding)
+def kept(directory: Path, people: list[Instance], who: Teacher, map_wh=(24, 32)):
+    patch_cache = PatchCache(people, who.spec.crop.padding)
     steps: list[tuple[int, int]] = []
-    made = write_lessons(
-        directory, who, album, map_keypoints(COCO, COCO), map_wh, lambda *step: steps.append(step)
+    made = build_teacher_cache(
+        directory,
+        who,
+        patch_cache,
+        map_keypoints(COCO, COCO),
+        map_wh,
+        lambda *step: steps.append(step),
     )
     return made, steps
 
 
 @pytest.mark.parametrize("map_wh", [(24, 32), (48, 64)], ids=["the teacher's", "twice"])
 def test_maps_peak_where_the_keypoints_are(people, tmp_path, map_wh) -> None:
-    made, _ = kept(tmp_path / "lessons", people, teacher(), map_wh)
-    maps = made.of(range(5))
+    made, _ = kept(tmp_path / "cache", people, teacher(), map_wh)
+    maps = made.maps_of(range(5))
     assert maps.shape == (5, 17, *map_wh[::-1])
     for number, person in enumerate(people):
         inputs = person.keypoints[:, :2] @ made.crops[number][:, :2].T + made.crops[number][:, 2]
@@ -91,43 +96,45 @@ def test_maps_peak_where_the_keypoints_are(people, tmp_path, map_wh) -> None:
         assert np.abs(found - inputs).max() <= 4.0
 
 
-def test_writing_goes_on_where_it_stopped(people, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(lessons_module, "SHARD", 2)
+def test_an_interrupted_cache_is_continued(people, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(cache_module, "SHARD_SIZE", 2)
     whole, steps = kept(tmp_path / "whole", people, teacher())
     assert steps == [(0, 5), (2, 5), (4, 5), (5, 5)]
 
-    album = Album(people, 1.25)
+    patch_cache = PatchCache(people, 1.25)
 
     def stop(done: int, _total: int) -> None:
         if done == 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_lessons(tmp_path / "cut", teacher(), album, map_keypoints(COCO, COCO), (24, 32), stop)
+        build_teacher_cache(
+            tmp_path / "cut", teacher(), patch_cache, map_keypoints(COCO, COCO), (24, 32), stop
+        )
     assert len(list((tmp_path / "cut").glob("*.npy"))) == 2
     again, steps = kept(tmp_path / "cut", people, teacher())
     assert steps == [(4, 5), (5, 5)]
-    np.testing.assert_array_equal(again.of(range(5)), whole.of(range(5)))
+    np.testing.assert_array_equal(again.maps_of(range(5)), whole.maps_of(range(5)))
     _, steps = kept(tmp_path / "cut", people, teacher())
     assert steps == [(5, 5)]
 
 
-def test_lessons_of_others_are_not_taken(people, tmp_path) -> None:
-    kept(tmp_path / "lessons", people, teacher())
-    with pytest.raises(ArtifactError, match="what another teacher said"):
-        kept(tmp_path / "lessons", people, teacher("other"))
+def test_caches_of_others_are_refused(people, tmp_path) -> None:
+    kept(tmp_path / "cache", people, teacher())
+    with pytest.raises(ArtifactError, match="is the cache of another teacher"):
+        kept(tmp_path / "cache", people, teacher("other"))
     with pytest.raises(ArtifactError, match="or of other people"):
-        kept(tmp_path / "lessons", people[:4], teacher())
+        kept(tmp_path / "cache", people[:4], teacher())
 
 
 def test_a_damaged_shard_is_found(people, tmp_path) -> None:
-    kept(tmp_path / "lessons", people, teacher())
-    path = tmp_path / "lessons" / "00000.npy"
+    kept(tmp_path / "cache", people, teacher())
+    path = tmp_path / "cache" / "00000.npy"
     data = bytearray(path.read_bytes())
     data[-1] ^= 1
     path.write_bytes(data)
     with pytest.raises(ArtifactError, match=r"00000\.npy: is missing or damaged"):
-        kept(tmp_path / "lessons", people, teacher())
+        kept(tmp_path / "cache", people, teacher())
 
 
 def test_simcc_heights_are_products_of_labels() -> None:
@@ -135,12 +142,12 @@ def test_simcc_heights_are_products_of_labels() -> None:
     bins = [np.arange(96), np.arange(128)]
     labels = [np.exp(-(((b - c) / 5) ** 2) / 2) for b, c in zip(bins, (30, 70), strict=True)]
     logits = [(label - 3.7)[None, None].astype(np.float32) for label in labels]
-    (maps,) = simcc_maps(*logits)
+    (maps,) = simcc_to_heatmaps(*logits)
     assert maps.shape == (1, 128, 96)
     np.testing.assert_allclose(maps[0], np.outer(labels[1], labels[0]), atol=1e-3)
 
 
-def test_who_cannot_teach_is_told(tmp_path) -> None:
+def test_unsuitable_teachers_are_refused(tmp_path) -> None:
     spec = rtmdet_spec("finder", (320, 320), ("person",))
     with pytest.raises(InputError, match=r"rtmdet-nano cannot teach \(task detect"):
         open_teacher("rtmdet-nano", "random")
@@ -156,7 +163,7 @@ def test_an_artifact_teaches_as_its_network_does(exported, loaded_model, tmp_pat
     loaded = loaded_model("random:rtmpose-t")
     network = Teacher(TorchSession(loaded.module, loaded.spec), loaded.spec, "", loaded.lineage)
     images = np.random.default_rng(0).integers(0, 256, (2, 256, 192, 3), dtype=np.uint8)
-    ours, theirs = (ask(each, images) for each in (artifact, network))
+    ours, theirs = (predict_maps(each, images) for each in (artifact, network))
     scale = max(1.0, float(np.abs(theirs.maps).max()))
     assert np.abs(ours.maps - theirs.maps).max() <= 5e-3 * scale
     np.testing.assert_array_equal(ours.stride, theirs.stride)

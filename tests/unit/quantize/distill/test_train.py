@@ -1,4 +1,4 @@
-"""The loop: it learns, goes on exactly where it stopped, and stops at the first number that is none."""
+"""The training loop: it learns, resumes to the bit, and stops at the first NaN."""
 
 import csv
 import os
@@ -18,52 +18,59 @@ from lightning_fabric.plugins.precision.amp import MixedPrecision  # noqa: E402
 
 from edge.schema import load_schema  # noqa: E402
 from quantize.distill.data.augment import WEAK  # noqa: E402
-from quantize.distill.data.batches import Share, batches_of, order_of, prepare  # noqa: E402
-from quantize.distill.data.instances import drawn_people  # noqa: E402
-from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.batches import SourceSlice, epoch_order, pose_batches, split_into_batches  # noqa: E402
+from quantize.distill.data.instances import drawn_instances  # noqa: E402
+from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
-from quantize.distill.losses.terms import Part, truth_term  # noqa: E402
-from quantize.distill.optimizer import Rates  # noqa: E402
+from quantize.distill.losses.terms import WeightedLoss, label_loss  # noqa: E402
+from quantize.distill.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.pose_task import PoseTask  # noqa: E402
+from quantize.distill.run_folder import LOG, STATE, trim_log  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.train import LOG, STATE, Settings, new_learner, train, trim_log  # noqa: E402
+from quantize.distill.train import TrainSettings, train  # noqa: E402
+from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
 
 COCO = load_schema("coco17")
 WH = (48, 64)
 VARIANT = student_variant("vitpose-48x2x3-simple", WH)
 SPEC = student_spec(VARIANT, "tiny")
-RATES = Rates(lr=2e-3, warmup_steps=3)
+RATES = LrSchedule(lr=2e-3, warmup_steps=3)
 
 
 @pytest.fixture(scope="module")
 def sampler(tmp_path_factory) -> Sampler:
-    people = drawn_people(tmp_path_factory.mktemp("drawn"), 3, 6, COCO)
-    return Sampler(Album(people, SPEC.crop.padding), COCO, SPEC.crop, WH, seed=1)
+    people = drawn_instances(tmp_path_factory.mktemp("drawn"), 3, 6, COCO)
+    return Sampler(PatchCache(people, SPEC.crop.padding), COCO, SPEC.crop, WH, seed=1)
 
 
 def batches(sampler: Sampler, first: int = 0, size: int = 4):
     """Batch after batch from the first step on, epoch after epoch."""
-    per_epoch = len(batches_of(order_of([Share(0, len(sampler.album))], 1, 0), size))
+    per_epoch = len(
+        split_into_batches(epoch_order([SourceSlice(0, len(sampler.patch_cache))], 1, 0), size)
+    )
     epoch = first // per_epoch
     skip = first % per_epoch
     while True:
-        plan = batches_of(order_of([Share(0, len(sampler.album))], 1, epoch), size)
-        yield from prepare(sampler, plan[skip:], epoch, WEAK)
+        plan = split_into_batches(
+            epoch_order([SourceSlice(0, len(sampler.patch_cache))], 1, epoch), size
+        )
+        yield from pose_batches(sampler, plan[skip:], epoch, WEAK)
         epoch, skip = epoch + 1, 0
 
 
-def run(sampler, folder: Path, steps: int, *, resume: bool = False, parts=None, fabric=None):
+def run(sampler, folder: Path, steps: int, *, resume: bool = False, losses=None, fabric=None):
     folder.mkdir(exist_ok=True)
-    learner = new_learner(new_student(VARIANT, 0), RATES)
+    state = new_train_state(new_student(VARIANT, 0), RATES)
     if resume:
-        learner.load(folder / STATE)
-    settings = Settings(steps, RATES, save_every=4)
+        state.load(folder / STATE)
+    settings = TrainSettings(steps, RATES, save_every=4)
     fabric = fabric or Fabric(accelerator="cpu", devices=1)
-    heard = []
-    source = batches(sampler, learner.done)
-    parts = parts or {"truth": Part(truth_term(SPEC))}
-    train(fabric, learner, parts, source, SPEC.image, settings, folder, heard.append)
-    return learner, heard
+    reported = []
+    source = batches(sampler, state.done)
+    task = PoseTask(SPEC.image, losses or {"truth": WeightedLoss(label_loss(SPEC))})
+    train(fabric, state, task, source, settings, folder, reported.append)
+    return state, reported
 
 
 def curve(folder: Path) -> list[str]:
@@ -72,11 +79,11 @@ def curve(folder: Path) -> list[str]:
 
 
 def test_it_learns(sampler, tmp_path) -> None:
-    _, heard = run(sampler, tmp_path / "a", 60)
-    losses = [step.loss for step in heard]
+    _, reported = run(sampler, tmp_path / "a", 60)
+    losses = [step.loss for step in reported]
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:3])
-    assert heard[0].rate == pytest.approx(1 / 3)
-    assert [step.number for step in heard] == list(range(1, 61))
+    assert reported[0].lr_factor == pytest.approx(1 / 3)
+    assert [step.number for step in reported] == list(range(1, 61))
 
 
 def test_a_resumed_training_is_the_same_to_the_bit(sampler, tmp_path) -> None:
@@ -84,8 +91,8 @@ def test_a_resumed_training_is_the_same_to_the_bit(sampler, tmp_path) -> None:
     whole, _ = run(sampler, tmp_path / "whole", 12)
     run_cut(sampler, tmp_path / "cut", 6)
     assert len(curve(tmp_path / "cut")) == 6
-    resumed, heard = run(sampler, tmp_path / "cut", 12, resume=True)
-    assert heard[0].number == 5
+    resumed, reported = run(sampler, tmp_path / "cut", 12, resume=True)
+    assert reported[0].number == 5
     assert curve(tmp_path / "cut") == curve(tmp_path / "whole")
     for name, value in whole.module.state_dict().items():
         assert torch.equal(value, resumed.module.state_dict()[name])
@@ -95,7 +102,7 @@ def test_a_resumed_training_is_the_same_to_the_bit(sampler, tmp_path) -> None:
 
 def run_cut(sampler, folder: Path, after: int, fabric: Fabric | None = None) -> None:
     folder.mkdir()
-    learner = new_learner(new_student(VARIANT, 0), RATES)
+    state = new_train_state(new_student(VARIANT, 0), RATES)
 
     def stop(step) -> None:
         if step.number == after:
@@ -104,60 +111,58 @@ def run_cut(sampler, folder: Path, after: int, fabric: Fabric | None = None) -> 
     with pytest.raises(KeyboardInterrupt):
         train(
             fabric or Fabric(accelerator="cpu", devices=1),
-            learner,
-            {"truth": Part(truth_term(SPEC))},
+            state,
+            PoseTask(SPEC.image, {"truth": WeightedLoss(label_loss(SPEC))}),
             batches(sampler),
-            SPEC.image,
-            Settings(12, RATES, save_every=4),
+            TrainSettings(12, RATES, save_every=4),
             folder,
             stop,
         )
 
 
-def test_gathered_gradients_are_those_of_a_larger_batch(sampler, tmp_path) -> None:
+def test_accumulated_gradients_are_those_of_a_larger_batch(sampler, tmp_path) -> None:
     """Two batches of 4, or one of 8: the same step but for rounding."""
     made = []
     for size, accumulate in ((8, 1), (4, 2)):
         folder = tmp_path / str(size)
         folder.mkdir()
-        learner = new_learner(new_student(VARIANT, 0), RATES)
+        state = new_train_state(new_student(VARIANT, 0), RATES)
         plan = [list(range(8))] if size == 8 else [[0, 1, 2, 3], [4, 5, 6, 7]]
-        source = prepare(sampler, plan, 0, WEAK)
-        settings = Settings(1, RATES, accumulate=accumulate)
+        source = pose_batches(sampler, plan, 0, WEAK)
+        settings = TrainSettings(1, RATES, accumulate=accumulate)
         steps: list = []
         train(
             Fabric(accelerator="cpu", devices=1),
-            learner,
-            {"truth": Part(truth_term(SPEC))},
+            state,
+            PoseTask(SPEC.image, {"truth": WeightedLoss(label_loss(SPEC))}),
             source,
-            SPEC.image,
             settings,
             folder,
             steps.append,
         )
-        made.append((steps[0].loss, learner.module.state_dict()))
+        made.append((steps[0].loss, state.module.state_dict()))
     assert made[0][0] == pytest.approx(made[1][0], rel=1e-5)
     for name, value in made[0][1].items():
         np.testing.assert_allclose(value, made[1][1][name], atol=2e-4)
 
 
-def test_a_loss_that_is_no_number_ends_it_and_keeps_the_last_state(sampler, tmp_path) -> None:
+def test_a_nan_loss_ends_it_and_keeps_the_last_state(sampler, tmp_path) -> None:
     calls = []
 
     def broken(outputs, batch) -> torch.Tensor:
         calls.append(batch.rows)
         return outputs[0].mean() * (float("nan") if len(calls) == 6 else 1.0)
 
-    with pytest.raises(TrainingError, match=r"the broken loss of step 6 is no number") as raised:
-        run(sampler, tmp_path / "a", 12, parts={"broken": Part(broken)})
+    with pytest.raises(TrainingError, match=r"the broken loss of step 6 is NaN") as raised:
+        run(sampler, tmp_path / "a", 12, losses={"broken": WeightedLoss(broken)})
     assert ", ".join(map(str, calls[5])) in str(raised.value)
-    learner = new_learner(new_student(VARIANT, 0), RATES)
-    learner.load(tmp_path / "a" / STATE)
-    assert learner.done == 4
-    assert all(torch.isfinite(value).all() for value in learner.module.state_dict().values())
+    state = new_train_state(new_student(VARIANT, 0), RATES)
+    state.load(tmp_path / "a" / STATE)
+    assert state.done == 4
+    assert all(torch.isfinite(value).all() for value in state.module.state_dict().values())
 
 
-def test_a_damaged_state_is_told(sampler, tmp_path) -> None:
+def test_a_damaged_state_is_refused(sampler, tmp_path) -> None:
     run(sampler, tmp_path / "a", 4)
     path = tmp_path / "a" / STATE
     path.write_bytes(path.read_bytes()[:1000])
@@ -165,17 +170,17 @@ def test_a_damaged_state_is_told(sampler, tmp_path) -> None:
         run(sampler, tmp_path / "a", 8, resume=True)
 
 
-def test_a_part_fades_along_a_straight_line(sampler, tmp_path) -> None:
+def test_a_weight_fades_linearly(sampler, tmp_path) -> None:
     """Twice the weight, twice the loss; a part that ends at 0 is at half its start half way."""
 
     def three(outputs, batch) -> torch.Tensor:
         return outputs[0].mean() * 0 + 3.0
 
-    parts = {"constant": Part(three), "fading": Part(three, start=2.0, end=0.0)}
-    _, heard = run(sampler, tmp_path / "a", 4, parts=parts)
-    assert [step.parts["constant"] for step in heard] == pytest.approx([3.0] * 4)
-    assert [step.parts["fading"] for step in heard] == pytest.approx([6.0, 4.5, 3.0, 1.5])
-    assert heard[1].loss == pytest.approx(7.5)
+    losses = {"constant": WeightedLoss(three), "fading": WeightedLoss(three, start=2.0, end=0.0)}
+    _, reported = run(sampler, tmp_path / "a", 4, losses=losses)
+    assert [step.losses["constant"] for step in reported] == pytest.approx([3.0] * 4)
+    assert [step.losses["fading"] for step in reported] == pytest.approx([6.0, 4.5, 3.0, 1.5])
+    assert reported[1].loss == pytest.approx(7.5)
 
 
 def half_fabric() -> Fabric:
@@ -193,8 +198,8 @@ def test_narrow_precision_resumes_to_the_bit(sampler, tmp_path, fabric_of) -> No
     whole, _ = run(sampler, tmp_path / "whole", 12, fabric=fabric_of())
     folder = tmp_path / "cut"
     run_cut(sampler, folder, 6, fabric_of())
-    resumed, heard = run(sampler, folder, 12, resume=True, fabric=fabric_of())
-    assert heard[0].number == 5
+    resumed, reported = run(sampler, folder, 12, resume=True, fabric=fabric_of())
+    assert reported[0].number == 5
     assert resumed.precision == whole.precision
     assert curve(folder) == curve(tmp_path / "whole")
     for name, value in whole.average.state.items():
@@ -203,29 +208,29 @@ def test_narrow_precision_resumes_to_the_bit(sampler, tmp_path, fabric_of) -> No
 
 def test_the_scale_of_gradients_is_kept(sampler, tmp_path) -> None:
     """Twice doubled after 8 steps, and two steps on the way to the third."""
-    learner, _ = run(sampler, tmp_path / "a", 8, fabric=half_fabric())
-    assert (learner.precision["scale"], learner.precision["_growth_tracker"]) == (2.0**12, 2)
-    again = new_learner(new_student(VARIANT, 0), RATES)
+    state, _ = run(sampler, tmp_path / "a", 8, fabric=half_fabric())
+    assert (state.precision["scale"], state.precision["_growth_tracker"]) == (2.0**12, 2)
+    again = new_train_state(new_student(VARIANT, 0), RATES)
     again.load(tmp_path / "a" / STATE)
-    assert again.precision == learner.precision
+    assert again.precision == state.precision
 
 
-def test_a_gradient_that_is_no_number_ends_it(sampler, tmp_path) -> None:
+def test_a_nan_gradient_ends_it(sampler, tmp_path) -> None:
     """The root of 0 is 0, and its slope is none: weights would be lost though the loss is a number."""
 
     def steep(outputs, batch) -> torch.Tensor:
         return (outputs[0].mean() * 0).sqrt()
 
-    with pytest.raises(TrainingError, match="the gradient of step 1 is no number"):
-        run(sampler, tmp_path / "a", 4, parts={"steep": Part(steep)})
+    with pytest.raises(TrainingError, match="the gradient of step 1 is NaN"):
+        run(sampler, tmp_path / "a", 4, losses={"steep": WeightedLoss(steep)})
 
 
-def test_no_memory_is_told(sampler, tmp_path) -> None:
+def test_out_of_memory_ends_it(sampler, tmp_path) -> None:
     def greedy(outputs, batch) -> torch.Tensor:
         return outputs[0].mean() + torch.empty(1 << 50).sum()
 
     with pytest.raises(TrainingError, match="halve --batch and double --accumulate"):
-        run(sampler, tmp_path / "a", 4, parts={"greedy": Part(greedy)})
+        run(sampler, tmp_path / "a", 4, losses={"greedy": WeightedLoss(greedy)})
 
 
 @pytest.fixture
@@ -261,9 +266,9 @@ def test_a_refused_write_ends_it_and_keeps_the_state(sampler, tmp_path) -> None:
 
 def _assert_state_of_step_4(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {STATE, LOG}
-    learner = new_learner(new_student(VARIANT, 0), RATES)
-    learner.load(folder / STATE)
-    assert learner.done == 4
+    state = new_train_state(new_student(VARIANT, 0), RATES)
+    state.load(folder / STATE)
+    assert state.done == 4
 
 
 @pytest.mark.parametrize("cut", [1, 12, 40])

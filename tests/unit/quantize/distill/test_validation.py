@@ -1,4 +1,4 @@
-"""Marks of a student: a faultless one has all of them, one that is off by a known way has what that way leaves."""
+"""Validation metrics: perfect for a perfect student, and as computed for one that is off by a known distance."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from edge.schema import load_schema
 from edge.synth import write_dataset
 from edge.types import Poses
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.validation import held_out, judge, judge_model
+from quantize.distill.validation import validate, validate_model, validation_set
 from runtimes.errors import InputError
 
 COCO = load_schema("coco17")
@@ -51,9 +51,9 @@ class Knowing:
 
 @pytest.mark.parametrize(("shift", "pck"), [(0.0, 1.0), (0.19, 1.0), (0.21, 0.0)])
 def test_pck_counts_a_fifth_of_the_longer_side(annotations, shift, pck) -> None:
-    marks = judge_model(Knowing(load_dataset(annotations), shift), load_dataset(annotations))
-    assert marks.pck == pck
-    assert marks.ap == pytest.approx(1.0) if shift == 0 else marks.ap < 0.2
+    metrics = validate_model(Knowing(load_dataset(annotations), shift), load_dataset(annotations))
+    assert metrics.pck == pck
+    assert metrics.ap == pytest.approx(1.0) if shift == 0 else metrics.ap < 0.2
 
 
 def test_px_is_the_median_distance(annotations) -> None:
@@ -62,19 +62,19 @@ def test_px_is_the_median_distance(annotations) -> None:
     sides = [max(each.bbox[2:]) for each in people if each.labelled]
     counts = [sum(v > 0 for v in each.keypoints[2::3]) for each in people if each.labelled]
     wanted = 0.1 * float(np.median(np.repeat(sides, counts)))
-    marks = judge_model(Knowing(dataset, 0.1), dataset)
-    assert marks.px == pytest.approx(wanted, rel=1e-4)
-    assert (marks.people, marks.keypoints) == (len(sides), sum(counts))
+    metrics = validate_model(Knowing(dataset, 0.1), dataset)
+    assert metrics.px == pytest.approx(wanted, rel=1e-4)
+    assert (metrics.people, metrics.keypoints) == (len(sides), sum(counts))
 
 
 def test_a_network_is_left_in_its_mode(annotations) -> None:
     variant = student_variant("vitpose-48x1x3-simple", (48, 64))
     module = new_student(variant, 0)
-    marks = judge(module, student_spec(variant, "student"), load_dataset(annotations))
+    metrics = validate(module, student_spec(variant, "student"), load_dataset(annotations))
     assert module.training
-    assert 0 <= marks.pck <= 1
+    assert 0 <= metrics.pck <= 1
 
 
 def test_other_keypoints_are_refused(annotations) -> None:
     with pytest.raises(InputError, match=r"people of \[17\] keypoints, the student has 26"):
-        held_out(str(annotations), "", load_schema("body26"))
+        validation_set(str(annotations), "", load_schema("body26"))

@@ -1,24 +1,24 @@
-"""Training views and pixels: what they may do, what they must leave, and that a seed tells them whole."""
+"""Augmentation: within its limits, identity without it, and determined by the seed."""
 
 import numpy as np
 import pytest
 
 from edge.schema import load_schema
 from quantize.distill.data.augment import (
-    AT_REST,
     EDGE_DEVIATIONS,
     EDGE_MEANS,
+    NO_AUGMENTATION,
     STRONG,
     WEAK,
-    as_detected,
     half_body,
-    stray,
+    jitter_box,
+    random_view,
 )
-from quantize.distill.data.crop_view import View
-from quantize.distill.data.photometric import cut_out, disturb, recolour
+from quantize.distill.data.crop_view import CropView
+from quantize.distill.data.photometric import cutout, distort, shift_hsv
 
 COCO = load_schema("coco17")
-VIEW = View((100.0, 120.0), (80.0, 160.0))
+VIEW = CropView((100.0, 120.0), (80.0, 160.0))
 
 
 @pytest.fixture
@@ -31,34 +31,36 @@ def person() -> np.ndarray:
     return xyv.astype(np.float32)
 
 
-def test_at_rest_nothing_moves(person) -> None:
-    assert stray(VIEW, person, COCO, AT_REST, np.random.default_rng(0)) == VIEW
+def test_without_augmentation_nothing_moves(person) -> None:
+    assert random_view(VIEW, person, COCO, NO_AUGMENTATION, np.random.default_rng(0)) == VIEW
     image = np.random.default_rng(1).integers(0, 256, (64, 48, 3), dtype=np.uint8)
-    np.testing.assert_array_equal(disturb(image, AT_REST, np.random.default_rng(0)), image)
+    np.testing.assert_array_equal(distort(image, NO_AUGMENTATION, np.random.default_rng(0)), image)
 
 
-@pytest.mark.parametrize("strength", [STRONG, WEAK], ids=["strong", "weak"])
-def test_views_stay_within_the_strength(person, strength) -> None:
+@pytest.mark.parametrize("augmentation", [STRONG, WEAK], ids=["strong", "weak"])
+def test_views_stay_within_the_strength(person, augmentation) -> None:
     rng = np.random.default_rng(0)
     hidden = person * (1, 1, 0)  # no half bodies
-    views = [stray(VIEW, hidden.astype(np.float32), COCO, strength, rng) for _ in range(2000)]
+    views = [
+        random_view(VIEW, hidden.astype(np.float32), COCO, augmentation, rng) for _ in range(2000)
+    ]
     factors = np.array([view.size for view in views]) / VIEW.size
-    assert strength.scale[0] <= factors.min() < 1 < factors.max() <= strength.scale[1]
+    assert augmentation.scale[0] <= factors.min() < 1 < factors.max() <= augmentation.scale[1]
     np.testing.assert_allclose(factors[:, 0], factors[:, 1])
-    turns = np.array([view.turn_deg for view in views])
-    assert np.abs(turns).max() <= strength.turn_deg
+    turns = np.array([view.rotation_deg for view in views])
+    assert np.abs(turns).max() <= augmentation.rotation_deg
     shifts = (np.array([view.centre for view in views]) - VIEW.centre) / VIEW.size
-    assert np.abs(shifts).max() <= strength.shift
+    assert np.abs(shifts).max() <= augmentation.shift
     # of 2000 draws a share strays by more than four deviations once in 16 000 runs
     for share, seen in (
-        (strength.mirror, np.mean([view.mirrored for view in views])),
-        (strength.turned, np.mean(turns != 0)),
+        (augmentation.flip_prob, np.mean([view.flipped for view in views])),
+        (augmentation.rotation_prob, np.mean(turns != 0)),
     ):
         assert abs(seen - share) < 4 * np.sqrt(share * (1 - share) / len(views))
 
 
 def test_a_seed_tells_a_view(person) -> None:
-    one, two = (stray(VIEW, person, COCO, STRONG, np.random.default_rng(5)) for _ in range(2))
+    one, two = (random_view(VIEW, person, COCO, STRONG, np.random.default_rng(5)) for _ in range(2))
     assert one == two
 
 
@@ -82,7 +84,7 @@ def test_detected_boxes_follow_the_fitted_law() -> None:
     """Means and deviations of the edges, where the box is not merely cut smaller."""
     rng = np.random.default_rng(0)
     box = np.array((100, 200, 300, 600), np.float32)
-    boxes = np.array([as_detected(box, rng) for _ in range(6000)], np.float64)
+    boxes = np.array([jitter_box(box, rng) for _ in range(6000)], np.float64)
     offsets = (boxes - box) / (200, 400, 200, 400)
     cut = (offsets[:, :2] >= -1e-6).all(axis=1) & (offsets[:, 2:] <= 1e-6).all(axis=1)
     aspect = (boxes[:, 2] - boxes[:, 0]) / (boxes[:, 3] - boxes[:, 1])
@@ -98,7 +100,7 @@ def test_a_box_never_turns_inside_out() -> None:
     rng = np.random.default_rng(0)
     tiny = np.array((5, 5, 5.5, 5.5), np.float32)
     for _ in range(200):
-        left, top, right, bottom = as_detected(tiny, rng)
+        left, top, right, bottom = jitter_box(tiny, rng)
         assert right > left
         assert bottom > top
 
@@ -106,7 +108,7 @@ def test_a_box_never_turns_inside_out() -> None:
 def test_colours_move_together() -> None:
     """One offset a channel of HSV: a grey picture stays grey, only lighter or darker."""
     grey = np.full((8, 8, 3), 100, np.uint8)
-    moved = recolour(grey, (0.0, 0.0, 30.0), np.random.default_rng(1))
+    moved = shift_hsv(grey, (0.0, 0.0, 30.0), np.random.default_rng(1))
     assert len(np.unique(moved)) == 1
     assert 70 <= moved[0, 0, 0] <= 130
     assert moved[0, 0, 0] != 100
@@ -114,7 +116,7 @@ def test_colours_move_together() -> None:
 
 def test_a_cut_out_is_one_rectangle() -> None:
     image = np.random.default_rng(0).integers(0, 256, (200, 100, 3), dtype=np.uint8)
-    covered = cut_out(image, np.random.default_rng(2))
+    covered = cutout(image, np.random.default_rng(2))
     rows, columns = np.nonzero((covered != image).any(axis=2))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     assert 0.15 * 200 <= height <= 0.4 * 200

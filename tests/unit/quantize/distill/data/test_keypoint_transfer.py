@@ -1,4 +1,4 @@
-"""What a teacher says, in the student's keypoints and crops: by names, by geometry, and never made up."""
+"""Keypoints and heatmaps of a teacher in the student's terms: by name, by geometry, masked where unknown."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.data.crop_view import View, crop_of, in_bins, relative  # noqa: E402
+from quantize.distill.data.crop_view import CropView, crop_to_crop, to_bins, view_crop  # noqa: E402
 from quantize.distill.data.keypoint_transfer import map_keypoints, select, warp_maps  # noqa: E402
 from quantize.distill.data.targets import heatmaps, strides  # noqa: E402
 from runtimes.codec_spec import HeatmapCodec  # noqa: E402
@@ -21,17 +21,17 @@ CODEC = HeatmapCodec(refine="udp")
 def test_the_body_is_found_in_larger_sets(teacher) -> None:
     large, small = load_schema(teacher), load_schema("coco17")
     found = map_keypoints(large, small)
-    assert found.taught.all()
-    assert [large.names[row] for row in found.rows] == list(small.names)
-    assert len(set(found.rows)) == 17
+    assert found.known.all()
+    assert [large.names[row] for row in found.indices] == list(small.names)
+    assert len(set(found.indices)) == 17
 
 
 def test_what_a_teacher_does_not_know_is_masked() -> None:
     """AIC's 14 points have no face; COCO's have no neck."""
     coco, aic = load_schema("coco17"), load_schema("aic14")
     found = map_keypoints(aic, coco)
-    assert not found.taught[:5].any()
-    assert found.taught[5:].all()
+    assert not found.known[:5].any()
+    assert found.known[5:].all()
     values = torch.arange(2 * 14, dtype=torch.float32).reshape(2, 14) + 1
     taught = select(values, found)
     assert taught.shape == (2, 17)
@@ -52,16 +52,16 @@ def test_the_same_crop_changes_nothing() -> None:
     assert seen.min() == 1
 
 
-@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("flipped", [False, True])
 @pytest.mark.parametrize("turn", [0.0, 40.0])
-def test_peaks_move_with_the_crop(turn, mirrored) -> None:
+def test_peaks_move_with_the_crop(turn, flipped) -> None:
     """A Gaussian on the teacher's map is found where the student's crop has that point of the frame."""
-    teacher = crop_of(View((100.0, 80.0), (90.0, 120.0)), UDP, (192, 256))
-    student = crop_of(View((106.0, 74.0), (80.0, 110.0), turn, mirrored), UDP, (96, 128))
+    teacher = view_crop(CropView((100.0, 80.0), (90.0, 120.0)), UDP, (192, 256))
+    student = view_crop(CropView((106.0, 74.0), (80.0, 110.0), turn, flipped), UDP, (96, 128))
     there, here = strides((192, 256), (48, 64), CODEC), strides((96, 128), (24, 32), CODEC)
     points = np.array(((95.0, 70.0), (110.0, 90.0)))
     maps = heatmaps(teacher.to_input(points) / there, (48, 64), sigma=np.array((2.0, 2.0)))
-    matrix = in_bins(relative(teacher, student), there, here)
+    matrix = to_bins(crop_to_crop(teacher, student), there, here)
     warped, _ = warp_maps(torch.from_numpy(maps)[None], matrix[None], (24, 32))
     wanted = student.to_input(points) / here
     for heat, place in zip(warped[0].numpy(), wanted, strict=True):
@@ -71,7 +71,7 @@ def test_peaks_move_with_the_crop(turn, mirrored) -> None:
         np.testing.assert_allclose(centre, place, atol=0.2)
 
 
-def test_what_the_teacher_never_saw_weighs_nothing() -> None:
+def test_bins_outside_the_teachers_crop_are_masked() -> None:
     """A shift by three bins to the right leaves the three first columns unknown."""
     matrix = np.array([[[1, 0, 3.0], [0, 1, 0]]])
     maps = torch.ones(1, 2, 8, 6)

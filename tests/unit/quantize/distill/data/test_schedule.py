@@ -1,4 +1,4 @@
-"""Courses: every step's batch follows from the seed and the step, however the training got there."""
+"""Batch schedules: every step depends on seed and step alone, resumed or not."""
 
 import numpy as np
 import pytest
@@ -12,13 +12,13 @@ from lightning_fabric import Fabric  # noqa: E402
 
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.config import Recipe  # noqa: E402
-from quantize.distill.data.augment import AT_REST, GENTLE, STRONG, WEAK  # noqa: E402
-from quantize.distill.data.batches import Share  # noqa: E402
-from quantize.distill.data.instances import drawn_people  # noqa: E402
-from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.config import DistillConfig  # noqa: E402
+from quantize.distill.data.augment import GENTLE, NO_AUGMENTATION, STRONG, WEAK  # noqa: E402
+from quantize.distill.data.batches import SourceSlice  # noqa: E402
+from quantize.distill.data.instances import drawn_instances  # noqa: E402
+from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
-from quantize.distill.data.schedule import plan_course  # noqa: E402
+from quantize.distill.data.schedule import plan_batches  # noqa: E402
 
 COCO = load_schema("coco17")
 WH = (48, 64)
@@ -27,14 +27,14 @@ FABRIC = Fabric(accelerator="cpu", devices=1)
 
 @pytest.fixture(scope="module")
 def sampler(tmp_path_factory) -> Sampler:
-    people = drawn_people(tmp_path_factory.mktemp("drawn"), 3, 6, COCO)
+    people = drawn_instances(tmp_path_factory.mktemp("drawn"), 3, 6, COCO)
     spec = vitpose_spec("student", WH, "coco17")
-    return Sampler(Album(people, 1.25), COCO, spec.crop, WH, seed=1)
+    return Sampler(PatchCache(people, 1.25), COCO, spec.crop, WH, seed=1)
 
 
-def course(sampler, **changed):
-    recipe = Recipe(student="s", **({"batch": 2, "steps": 10, "views": "weak"} | changed))
-    return plan_course([Share(0, len(sampler.album))], recipe)
+def schedule(sampler, **changed):
+    config = DistillConfig(student="s", **({"batch": 2, "steps": 10, "augment": "weak"} | changed))
+    return plan_batches([SourceSlice(0, len(sampler.patch_cache))], config)
 
 
 def rows(made, sampler, done=0) -> list[tuple[int, ...]]:
@@ -44,23 +44,23 @@ def rows(made, sampler, done=0) -> list[tuple[int, ...]]:
 @given(done=st.integers(0, 10), accumulate=st.integers(1, 3))
 @settings(max_examples=15, deadline=None)
 def test_any_step_can_be_the_first(sampler, done, accumulate) -> None:
-    made = course(sampler, accumulate=accumulate)
+    made = schedule(sampler, accumulate=accumulate)
     whole = rows(made, sampler)
     assert len(whole) == 10 * accumulate
     assert rows(made, sampler, done) == whole[done * accumulate :]
 
 
-def test_a_resumed_course_shows_the_same_pixels(sampler) -> None:
-    made = course(sampler)
+def test_a_resumed_schedule_shows_the_same_pixels(sampler) -> None:
+    made = schedule(sampler)
     whole = list(made.batches(sampler, 0, FABRIC, 1))[7:]
     for before, after in zip(whole, made.batches(sampler, 7, FABRIC, 2), strict=True):
         assert before.images.equal(after.images)
         assert before.xy.equal(after.xy)
 
 
-def test_an_epoch_shows_everybody_once(sampler) -> None:
-    count = len(sampler.album)
-    made = course(sampler, batch=1, steps=None, epochs=2)
+def test_an_epoch_shows_every_person_once(sampler) -> None:
+    count = len(sampler.patch_cache)
+    made = schedule(sampler, batch=1, steps=None, epochs=2)
     seen = [row for batch in rows(made, sampler) for row in batch]
     assert made.steps == 2 * count
     assert sorted(seen[:count]) == sorted(seen[count:]) == list(range(count))
@@ -68,28 +68,31 @@ def test_an_epoch_shows_everybody_once(sampler) -> None:
 
 
 def test_fewer_people_than_a_step_needs_come_more_often(sampler) -> None:
-    count = len(sampler.album)
-    made = course(sampler, batch=count + 3, steps=2)
+    count = len(sampler.patch_cache)
+    made = schedule(sampler, batch=count + 3, steps=2)
     for batch in rows(made, sampler):
         assert len(batch) == count + 3
         assert np.bincount(batch, minlength=count).min() >= 1
 
 
-def test_strong_views_end_weak(sampler) -> None:
+def test_strong_augmentation_ends_weak(sampler) -> None:
     """The last tenth; all other views stay as they are, and a detector's jitter stays with them."""
-    assert course(sampler, views="strong").strength == STRONG
-    assert course(sampler, views="strong")._end() == WEAK
-    assert course(sampler, views="gentle")._end() == GENTLE
-    assert course(sampler, views="still")._end() == AT_REST
-    jittered = course(sampler, views="strong", jitter="detector")
-    assert (jittered.strength.jitter, jittered._end().jitter) == ("detector", "detector")
+    assert schedule(sampler, augment="strong").augmentation == STRONG
+    assert schedule(sampler, augment="strong")._final_augmentation() == WEAK
+    assert schedule(sampler, augment="gentle")._final_augmentation() == GENTLE
+    assert schedule(sampler, augment="still")._final_augmentation() == NO_AUGMENTATION
+    jittered = schedule(sampler, augment="strong", jitter="detector")
+    assert (jittered.augmentation.jitter, jittered._final_augmentation().jitter) == (
+        "detector",
+        "detector",
+    )
 
 
-def test_shares_weigh(sampler) -> None:
-    count = len(sampler.album)
+def test_slices_are_weighted(sampler) -> None:
+    count = len(sampler.patch_cache)
     half = count // 2
-    shares = [Share(0, half, 3.0), Share(half, count - half, 0.5)]
-    made = plan_course(shares, Recipe(student="s", batch=1, epochs=1))
+    shares = [SourceSlice(0, half, 3.0), SourceSlice(half, count - half, 0.5)]
+    made = plan_batches(shares, DistillConfig(student="s", batch=1, epochs=1))
     seen = np.bincount([row for batch in rows(made, sampler) for row in batch], minlength=count)
     assert set(seen[:half]) == {3}
     assert seen[half:].sum() == round((count - half) * 0.5)

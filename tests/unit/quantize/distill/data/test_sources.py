@@ -1,4 +1,4 @@
-"""Everybody there is to learn from: sources, weights, and other keypoint sets."""
+"""Training sets: sources, weights, and conversion of keypoint sets."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ pytest.importorskip("torch")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
-from quantize.distill.data.sources import annotated, gather
+from quantize.distill.data.sources import load_annotated, load_training_set
 from runtimes.errors import InputError
 
 COCO, BODY26, COCO133 = (load_schema(name) for name in ("coco17", "body26", "coco133"))
@@ -38,37 +38,37 @@ def in_schema(source: Path, target: Path, schema) -> Path:
 
 def test_sources_are_put_together(drawn_json, tmp_path) -> None:
     cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((40, 30, 3), np.uint8))
-    crowd = gather([f"{drawn_json}:2", "synth:0.5", str(tmp_path)], COCO, drawn=2)
-    file, drawn, folder = crowd.shares
-    assert [share.weight for share in crowd.shares] == [2.0, 0.5, 1.0]
+    training_set = load_training_set([f"{drawn_json}:2", "synth:0.5", str(tmp_path)], COCO, drawn=2)
+    file, drawn, folder = training_set.slices
+    assert [share.weight for share in training_set.slices] == [2.0, 0.5, 1.0]
     assert (file.first, drawn.first, folder.first) == (0, file.count, file.count + drawn.count)
     assert folder.count == 1
-    assert len(crowd.people) == folder.first + 1
-    assert crowd.people[-1].box.tolist() == [0, 0, 30, 40]
-    assert crowd.labelled
-    assert not gather([str(tmp_path)], COCO, drawn=2).labelled
+    assert len(training_set.instances) == folder.first + 1
+    assert training_set.instances[-1].box.tolist() == [0, 0, 30, 40]
+    assert training_set.labelled
+    assert not load_training_set([str(tmp_path)], COCO, drawn=2).labelled
 
 
 def test_drawn_people_are_rendered_once(tmp_path) -> None:
-    first = gather(["synth"], COCO, drawn=2)
-    picture = first.people[0].picture
+    first = load_training_set(["synth"], COCO, drawn=2)
+    picture = first.instances[0].image_path
     written = picture.stat().st_mtime_ns
-    again = gather(["synth"], COCO, drawn=2)
-    assert again.people[0].picture == picture
+    again = load_training_set(["synth"], COCO, drawn=2)
+    assert again.instances[0].image_path == picture
     assert picture.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("theirs", [BODY26, COCO133], ids=lambda schema: schema.name)
-def test_another_keypoint_set_goes_over_by_name(drawn_json, tmp_path, theirs) -> None:
+def test_another_keypoint_set_is_converted_by_name(drawn_json, tmp_path, theirs) -> None:
     path = in_schema(drawn_json, tmp_path / "other.json", theirs)
-    people = annotated(path, COCO, drawn_json.parent / "images")
-    assert len(people) == len(annotated(drawn_json, COCO))
+    people = load_annotated(path, COCO, drawn_json.parent / "images")
+    assert len(people) == len(load_annotated(drawn_json, COCO))
     for place, name in enumerate(COCO.names):
         assert people[0].keypoints[place].tolist() == [theirs.names.index(name), 1, 2]
 
 
 def test_what_a_set_does_not_name_is_unlabelled(drawn_json) -> None:
-    people = annotated(drawn_json, BODY26)
+    people = load_annotated(drawn_json, BODY26)
     known = np.array([name in COCO.names for name in BODY26.names])
     assert (people[0].keypoints[~known] == 0).all()
     assert (people[0].keypoints[known, 2] > 0).any()
@@ -83,28 +83,28 @@ def test_what_a_set_does_not_name_is_unlabelled(drawn_json) -> None:
         ("missing.json", "cannot read missing.json"),
     ],
 )
-def test_what_is_no_source_is_told(source, said) -> None:
+def test_unknown_sources_are_refused(source, said) -> None:
     with pytest.raises(InputError, match=said):
-        gather([source], COCO, drawn=2)
+        load_training_set([source], COCO, drawn=2)
 
 
 def test_drawn_people_have_cocos_points() -> None:
     with pytest.raises(InputError, match="COCO's 17 keypoints, not body26"):
-        gather(["synth"], BODY26, drawn=2)
+        load_training_set(["synth"], BODY26, drawn=2)
 
 
-def test_an_unknown_set_is_told(drawn_json, tmp_path) -> None:
+def test_an_unknown_keypoint_set_is_refused(drawn_json, tmp_path) -> None:
     data = json.loads(drawn_json.read_text())
     for each in data["annotations"]:
         each["keypoints"] = [1, 1, 2] * 5
     path = tmp_path / "five.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(InputError, match="people of 5 keypoints are no set known here"):
-        annotated(path, COCO, drawn_json.parent / "images")
+    with pytest.raises(InputError, match="no known keypoint set has 5 keypoints"):
+        load_annotated(path, COCO, drawn_json.parent / "images")
 
 
 def test_a_missing_image_is_named(drawn_json, tmp_path) -> None:
     path = tmp_path / "moved.json"
     path.write_text(drawn_json.read_text())
     with pytest.raises(InputError, match=r"no image 000000\.jpg .*--images DIR"):
-        annotated(path, COCO)
+        load_annotated(path, COCO)

@@ -1,4 +1,4 @@
-"""What students are asked for, against the decoders that will read their answers."""
+"""Training targets against the decoders that read such outputs."""
 
 import numpy as np
 import pytest
@@ -39,14 +39,14 @@ def decode_maps(maps: np.ndarray, codec: HeatmapCodec) -> np.ndarray:
     return poses.xy[0]
 
 
-def test_a_gaussian_has_height_one_and_the_asked_width() -> None:
+def test_a_gaussian_has_height_one_and_its_width() -> None:
     (heat,) = heatmaps(np.array([[10.0, 20.0]]), MAP, sigma=TWO)
     assert heat[20, 10] == 1
     assert heat[20, 12] == pytest.approx(np.exp(-0.5))
     assert heat[23, 14] == pytest.approx(np.exp(-0.5 * (4 + 2.25)))
 
 
-def test_only_points_on_the_input_are_asked_for() -> None:
+def test_only_points_on_the_input_are_learned() -> None:
     xy = np.array([[0, 0], [191, 255], [191.5, 10], [-0.1, 10], [10, 255.5]], np.float32)
     np.testing.assert_array_equal(inside(xy, WH), [True, True, False, False, False])
 
@@ -72,7 +72,7 @@ def test_marginals_of_a_heatmap_are_its_simcc_labels(x, y) -> None:
         assert abs(int(found.argmax()) - int(wanted.argmax())) <= 4
 
 
-def test_noise_under_the_peak_says_nothing() -> None:
+def test_noise_under_the_peak_is_dropped() -> None:
     codec = CODECS[0]
     stride = strides(WH, MAP, codec)
     clean = heatmaps(np.array([[50.0, 80.0]]) / stride, MAP, sigma=TWO)

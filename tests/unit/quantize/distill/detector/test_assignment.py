@@ -1,4 +1,4 @@
-"""Dynamic soft-label assignment: against the paper's formulas written out point by point, and what must always hold."""
+"""Dynamic soft-label assignment against the paper's formulas written out point by point, and its invariants."""
 
 import math
 
@@ -11,17 +11,17 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from quantize.distill.detector.assignment import (  # noqa: E402
-    Grid,
+    PointGrid,
     assign,
-    cost_of,
-    grid_of,
-    match,
+    make_grid,
+    match_dynamic_k,
+    matching_cost,
     pairwise_iou,
 )
 
 STRIDES = (8, 16, 32)
 SIDE = 96
-GRID = grid_of([(SIDE // stride, SIDE // stride) for stride in STRIDES], STRIDES)
+GRID = make_grid([(SIDE // stride, SIDE // stride) for stride in STRIDES], STRIDES)
 
 
 def drawn(seed: int, people: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -77,21 +77,21 @@ def test_it_is_the_papers_assignment(seed) -> None:
     logits, found, wanted = drawn(seed, 1 + seed % 5)
     given_ = assign(logits, found, GRID, wanted)
     owner, quality = assigned_by_hand(logits, found, wanted)
-    assert given_.owner.tolist() == owner
+    assert given_.box_index.tolist() == owner
     np.testing.assert_allclose(given_.quality.numpy(), quality, rtol=1e-4, atol=1e-6)
 
 
 def test_points_lie_on_the_first_pixel_of_their_cell() -> None:
-    grid = grid_of([(2, 3), (1, 2)], (8, 16))
+    grid = make_grid([(2, 3), (1, 2)], (8, 16))
     assert grid.xy.tolist() == [[0, 0], [8, 0], [16, 0], [0, 8], [8, 8], [16, 8], [0, 0], [16, 0]]
     assert grid.strides.tolist() == [8] * 6 + [16] * 2
 
 
 def test_the_three_costs_of_one_point() -> None:
     """At the centre, IoU 1/2, score 1/2: ln 2 * 0 + 3 ln 2 + 10^-3; six strides away 10^3 is added instead."""
-    grid = Grid(torch.tensor([[10.0, 10.0], [10.0, 58.0]]), torch.tensor([8.0, 8.0]))
+    grid = PointGrid(torch.tensor([[10.0, 10.0], [10.0, 58.0]]), torch.tensor([8.0, 8.0]))
     iou = torch.tensor([[0.5], [0.5]])
-    cost = cost_of(torch.zeros(2), iou, grid, torch.tensor([[0.0, 0.0, 20.0, 20.0]]))
+    cost = matching_cost(torch.zeros(2), iou, grid, torch.tensor([[0.0, 0.0, 20.0, 20.0]]))
     assert cost[0].item() == pytest.approx(3 * math.log(2) + 1e-3, abs=1e-5)
     assert cost[1].item() == pytest.approx(3 * math.log(2) + 1e3, abs=1e-3)
 
@@ -100,19 +100,19 @@ def test_a_person_gets_the_whole_part_of_its_summed_iou() -> None:
     """IoUs .9 .8 .7 sum to 2.4: the two cheapest, whatever their IoU; a person nobody overlaps gets its cheapest."""
     iou = torch.tensor([[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.0, 0.0]])
     cost = torch.tensor([[3.0, 9.0], [1.0, 9.0], [2.0, 9.0], [9.0, 1.0]])
-    assert match(cost, iou).tolist() == [[0, 0], [1, 0], [1, 0], [0, 1]]
+    assert match_dynamic_k(cost, iou).tolist() == [[0, 0], [1, 0], [1, 0], [0, 1]]
 
 
 def test_thirteen_candidates_are_counted() -> None:
     """Twenty perfect points: 13 are given."""
     iou = torch.ones(20, 1)
-    assert match(torch.arange(20.0)[:, None], iou).sum() == 13
+    assert match_dynamic_k(torch.arange(20.0)[:, None], iou).sum() == 13
 
 
-def test_a_torn_point_goes_where_it_is_cheapest() -> None:
+def test_a_contested_point_goes_where_it_is_cheapest() -> None:
     iou = torch.tensor([[0.6, 0.6], [0.1, 0.1]])
     cost = torch.tensor([[1.0, 2.0], [5.0, 5.0]])
-    assert match(cost, iou).tolist() == [[1, 0], [0, 0]]
+    assert match_dynamic_k(cost, iou).tolist() == [[1, 0], [0, 0]]
 
 
 def test_intersection_over_union() -> None:
@@ -124,7 +124,7 @@ def test_intersection_over_union() -> None:
 def test_nobody_is_nobodys() -> None:
     logits, found, _ = drawn(0, 1)
     given_ = assign(logits, found, GRID, torch.zeros(0, 4))
-    assert (given_.owner == -1).all()
+    assert (given_.box_index == -1).all()
     assert not given_.quality.any()
 
 
@@ -133,8 +133,8 @@ def test_nobody_is_nobodys() -> None:
 def test_what_must_hold_of_every_assignment(seed, people) -> None:
     logits, found, wanted = drawn(seed, people)
     given_ = assign(logits, found, GRID, wanted)
-    mine = given_.owner >= 0
-    assert given_.owner.max() < max(people, 1)
+    mine = given_.box_index >= 0
+    assert given_.box_index.max() < max(people, 1)
     assert not given_.quality[~mine].any()
     assert (given_.quality >= 0).all()
     assert (given_.quality <= 1 + 1e-6).all()
@@ -148,7 +148,7 @@ def test_what_must_hold_of_every_assignment(seed, people) -> None:
 def test_somebody_alone_with_a_point_inside_is_never_left_out(seed) -> None:
     """Boxes are 10 pixels or more and the finest points 8 apart: there always is one."""
     logits, found, wanted = drawn(seed, 1)
-    assert (assign(logits, found, GRID, wanted).owner == 0).sum() >= 1
+    assert (assign(logits, found, GRID, wanted).box_index == 0).sum() >= 1
 
 
 @settings(deadline=None)
@@ -157,7 +157,7 @@ def test_padding_changes_nothing(seed, people) -> None:
     """A wider input has more points, all of them outside of everybody."""
     logits, found, wanted = drawn(seed, people)
     far = torch.full((7, 2), 5000.0)
-    wider = Grid(torch.cat([far, GRID.xy]), torch.cat([torch.full((7,), 8.0), GRID.strides]))
+    wider = PointGrid(torch.cat([far, GRID.xy]), torch.cat([torch.full((7,), 8.0), GRID.strides]))
     padded = assign(
         torch.cat([torch.full((7,), 5.0), logits]),
         torch.cat([wanted[:1].expand(7, 4), found]),
@@ -165,7 +165,7 @@ def test_padding_changes_nothing(seed, people) -> None:
         wanted,
     )
     first = assign(logits, found, GRID, wanted)
-    assert padded.owner.tolist() == [-1] * 7 + first.owner.tolist()
+    assert padded.box_index.tolist() == [-1] * 7 + first.box_index.tolist()
     assert torch.equal(padded.quality[7:], first.quality)
 
 
@@ -175,5 +175,5 @@ def test_the_order_of_people_does_not_matter(seed) -> None:
     logits, found, wanted = drawn(seed, 4)
     first = assign(logits, found, GRID, wanted)
     turned = assign(logits, found, GRID, wanted.flip(0))
-    expected = torch.where(first.owner >= 0, 3 - first.owner, -1)
-    assert torch.equal(turned.owner, expected)
+    expected = torch.where(first.box_index >= 0, 3 - first.box_index, -1)
+    assert torch.equal(turned.box_index, expected)

@@ -1,4 +1,4 @@
-"""The detector's losses against their formulas, and how outputs of three grids become boxes."""
+"""A detector's losses against their formulas, and how outputs of three grids become boxes."""
 
 import math
 
@@ -12,13 +12,13 @@ from hypothesis import strategies as st  # noqa: E402
 
 from edge.catalog.specs import RTMDET_STRIDES, rtmdet_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
-from quantize.distill.detector.assignment import assign, grid_of  # noqa: E402
+from quantize.distill.detector.assignment import assign, make_grid  # noqa: E402
 from quantize.distill.detector.losses import (  # noqa: E402
-    Found,
+    Predictions,
     detection_losses,
-    found_in,
+    gather_predictions,
     giou,
-    quality_focal,
+    quality_focal_loss,
 )
 
 SIDES = st.floats(0.5, 50)
@@ -80,12 +80,14 @@ def test_quality_focal_by_hand() -> None:
     """Score 1/2: ln 2 times the squared distance to the quality; and none where a score tells its IoU."""
     quality = torch.tensor([0.0, 1.0, 0.5, 0.25])
     expected = math.log(2) * np.array([0.25, 0.25, 0, 0.0625])
-    np.testing.assert_allclose(quality_focal(torch.zeros(4), quality).numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        quality_focal_loss(torch.zeros(4), quality).numpy(), expected, rtol=1e-6
+    )
     logit = math.log(0.8 / 0.2)
-    loss = quality_focal(torch.tensor([logit]), torch.tensor([0.3]))
+    loss = quality_focal_loss(torch.tensor([logit]), torch.tensor([0.3]))
     entropy = -(0.3 * math.log(0.8) + 0.7 * math.log(0.2))
     assert loss.item() == pytest.approx(entropy * 0.25, rel=1e-5)
-    assert quality_focal(torch.tensor([logit]), torch.tensor([0.8])).item() == pytest.approx(0)
+    assert quality_focal_loss(torch.tensor([logit]), torch.tensor([0.8])).item() == pytest.approx(0)
 
 
 def test_boxes_are_the_codecs() -> None:
@@ -95,7 +97,9 @@ def test_boxes_are_the_codecs() -> None:
     sizes = [(96 // stride, 64 // stride) for stride in RTMDET_STRIDES]
     logits = [rng.normal(0, 1, (1, 1, *size)).astype(np.float32) for size in sizes]
     sides = [rng.uniform(2, 20, (1, 4, *size)).astype(np.float32) for size in sizes]
-    found = found_in([torch.from_numpy(level) for level in (*logits, *sides)], RTMDET_STRIDES)
+    found = gather_predictions(
+        [torch.from_numpy(level) for level in (*logits, *sides)], RTMDET_STRIDES
+    )
     names = [output.name for output in spec.outputs]
     (decoded,) = decode(dict(zip(names, (*logits, *sides), strict=True)), spec)
     best = int(found.logits[0].argmax())
@@ -104,13 +108,13 @@ def test_boxes_are_the_codecs() -> None:
     assert decoded.scores[0] == pytest.approx(found.logits[0, best].sigmoid().item(), rel=1e-5)
 
 
-def a_batch() -> tuple[Found, list[torch.Tensor]]:
-    grid = grid_of([(8, 8), (4, 4), (2, 2)], RTMDET_STRIDES)
+def a_batch() -> tuple[Predictions, list[torch.Tensor]]:
+    grid = make_grid([(8, 8), (4, 4), (2, 2)], RTMDET_STRIDES)
     rng = np.random.default_rng(2)
     logits = torch.tensor(rng.normal(-1, 1, (2, len(grid.xy))), dtype=torch.float32)
     reach = torch.tensor(rng.uniform(4, 20, (2, len(grid.xy), 4)), dtype=torch.float32)
     boxes = torch.cat([grid.xy - reach[..., :2], grid.xy + reach[..., 2:]], dim=-1)
-    return Found(logits, boxes, grid), [
+    return Predictions(logits, boxes, grid), [
         torch.tensor([[5.0, 5, 30, 50], [20, 10, 60, 60]]),
         torch.zeros(0, 4),
     ]
@@ -121,14 +125,14 @@ def test_both_losses_are_divided_by_the_summed_quality() -> None:
     first = assign(found.logits[0], found.boxes[0], found.grid, wanted[0])
     quality = torch.stack([first.quality, torch.zeros(len(found.grid.xy))])
     whole = max(quality.sum().item(), 1)
-    mine = first.owner >= 0
-    off = 1 - giou(found.boxes[0][mine], wanted[0][first.owner[mine]])
+    mine = first.box_index >= 0
+    off = 1 - giou(found.boxes[0][mine], wanted[0][first.box_index[mine]])
     losses = detection_losses(found, wanted)
     assert losses["giou"].item() == pytest.approx(
         2 * (off * first.quality[mine]).sum().item() / whole, rel=1e-5
     )
     assert losses["quality"].item() == pytest.approx(
-        quality_focal(found.logits, quality).sum().item() / whole, rel=1e-5
+        quality_focal_loss(found.logits, quality).sum().item() / whole, rel=1e-5
     )
 
 
@@ -136,9 +140,9 @@ def test_nobody_anywhere_leaves_the_background_to_be_learned() -> None:
     found, wanted = a_batch()
     logits = found.logits.clone().requires_grad_()
     boxes_ = found.boxes.clone().requires_grad_()
-    losses = detection_losses(Found(logits, boxes_, found.grid), [wanted[1]] * 2)
+    losses = detection_losses(Predictions(logits, boxes_, found.grid), [wanted[1]] * 2)
     assert losses["giou"].item() == 0
-    expected = quality_focal(found.logits, torch.zeros_like(found.logits)).sum()
+    expected = quality_focal_loss(found.logits, torch.zeros_like(found.logits)).sum()
     assert losses["quality"].item() == pytest.approx(expected.item(), rel=1e-6)
     (losses["quality"] + losses["giou"]).backward()
     assert (logits.grad > 0).all()  # every score must sink

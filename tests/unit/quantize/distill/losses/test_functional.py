@@ -1,4 +1,4 @@
-"""Losses against their formulas, written out in numpy, and gradients against what the papers say of them."""
+"""Losses against their formulas, written out in numpy, and gradients against the papers' claims."""
 
 import numpy as np
 import pytest
@@ -89,13 +89,13 @@ def test_the_symmetric_gradient_is_two_on_either_side() -> None:
 def test_integral_regression_moves_towards_the_keypoint() -> None:
     maps = torch.zeros(1, 1, 16, 12, requires_grad=True)
     wanted = torch.tensor([[[8.5, 3.0]]])
-    optimiser = torch.optim.Adam([maps], lr=0.3)
+    optimizer = torch.optim.Adam([maps], lr=0.3)
     losses = []
     for _ in range(200):
         loss = integral_l1(maps, wanted, torch.ones(1, 1))
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[0] == pytest.approx((8.5 - 5.5) / 12 + (7.5 - 3.0) / 16, rel=1e-5)
     assert losses[-1] < 0.1 * losses[0]

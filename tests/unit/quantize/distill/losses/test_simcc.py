@@ -1,4 +1,4 @@
-"""SimCC taught by SimCC: nothing to learn from oneself, the same pixel in other bins, and only what is known."""
+"""SimCC distillation: no loss against oneself, bins of other sizes and split ratios, keypoints by name."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,11 @@ from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
+from export.torch_session import normalise  # noqa: E402
 from quantize.distill.data.targets import simcc_labels, simcc_sigma  # noqa: E402
 from quantize.distill.losses.functional import simcc_kl  # noqa: E402
-from quantize.distill.losses.simcc import places_of, rebinned, simcc_parts  # noqa: E402
-from quantize.distill.online_teacher import Online, normalised  # noqa: E402
+from quantize.distill.losses.simcc import resample_logits, simcc_losses, teacher_bins  # noqa: E402
+from quantize.distill.online_teacher import OnlineTeacher  # noqa: E402
 from runtimes.codec_spec import SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
@@ -23,26 +24,26 @@ SPLIT = SimCCCodec(split_ratio=2.0)
 
 def said(teacher, batch) -> tuple[torch.Tensor, ...]:
     with torch.no_grad():
-        return teacher.module(normalised(batch.images, teacher.spec.image))
+        return teacher.module(normalise(batch.images, teacher.spec.image))
 
 
 def test_nothing_is_learnt_from_oneself(teacher_of, batch_of) -> None:
     """Nobody labelled a keypoint of these crops: a teacher's word counts all the same."""
     teacher, batch = teacher_of("rtmpose-t", WH), batch_of(WH)
-    (part,) = simcc_parts(teacher, teacher.spec, COCO).values()
+    (part,) = simcc_losses(teacher, teacher.spec, COCO).values()
     outputs = said(teacher, batch)
-    assert part.term(outputs, batch).item() == pytest.approx(0, abs=1e-9)
+    assert part.loss(outputs, batch).item() == pytest.approx(0, abs=1e-9)
     assert (part.weight_at(0), part.weight_at(1)) == (1, 1)
     moved = tuple(each.roll(5, -1) for each in outputs)
     wanted = simcc_kl(moved, outputs, torch.ones(2, 17)).item()
     assert wanted > 0
-    assert part.term(moved, batch).item() == pytest.approx(wanted, rel=1e-4)
+    assert part.loss(moved, batch).item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_logits_up_to_a_constant_are_the_same(teacher_of, batch_of) -> None:
     """A softmax does not see it."""
     teacher, batch = teacher_of("rtmpose-t", WH), batch_of(WH)
-    term = simcc_parts(teacher, teacher.spec, COCO)["simcc"].term
+    term = simcc_losses(teacher, teacher.spec, COCO)["simcc"].loss
     x, y = said(teacher, batch)
     assert term((x + 3, y - 2), batch).item() == pytest.approx(0, abs=1e-7)
 
@@ -50,9 +51,9 @@ def test_logits_up_to_a_constant_are_the_same(teacher_of, batch_of) -> None:
 def test_gradients_go_to_the_student_alone(teacher_of, batch_of) -> None:
     teacher, student = teacher_of("rtmpose-t", WH), teacher_of("rtmpose-t", WH, seed=1)
     batch = batch_of(WH)
-    term = simcc_parts(teacher, student.spec, COCO)["simcc"].term
+    term = simcc_losses(teacher, student.spec, COCO)["simcc"].loss
     student.module.train()
-    outputs = student.module(normalised(batch.images, student.spec.image))
+    outputs = student.module(normalise(batch.images, student.spec.image))
     term(outputs, batch).backward()
     assert all(each.grad is not None for each in student.module.parameters())
     assert all(each.grad is None for each in teacher.module.parameters())
@@ -75,11 +76,11 @@ def test_a_bin_is_the_same_place_for_both_decoders(teacher_wh, teacher_split, wh
     xy = np.random.default_rng(0).uniform(20, np.array(wh) - 20, (17, 2))
     ratio = np.array(teacher_wh) / wh
     labels = simcc_labels(xy * ratio, teacher_wh, teacher_split, simcc_sigma(teacher_wh))
-    places = places_of(
+    places = teacher_bins(
         ours, SimCCCodec(split_ratio=split), theirs, SimCCCodec(split_ratio=teacher_split)
     )
     x, y = (
-        rebinned(torch.from_numpy(each)[None], where)
+        resample_logits(torch.from_numpy(each)[None], where)
         for each, where in zip(labels, places, strict=True)
     )
     assert x.shape == (1, 17, wh[0] * split)
@@ -93,22 +94,22 @@ def test_a_bin_is_the_same_place_for_both_decoders(teacher_wh, teacher_split, wh
 def test_straight_lines_stay_straight() -> None:
     """Between bins on a line, beyond the last as at it; the same bins change nothing."""
     theirs, ours = rtmpose_spec("a", (288, 384), "coco17"), rtmpose_spec("b", (192, 256), "coco17")
-    x, _ = places_of(ours, SPLIT, theirs, SPLIT)
+    x, _ = teacher_bins(ours, SPLIT, theirs, SPLIT)
     np.testing.assert_allclose(x[:4], [0, 1.5, 3, 4.5])
     line = torch.arange(576, dtype=torch.float32)[None, None]
-    np.testing.assert_allclose(rebinned(line, x)[0, 0], np.minimum(x, 575), rtol=1e-6)
-    same, _ = places_of(theirs, SPLIT, theirs, SPLIT)
+    np.testing.assert_allclose(resample_logits(line, x)[0, 0], np.minimum(x, 575), rtol=1e-6)
+    same, _ = teacher_bins(theirs, SPLIT, theirs, SPLIT)
     logits = torch.rand(2, 17, 576)
-    assert torch.equal(rebinned(logits, same), logits)
-    assert rebinned(line, np.array((575.0, 600.0)))[0, 0].tolist() == [575, 575]
+    assert torch.equal(resample_logits(logits, same), logits)
+    assert resample_logits(line, np.array((575.0, 600.0)))[0, 0].tolist() == [575, 575]
 
 
-def test_keypoints_are_found_by_name_and_the_unknown_is_not_asked(teacher_of, batch_of) -> None:
+def test_keypoints_are_matched_by_name_and_unknown_ones_are_masked(teacher_of, batch_of) -> None:
     """AIC's teacher has no nose; its left wrist stands elsewhere in the list than COCO's."""
     aic = load_schema("aic14")
     teacher, batch = teacher_of("rtmpose-t", WH, "aic14"), batch_of(WH)
     student = rtmpose_spec("student", WH, "coco17")
-    term = simcc_parts(teacher, student, COCO)["simcc"].term
+    term = simcc_losses(teacher, student, COCO)["simcc"].loss
     found = [torch.zeros(2, 17, each.shape[-1]) for each in said(teacher, batch)]
     for each, logits in zip(found, said(teacher, batch), strict=True):
         for place, name in enumerate(COCO.names):
@@ -124,21 +125,21 @@ def test_keypoints_are_found_by_name_and_the_unknown_is_not_asked(teacher_of, ba
 def test_a_larger_teacher_sees_the_crop_larger(teacher_of, batch_of) -> None:
     teacher, batch = teacher_of("rtmpose-t", (128, 128)), batch_of(WH)
     student = rtmpose_spec("student", WH, "coco17")
-    term = simcc_parts(teacher, student, COCO)["simcc"].term
-    x, y = Online(teacher, student).outputs(batch, torch.device("cpu"))
+    term = simcc_losses(teacher, student, COCO)["simcc"].loss
+    x, y = OnlineTeacher(teacher, student).outputs(batch, torch.device("cpu"))
     assert x.shape == (2, 17, 256)
     # twice the pixels and as many bins a pixel: every second bin
     assert term((x[..., ::2], y[..., ::2]), batch).item() == pytest.approx(0, abs=1e-9)
 
 
-def test_who_cannot_is_told(teacher_of) -> None:
+def test_unsuitable_pairs_are_refused(teacher_of) -> None:
     simcc, maps = teacher_of("rtmpose-t", WH), teacher_of("vitpose-32x2x2-simple", WH)
     with pytest.raises(InputError, match="vitpose-32x2x2-simple gives no SimCC logits"):
-        simcc_parts(maps, rtmpose_spec("student", WH, "coco17"), COCO)
+        simcc_losses(maps, rtmpose_spec("student", WH, "coco17"), COCO)
     with pytest.raises(InputError, match="the student has no SimCC outputs"):
-        simcc_parts(simcc, vitpose_spec("student", WH, "coco17"), COCO)
-    with pytest.raises(InputError, match="looks at 64x64 pixels"):
-        simcc_parts(simcc, rtmpose_spec("student", (96, 128), "coco17"), COCO)
+        simcc_losses(simcc, vitpose_spec("student", WH, "coco17"), COCO)
+    with pytest.raises(InputError, match="takes 64x64 and the student 96x128"):
+        simcc_losses(simcc, rtmpose_spec("student", (96, 128), "coco17"), COCO)
     hands = teacher_of("rtmpose-t", WH, "hand21")
     with pytest.raises(InputError, match="share no keypoint"):
-        simcc_parts(hands, rtmpose_spec("student", WH, "coco17"), COCO)
+        simcc_losses(hands, rtmpose_spec("student", WH, "coco17"), COCO)

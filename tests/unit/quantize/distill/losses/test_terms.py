@@ -1,4 +1,4 @@
-"""The parts of a loss on real samples: nothing to complain of when the student is right, and only then."""
+"""Losses of pose students on real samples: zero for right outputs, and only for those."""
 
 from dataclasses import replace
 
@@ -11,12 +11,12 @@ from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.data.augment import AT_REST, STRONG  # noqa: E402
+from quantize.distill.data.augment import NO_AUGMENTATION, STRONG  # noqa: E402
 from quantize.distill.data.batches import Batch, collate  # noqa: E402
-from quantize.distill.data.crop_view import crop_of, view_of_box  # noqa: E402
-from quantize.distill.data.instances import drawn_people  # noqa: E402
+from quantize.distill.data.crop_view import box_view, view_crop  # noqa: E402
+from quantize.distill.data.instances import drawn_instances  # noqa: E402
 from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
-from quantize.distill.data.patch_cache import Album  # noqa: E402
+from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
 from quantize.distill.data.targets import (  # noqa: E402
     heatmap_sigma,
@@ -25,8 +25,8 @@ from quantize.distill.data.targets import (  # noqa: E402
     simcc_sigma,
     strides,
 )
-from quantize.distill.losses.terms import TaughtMaps, taught_term, truth_term  # noqa: E402
-from quantize.distill.teacher_cache import UDP, Lessons  # noqa: E402
+from quantize.distill.losses.terms import TeacherMaps, label_loss, teacher_map_loss  # noqa: E402
+from quantize.distill.teacher_cache import UDP, TeacherCache  # noqa: E402
 
 COCO = load_schema("coco17")
 WH, MAP = (96, 128), (24, 32)
@@ -37,27 +37,28 @@ INTEGRAL = vitpose_spec("student", WH, "coco17", "integral")
 
 
 @pytest.fixture(scope="module")
-def album(tmp_path_factory) -> Album:
-    return Album(drawn_people(tmp_path_factory.mktemp("drawn"), 3, 4, COCO), 1.25)
+def patch_cache(tmp_path_factory) -> PatchCache:
+    return PatchCache(drawn_instances(tmp_path_factory.mktemp("drawn"), 3, 4, COCO), 1.25)
 
 
-def batch(album: Album, spec, strength=STRONG) -> Batch:
-    sampler = Sampler(album, COCO, spec.crop, WH, seed=4)
-    return collate([sampler.sample(row, 0, strength) for row in range(len(album))])
+def batch(patch_cache: PatchCache, spec, augmentation=STRONG) -> Batch:
+    sampler = Sampler(patch_cache, COCO, spec.crop, WH, seed=4)
+    return collate([sampler.sample(row, 0, augmentation) for row in range(len(patch_cache))])
 
 
-def exact_lessons(album: Album) -> Lessons:
+def exact_cache(patch_cache: PatchCache) -> TeacherCache:
     """What a faultless teacher would say: Gaussians at the true places in its own upright crops."""
     crops = [
-        crop_of(view_of_box(person.box, 1.25), HEATMAP.crop, TEACHER_WH) for person in album.people
+        view_crop(box_view(person.box, 1.25), HEATMAP.crop, TEACHER_WH)
+        for person in patch_cache.instances
     ]
     stride = strides(TEACHER_WH, KEPT, UDP)
     maps = [
         heatmaps(crop.to_input(person.keypoints[:, :2]) / stride, KEPT, np.array((2.0, 2.0)))
         * (person.keypoints[:, 2] > 0)[:, None, None]
-        for crop, person in zip(crops, album.people, strict=True)
+        for crop, person in zip(crops, patch_cache.instances, strict=True)
     ]
-    return Lessons(
+    return TeacherCache(
         (np.stack(maps).astype(np.float16),), np.stack([crop.matrix for crop in crops]), stride
     )
 
@@ -75,9 +76,9 @@ def right_simcc(made: Batch) -> tuple[torch.Tensor, ...]:
     return tuple(torch.from_numpy(each).reshape(len(made.rows), 17, -1) for each in labels)
 
 
-def test_a_right_heatmap_costs_nothing(album) -> None:
-    made = batch(album, HEATMAP)
-    term = truth_term(HEATMAP)
+def test_a_right_heatmap_costs_nothing(patch_cache) -> None:
+    made = batch(patch_cache, HEATMAP)
+    term = label_loss(HEATMAP)
     assert term((right_heatmaps(made),), made).item() == pytest.approx(0, abs=1e-10)
     blank = term((torch.zeros(len(made.rows), 17, *MAP[::-1]),), made).item()
     # a Gaussian of height 1 and sigma 1 holds pi of squares, over 768 bins
@@ -85,18 +86,18 @@ def test_a_right_heatmap_costs_nothing(album) -> None:
     assert blank == pytest.approx(share * np.pi / 768, rel=0.25)
 
 
-def test_right_simcc_costs_nothing(album) -> None:
-    made = batch(album, SIMCC)
-    outputs, term = right_simcc(made), truth_term(SIMCC)
+def test_right_simcc_costs_nothing(patch_cache) -> None:
+    made = batch(patch_cache, SIMCC)
+    outputs, term = right_simcc(made), label_loss(SIMCC)
     assert term(outputs, made).item() == pytest.approx(0, abs=1e-7)
     assert term(tuple(each.flip(-1) for each in outputs), made).item() > 0.01
 
 
-@pytest.mark.parametrize("strength", [AT_REST, STRONG], ids=["upright", "strong"])
-def test_a_teacher_is_heard_in_the_students_crop(album, strength) -> None:
+@pytest.mark.parametrize("augmentation", [NO_AUGMENTATION, STRONG], ids=["upright", "strong"])
+def test_teacher_maps_are_warped_to_the_students_crop(patch_cache, augmentation) -> None:
     """However the crop is turned and mirrored, a faultless teacher asks for peaks where the labels are."""
-    made = batch(album, HEATMAP, strength)
-    taught = TaughtMaps(exact_lessons(album), map_keypoints(COCO, COCO), COCO)
+    made = batch(patch_cache, HEATMAP, augmentation)
+    taught = TeacherMaps(exact_cache(patch_cache), map_keypoints(COCO, COCO), COCO)
     stride = strides(WH, MAP, HEATMAP.codec)
     wanted, weights = taught.of(made, MAP, stride)
     checked = 0
@@ -109,29 +110,29 @@ def test_a_teacher_is_heard_in_the_students_crop(album, strength) -> None:
         assert np.abs(found - (column, row)).max() <= 1.5
         checked += 1
     assert checked > 20
-    term = taught_term(HEATMAP, taught)
+    term = teacher_map_loss(HEATMAP, taught)
     right, blank = (
         term((maps,), made).item() for maps in (right_heatmaps(made), torch.zeros_like(wanted))
     )
     assert right < 0.5 * blank
 
 
-def test_simcc_students_hear_heatmap_teachers(album) -> None:
+def test_a_simcc_student_learns_from_heatmaps(patch_cache) -> None:
     """A student that is right is told so more than one that is mirrored."""
-    made = batch(album, SIMCC)
-    taught = TaughtMaps(exact_lessons(album), map_keypoints(COCO, COCO), COCO)
-    term = taught_term(SIMCC, taught)
+    made = batch(patch_cache, SIMCC)
+    taught = TeacherMaps(exact_cache(patch_cache), map_keypoints(COCO, COCO), COCO)
+    term = teacher_map_loss(SIMCC, taught)
     outputs = right_simcc(made)
     right = term(outputs, made).item()
     assert right < 0.3 * term(tuple(each.flip(-1) for each in outputs), made).item()
 
 
-def test_what_the_teacher_does_not_know_is_not_asked(album) -> None:
+def test_keypoints_the_teacher_lacks_are_masked(patch_cache) -> None:
     """AIC's teacher has no face: whatever the student says of noses costs nothing."""
-    made = batch(album, HEATMAP)
-    lessons = exact_lessons(album)
-    term = taught_term(
-        HEATMAP, TaughtMaps(lessons, map_keypoints(load_schema("aic14"), COCO), COCO)
+    made = batch(patch_cache, HEATMAP)
+    teacher_cache = exact_cache(patch_cache)
+    term = teacher_map_loss(
+        HEATMAP, TeacherMaps(teacher_cache, map_keypoints(load_schema("aic14"), COCO), COCO)
     )
     maps = right_heatmaps(made)
     wild = maps.clone()
@@ -141,20 +142,20 @@ def test_what_the_teacher_does_not_know_is_not_asked(album) -> None:
     assert term((wild,), made).item() > 10
 
 
-def test_outputs_that_are_not_taught_are_refused() -> None:
+def test_outputs_without_a_loss_are_refused() -> None:
     from edge.catalog.specs import movenet_spec
     from runtimes.errors import InputError
 
-    with pytest.raises(InputError, match="is no student"):
-        truth_term(movenet_spec())
+    with pytest.raises(InputError, match="cannot be trained"):
+        label_loss(movenet_spec())
 
 
-@pytest.mark.parametrize("strength", [AT_REST, STRONG], ids=["upright", "strong"])
-def test_a_mean_at_the_keypoint_costs_nothing(album, strength) -> None:
+@pytest.mark.parametrize("augmentation", [NO_AUGMENTATION, STRONG], ids=["upright", "strong"])
+def test_a_mean_at_the_keypoint_costs_nothing(patch_cache, augmentation) -> None:
     """And the decoder finds the keypoint there: one convention for both."""
-    made = batch(album, INTEGRAL, strength)
+    made = batch(patch_cache, INTEGRAL, augmentation)
     maps = right_integral(made)
-    cost = truth_term(INTEGRAL)((maps,), made).item()
+    cost = label_loss(INTEGRAL)((maps,), made).item()
     assert cost == pytest.approx(0, abs=1e-4)
     people = decode({"heatmap": maps.numpy()}, INTEGRAL)
     found = np.concatenate([each.xy for each in people])
@@ -163,21 +164,23 @@ def test_a_mean_at_the_keypoint_costs_nothing(album, strength) -> None:
     assert np.abs(found - made.xy.numpy())[counted].max() < 0.02  # pixels
     inner = counted & (made.xy.numpy()[..., 0] < 80)  # the others would leave the map
     some = replace(made, weights=torch.from_numpy(inner.astype(np.float32)))
-    moved = truth_term(INTEGRAL)((maps.roll(3, -1),), some).item()
+    moved = label_loss(INTEGRAL)((maps.roll(3, -1),), some).item()
     assert moved == pytest.approx(3 / MAP[0] * inner.mean(), rel=1e-3)
 
 
-def test_an_integral_student_hears_heatmap_teachers(album) -> None:
+def test_an_integral_student_learns_from_heatmaps(patch_cache) -> None:
     """A faultless teacher asks for the keypoints' places; where it sees nothing it asks for nothing."""
-    made = batch(album, INTEGRAL, AT_REST)
-    lessons = exact_lessons(album)
-    term = taught_term(INTEGRAL, TaughtMaps(lessons, map_keypoints(COCO, COCO), COCO))
+    made = batch(patch_cache, INTEGRAL, NO_AUGMENTATION)
+    teacher_cache = exact_cache(patch_cache)
+    term = teacher_map_loss(INTEGRAL, TeacherMaps(teacher_cache, map_keypoints(COCO, COCO), COCO))
     maps = right_integral(made)
     # a Gaussian cut at a tenth of its peak and laid on whole bins keeps its mean within a twentieth of a bin
     assert term((maps,), made).item() < 0.1 / MAP[0]
     assert term((maps.roll(3, -1),), made).item() > 2 / MAP[0] * 0.8
-    silent = Lessons(tuple(0 * each for each in lessons.maps), lessons.crops, lessons.stride)
-    term = taught_term(INTEGRAL, TaughtMaps(silent, map_keypoints(COCO, COCO), COCO))
+    silent = TeacherCache(
+        tuple(0 * each for each in teacher_cache.maps), teacher_cache.crops, teacher_cache.stride
+    )
+    term = teacher_map_loss(INTEGRAL, TeacherMaps(silent, map_keypoints(COCO, COCO), COCO))
     assert term((maps,), made).item() == 0
 
 

@@ -1,4 +1,4 @@
-"""Guides: right inner maps cost nothing, they fade, and nothing of them stays in the student."""
+"""Deep supervision: no loss for right inner heatmaps, fading weights, nothing left in the student."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ pytest.importorskip("lightning_fabric")
 
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
-from quantize.distill.assembly import Help, make_trainee  # noqa: E402
-from quantize.distill.config import Recipe  # noqa: E402
+from quantize.distill.assembly import Supervision, assemble  # noqa: E402
+from quantize.distill.config import DistillConfig  # noqa: E402
 from quantize.distill.methods.deep_supervision import (  # noqa: E402
-    Guided,
-    GuideTruth,
-    guide_parts,
-    guided,
-    unguided,
+    DeeplySupervised,
+    DeepSupervisionLoss,
+    deep_supervision_losses,
+    with_deep_supervision,
+    without_deep_supervision,
 )
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 
@@ -48,7 +48,7 @@ def test_right_maps_cost_nothing_and_blank_ones_their_squares(batch_of) -> None:
     batch = labelled(batch_of(WH), rng.uniform(10, 50, (2, 17, 2)))
     own = (torch.zeros(2, 17, 128), torch.zeros(2, 17, 192))
     right = inner_maps(batch, np.array((WH[0] * 2 / 48, WH[1] * 2 / 64)))
-    term = GuideTruth(SPEC, own=2)
+    term = DeepSupervisionLoss(SPEC, own=2)
     assert term((*own, *right), batch).item() == pytest.approx(0, abs=1e-9)
     blank = [torch.zeros_like(each) for each in right]
     wanted = sum(each.square().sum(dim=(2, 3)).mean().item() for each in right)
@@ -57,41 +57,50 @@ def test_right_maps_cost_nothing_and_blank_ones_their_squares(batch_of) -> None:
     assert term((*own, *blank), batch).item() == 0
 
 
-def test_the_student_is_seen_through(batch_of) -> None:
+def test_the_wrapped_students_outputs_are_its_own(batch_of) -> None:
     """The wrapped network's own outputs are the bare one's; its tensors keep their names."""
     bare = new_student(VARIANT, 3).eval()
-    wrapped = guided(new_student(VARIANT, 3), 17, WH).eval()
+    wrapped = with_deep_supervision(new_student(VARIANT, 3), 17, WH, 0).eval()
     image = torch.randn(1, 3, WH[1], WH[0], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         outputs = wrapped(image)
         for found, wanted in zip(outputs, bare(image), strict=False):
             assert found.equal(wanted)
     assert [tuple(each.shape[2:]) for each in outputs[2:]] == [(12, 8), (6, 4), (3, 2)]
-    state = unguided(wrapped.state_dict())
+    state = without_deep_supervision(wrapped.state_dict())
     assert state.keys() == bare.state_dict().keys()
 
 
-def test_a_trainee_learns_by_them_and_leaves_them_behind(batch_of) -> None:
-    recipe = Recipe(student="rtmpose-t", methods=("none",), input_wh=WH)
-    made = make_trainee(recipe, VARIANT, COCO, Help(labelled=True))
-    assert isinstance(made.module, Guided)
-    assert (made.parts["guide"].start, made.parts["guide"].end) == (0.01, 0.0)
+def test_initial_weights_follow_from_the_seed() -> None:
+    first, same, other = (
+        with_deep_supervision(new_student(VARIANT, 0), 17, WH, seed).guides[0].weight
+        for seed in (1, 1, 2)
+    )
+    assert first.equal(same)
+    assert not first.equal(other)
+
+
+def test_inner_heatmaps_are_trained_and_left_behind(batch_of) -> None:
+    config = DistillConfig(student="rtmpose-t", methods=("none",), input_wh=WH)
+    made = assemble(config, VARIANT, COCO, Supervision(labelled=True))
+    assert isinstance(made.module, DeeplySupervised)
+    assert (made.losses["guide"].start, made.losses["guide"].end) == (0.01, 0.0)
     batch = labelled(batch_of(WH), np.full((2, 17, 2), 30.0))
     outputs = made.module(torch.randn(2, 3, WH[1], WH[0]))
-    made.parts["guide"].term(outputs, batch).backward()
+    made.losses["guide"].loss(outputs, batch).backward()
     assert made.module.guides[0].weight.grad.abs().sum() > 0
     assert made.module.backbone.stem[0].conv.weight.grad.abs().sum() > 0
     assert made.module.head.cls_x.weight.grad is None
-    bare = made.finish(made.module.state_dict())
+    bare = made.extract(made.module.state_dict())
     assert bare.state_dict().keys() == new_student(VARIANT, 0).state_dict().keys()
 
 
-def test_no_guide_where_none_is_wanted_or_possible() -> None:
-    for recipe in (
-        Recipe(student="rtmpose-t", methods=("none",), input_wh=WH, guide=0.0),
-        Recipe(student="vitpose-48x1x3-simple", methods=("none",), input_wh=WH),
+def test_no_deep_supervision_where_none_is_wanted_or_possible() -> None:
+    for config in (
+        DistillConfig(student="rtmpose-t", methods=("none",), input_wh=WH, deep_supervision=0.0),
+        DistillConfig(student="vitpose-48x1x3-simple", methods=("none",), input_wh=WH),
     ):
-        variant = student_variant(recipe.student, WH)
-        made = make_trainee(recipe, variant, COCO, Help(labelled=True))
-        assert set(made.parts) == {"truth"}
-    assert guide_parts(SPEC, 0.01, None, labelled=False) == {}
+        variant = student_variant(config.student, WH)
+        made = assemble(config, variant, COCO, Supervision(labelled=True))
+        assert set(made.losses) == {"truth"}
+    assert deep_supervision_losses(SPEC, 0.01, None, labelled=False) == {}

@@ -1,4 +1,4 @@
-"""Features taught: nothing to learn from oneself, an adapter that learns and goes, weights as the paper has them."""
+"""Feature distillation: no loss against oneself, an adapter that is trained and dropped, the paper's weights."""
 
 import math
 from pathlib import Path
@@ -14,6 +14,7 @@ from lightning_fabric import Fabric  # noqa: E402
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
+from export.torch_session import normalise  # noqa: E402
 from quantize.distill.data.targets import (  # noqa: E402
     heatmap_sigma,
     heatmaps,
@@ -21,22 +22,23 @@ from quantize.distill.data.targets import (  # noqa: E402
     simcc_sigma,
 )
 from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl  # noqa: E402
-from quantize.distill.losses.terms import Part  # noqa: E402
+from quantize.distill.losses.terms import WeightedLoss  # noqa: E402
 from quantize.distill.methods.feature import (  # noqa: E402
-    FEATURES,
-    LOGITS,
-    SILENCE,
-    FirstOutputs,
-    WithFeatures,
-    feature_parts,
-    finished,
-    with_features,
+    FEATURE_WEIGHT,
+    LOGIT_WEIGHT,
+    UNTRAINED_LOSS,
+    FeatureStudent,
+    FirstOutputsLoss,
+    feature_losses,
+    with_feature_output,
+    without_adapter,
 )
-from quantize.distill.online_teacher import normalised  # noqa: E402
-from quantize.distill.optimizer import Rates, parameter_groups  # noqa: E402
+from quantize.distill.optimizer import LrSchedule, parameter_groups  # noqa: E402
+from quantize.distill.pose_task import PoseTask  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
 from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train import Settings, new_learner, train  # noqa: E402
+from quantize.distill.train import TrainSettings, train  # noqa: E402
+from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
@@ -44,28 +46,30 @@ COCO = load_schema("coco17")
 WH = (64, 64)
 SIMCC = student_variant("rtmpose-t", WH)
 NARROW = student_variant("vitpose-24x2x2-simple", WH)
-RATES = Rates(lr=1e-3, warmup_steps=1)
+RATES = LrSchedule(lr=1e-3, warmup_steps=1)
 
 
-def student(variant, teacher, seed: int = 1) -> WithFeatures:
-    return with_features(new_student(variant, seed), student_spec(variant, "s"), teacher, seed)
+def student(variant, teacher, seed: int = 1) -> FeatureStudent:
+    return with_feature_output(
+        new_student(variant, seed), student_spec(variant, "s"), teacher, seed
+    )
 
 
 @pytest.mark.parametrize("name", ["rtmpose-t", "vitpose-32x2x2-simple"])
 def test_nothing_is_learnt_from_oneself(teacher_of, batch_of, name) -> None:
     teacher, batch = teacher_of(name, WH), batch_of(WH)
-    parts = feature_parts(teacher, teacher.spec, COCO)
-    wrapped = WithFeatures(teacher.module, 8, 8).eval()
+    parts = feature_losses(teacher, teacher.spec, COCO)
+    wrapped = FeatureStudent(teacher.module, 8, 8).eval()
     with torch.no_grad():
-        outputs = wrapped(normalised(batch.images, teacher.spec.image))
-        plain = teacher.module(normalised(batch.images, teacher.spec.image))
+        outputs = wrapped(normalise(batch.images, teacher.spec.image))
+        plain = teacher.module(normalise(batch.images, teacher.spec.image))
     assert all(torch.equal(a, b) for a, b in zip(outputs, plain, strict=False))
     assert len(outputs) == len(plain) + 1
     for part in parts.values():
-        assert part.term(outputs, batch).item() == pytest.approx(0, abs=1e-9)
+        assert part.loss(outputs, batch).item() == pytest.approx(0, abs=1e-9)
     assert set(parts) == ({"feature", "simcc"} if name == "rtmpose-t" else {"feature"})
     shifted = (*outputs[:-1], outputs[-1] + 2)
-    assert parts["feature"].term(shifted, batch).item() == pytest.approx(4, rel=1e-5)
+    assert parts["feature"].loss(shifted, batch).item() == pytest.approx(4, rel=1e-5)
 
 
 def test_channels_are_brought_to_the_teachers(teacher_of, batch_of) -> None:
@@ -73,9 +77,9 @@ def test_channels_are_brought_to_the_teachers(teacher_of, batch_of) -> None:
     teacher, batch = teacher_of("vitpose-32x2x2-simple", WH), batch_of(WH)
     wrapped = student(NARROW, teacher)
     assert wrapped.adapter.weight.shape == (32, 24, 1, 1)
-    outputs = wrapped(normalised(batch.images, teacher.spec.image))
+    outputs = wrapped(normalise(batch.images, teacher.spec.image))
     assert outputs[-1].shape == (2, 32, 4, 4)
-    feature_parts(teacher, student_spec(NARROW, "s"), COCO)["feature"].term(
+    feature_losses(teacher, student_spec(NARROW, "s"), COCO)["feature"].loss(
         outputs, batch
     ).backward()
     assert wrapped.adapter.weight.grad.abs().max() > 0
@@ -89,47 +93,48 @@ def test_channels_are_brought_to_the_teachers(teacher_of, batch_of) -> None:
 def test_a_convolution_can_learn_from_a_transformer(teacher_of, batch_of) -> None:
     """Its grid is half as fine: the teacher's features are resized; of heatmaps nothing is asked here."""
     teacher, batch = teacher_of("vitpose-32x2x2-simple", WH), batch_of(WH)
-    parts = feature_parts(teacher, student_spec(SIMCC, "s"), COCO)
+    parts = feature_losses(teacher, student_spec(SIMCC, "s"), COCO)
     assert set(parts) == {"feature"}
-    outputs = student(SIMCC, teacher)(normalised(batch.images, teacher.spec.image))
+    outputs = student(SIMCC, teacher)(normalise(batch.images, teacher.spec.image))
     assert outputs[-1].shape == (2, 32, 2, 2)
-    assert torch.isfinite(parts["feature"].term(outputs, batch))
+    assert torch.isfinite(parts["feature"].loss(outputs, batch))
 
 
 def test_only_the_student_is_kept(teacher_of, batch_of, tmp_path: Path) -> None:
     """After steps of the real loop both the weights and their average fit the bare network, strictly."""
     teacher = teacher_of("rtmpose-s", WH)
     spec = student_spec(SIMCC, "s")
-    learner = new_learner(student(SIMCC, teacher), RATES)
-    before = learner.module.adapter.weight.detach().clone()
+    state = new_train_state(student(SIMCC, teacher), RATES)
+    before = state.module.adapter.weight.detach().clone()
     steps: list = []
-    parts = feature_parts(teacher, spec, COCO) | {
-        "truth": Part(FirstOutputs(lambda outputs, _: sum(o.square().mean() for o in outputs), 2))
+    parts = feature_losses(teacher, spec, COCO) | {
+        "truth": WeightedLoss(
+            FirstOutputsLoss(lambda outputs, _: sum(o.square().mean() for o in outputs), 2)
+        )
     }
     train(
         Fabric(accelerator="cpu", devices=1),
-        learner,
-        parts,
+        state,
+        PoseTask(spec.image, parts),
         (batch_of(WH, seed) for seed in range(3)),
-        spec.image,
-        Settings(3, RATES),
+        TrainSettings(3, RATES),
         tmp_path,
         steps.append,
     )
-    assert not torch.equal(learner.module.adapter.weight, before)
-    for state in (learner.module.state_dict(), learner.average.state):
+    assert not torch.equal(state.module.adapter.weight, before)
+    for tensors in (state.module.state_dict(), state.average.state):
         bare = new_student(SIMCC, 5)
-        bare.load_state_dict(finished(state), strict=True)
-    shown = learner.module.eval()(torch.ones(1, 3, 64, 64))
-    bare.load_state_dict(finished(learner.module.state_dict()))
+        bare.load_state_dict(without_adapter(tensors), strict=True)
+    shown = state.module.eval()(torch.ones(1, 3, 64, 64))
+    bare.load_state_dict(without_adapter(state.module.state_dict()))
     for ours, wanted in zip(bare.eval()(torch.ones(1, 3, 64, 64)), shown, strict=False):
         assert torch.equal(ours, wanted)
-    assert [set(step.parts) for step in steps] == [{"truth", "feature", "simcc"}] * 3
+    assert [set(step.losses) for step in steps] == [{"truth", "feature", "simcc"}] * 3
 
 
-def test_terms_of_others_see_the_outputs_alone() -> None:
+def test_other_losses_see_the_own_outputs_alone() -> None:
     seen = []
-    term = FirstOutputs(lambda outputs, _: seen.append(outputs) or torch.zeros(()), 2)
+    term = FirstOutputsLoss(lambda outputs, _: seen.append(outputs) or torch.zeros(()), 2)
     term(("x", "y", "features"), None)
     assert seen == [("x", "y")]
 
@@ -145,9 +150,9 @@ def test_blocks_of_a_transformer_still_learn_at_their_own_rates(teacher_of) -> N
 
 
 def rates_of(module: torch.nn.Module) -> dict[str, float]:
-    groups = parameter_groups(module, Rates(lr=1.0, layer_decay=0.5))
-    rates = {id(each): group["lr"] for group in groups for each in group["params"]}
-    return {name: rates[id(each)] for name, each in module.named_parameters()}
+    groups = parameter_groups(module, LrSchedule(lr=1.0, layer_decay=0.5))
+    lr_schedule = {id(each): group["lr"] for group in groups for each in group["params"]}
+    return {name: lr_schedule[id(each)] for name, each in module.named_parameters()}
 
 
 def test_weights_are_the_papers() -> None:
@@ -155,26 +160,26 @@ def test_weights_are_the_papers() -> None:
     rng = np.random.default_rng(0)
     found, wanted = (torch.from_numpy(rng.normal(size=(64, 1024, 8, 6))) for _ in range(2))
     papers = 5e-5 * (found - wanted).square().sum() / 64
-    ours = 64 * FEATURES * (found - wanted).square().mean()
+    ours = 64 * FEATURE_WEIGHT * (found - wanted).square().mean()
     assert ours.item() == pytest.approx(papers.item())
     divergence = torch.from_numpy(rng.uniform(size=(64, 17, 448)))
     papers = 0.1 * divergence.sum(dim=2).mean()
-    assert (64 * LOGITS * divergence.mean()).item() == pytest.approx(papers.item())
+    assert (64 * LOGIT_WEIGHT * divergence.mean()).item() == pytest.approx(papers.item())
 
 
-def test_parts_fade_to_nothing(teacher_of) -> None:
+def test_weights_fade_to_zero(teacher_of) -> None:
     teacher = teacher_of("rtmpose-t", WH)
-    parts = feature_parts(teacher, teacher.spec, COCO)
-    assert parts["feature"].weight_at(0) == pytest.approx(FEATURES)
-    assert parts["simcc"].weight_at(0.25) == pytest.approx(0.75 * LOGITS)
+    parts = feature_losses(teacher, teacher.spec, COCO)
+    assert parts["feature"].weight_at(0) == pytest.approx(FEATURE_WEIGHT)
+    assert parts["simcc"].weight_at(0.25) == pytest.approx(0.75 * LOGIT_WEIGHT)
     assert parts["feature"].weight_at(1) == parts["simcc"].weight_at(1) == 0
     maps = teacher_of("vitpose-32x2x2-simple", WH)
-    (part,) = feature_parts(maps, maps.spec, COCO).values()
-    assert part.weight_at(0) == pytest.approx(FEATURES / 4)
+    (part,) = feature_losses(maps, maps.spec, COCO).values()
+    assert part.weight_at(0) == pytest.approx(FEATURE_WEIGHT / 4)
 
 
-def test_what_silence_costs() -> None:
-    """Keypoints all over a crop of 192x256, and a student that says nothing: within a third of what `SILENCE` says."""
+def test_label_losses_of_an_untrained_student() -> None:
+    """Keypoints all over a crop of 192x256, and empty outputs: `UNTRAINED_LOSS` within a third."""
     wh = (192, 256)
     xy = np.random.default_rng(0).uniform(0, wh, (500, 2)).astype(np.float32)
     ones = torch.ones(1, 500)
@@ -184,19 +189,19 @@ def test_what_silence_costs() -> None:
     heatmap = heatmap_mse(torch.zeros_like(maps), maps, ones).item()
     integral = integral_l1(torch.zeros(1, 500, 64, 48), torch.from_numpy(xy / 4)[None], ones).item()
     costs = {SimCCCodec: simcc, HeatmapCodec: heatmap, IntegralCodec: integral}
-    for codec, wanted in SILENCE.items():
+    for codec, wanted in UNTRAINED_LOSS.items():
         assert math.log(costs[codec] / simcc / wanted) == pytest.approx(0, abs=math.log(4 / 3))
 
 
-def test_who_cannot_be_looked_into_is_told(teacher_of) -> None:
+def test_teachers_without_features_are_refused(teacher_of) -> None:
     teacher = teacher_of("vitpose-32x2x2-simple", WH)
     artifact = Teacher(teacher.session, teacher.spec, "", teacher.lineage)
     with pytest.raises(InputError, match="method feature needs a PyTorch teacher"):
-        feature_parts(artifact, teacher.spec, COCO)
+        feature_losses(artifact, teacher.spec, COCO)
     with pytest.raises(InputError, match="method feature needs a PyTorch teacher"):
-        with_features(teacher.module, teacher.spec, artifact, 0)
-    with pytest.raises(InputError, match="looks at 64x64 pixels"):
-        feature_parts(teacher, vitpose_spec("student", (48, 64), "coco17"), COCO)
+        with_feature_output(teacher.module, teacher.spec, artifact, 0)
+    with pytest.raises(InputError, match="takes 64x64 and the student 48x64"):
+        feature_losses(teacher, vitpose_spec("student", (48, 64), "coco17"), COCO)
     hands = teacher_of("rtmpose-t", WH, "hand21")
     with pytest.raises(InputError, match="share no keypoint"):
-        feature_parts(hands, rtmpose_spec("student", WH, "coco17"), COCO)
+        feature_losses(hands, rtmpose_spec("student", WH, "coco17"), COCO)

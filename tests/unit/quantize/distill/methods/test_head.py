@@ -1,4 +1,4 @@
-"""A fresh head: the backbone is the teacher's and stays so to the bit, and only the student itself may teach it."""
+"""Head distillation: the backbone stays the teacher's to the bit, and only the student itself may teach."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,17 +10,19 @@ pytest.importorskip("lightning_fabric")
 
 from lightning_fabric import Fabric  # noqa: E402
 
-from quantize.distill.methods.head import fresh_head, head_parts  # noqa: E402
-from quantize.distill.online_teacher import normalised  # noqa: E402
-from quantize.distill.optimizer import Rates, parameter_groups  # noqa: E402
+from export.torch_session import normalise  # noqa: E402
+from quantize.distill.methods.head import fresh_head, head_losses  # noqa: E402
+from quantize.distill.optimizer import LrSchedule, parameter_groups  # noqa: E402
+from quantize.distill.pose_task import PoseTask  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train import Settings, new_learner, train  # noqa: E402
+from quantize.distill.train import TrainSettings, train  # noqa: E402
+from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
 WH = (64, 64)
 NAMES = ["rtmpose-t", "vitpose-32x2x2", "vitpose-32x2x2-simple"]
-RATES = Rates(lr=1e-2, warmup_steps=1)
+RATES = LrSchedule(lr=1e-2, warmup_steps=1)
 
 
 def states(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -32,29 +34,28 @@ def test_the_backbone_stays_as_it_was(teacher_of, batch_of, tmp_path: Path, name
     """Through the real loop: weights and norms' statistics of the backbone to the bit, in the average as well."""
     teacher = teacher_of(name, WH)
     old = states(teacher.module)
-    learner = new_learner(fresh_head(teacher, student_variant(name, WH), 1), RATES)
-    fresh = states(learner.module)
-    heard: list = []
+    state = new_train_state(fresh_head(teacher, student_variant(name, WH), 1), RATES)
+    fresh = states(state.module)
+    steps: list = []
     train(
         Fabric(accelerator="cpu", devices=1),
-        learner,
-        head_parts(teacher, teacher.spec),
+        state,
+        PoseTask(teacher.spec.image, head_losses(teacher, teacher.spec)),
         (batch_of(WH, seed) for seed in range(4)),
-        teacher.spec.image,
-        Settings(4, RATES),
+        TrainSettings(4, RATES),
         tmp_path,
-        heard.append,
+        steps.append,
     )
-    for state in (states(learner.module), learner.average.state):
-        for key, value in state.items():
+    for tensors in (states(state.module), state.average.state):
+        for key, value in tensors.items():
             if key.startswith("backbone."):
                 assert torch.equal(value, old[key]), key
-    after = states(learner.module)
+    after = states(state.module)
     assert any(not torch.equal(after[key], fresh[key]) for key in fresh if "head" in key)
     assert all(torch.equal(value, old[key]) for key, value in states(teacher.module).items())
-    assert [set(step.parts) for step in heard] == [{"head"}] * 4
+    assert [set(step.losses) for step in steps] == [{"head"}] * 4
     bare = new_student(student_variant(name, WH), 5)
-    bare.load_state_dict(learner.module.state_dict(), strict=True)
+    bare.load_state_dict(state.module.state_dict(), strict=True)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -72,16 +73,16 @@ def test_it_begins_with_a_head_of_its_own(teacher_of, name) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_the_old_head_costs_nothing(teacher_of, batch_of, name) -> None:
     teacher, batch = teacher_of(name, WH), batch_of(WH)
-    (part,) = head_parts(teacher, teacher.spec).values()
+    (part,) = head_losses(teacher, teacher.spec).values()
     module = fresh_head(teacher, student_variant(name, WH), 1)
-    pixels = normalised(batch.images, teacher.spec.image)
-    cost = part.term(module(pixels), batch)
+    pixels = normalise(batch.images, teacher.spec.image)
+    cost = part.loss(module(pixels), batch)
     cost.backward()
     assert cost.item() > 0
     assert all(each.grad is None for each in module.backbone.parameters())
     assert module.head.final_layer.weight.grad.abs().max() > 0
     module.head.load_state_dict(teacher.module.head.state_dict())
-    assert part.term(module.eval()(pixels), batch).item() == pytest.approx(0, abs=1e-9)
+    assert part.loss(module.eval()(pixels), batch).item() == pytest.approx(0, abs=1e-9)
     assert (part.weight_at(0), part.weight_at(1)) == (1, 1)
 
 

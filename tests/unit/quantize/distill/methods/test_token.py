@@ -1,4 +1,4 @@
-"""Knowledge tokens: only the vector moves, widths are bridged, the file knows its teacher."""
+"""Knowledge tokens: only the vector is trained, widths are projected, the file is bound to its teacher."""
 
 from dataclasses import replace
 
@@ -11,18 +11,18 @@ from export.registry import load_family  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
 from quantize.distill.methods.token import (  # noqa: E402
     TokenCard,
-    give_token,
+    add_token,
+    apply_projection,
     random_token,
     read_token,
-    settled,
     token_teacher,
-    with_token,
+    token_variant,
     write_token,
 )
-from quantize.distill.optimizer import Rates  # noqa: E402
+from quantize.distill.optimizer import LrSchedule  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
 from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train import new_learner  # noqa: E402
+from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.errors import CheckpointError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402
 
@@ -36,20 +36,20 @@ def teacher(name: str = "vitpose-48x2x3-simple", identity: str = "a" * 64) -> Te
     return Teacher(TorchSession(module, spec), spec, identity, Lineage(weights="random"), module)
 
 
-def test_nothing_but_the_token_learns() -> None:
-    taught = token_teacher(teacher(), 0).train()
-    learner = new_learner(taught, Rates(1e-2))
-    assert [name for name, p in taught.named_parameters() if p.requires_grad] == [
+def test_only_the_token_is_trained() -> None:
+    network = token_teacher(teacher(), 0).train()
+    state = new_train_state(network, LrSchedule(1e-2))
+    assert [name for name, p in network.named_parameters() if p.requires_grad] == [
         "module.backbone.token"
     ]
-    before = {name: value.clone() for name, value in taught.state_dict().items()}
+    before = {name: value.clone() for name, value in network.state_dict().items()}
     for seed in range(3):
         image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(seed))
-        taught(image)[0].square().mean().backward()
-        learner.optimiser.step()
-    moved = {name for name, value in taught.state_dict().items() if not value.equal(before[name])}
+        network(image)[0].square().mean().backward()
+        state.optimizer.step()
+    moved = {name for name, value in network.state_dict().items() if not value.equal(before[name])}
     assert moved == {"module.backbone.token"}
-    assert not any(part.training for part in taught.modules())
+    assert not any(part.training for part in network.modules())
 
 
 def test_the_teacher_itself_is_left_alone() -> None:
@@ -64,35 +64,35 @@ def test_a_token_has_no_place_in_the_image() -> None:
 
     With attention's values silenced no token can speak to another, so the token changes nothing at all.
     """
-    variant = with_token(VARIANT)
-    bare, taught = new_student(VARIANT, 0).eval(), new_student(variant, 0).eval()
-    taught.load_state_dict(bare.state_dict(), strict=False)
-    give_token(taught, random_token(48, 0), 0)
+    variant = token_variant(VARIANT)
+    bare, network = new_student(VARIANT, 0).eval(), new_student(variant, 0).eval()
+    network.load_state_dict(bare.state_dict(), strict=False)
+    add_token(network, random_token(48, 0), 0)
     image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        heard = taught(image)[0]
-        assert heard.shape == bare(image)[0].shape
-        assert not torch.allclose(heard, bare(image)[0], atol=1e-6)
-        for module in (bare, taught):
+        maps = network(image)[0]
+        assert maps.shape == bare(image)[0].shape
+        assert not torch.allclose(maps, bare(image)[0], atol=1e-6)
+        for module in (bare, network):
             for block in module.backbone.layers:
                 block.attn.proj.weight.zero_()
-        torch.testing.assert_close(taught(image)[0], bare(image)[0])
+        torch.testing.assert_close(network(image)[0], bare(image)[0])
 
 
 @pytest.mark.parametrize("theirs", [48, 96], ids=["same width", "wider teacher"])
-def test_a_trained_student_settles_into_a_bare_network(theirs) -> None:
+def test_a_trained_student_becomes_a_bare_network(theirs) -> None:
     """The bridge learns, the token does not; afterwards one vector says the same."""
-    variant = with_token(VARIANT)
+    variant = token_variant(VARIANT)
     student = new_student(variant, 0)
     token = random_token(theirs, 3)
-    give_token(student, token, 0)
-    learner = new_learner(student, Rates(1e-2))
+    add_token(student, token, 0)
+    state = new_train_state(student, LrSchedule(1e-2))
     image = torch.randn(2, 3, *WH[::-1], generator=torch.Generator().manual_seed(1))
     for _ in range(2):
         student(image)[0].square().mean().backward()
-        learner.optimiser.step()
-        learner.optimiser.zero_grad()
-    bare = settled(variant, student.state_dict(), theirs).eval()
+        state.optimizer.step()
+        state.optimizer.zero_grad()
+    bare = apply_projection(variant, student.state_dict(), theirs).eval()
     expected = load_family("vitpose").build(variant).state_dict()
     assert {k: v.shape for k, v in bare.state_dict().items()} == {
         k: v.shape for k, v in expected.items()
@@ -112,15 +112,15 @@ def test_a_token_file_is_its_teachers_alone(tmp_path) -> None:
     token = random_token(48, 5)
     card = TokenCard(teacher="a" * 64, teacher_model="t", steps=7)
     write_token(path, token, card)
-    found, told = read_token(path, teacher())
+    found, read = read_token(path, teacher())
     assert found.equal(token)
-    assert told == card
+    assert read == card
     with pytest.raises(CheckpointError, match="the token of another teacher"):
         read_token(path, teacher(identity="b" * 64))
 
 
 @pytest.mark.parametrize("content", [b"", b"junk" * 10, None], ids=["empty", "junk", "missing"])
-def test_what_is_no_token_is_told(tmp_path, content) -> None:
+def test_files_that_are_no_token_are_refused(tmp_path, content) -> None:
     path = tmp_path / "token.safetensors"
     if content is not None:
         path.write_bytes(content)
@@ -128,26 +128,26 @@ def test_what_is_no_token_is_told(tmp_path, content) -> None:
         read_token(path, teacher())
 
 
-def test_teachers_without_a_place_for_it_are_refused() -> None:
+def test_teachers_without_a_place_for_a_token_are_refused() -> None:
     with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
         token_teacher(replace(teacher(), module=None), 0)
     rtmpose = student_variant("rtmpose-t", (64, 64))
     other = replace(teacher(), module=new_student(rtmpose, 0))
     with pytest.raises(InputError, match="must be a PyTorch ViTPose"):
         token_teacher(other, 0)
-    with pytest.raises(InputError, match="a knowledge token of its own"):
+    with pytest.raises(InputError, match="already has a knowledge token"):
         token_teacher(teacher("vitpose-48x2x3-simple-token"), 0)
 
 
-def test_the_seed_decides_where_it_begins() -> None:
+def test_the_initial_weights_follow_from_the_seed() -> None:
     """The token of a fresh teacher, and the bridge of a fresh student."""
-    begun = [token_teacher(teacher(), seed).module.backbone.token for seed in (1, 1, 2)]
-    assert begun[0].equal(begun[1])
-    assert not begun[0].equal(begun[2])
+    tokens = [token_teacher(teacher(), seed).module.backbone.token for seed in (1, 1, 2)]
+    assert tokens[0].equal(tokens[1])
+    assert not tokens[0].equal(tokens[2])
     maps = []
     for seed in (1, 1, 2):
-        student = new_student(with_token(VARIANT), 0)
-        give_token(student, random_token(96, 0), seed)
+        student = new_student(token_variant(VARIANT), 0)
+        add_token(student, random_token(96, 0), seed)
         maps.append(student.backbone.parametrizations.token[0].map.weight)
     assert maps[0].equal(maps[1])
     assert not maps[0].equal(maps[2])

@@ -1,0 +1,116 @@
+"""edgepose train: a detector, or a pose model without a teacher, ready for `edgepose export`."""
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.cli.options import json_option, together
+from edge.cli.progress import phases
+from edge.cli.training import (
+    POSITIVE,
+    RunOptions,
+    data_options,
+    is_first_process,
+    length_options,
+    network_options,
+    require_training,
+    run_options,
+    show_result,
+)
+from edge.cli.verb import Verb
+from quantize.distill.config import DistillConfig
+from quantize.distill.detector.config import DetectorConfig, is_detector
+from runtimes.errors import InputError
+
+if TYPE_CHECKING:
+    from quantize.distill.job import Metrics, TrainingResult
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """The options that a configuration is made of; None for the default of the student's kind."""
+
+    student: str
+    keypoints: str | None
+    input_wh: tuple[int, int] | None
+    init: str
+    data: tuple[str, ...]
+    images: str
+    workers: int
+    drawn: int | None
+    batch: int | None
+    lr: float | None
+    epochs: int
+    steps: int | None
+    accumulate: int
+    precision: Any
+    seed: int
+
+    def config(self) -> DetectorConfig | DistillConfig:
+        """Return a detector's or a pose model's configuration; raises InputError for an option of the other kind."""
+        values = {name: value for name, value in asdict(self).items() if value is not None}
+        keypoints = values.pop("keypoints", None)
+        if not is_detector(self.student):
+            return DistillConfig(**values, methods=("none",), schema=keypoints or "coco17")
+        if keypoints:
+            raise InputError("--keypoints is for pose models; leave it out to train a detector")
+        return DetectorConfig(**values)
+
+
+train_options = together(
+    click.option(
+        "--student",
+        required=True,
+        help="A detector (rtmdet-nano, ...) or a pose model (rtmpose-t, vitpose-192x6x3-simple, ...).",
+    ),
+    click.option("--keypoints", help="Keypoint set of a pose model. Default: coco17."),
+    click.option(
+        "--drawn",
+        type=click.IntRange(1),
+        help="Number of drawn pictures, for synth. Default: 5000 for detectors, else 2000.",
+    ),
+    click.option(
+        "--batch",
+        type=click.IntRange(1),
+        help="Pictures in a batch, over all processes. Default: 16 for detectors, else 32.",
+    ),
+    click.option(
+        "--lr",
+        type=POSITIVE,
+        help="Learning rate. Default: 2e-3 for detectors, else 1e-3.",
+    ),
+)
+
+
+@click.command("train", cls=Verb)
+@train_options
+@network_options
+@data_options
+@length_options
+@run_options("trained")
+@json_option
+def command(options: TrainOptions, run: RunOptions, as_json: bool) -> int:
+    """Train a detector or a pose model on labels: of drawn people, photographs, or both.
+
+    For a pose model with a teacher or with other augmentation: edgepose distill.
+    On several processes or machines: torchrun --no-python --nproc-per-node N edgepose train ...
+    """
+    config = options.config()
+    require_training(run.out)
+    from quantize.distill.detector.runner import train_detector
+    from quantize.distill.runner import train_student
+
+    val = (run.val, run.val_images)
+    result: TrainingResult[Metrics]
+    with phases(quiet=not is_first_process()) as listener:
+        if isinstance(config, DetectorConfig):
+            result = train_detector(
+                config, run.out, listener, val=val, device=run.device, resume=run.resume
+            )
+        else:
+            result = train_student(
+                config, run.out, listener, val=val, device=run.device, resume=run.resume
+            )
+    show_result(result, as_json=as_json)
+    return 0

@@ -1,0 +1,115 @@
+"""Options, checks and output shared by `train` and `distill`."""
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edge.cli.checks import require_torch, require_writable
+from edge.cli.console import emit_json, emit_table, hint, number, say
+from edge.cli.options import PATH, Decorator, parse_wh, setting, together
+from runtimes.errors import MissingDependencyError
+
+if TYPE_CHECKING:
+    from quantize.distill.job import Metrics, TrainingResult
+
+# Modules that training imports, and the packages that provide them.
+PACKAGES = {
+    "lightning_fabric": "lightning-fabric",
+    "safetensors": "safetensors",
+    "matplotlib": "matplotlib",
+}
+PRECISIONS = ("f32", "bf16", "f16")
+POSITIVE = click.FloatRange(0, min_open=True)
+
+
+def _wh(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    return parse_wh(value) if value else None
+
+
+network_options = together(
+    click.option(
+        "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
+    ),
+    click.option("--init", default="", help="Checkpoint of the same network to start from."),
+)
+data_options = together(
+    click.option(
+        "--data",
+        multiple=True,
+        default=["synth"],
+        show_default=True,
+        help="COCO.json, DIR or synth, each with an optional :WEIGHT; repeat for several.",
+    ),
+    click.option("--images", default="", help="Directory of the images that COCO.json lists."),
+    setting(["--workers"], click.IntRange(1), 1, "Data loading threads."),
+)
+length_options = together(
+    setting(["--epochs"], click.IntRange(1), 10, "Passes over the data."),
+    click.option(
+        "--max-steps",
+        "steps",
+        type=click.IntRange(1),
+        help="Optimizer steps, in place of --epochs.",
+    ),
+    setting(["--accumulate"], click.IntRange(1), 1, "Batches in an optimizer step."),
+    setting(["--precision"], click.Choice(PRECISIONS), "f32", "Arithmetic of training."),
+    setting(["--seed"], click.IntRange(0), 0, "Seed of everything random."),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """Where a run takes place, and what it is validated on: fields of no configuration."""
+
+    val: str
+    val_images: str
+    device: Any
+    out: Path
+    resume: bool
+
+
+def run_options(out: str) -> Decorator:
+    """Return the options of a run whose directory is `out` by default."""
+    return together(
+        click.option("--val", default="", help="COCO.json to validate on. Default: drawn people."),
+        click.option("--val-images", default="", help="Directory of the images that --val lists."),
+        click.option(
+            "--device",
+            type=click.Choice(["cpu", "cuda"]),
+            help="Default: a GPU where there is one.",
+        ),
+        setting(["--out"], PATH, Path(out), "Directory of the training run."),
+        click.option("--resume", is_flag=True, help="Resume the training run in --out."),
+    )
+
+
+def require_training(out: Path) -> None:
+    """Raise MissingDependencyError where a package for training is missing, InputError where `out` is not writable."""
+    require_torch()
+    for module, package in PACKAGES.items():
+        if importlib.util.find_spec(module) is None:
+            raise MissingDependencyError(package, "distill")
+    require_writable(out)
+
+
+def is_first_process() -> bool:
+    """Return whether this process reports: the only one, or torchrun's first."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
+def show_result(result: "TrainingResult[Metrics]", *, as_json: bool) -> None:
+    """Print the student and its metrics, and hint at the export; torchrun's other processes print nothing."""
+    if not is_first_process():
+        return
+    student, metrics = str(result.student), result.metrics
+    if as_json:
+        emit_json({"student": student, "steps": result.steps, **metrics.to_dict()})
+    else:
+        cells = [number(value) for value in metrics.table.values()]
+        emit_table(["student", "steps", *metrics.table], [[student, str(result.steps), *cells]])
+    say(f"wrote {student}; curves, log and checkpoint are beside it")
+    hint(f"edgepose export {student} --precision fp32,fp16")

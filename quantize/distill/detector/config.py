@@ -1,0 +1,39 @@
+"""The configuration of a detector's training run."""
+
+from quantize.distill.config import Precision
+from runtimes.record import Record
+
+FAMILY = "rtmdet"
+BATCH, LR, DRAWN = 16, 2e-3, 5000
+
+
+class DetectorConfig(Record, frozen=True, kw_only=True):
+    """Everything that decides a trained detector; the defaults are those of the shipped one.
+
+    student: `rtmdet-nano` and other sizes. data: COCO.json or synth, each `:WEIGHT` to be seen more or less than once
+    an epoch. init: a checkpoint of the same network to start from. steps: optimizer steps; None for `epochs` of the
+    data. batch: pictures per batch over all processes; a step takes `accumulate` batches. drawn: number of drawn
+    pictures for `synth`.
+    """
+
+    format: int = 1
+    student: str
+    data: tuple[str, ...] = ("synth",)
+    images: str = ""
+    input_wh: tuple[int, int] | None = None
+    init: str = ""
+    epochs: int = 10
+    steps: int | None = None
+    batch: int = BATCH
+    accumulate: int = 1
+    lr: float = LR
+    drawn: int = DRAWN
+    precision: Precision = "f32"
+    seed: int = 0
+    workers: int = 1
+    save_every: int = 200
+
+
+def is_detector(student: str) -> bool:
+    """Return whether a student's name is a detector's."""
+    return student.partition("-")[0] == FAMILY

@@ -1,0 +1,55 @@
+"""The detector to train: the network of a name, its initial weights, and the average that is kept."""
+
+import torch
+from torch import nn
+
+from export.registry import Variant, load_family
+from quantize.distill.detector.config import FAMILY, is_detector
+from quantize.distill.optimizer import WeightAverage
+from quantize.distill.student import load_init
+from runtimes.errors import InputError
+
+HEAD_STD = 0.01  # mmdet's initial last layers: all points start alike
+AVERAGED_SHARE = 0.05  # of the steps: roughly how many of the last ones the average covers
+
+
+def detector_variant(name: str, input_wh: tuple[int, int] | None = None) -> Variant:
+    """Return the person detector of a name such as `rtmdet-nano`.
+
+    Raises InputError for an unknown size, and for an input whose sides are no multiples of 32.
+    """
+    family = load_family(FAMILY)
+    sizes = {variant.size: variant for variant in family.candidates()}
+    size = name.removeprefix(f"{FAMILY}-")
+    if not is_detector(name) or size not in sizes:
+        known = ", ".join(f"{FAMILY}-{each}" for each in sizes)
+        raise InputError(f"{name!r} is no detector that can be trained; known: {known}")
+    return family.resize(sizes[size], input_wh) if input_wh else sizes[size]
+
+
+def new_detector(variant: Variant, seed: int, init: str = "") -> nn.Module:
+    """Return the detector before its first step, in training mode: random weights drawn from the seed, or `init`'s.
+
+    Of an `init` with other classes only backbone and neck are taken. Raises InputError for one of another size.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = load_family(FAMILY).build(variant).train()
+        head = module.bbox_head
+        for layer in (*head.rtm_cls, *head.rtm_reg):
+            nn.init.normal_(layer.weight, std=HEAD_STD)
+    if init:
+        loaded = load_init(init, variant)
+        if loaded.variant.classes == variant.classes:
+            module.load_state_dict(loaded.module.state_dict())
+        else:
+            module.backbone.load_state_dict(loaded.module.backbone.state_dict())
+            module.neck.load_state_dict(loaded.module.neck.state_dict())
+    converted: nn.Module = module.to(memory_format=torch.channels_last)  # twice as fast on CPUs
+    return converted
+
+
+def detector_average(module: nn.Module, steps: int) -> WeightAverage:
+    """Return the moving average of a detector's weights over the last steps of a run."""
+    reach = steps * AVERAGED_SHARE
+    return WeightAverage(module, momentum=1 / max(reach, 1), gamma=reach)

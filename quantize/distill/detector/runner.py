@@ -1,0 +1,173 @@
+"""A complete training run of a detector: data, training, validation, and the detector's file.
+
+The folder has the same files as a distillation's: recipe.json, state.pt, log.csv, marks.csv, and at the end
+student.safetensors, curves.png and result.json.
+"""
+
+import os
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from torch import nn
+
+from edge.evaluation.coco import Dataset, load_dataset
+from export import load_checkpoint
+from export.lineage import joined_terms
+from export.registry import Variant, load_family
+from export.student_file import Card
+from quantize.distill.data.batches import epoch_steps
+from quantize.distill.data.sources import DRAWN, split_weight
+from quantize.distill.detector.config import DetectorConfig
+from quantize.distill.detector.data import DetectionSet, detection_set
+from quantize.distill.detector.network import detector_average, detector_variant, new_detector
+from quantize.distill.detector.scenes import draw_pictures
+from quantize.distill.detector.schedule import DetectionBatch, DetectorSchedule, default_phases
+from quantize.distill.detector.task import DetectorTask
+from quantize.distill.detector.validation import BoxMetrics, validate_detector
+from quantize.distill.distributed import Device, close_fabric, open_fabric
+from quantize.distill.errors import translate_training_errors
+from quantize.distill.job import TrainingJob, TrainingResult, run_job
+from quantize.distill.optimizer import LrSchedule
+from quantize.distill.progress import ProgressListener
+from quantize.distill.run_folder import check_run_folder, write_config
+from quantize.distill.train import TrainSettings
+from runtimes.errors import InputError
+from runtimes.files import cache_dir
+
+TRAIN_SEED, VAL_SEED, VAL_PICTURES = 1, 101, 200
+CLIP_NORM = 10.0
+MAX_WARMUP_STEPS, WARMUP_SHARE = 100, 0.05
+
+
+def train_detector(
+    config: DetectorConfig,
+    folder: Path,
+    listener: ProgressListener,
+    *,
+    val: tuple[str, str] = ("", ""),
+    device: Device | None = None,
+    resume: bool = False,
+) -> TrainingResult[BoxMetrics]:
+    """Train the configured detector in `folder`, or resume there.
+
+    val: a COCO.json to validate on and its image folder; drawn pictures where empty. Under torchrun every process calls
+    this. Raises InputError for input that does not fit, before any long work; TrainingError where training cannot
+    continue.
+    """
+    with translate_training_errors(int(os.environ.get("WORLD_SIZE", "1"))):
+        check_run_folder(folder, config, resume=resume)
+        variant = detector_variant(config.student, config.input_wh)
+        module = new_detector(variant, config.seed, config.init)
+        fabric = open_fabric(device, config.precision)
+        with fabric.rank_zero_first():
+            images = load_images(config, listener)
+            validation = (
+                load_dataset(val[0], val[1] or None)
+                if val[0]
+                else drawn_set(listener, VAL_SEED, VAL_PICTURES)
+            )
+            if fabric.is_global_zero:
+                write_config(folder, config)
+        job = _job(config, variant, module, images, validation, fabric)
+        result = run_job(job, folder, fabric, listener, resume=resume)
+        close_fabric(fabric)
+    return result
+
+
+def load_images(config: DetectorConfig, listener: ProgressListener) -> DetectionSet:
+    """Return the pictures of all sources; raises InputError for an unknown one, and where none shows a person."""
+    sources = []
+    for source in config.data:
+        name, weight = split_weight(source)
+        if name == DRAWN:
+            sources.append((drawn_set(listener, TRAIN_SEED, config.drawn), weight))
+        elif Path(name).suffix == ".json":
+            sources.append((load_dataset(name, config.images or None), weight))
+        else:
+            raise InputError(
+                f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}`, optionally "
+                "with :WEIGHT"
+            )
+    images = detection_set(sources)
+    if not any(len(boxes) for boxes in images.boxes):
+        raise InputError("--data has no person with a box, so nothing can be learned")
+    return images
+
+
+def drawn_set(listener: ProgressListener, seed: int, pictures: int) -> Dataset:
+    """Return drawn pictures, rendered into the cache on the first call."""
+    listener.phase("drawing", pictures)
+    path = draw_pictures(
+        cache_dir() / "scenes", seed, pictures, lambda done, _: listener.advance(done, "drawing")
+    )
+    return load_dataset(path)
+
+
+def detector_schedule(
+    config: DetectorConfig, images: DetectionSet, variant: Variant
+) -> DetectorSchedule:
+    """Return the batch schedule of a configuration."""
+    per_epoch = epoch_steps(images.slices, config.batch, config.accumulate)
+    return DetectorSchedule(
+        images,
+        default_phases(variant.input_wh),
+        config.batch,
+        config.accumulate,
+        config.steps or config.epochs * per_epoch,
+        config.seed,
+    )
+
+
+def _job(
+    config: DetectorConfig,
+    variant: Variant,
+    module: nn.Module,
+    images: DetectionSet,
+    validation: Dataset,
+    fabric: Fabric,
+) -> TrainingJob[DetectionBatch, BoxMetrics]:
+    family = load_family(variant.family)
+    spec = family.spec(variant, "student")
+    schedule = detector_schedule(config, images, variant)
+    warmup = min(MAX_WARMUP_STEPS, max(round(schedule.steps * WARMUP_SHARE), 1))
+
+    def extract(state: object) -> nn.Module:
+        network: nn.Module = family.build(variant)
+        network.load_state_dict(state)
+        return network.eval()
+
+    def evaluate(network: nn.Module) -> BoxMetrics:
+        return validate_detector(network, spec, validation)
+
+    return TrainingJob(
+        module=module,
+        average=detector_average(module, schedule.steps),
+        task=DetectorTask(spec.image, fabric),
+        settings=TrainSettings(
+            schedule.steps,
+            LrSchedule(config.lr, warmup_steps=warmup),
+            accumulate=config.accumulate,
+            clip_norm=CLIP_NORM,
+            save_every=config.save_every,
+        ),
+        batches=lambda done: schedule.batches(done, fabric, config.workers),
+        extract=extract,
+        evaluate=evaluate,
+        card=_card(config, variant),
+        samples={"pictures": len(images.paths)},
+    )
+
+
+def _card(config: DetectorConfig, variant: Variant) -> Card:
+    """Return the detector's card; licences are those of the checkpoint it started from."""
+    sources = [load_checkpoint(config.init).lineage] if config.init else []
+    licences, commercial_use = joined_terms(sources)
+    return Card(
+        model=f"{variant.family}-{variant.size}",
+        family=variant.family,
+        size=variant.size,
+        input_wh=variant.input_wh,
+        classes=variant.classes,
+        licences=licences,
+        commercial_use=commercial_use,
+    )

@@ -1,0 +1,45 @@
+"""Validation of a detector on held-out pictures: box AP, through the SDK's own pipeline."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from edge.evaluation.coco import Dataset
+from edge.evaluation.predict import predict
+from edge.evaluation.score import score
+from edge.model import Model
+from export.torch_session import TorchSession
+from runtimes.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class BoxMetrics:
+    """COCO's box AP (None: undefined), and the numbers of pictures and people it is over."""
+
+    ap: float | None
+    ap50: float | None
+    ap75: float | None
+    images: int
+    people: int
+
+    @property
+    def curves(self) -> dict[str, float | None]:
+        """Return the metrics that are followed during training."""
+        return {"ap": self.ap, "ap50": self.ap50, "ap75": self.ap75}
+
+    @property
+    def table(self) -> dict[str, float | None]:
+        """Return what is shown of them, by column title."""
+        return {"box AP": self.ap, "AP50": self.ap50, "AP75": self.ap75, "pictures": self.images}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields, for JSON."""
+        return asdict(self)
+
+
+def validate_detector(module: nn.Module, spec: ModelSpec, dataset: Dataset) -> BoxMetrics:
+    """Return the metrics of a PyTorch detector."""
+    model = Model(spec, TorchSession(module, spec))
+    summary = score(model, dataset, predict(model, dataset))
+    return BoxMetrics(summary.AP, summary.AP50, summary.AP75, summary.images, summary.people)

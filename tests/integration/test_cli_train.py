@@ -1,0 +1,151 @@
+"""edgepose train, end to end on drawn people: a detector and a pose model, resumed, exported, and what is refused."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+pytest.importorskip("matplotlib")
+pytest.importorskip("faster_coco_eval")
+
+from edge.synth import write_dataset
+
+DETECTOR = ("--student", "rtmdet-nano", "--input", "64x64", "--batch", "2", "--max-steps", "3")
+POSE = ("--student", "vitpose-48x2x3-simple", "--input", "48x64", "--batch", "4")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A cache of its own, and a few drawn people to train and to validate on."""
+    root = tmp_path_factory.mktemp("train")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEPOSE_CACHE", str(root / "cache"))
+        write_dataset(root / "learn", 21, 4)
+        write_dataset(root / "val", 31, 2)
+        yield root
+
+
+@pytest.fixture(scope="module")
+def train(edgepose, home):
+    """Run the command on the few people; options given later win."""
+
+    def run(out: str, *options: str):
+        data = () if "--data" in options else ("--data", str(home / "learn/person_keypoints.json"))
+        val = ("--val", str(home / "val/person_keypoints.json"))
+        return edgepose("train", *data, *val, "--out", str(home / out), *options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def detector(train, home) -> Path:
+    done = train("detector", *DETECTOR, "--json")
+    assert done.code == 0, done.err
+    assert done.json["steps"] == 3
+    assert done.json["student"] == str(home / "detector/student.safetensors")
+    assert {"ap", "ap50", "ap75", "images", "people"} < set(done.json)
+    assert done.talk[-1] == f"next: edgepose export {done.json['student']} --precision fp32,fp16"
+    return home / "detector"
+
+
+def test_a_detectors_run_folder(detector) -> None:
+    with (detector / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == list("123")
+    assert float(rows[0]["loss"]) == pytest.approx(
+        float(rows[0]["quality"]) + float(rows[0]["giou"])
+    )
+    assert (detector / "curves.png").is_file()
+    result = json.loads((detector / "result.json").read_text())
+    assert (result["steps"], result["pictures"]) == (3, 4)
+
+
+def test_a_trained_detector_is_exported_without_a_flag(edgepose, detector, home) -> None:
+    out = home / "artifacts"
+    done = edgepose(
+        "export", detector / "student.safetensors", "--format", "onnx", "--out", out, "--json"
+    )
+    assert done.code == 0, done.err
+    assert done.json[0]["passed"]
+    manifest = json.loads((Path(done.json[0]["artifact"]) / "artifact.json").read_text())
+    assert (manifest["task"], manifest["classes"]) == ("detect", ["person"])
+    assert manifest["image"]["wh"] == [64, 64]
+
+
+def test_a_resumed_detector_is_the_same(train, detector, home) -> None:
+    """A finished run resumed writes the same file; another configuration is refused, and so is a second start."""
+    path = detector / "student.safetensors"
+    before = path.read_bytes()
+    assert train("detector", *DETECTOR, "--resume").code == 0
+    assert path.read_bytes() == before
+    other = train("detector", *DETECTOR, "--resume", "--lr", "0.5")
+    assert other.code == 2
+    assert "started with lr 0.002, not 0.5" in other.message
+    twice = train("detector", *DETECTOR)
+    assert twice.code == 2
+    assert "holds a training run; resume it with --resume" in twice.message
+
+
+def test_a_detector_starts_from_a_checkpoint(train, detector) -> None:
+    """Its licence terms come along; a checkpoint of another size is refused."""
+    init = ("--init", str(detector / "student.safetensors"))
+    assert train("tuned", *DETECTOR, *init, "--max-steps", "1").code == 0
+    other = train("larger", *DETECTOR, *init, "--student", "rtmdet-tiny")
+    assert other.code == 2
+    assert "holds rtmdet-nano, the student is rtmdet-tiny" in other.message
+
+
+def test_a_pose_model_without_a_teacher(train, home) -> None:
+    done = train("pose", *POSE, "--max-steps", "2")
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0].split()[:3] == ["student", "steps", "AP"]
+    with (home / "pose/log.csv").open() as stream:
+        assert list(next(csv.DictReader(stream)))[:3] == ["step", "loss", "truth"]
+
+
+REFUSED = {
+    "unknown student": (("--student", "fastpose-x"), "'fastpose-x' cannot be a student"),
+    "unknown detector": (("--student", "rtmdet-huge"), "known: rtmdet-nano, rtmdet-tiny"),
+    "an input between strides": (
+        ("--student", "rtmdet-nano", "--input", "100x64"),
+        "multiples of 32",
+    ),
+    "keypoints of a detector": (
+        ("--student", "rtmdet-nano", "--keypoints", "coco17"),
+        "--keypoints is for pose models",
+    ),
+    "pictures without boxes": (
+        ("--student", "rtmdet-nano", "--data", "IMAGES"),
+        "a detector learns from labelled boxes",
+    ),
+    "pose pictures without labels": (
+        (*POSE, "--data", "IMAGES"),
+        "--data has no labels and there is no teacher",
+    ),
+    "missing data": (("--student", "rtmdet-nano", "--data", "no.json"), "cannot read no.json"),
+    "nothing to resume": (
+        ("--student", "rtmdet-nano", "--resume"),
+        "no training run to resume",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line_and_leaves_no_state(train, home, case) -> None:
+    options, said = REFUSED[case]
+    places = {"IMAGES": str(home / "learn/images")}
+    out = f"refused-{case.replace(' ', '-')}"
+    done = train(out, *(places.get(option, option) for option in options))
+    assert done.code == 2
+    assert said in done.message
+    assert not (home / out / "state.pt").exists()
+
+
+def test_a_pose_folder_is_not_resumed_as_a_detector(train, home) -> None:
+    train("mixed", *POSE, "--max-steps", "1")
+    done = train("mixed", *DETECTOR, "--resume")
+    assert done.code == 2
+    assert "recipe.json: cannot be read" in done.message
