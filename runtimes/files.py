@@ -70,18 +70,6 @@ def staging(parent: Path) -> Iterator[Path]:
         shutil.rmtree(root, ignore_errors=True)
 
 
-@contextmanager
-def atomic_directory(target: Path) -> Iterator[Path]:
-    """Yield a directory that becomes `target` when the block ends without an exception, and is removed otherwise.
-
-    Raises InputError where the parent cannot be written, OSError where `target` exists and is not empty.
-    """
-    with staging(target.parent) as draft:
-        yield draft
-        draft.chmod(0o755)
-        draft.replace(target)
-
-
 def seal(staged: Path, manifest: Manifest) -> Artifact:
     """Write artifact.json over every file in `staged` (hashed), flush all to disk, and open the result."""
     paths = sorted(path for path in staged.iterdir() if path.name != MANIFEST)

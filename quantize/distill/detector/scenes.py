@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.image import write_image
 from edge.synth import coco_dataset, draw_scene
-from runtimes.files import atomic_directory
+from runtimes.files import staging
 
 # Landscape, portrait and square frames, and the range of people in each.
 FRAMES = ((480, 360), (512, 288), (640, 480), (416, 416), (360, 480), (288, 512))
@@ -27,8 +27,9 @@ def draw_pictures(
     target = folder / f"drawn-seed{seed}-{count}"
     if (target / ANNOTATIONS).is_file():
         return target / ANNOTATIONS
-    with atomic_directory(target) as draft:
-        (draft / "images").mkdir()
+    with staging(folder) as staged:
+        draft = staged / target.name
+        (draft / "images").mkdir(parents=True)
         scenes, names = [], []
         for index in range(count):
             rng = np.random.default_rng((seed, index))
@@ -41,4 +42,5 @@ def draw_pictures(
             progress(index + 1, count)
         content = msgspec.json.encode(coco_dataset(scenes, names))
         (draft / ANNOTATIONS).write_bytes(content)
+        draft.replace(target)
     return target / ANNOTATIONS
