@@ -1,1 +1,1 @@
-"""devices: which machine is this, and what suits it."""
+"""Facts of the machine that this process runs on."""

@@ -1,6 +1,6 @@
-"""Which machine is this: architecture, CPU, instruction sets, cores, memory. Reads /proc and /sys, needs no rights.
+"""Detection of the machine: architecture, CPU, instruction sets, cores, memory. Reads /proc and /sys, without root.
 
-Everything may be missing (containers, emulators, phones): what cannot be read is left empty, nothing is raised.
+Any file may be missing (containers, emulators, phones): what cannot be read stays empty, and nothing is raised.
 """
 
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from devices.profile import Machine
 from runtimes.threads import allowed_cores, cgroup_paths, read_text
 
-# Flags of /proc/cpuinfo that decide speed or arithmetic: asimdhp is ARM's fp16 arithmetic, asimddp int8 dot product.
+# Flags of /proc/cpuinfo that decide speed or arithmetic; ARM: asimdhp is fp16 arithmetic, asimddp int8 dot products.
 ISA = (
     *("avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16"),
     *("avx512_fp16", "amx_tile", "amx_int8", "amx_bf16"),
@@ -43,7 +43,7 @@ ARM_CORES = {
 
 
 def detect_machine(root: Path = Path("/")) -> Machine:
-    """Return this machine's facts; `root` is where /proc and /sys lie. Raises nothing."""
+    """Return the facts of this machine; `root` holds /proc and /sys. Raises nothing."""
     cpuinfo = read_text(root / "proc/cpuinfo")
     return Machine(
         arch=platform.machine(),

@@ -1,4 +1,4 @@
-"""An artifact directory, read strictly: every file is checked before an engine sees a byte of it."""
+"""Strict reading of artifact directories: size and sha256 of every file are checked before an engine reads it."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Artifact:
 
     @property
     def name(self) -> str:
-        """The directory's name, which is how people refer to an artifact."""
+        """The directory's name."""
         return self.root.resolve().name
 
     def file(self, suffix: str) -> Path:
@@ -57,7 +57,7 @@ def read_manifest(path: Path) -> Manifest:
         document = msgspec.json.decode(data)
         version = msgspec.convert(document, _Version).format
         if version < 1:
-            raise ArtifactError(f"{path}: format {version} never was; export it again")
+            raise ArtifactError(f"{path}: format {version} does not exist; export it again")
         if version > FORMAT:
             raise ArtifactError(
                 f"{path}: format {version}, this edgepose reads up to {FORMAT}; run: pip install -U edgepose"
@@ -77,7 +77,7 @@ def sha256_of(path: Path) -> str:
 
 
 class _Version(msgspec.Struct):
-    """The one field that every format version has."""
+    """The field that every format version has."""
 
     format: int
 

@@ -1,4 +1,4 @@
-"""The seam: tensors in, tensors out. Nothing here knows about poses, downloads or engines."""
+"""The interface of every runtime: options, `Session`, and the check of an image feed. Knows no engine and no poses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,10 +18,10 @@ Accelerator = Literal["cpu", "gpu", "npu"]
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run an artifact; what is asked for is set explicitly on the engine, never inferred from the file.
+    """Options of a session; they are set explicitly on the engine, never inferred from the file.
 
     threads: None means min(4, cores this process may use). precision: arithmetic, not storage.
-    extra: engine knobs by name, such as {"max_batch": 4} for OpenVINO.
+    extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
     """
 
     threads: int | None = None
@@ -36,7 +36,7 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """What is really in use, read back from the engine where it can be asked."""
+    """Threads, arithmetic and accelerator in use, read back from the engine where it reports them."""
 
     threads: int
     precision: Arithmetic
@@ -49,11 +49,11 @@ class Session(Protocol):
 
     @property
     def effective(self) -> Effective:
-        """Threads, arithmetic and accelerator really in use."""
+        """Threads, arithmetic and accelerator in use."""
         ...
 
     def run(self, feeds: Feeds) -> Outputs:
-        """Run any batch B.
+        """Run a batch of any size B.
 
         feeds: {input name: uint8 BGR (B, H, W, 3), C-contiguous}. Returns {output name: (B, ...)} under the
         manifest's names, float32 (labels int64), owned by the caller. Raises InputError for a wrong feed and
@@ -67,12 +67,12 @@ class Session(Protocol):
 
 
 def check_image_feed(feeds: Feeds, name: str, wh: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the one image batch in `feeds`, C-contiguous, or raise InputError that names what is wrong.
+    """Return the one image batch in `feeds`, C-contiguous; raises InputError for other names, dtypes or shapes.
 
-    Engines read memory as it lies: a strided view would be read as garbage (ncnn) or refused late.
+    Engines ignore strides: a strided view would be read as garbage (ncnn) or refused late.
     """
     if set(feeds) != {name}:
-        raise InputError(f"run wants the feed {name!r}, got {sorted(feeds)}")
+        raise InputError(f"run takes the feed {name!r}, got {sorted(feeds)}")
     image = feeds[name]
     width, height = wh
     if image.dtype != np.uint8 or image.ndim != 4 or image.shape[1:] != (height, width, 3):

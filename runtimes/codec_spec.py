@@ -1,4 +1,4 @@
-"""How a network's outputs are read: the `codec` of artifact.json, a struct a kind; `edge.codecs` reads by them."""
+"""The `codec` of artifact.json: how to decode outputs, one struct per kind; `edge.codecs` implements them."""
 
 from typing import Literal
 
@@ -12,10 +12,10 @@ class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind
 
 
 class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="kind"):
-    """Heatmaps (B, K, h, w), one peak a keypoint.
+    """Heatmaps (B, K, h, w), one peak per keypoint.
 
-    refine: "shift" moves a quarter bin to the higher neighbour, an axis at a time; "shift-inside" only where the peak
-    has room on both axes (AlphaPose); "dark" is arXiv:1910.06278; "udp" is its form for UDP heatmaps
+    refine: "shift" moves a quarter bin to the higher neighbour along each axis; "shift-inside" only where the peak
+    has neighbours on both axes (AlphaPose); "dark" is arXiv:1910.06278; "udp" is its form for UDP heatmaps
     (arXiv:1911.07524), whose bins span the input by W - 1 instead of W.
     """
 
@@ -27,7 +27,7 @@ class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="
 class IntegralCodec(Record, frozen=True, kw_only=True, tag="integral", tag_field="kind"):
     """Maps (B, K, h, w) whose mean position is the keypoint: symmetric integral regression, arXiv:2211.03375.
 
-    norm makes a map positive before it is divided by its sum: "sigmoid" gives the score as well, its highest value;
+    norm makes a map positive before it is divided by its sum: with "sigmoid" its highest value is the score;
     "softmax" and "divide_sum" give every keypoint the score 1.
     """
 
@@ -62,17 +62,16 @@ class BoxesCodec(Record, frozen=True, kw_only=True, tag="boxes", tag_field="kind
 class DenseCodec(Record, frozen=True, kw_only=True, tag="dense", tag_field="kind"):
     """One map (B, C, h, w) over the whole input: class logits, depth, or surface normals.
 
-    scale "unit": each pixel's C values are a direction and are brought to length 1 after resizing.
+    scale "unit": each pixel's C values are a direction and are normalised to length 1 after resizing.
     """
 
     scale: Literal["none", "unit"] = "none"
 
 
 class PafLimb(Record, frozen=True, kw_only=True):
-    """A pair of keypoints that the net joins: `ends` are keypoints, `channels` the field's x and y components.
+    """A limb: `ends` are its keypoints, `channels` the x and y components of its affinity field.
 
-    starts: False for a pair that the skeleton does not need (an ear and a shoulder): it completes people, and is never
-    the first to see one.
+    starts: False for a limb that the skeleton does not need (ear to shoulder): it completes people and starts none.
     """
 
     ends: tuple[int, int]
@@ -85,13 +84,14 @@ class PafCodec(Record, frozen=True, kw_only=True, tag="paf", tag_field="kind"):
 
     One output may hold both, heatmaps first. Lengths are in bins of the network's maps. OpenPose, arXiv:1812.08008.
 
-    limbs: in the order people are put together. upsample: maps are enlarged by this (bicubic) before peaks are sought.
+    limbs: in the order of assembly. upsample: the factor by which maps are enlarged (bicubic) before peaks are sought.
     refine: "parabola" places a peak between bins, "none" on the bin (what the references do, on enlarged maps).
-    blur: sigma of a Gaussian over the heatmaps, 0 for none. Peaks under `peak_score` do not count; of those nearer than
+    blur: sigma of a Gaussian over the heatmaps, 0 for none. Peaks under `peak_score` are dropped; of those nearer than
     `separation` the leftmost stays. `alignment`: a point of a limb agrees where field times direction exceeds it.
     limb_score: "agreeing" is the mean over agreeing points; "all" over all points, less for limbs over half a map long.
-    assembly: "attach" adds a limb to whoever owns its first end (OpenPose); "merge" also joins two halves of a person
-    that a limb connects (pytorch-openpose). Who has fewer keypoints, or a lower score a keypoint, is dropped.
+    assembly: "attach" adds a limb to the person that owns its first end (OpenPose); "merge" also joins two halves of a
+    person that a limb connects (pytorch-openpose). People with fewer than `min_keypoints`, or a mean score per keypoint
+    under `min_score`, are dropped.
     """
 
     limbs: tuple[PafLimb, ...]

@@ -1,4 +1,4 @@
-"""The one error tree. Every leaf says what to do, and carries the exit code the command line uses.
+"""Errors of all layers, one tree. Messages say what to do; each class has the exit code of the command line.
 
     EdgeposeError                                    exit
     ├── InputError (ValueError)                       2   wrong use, or an input that cannot be used
@@ -7,9 +7,9 @@
     │   ├── DownloadError (OSError)                   2   a download that failed, or is not what was published
     │   ├── SourceError (OSError)                     2   an image, video or camera that gives no frame
     │   └── TargetExistsError (FileExistsError)       2   would overwrite without --force
-    ├── ConversionError (RuntimeError)                2   a converter could not take the model
+    ├── ConversionError (RuntimeError)                2   a converter failed on the model
     ├── EngineError (RuntimeError)                    2   an engine refused or failed on an artifact
-    ├── TrainingError (RuntimeError)                  2   a training that cannot go on; its last good state is kept
+    ├── TrainingError (RuntimeError)                  2   training stopped; its last good state is kept
     ├── GateError                                     3   converted, but drifted from its reference
     └── MissingDependencyError (ImportError)          4   a package is not installed
 
@@ -24,7 +24,7 @@ WHEELS = {"litert-torch": (("linux", "x86_64"), ("darwin", "arm64"))}
 
 
 class EdgeposeError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of every error that edgepose raises on purpose."""
 
     exit_code = 2
 
@@ -34,11 +34,11 @@ class InputError(EdgeposeError, ValueError):
 
 
 class ArtifactError(InputError):
-    """An artifact directory that cannot be trusted: missing, changed, malformed or too new."""
+    """An artifact directory that is missing, changed, malformed or too new."""
 
 
 class CheckpointError(InputError):
-    """Weights that are unreadable, name foreign code, or fit no known model."""
+    """Weights that cannot be read, name code of others, or fit no known model."""
 
 
 class DownloadError(InputError, OSError):
@@ -62,7 +62,7 @@ class EngineError(EdgeposeError, RuntimeError):
 
 
 class TrainingError(EdgeposeError, RuntimeError):
-    """A training that cannot go on; what was saved before it is good."""
+    """Training that cannot continue; the checkpoints it saved are good."""
 
 
 class GateError(EdgeposeError):

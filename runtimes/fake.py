@@ -1,4 +1,4 @@
-"""A scripted session: no engine, no file. For tests of whatever runs on top of a Session, ours or yours."""
+"""A scripted session without engine or files, for tests of code that runs on a Session, ours or yours."""
 
 from collections.abc import Callable, Iterable
 
@@ -11,7 +11,7 @@ Script = Callable[[Feeds], Outputs] | Iterable[Outputs]
 class FakeSession:
     """A Session that answers from a script: a function of the feeds, or one outputs dict a call.
 
-    `feeds` records what each call was given (copies). Raises EngineError when the script is over, or after `close`.
+    `feeds` records the feeds of each call (copies). Raises EngineError when the script is over, or after `close`.
     """
 
     def __init__(self, script: Script, effective: Effective | None = None) -> None:
@@ -23,7 +23,7 @@ class FakeSession:
 
     @property
     def effective(self) -> Effective:
-        """What the script's author says is in use."""
+        """The value given to the constructor."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:

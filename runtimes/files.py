@@ -1,6 +1,6 @@
-"""Files and artifact directories that are complete or absent, and the user's cache.
+"""Atomic writing of files and artifact directories, and the user's cache directory.
 
-Everything is written beside its place, flushed to disk and renamed: an interrupted run leaves nothing that opens.
+Everything is written beside its target, flushed to disk and renamed: an interrupted run leaves nothing that opens.
 """
 
 import os
@@ -23,15 +23,15 @@ def cache_dir() -> Path:
     if chosen := os.environ.get("EDGEPOSE_CACHE"):
         return Path(chosen).expanduser()
     xdg = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    # the XDG specification has relative paths ignored
+    # the XDG specification says to ignore relative paths
     return (xdg if xdg.is_absolute() else Path.home() / ".cache") / "edgepose"
 
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """Yield a stream whose bytes become `path`, replacing what lies there, when the block ends without an exception.
+    """Yield a stream whose bytes become `path`, replacing a file there, when the block ends without an exception.
 
-    Raises OSError where the folder cannot be written or the disk is full; what lay there before then stays.
+    Raises OSError where the folder cannot be written or the disk is full; an earlier file at `path` then stays.
     """
     descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
@@ -56,7 +56,7 @@ def refuse_existing(target: Path, *, force: bool) -> None:
 
 @contextmanager
 def staging(parent: Path) -> Iterator[Path]:
-    """Yield a fresh directory on the same file system as `parent`; whatever is left in it is removed."""
+    """Yield a new directory in `parent`, removed when the block ends; raises InputError where it cannot be made."""
     try:
         parent.mkdir(parents=True, exist_ok=True)
         root = Path(tempfile.mkdtemp(prefix=".edgepose-", dir=parent))
@@ -71,7 +71,7 @@ def staging(parent: Path) -> Iterator[Path]:
 
 
 def seal(staged: Path, manifest: Manifest) -> Artifact:
-    """Write artifact.json over every file in `staged` (hashed), flush all to disk, and open the result."""
+    """Write artifact.json with the hash of every file in `staged`, flush all to disk, and return the artifact."""
     paths = sorted(path for path in staged.iterdir() if path.name != MANIFEST)
     records = tuple(
         FileRecord(path=path.name, bytes=path.stat().st_size, sha256=sha256_of(path))
@@ -87,7 +87,7 @@ def seal(staged: Path, manifest: Manifest) -> Artifact:
 
 
 def publish(staged: Artifact, target: Path, *, force: bool) -> Artifact:
-    """Rename a sealed artifact into place, replacing `target` only with `force`."""
+    """Rename a sealed artifact to `target`; raises TargetExistsError where it exists, unless `force` replaces it."""
     refuse_existing(target, force=force)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():

@@ -1,4 +1,4 @@
-"""Which module runs which artifact: one line a runtime."""
+"""Registry of runtimes: the adapter module and the engine's import names, one line a runtime."""
 
 import importlib
 import importlib.metadata
@@ -16,7 +16,7 @@ ADAPTERS: dict[Runtime, str] = {
     "tflite": "runtimes.adapters.litert_adapter",
     "onnxruntime": "runtimes.adapters.onnxruntime_adapter",
 }
-# Import names, any of which will do, best first; the distribution to install bears the extra's name.
+# Import names, any of which will do, best first; the extra that installs one has the runtime's name.
 ENGINES: dict[Runtime, tuple[str, ...]] = {
     "ncnn": ("ncnn",),
     "openvino": ("openvino",),
@@ -26,7 +26,7 @@ ENGINES: dict[Runtime, tuple[str, ...]] = {
 
 
 class Adapter(Protocol):
-    """What every adapter module offers."""
+    """Interface of every adapter module."""
 
     def open_session(self, artifact: Artifact, options: RunOptions) -> Session:
         """Load the artifact into its engine."""

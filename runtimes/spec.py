@@ -1,7 +1,7 @@
-"""What artifact.json holds: strict structs, unknown fields refused, a version from day one.
+"""Structs of artifact.json, versioned; unknown fields are refused.
 
-These are records on disk. They know neither engines nor poses: `codec` and `crop` are names and numbers here,
-and `edge` gives them meaning.
+These are records on disk. They know neither engines nor poses: `codec` and `crop` are names and numbers here, which
+`edge` implements.
 """
 
 from typing import Literal
@@ -41,11 +41,11 @@ class FileRecord(Record, frozen=True, kw_only=True):
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):
-    """One tensor at the engine's side of the seam.
+    """One input or output tensor of the engine.
 
     `name` is ours (the key of `Session.run`), `engine_name` the engine's own. `shape` has -1 for the batch, which
-    stands first even where the engine has none (ncnn); 1 there makes the adapter run a batch in turn.
-    `layout` is NHWC, NCHW, or "" for what is no image.
+    comes first even where the engine has none (ncnn); with 1 there, batches run image by image.
+    `layout` is NHWC, NCHW, or "" for tensors that are no images.
     `scale` and `zero_point` are set where the engine's tensor is quantised; real = (q - zero_point) * scale.
     """
 
@@ -59,7 +59,7 @@ class TensorSpec(Record, frozen=True, kw_only=True):
 
 
 class ImageSpec(Record, frozen=True, kw_only=True):
-    """How a uint8 BGR image becomes the network's tensor: reorder to `order`, subtract `mean`, divide by `std`.
+    """Preprocessing of a uint8 BGR image: reorder to `order`, subtract `mean`, divide by `std`.
 
     `wh` is the input size in pixels; mean and std are in `order`, on the 0..255 scale.
     `embedded`: the graph does all that itself and takes uint8 BGR NHWC; otherwise the adapter does it.
@@ -73,7 +73,7 @@ class ImageSpec(Record, frozen=True, kw_only=True):
 
 
 class CropSpec(Record, frozen=True, kw_only=True):
-    """How a frame region becomes the input image.
+    """The crop of a frame that becomes the input image.
 
     affine: the box, padded by `padding`, grown to the input's aspect, warped (mmpose's TopdownAffine, `udp` as there);
     letterbox: the whole frame, aspect kept, at the top left, the rest `pad_value`;
@@ -97,7 +97,7 @@ class KeypointsSpec(Record, frozen=True, kw_only=True):
 
 
 class Thresholds(Record, frozen=True, kw_only=True):
-    """Defaults a model was published with: box score, box NMS IoU, keypoint score."""
+    """Thresholds a model was published with: box score, box NMS IoU, keypoint score."""
 
     score: float = 0.3
     nms_iou: float = 0.6
@@ -105,7 +105,7 @@ class Thresholds(Record, frozen=True, kw_only=True):
 
 
 class ModelSpec(Record, frozen=True, kw_only=True):
-    """What a model is, whatever runs it: `model` to `thresholds` of artifact.json."""
+    """The runtime-independent description of a model: `model` to `thresholds` of artifact.json."""
 
     model: str
     task: Task
@@ -150,7 +150,7 @@ class ModelSpec(Record, frozen=True, kw_only=True):
 
 
 class KeptLayer(Record, frozen=True, kw_only=True):
-    """A layer left in higher precision, and why."""
+    """A layer left in higher precision, with the reason."""
 
     layer: str
     precision: str
@@ -170,7 +170,7 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class Lineage(Record, frozen=True, kw_only=True):
-    """Where the weights came from and what may be done with them."""
+    """Origin of the weights, and the licences they are under."""
 
     weights: Literal["checkpoint", "random", "foreign"]
     checkpoint: str = ""
@@ -182,7 +182,7 @@ class Lineage(Record, frozen=True, kw_only=True):
 
 
 class Manifest(ModelSpec, frozen=True, kw_only=True):
-    """artifact.json, whole."""
+    """artifact.json."""
 
     runtime: Runtime
     precision: Precision

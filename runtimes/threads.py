@@ -1,6 +1,6 @@
-"""How many threads a session gets: the cores this process may use, not the cores the machine has.
+"""Thread counts: the cores this process may use, not the cores the machine has.
 
-A container's quota and a taskset mask both shrink what is there; engines ask neither the one nor the other.
+A container's CPU quota and a taskset mask both limit a process; engines respect neither by themselves.
 """
 
 import math
@@ -13,12 +13,12 @@ DEFAULT_THREADS = 4
 
 
 def resolve_threads(threads: int | None) -> int:
-    """Return the thread count to set on an engine: as asked, or min(4, allowed cores) for None."""
+    """Return the thread count to set on an engine: `threads`, or min(4, allowed cores) for None."""
     return min(DEFAULT_THREADS, allowed_cores()) if threads is None else threads
 
 
 def allowed_cores() -> int:
-    """Return how many cores this process may use: its affinity mask, capped by its cgroup's CPU quota."""
+    """Return the number of cores this process may use: its affinity mask, capped by its cgroup's CPU quota."""
     if sys.platform == "linux":
         cores = len(os.sched_getaffinity(0))
     else:
@@ -27,9 +27,9 @@ def allowed_cores() -> int:
 
 
 def cores_within(cores: int, quota: float | None) -> int:
-    """Return how many of `cores` a CPU quota in cores leaves, at least one; None: no limit.
+    """Return the number of `cores` within a CPU quota, itself in cores; at least one; None: no limit.
 
-    Rounded down: a spinning thread beyond the quota is stopped for the rest of every period.
+    Rounded down: the kernel stops spinning threads beyond the quota for the rest of each period.
     """
     return cores if quota is None else max(1, min(cores, math.floor(quota)))
 
@@ -37,7 +37,7 @@ def cores_within(cores: int, quota: float | None) -> int:
 def cpu_quota(membership: Path, mount: Path) -> float | None:
     """Return the CPU quota in cores, the tightest of this process's cgroup and its parents; None: no limit.
 
-    `membership` is /proc/self/cgroup, `mount` where the hierarchy is mounted (version 2, or 1 with `cpu` below it).
+    `membership` is /proc/self/cgroup, `mount` the hierarchy's mount point (version 2, or 1 with `cpu` below it).
     """
     quotas = [
         quota
@@ -57,14 +57,14 @@ def cgroup_paths(membership: Path, mount: Path, controller: str) -> list[Path]:
         if controllers and controller not in controllers.split(","):
             continue
         base = mount / controller if controllers else mount
-        # inside a container the path may name the host's tree; the parts that do not exist are read as empty
+        # inside a container the path may be the host's; directories that do not exist are read as empty
         parts = [part for part in group.split("/") if part not in {"", ".."}]
         paths += [base.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]
     return paths or [mount, mount / controller]
 
 
 def read_text(path: Path) -> str:
-    """Return a small system file's text without trailing NULs and blanks, "" where it cannot be read."""
+    """Return a small system file's text, stripped of NULs and blanks, "" where it cannot be read."""
     try:
         return path.read_text(errors="replace").strip("\0 \t\r\n")
     except OSError:

@@ -1,8 +1,8 @@
-"""A uint8 BGR batch -> the tensor a foreign graph wants. Graphs of our own take the batch as it is.
+"""Preprocessing of uint8 BGR batches for graphs without their own; our exports take the batch as it is.
 
-A byte has 256 values, so reorder, subtract, divide and quantise are one table a channel. cv2 applies it: 0.07 ms for
-256x192 into float32 NCHW, where blobFromImages takes 0.09 and numpy 0.66 (one x86-64 core). Its
-values are ours, rounded once from float64, not those of whatever arithmetic a cv2 version has.
+A byte has 256 values, so subtracting the mean, dividing by std and quantising are one lookup table per channel. cv2
+applies it: 0.07 ms for 256x192 into float32 NCHW, where blobFromImages takes 0.09 and numpy 0.66 (one x86-64 core). Its
+values are rounded once from float64 and do not depend on cv2's arithmetic.
 """
 
 from collections.abc import Callable
@@ -26,8 +26,8 @@ def image_input(image: ImageSpec, tensor: TensorSpec) -> ImageInput:
     """Return the function that turns uint8 BGR (B, H, W, 3), C-contiguous, into the engine's input tensor.
 
     Real value = (pixel - mean) / std in `image.order`; stored as `tensor.dtype` in `tensor.layout`, quantised by scale
-    and zero_point where those are set. An embedded graph gets the batch itself. Raises ArtifactError for what the
-    manifest cannot mean.
+    and zero_point where those are set. An embedded graph gets the batch itself. Raises ArtifactError for a dtype or
+    layout that no image input has.
     """
     if image.embedded:
         if (tensor.dtype, tensor.layout) != ("uint8", "NHWC"):
@@ -35,7 +35,7 @@ def image_input(image: ImageSpec, tensor: TensorSpec) -> ImageInput:
                 f"input {tensor.name!r} is {tensor.dtype} {tensor.layout!r}, but an embedded image is uint8 NHWC;"
                 " correct inputs[0] or image.embedded in the spec"
             )
-        return _as_it_is
+        return _unchanged
     if tensor.dtype not in DTYPES or tensor.layout not in LAYOUTS:
         raise ArtifactError(
             f"input {tensor.name!r} is {tensor.dtype} {tensor.layout!r}; an image input is one of"
@@ -47,7 +47,7 @@ def image_input(image: ImageSpec, tensor: TensorSpec) -> ImageInput:
 
 
 def _table(image: ImageSpec, tensor: TensorSpec) -> Array:
-    """Return (256, 3): what each pixel value becomes in each channel of `image.order`."""
+    """Return (256, 3): the tensor value of each pixel value, for each channel of `image.order`."""
     values = (np.arange(256.0)[:, None] - image.mean) / image.std
     if tensor.dtype == "float32":
         return np.asarray(values, np.float32)
@@ -56,7 +56,7 @@ def _table(image: ImageSpec, tensor: TensorSpec) -> Array:
     return np.asarray(steps.clip(bounds.min, bounds.max), tensor.dtype)
 
 
-def _as_it_is(batch: U8) -> Array:
+def _unchanged(batch: U8) -> Array:
     return batch
 
 

@@ -1,26 +1,16 @@
-"""Runs TFLite artifacts: *.tflite, by LiteRT's interpreter, or by tflite-runtime where that is what a board has.
+"""Adapter of LiteRT for TFLite artifacts (*.tflite); on boards that have tflite-runtime instead, of that.
 
 `engine_name` is the name in the file's signature (`args_0`, `output_1`), or the tensor's own where no signature has it.
-The batch is fixed at one in the file (XNNPACK refuses to resize it), so a batch runs in turn.
+The batch is fixed at one in the file (XNNPACK refuses to resize it), so batches run image by image.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from runtimes.adapters.common import (
-    closed,
-    engine_name,
-    image_batch,
-    image_tensor,
-    refuse_unknown_extra,
-    require_dtype,
-    require_names,
-    takes_batches,
-    translated,
-)
+from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
-from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import InputError, MissingDependencyError
@@ -46,7 +36,7 @@ class LitertSession:
     """One interpreter with its tensors allocated. XNNPACK computes in f32, fp16-stored weights included."""
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
-        refuse_unknown_extra(options, EXTRA, "tflite")
+        common.refuse_unknown_extra(options, EXTRA, "tflite")
         if options.accelerator != "cpu":
             raise InputError(
                 f"tflite artifacts run on the cpu here, not on a {options.accelerator}; choose --accelerator cpu"
@@ -54,63 +44,59 @@ class LitertSession:
         interpreter = _import_interpreter()
         threads = resolve_threads(options.threads)
         self._artifact = artifact
-        self._tensor = image_tensor(artifact)
-        self._convert = image_input(artifact.manifest.image, self._tensor)
+        self._input = common.image_tensor(artifact)
+        self._convert = image_input(artifact.manifest.image, self._input)
         self._effective = Effective(threads, "f32", "cpu")
         path = str(artifact.file(".tflite"))
-        with translated(artifact.root, "LiteRT cannot load it", REFUSED, ENGINE_ERRORS):
-            # no num_threads means one thread
+        with common.translated(artifact.root, "LiteRT cannot load it", REFUSED, ENGINE_ERRORS):
+            # the default is one thread
             self._interpreter: Any = interpreter(model_path=path, num_threads=threads)
             self._interpreter.allocate_tensors()
         self._bind()
 
     @property
     def effective(self) -> Effective:
-        """Threads as set; arithmetic is f32 whatever was asked: the interpreter offers no other on a CPU."""
+        """Threads as set; arithmetic is always f32, the interpreter has no other on a CPU."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
         """Run a batch as `runtimes.base.Session.run` says, image by image."""
         if self._interpreter is None:
-            raise closed(self._artifact.root)
-        tensor = self._convert(image_batch(feeds, self._artifact.manifest))
-        outputs = self._artifact.manifest.outputs
-        parts = [
-            name_outputs(self._artifact.root, outputs, self._invoke(piece))
-            for piece in np.split(tensor, len(tensor))
-        ]
-        return join_batches(self._artifact.root, outputs, parts)
+            raise common.closed(self._artifact.root)
+        batch = common.image_batch(feeds, self._artifact.manifest)
+        return common.run_batch(self._artifact, batch, self._convert, self._invoke, batched=False)
 
     def close(self) -> None:
         """Free the interpreter."""
         self._interpreter = None
 
     def _invoke(self, tensor: Array) -> list[Array]:
-        fix = "its manifest and file do not fit each other: export or import it again"
-        with translated(self._artifact.root, "LiteRT failed", fix, ENGINE_ERRORS):
+        with common.translated(
+            self._artifact.root, "LiteRT failed", common.MISMATCH, ENGINE_ERRORS
+        ):
             self._interpreter.set_tensor(self._source, tensor)
             self._interpreter.invoke()
             # get_tensor copies
             return [self._interpreter.get_tensor(index) for index in self._results]
 
     def _bind(self) -> None:
-        """Find the manifest's tensors by number, once; a signature runner must not outlive this (it blocks invoke)."""
-        root, outputs = self._artifact.root, self._artifact.manifest.outputs
+        """Find the indices of the manifest's tensors; a signature runner must not outlive this (it blocks invoke)."""
         inputs = {detail["name"]: detail for detail in self._interpreter.get_input_details()}
         results = {detail["name"]: detail for detail in self._interpreter.get_output_details()}
         if len(self._interpreter.get_signature_list()) == 1:
             runner = self._interpreter.get_signature_runner()
             inputs |= runner.get_input_details()
             results |= runner.get_output_details()
-        require_names(root, (self._tensor,), inputs)
-        require_names(root, outputs, results)
-        source = inputs[engine_name(self._tensor)]
-        details = [results[engine_name(tensor)] for tensor in outputs]
-        for tensor, detail in zip((self._tensor, *outputs), (source, *details), strict=True):
-            require_dtype(root, tensor, np.dtype(detail["dtype"]).name)
-        takes_batches(root, self._tensor, int(source["shape"][0]))
+        common.require_tensors(self._artifact, _dtypes(inputs), _dtypes(results))
+        source = inputs[common.engine_name(self._input)]
+        common.takes_batches(self._artifact.root, self._input, int(source["shape"][0]))
         self._source = source["index"]
-        self._results = [detail["index"] for detail in details]
+        outputs = self._artifact.manifest.outputs
+        self._results = [results[common.engine_name(tensor)]["index"] for tensor in outputs]
+
+
+def _dtypes(details: Mapping[str, dict[str, Any]]) -> dict[str, str]:
+    return {name: np.dtype(detail["dtype"]).name for name, detail in details.items()}
 
 
 def _import_interpreter() -> Any:

@@ -1,7 +1,7 @@
-"""Runs ncnn artifacts: *.param and *.bin, uint8 pixels converted by ncnn's own from_pixels.
+"""Adapter of ncnn (*.param and *.bin); uint8 pixels are converted by ncnn's own from_pixels.
 
-What ncnn leaves to its caller is done here: it reports failure by return codes, an empty Mat crashes numpy, strides are
-ignored, outputs have no batch axis, and an extractor answers from its cache, so each image gets its own.
+It makes up for what ncnn leaves to its caller: failures are return codes, an empty Mat crashes numpy, strides are
+ignored, outputs have no batch axis, and an extractor answers from its cache, so each image gets a new one.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.adapters.common import (
-    closed,
-    engine_name,
-    extra_int,
-    image_batch,
-    image_tensor,
-    refuse_unknown_extra,
-    require_names,
-)
+from runtimes.adapters import common
 from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
@@ -27,7 +19,7 @@ from runtimes.errors import ArtifactError, EngineError, InputError, MissingDepen
 from runtimes.spec import ImageSpec, TensorSpec
 from runtimes.threads import resolve_threads
 
-# winograd=0 makes int8 3x3 convolutions exact (its int16 accumulators can overflow), and often faster
+# winograd=0 makes int8 3x3 convolutions exact (Winograd's int16 accumulators can overflow), and often faster
 EXTRA = ("winograd",)
 
 REFUSED = "ncnn cannot use it; export it again, or upgrade ncnn: pip install -U 'edgepose[ncnn]'"
@@ -36,25 +28,25 @@ REFUSED = "ncnn cannot use it; export it again, or upgrade ncnn: pip install -U 
 def open_session(artifact: Artifact, options: RunOptions) -> "NcnnSession":
     """Load the artifact's .param and .bin.
 
-    extra: winograd (1, or 0 for none). Raises InputError for an accelerator that is not there, EngineError for files
-    that ncnn refuses, MissingDependencyError without ncnn.
+    extra: winograd (1; 0 turns Winograd convolutions off). Raises InputError for an accelerator this machine lacks,
+    EngineError for files that ncnn refuses, MissingDependencyError without ncnn.
     """
     return NcnnSession(artifact, options)
 
 
 class NcnnSession:
-    """One loaded net; a batch runs one single-threaded extractor a core."""
+    """One loaded net; batches run one single-threaded extractor per core."""
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
-        refuse_unknown_extra(options, EXTRA, "ncnn")
+        common.refuse_unknown_extra(options, EXTRA, "ncnn")
         self._ncnn = _import_ncnn()
         self._artifact = artifact
-        self._input = image_tensor(artifact)
+        self._input = common.image_tensor(artifact)
         if artifact.manifest.image.embedded:
             raise ArtifactError(
-                f"{artifact.root}: image.embedded is true, which no ncnn file can be; set it to false in the spec"
+                f"{artifact.root}: image.embedded is true, but no ncnn file takes uint8; set it to false in the spec"
             )
-        self._winograd = bool(extra_int(options, "winograd", 1))
+        self._winograd = bool(common.extra_int(options, "winograd", 1))
         accelerator = _accelerator(self._ncnn, options.accelerator)
         precision = _arithmetic(self._ncnn, options.precision, accelerator)
         self._effective = Effective(resolve_threads(options.threads), precision, accelerator)
@@ -65,18 +57,18 @@ class NcnnSession:
 
     @property
     def effective(self) -> Effective:
-        """Threads, arithmetic and accelerator in use; f16 asked of a CPU without it is f32."""
+        """Threads, arithmetic and accelerator in use; f16 becomes f32 on a CPU without f16 arithmetic."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
-        """Run a batch as `runtimes.base.Session.run` says: in turn for one image, side by side for more."""
+        """Run a batch as `runtimes.base.Session.run` says, its images in parallel."""
         if self._net is None:
-            raise closed(self._artifact.root)
-        batch = image_batch(feeds, self._artifact.manifest)
+            raise common.closed(self._artifact.root)
+        batch = common.image_batch(feeds, self._artifact.manifest)
         if len(batch) == 1 or self._effective.threads == 1 or self._effective.accelerator != "cpu":
             parts = [self._run_one(self._net, image) for image in batch]
         else:
-            parts = self._run_side_by_side(batch)
+            parts = self._run_parallel(batch)
         return join_batches(self._artifact.root, self._artifact.manifest.outputs, parts)
 
     def close(self) -> None:
@@ -88,11 +80,11 @@ class NcnnSession:
                 net.clear()
         self._net = self._single = self._pool = None
 
-    def _run_side_by_side(self, batch: NDArray[np.uint8]) -> list[Outputs]:
+    def _run_parallel(self, batch: NDArray[np.uint8]) -> list[Outputs]:
         """Run single-threaded calls in a pool: 1.2x a loop of multi-threaded ones, whose small layers do not split.
 
-        They have a net of their own (the weights twice in memory, from the first batch on): weights are packed for the
-        thread count at load, and a later change of it is ignored with a warning a layer.
+        They have a net of their own (the weights are in memory twice, from the first batch on): ncnn packs weights for
+        the thread count at load, and ignores a later change of it with a warning a layer.
         """
         if self._pool is None:
             self._single = self._load(1)
@@ -102,19 +94,19 @@ class NcnnSession:
     def _run_one(self, net: Any, image: NDArray[np.uint8]) -> Outputs:
         mat = image_mat(self._ncnn, image, self._artifact.manifest.image)
         extractor = net.create_extractor()
-        self._check(extractor.input(engine_name(self._input), mat), "its input was refused")
+        self._check(extractor.input(common.engine_name(self._input), mat), "its input was refused")
         outputs = self._artifact.manifest.outputs
         raw = [self._extract(extractor, tensor) for tensor in outputs]
         return name_outputs(self._artifact.root, outputs, raw)
 
     def _extract(self, extractor: Any, tensor: TensorSpec) -> Array:
-        blob = engine_name(tensor)
+        blob = common.engine_name(tensor)
         code, mat = extractor.extract(blob)
         self._check(code, f"output {blob} failed")
         if not mat.empty():
             copy: Array = np.array(mat)
             return copy[None]
-        # numpy would crash on it; a detection layer that found nothing answers so
+        # numpy would crash on it; a detection layer that finds nothing returns one
         if -1 not in tensor.shape[1:]:
             raise EngineError(f"{self._artifact.root}: output {blob} is empty; {REFUSED}")
         return np.zeros((1, *(max(0, size) for size in tensor.shape[1:])), np.float32)
@@ -126,11 +118,13 @@ class NcnnSession:
         self._check(net.load_param(str(param)), f"{param.name} was refused")
         self._check(net.load_model(str(weights)), f"{weights.name} was refused")
         blobs = {blob.name: blob for blob in net.blobs()}
-        require_names(self._artifact.root, (self._input, *self._artifact.manifest.outputs), blobs)
+        common.require_names(
+            self._artifact.root, (self._input, *self._artifact.manifest.outputs), blobs
+        )
         return net
 
     def _configure(self, option: Any, threads: int) -> None:
-        """Set every option that changes results, before loading; fp16-stored weights load under all of them."""
+        """Set every option that changes results, before loading; weights stored as fp16 load under all of them."""
         precision = self._effective.precision
         option.num_threads = threads
         option.use_vulkan_compute = self._effective.accelerator == "gpu"
@@ -145,7 +139,7 @@ class NcnnSession:
 
 
 def image_mat(ncnn: Any, image: NDArray[np.uint8], spec: ImageSpec) -> Any:
-    """Return the network's input for one image, uint8 BGR (H, W, 3), as an ncnn Mat: reordered and normalised."""
+    """Return the ncnn Mat of one image, uint8 BGR (H, W, 3): channels in the network's order, normalised."""
     kinds = ncnn.Mat.PixelType
     kind = kinds.PIXEL_BGR2RGB if spec.order == "RGB" else kinds.PIXEL_BGR
     mat = ncnn.Mat.from_pixels(image, kind, *spec.wh)
@@ -164,14 +158,14 @@ def _import_ncnn() -> Any:
 def _accelerator(ncnn: Any, wanted: Accelerator) -> Accelerator:
     if wanted == "npu":
         raise InputError("ncnn runs on cpu or gpu, not on an npu; choose --accelerator cpu")
-    # asking for the count loads the Vulkan driver, so a CPU session does not ask
+    # get_gpu_count loads the Vulkan driver, so CPU sessions do not call it
     if wanted == "gpu" and ncnn.get_gpu_count() == 0:
         raise InputError("ncnn finds no Vulkan GPU here; install its driver, or --accelerator cpu")
     return wanted
 
 
 def _arithmetic(ncnn: Any, wanted: Arithmetic, accelerator: Accelerator) -> Arithmetic:
-    """Return the arithmetic that `wanted` comes to: a CPU computes f16 with ARM's asimdhp only."""
+    """Return the arithmetic in effect: of CPUs only ARM's with asimdhp compute f16, others use f32."""
     if wanted == "f16" and accelerator == "cpu" and not ncnn.cpu_support_arm_asimdhp():
         return "f32"
     return wanted

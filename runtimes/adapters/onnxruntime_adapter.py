@@ -1,27 +1,14 @@
-"""Runs ONNX artifacts: *.onnx, by ONNX Runtime on the CPU, or on CUDA where its GPU build is installed.
+"""Adapter of ONNX Runtime (*.onnx): on the CPU, or on CUDA where its GPU build is installed.
 
-Its worker threads spin between runs by default: best where the cores are ours alone, bad for whatever else runs on
-them (the camera, the decoder); extra spinning=0 turns it off.
+Its worker threads spin between runs by default: fastest where the cores are ours alone, a waste where other work shares
+them (the camera, the decoder); the option spinning=0 turns it off.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from runtimes.adapters.common import (
-    closed,
-    engine_name,
-    extra_int,
-    image_batch,
-    image_tensor,
-    refuse_unknown_extra,
-    require_dtype,
-    require_names,
-    takes_batches,
-    translated,
-)
+from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
-from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import EngineError, InputError, MissingDependencyError
@@ -47,38 +34,38 @@ REFUSED = "export it again, or upgrade ONNX Runtime: pip install -U 'edgepose[on
 def open_session(artifact: Artifact, options: RunOptions) -> "OnnxruntimeSession":
     """Load the artifact's .onnx file.
 
-    extra: spinning (1; 0 lets worker threads sleep between runs). Raises InputError for an accelerator that is not
-    there, EngineError for a file that ONNX Runtime refuses, MissingDependencyError without onnxruntime.
+    extra: spinning (1; 0 lets worker threads sleep between runs). Raises InputError for an accelerator this machine
+    lacks, EngineError for a file that ONNX Runtime refuses, MissingDependencyError without onnxruntime.
     """
     return OnnxruntimeSession(artifact, options)
 
 
 class OnnxruntimeSession:
-    """One inference session. A file with a fixed batch of one runs a batch in turn."""
+    """One inference session. Files with a fixed batch of one run image by image."""
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
-        refuse_unknown_extra(options, EXTRA, "onnxruntime")
+        common.refuse_unknown_extra(options, EXTRA, "onnxruntime")
         ort = _import_onnxruntime()
         self._artifact = artifact
-        self._tensor = image_tensor(artifact)
-        self._convert = image_input(artifact.manifest.image, self._tensor)
+        self._input = common.image_tensor(artifact)
+        self._convert = image_input(artifact.manifest.image, self._input)
         self._errors = _engine_errors(ort)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = resolve_threads(options.threads)
         settings.inter_op_num_threads = 1
         settings.log_severity_level = ERRORS_ONLY
-        spinning = extra_int(options, "spinning", 1)
+        spinning = common.extra_int(options, "spinning", 1)
         settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning > 0)))
         providers = _providers(ort, options)
         path = str(artifact.file(".onnx"))
-        with translated(artifact.root, "ONNX Runtime cannot load it", REFUSED, self._errors):
+        with common.translated(artifact.root, "ONNX Runtime cannot load it", REFUSED, self._errors):
             self._session: Any = ort.InferenceSession(path, settings, providers=providers)
         if self._session.get_providers()[0] != providers[0][0]:
             raise EngineError(
                 f"{artifact.root}: ONNX Runtime could not start {providers[0][0]}; check its CUDA libraries,"
                 " or --accelerator cpu"
             )
-        # the CPU and CUDA kernels compute a float32 graph in float32, whatever was asked
+        # the CPU and CUDA kernels compute a float32 graph in float32, whatever precision is set
         in_use = int(self._session.get_session_options().intra_op_num_threads)
         self._effective = Effective(in_use, "f32", options.accelerator)
         self._bind()
@@ -91,37 +78,37 @@ class OnnxruntimeSession:
     def run(self, feeds: Feeds) -> Outputs:
         """Run a batch as `runtimes.base.Session.run` says."""
         if self._session is None:
-            raise closed(self._artifact.root)
-        tensor = self._convert(image_batch(feeds, self._artifact.manifest))
-        pieces = [tensor] if self._dynamic else np.split(tensor, len(tensor))
-        outputs = self._artifact.manifest.outputs
-        parts = [name_outputs(self._artifact.root, outputs, self._infer(piece)) for piece in pieces]
-        return join_batches(self._artifact.root, outputs, parts)
+            raise common.closed(self._artifact.root)
+        batch = common.image_batch(feeds, self._artifact.manifest)
+        return common.run_batch(
+            self._artifact, batch, self._convert, self._infer, batched=self._dynamic
+        )
 
     def close(self) -> None:
         """Free the session."""
         self._session = None
 
     def _infer(self, tensor: Array) -> list[Array]:
-        fix = "its manifest and file do not fit each other: export or import it again"
-        names = [engine_name(output) for output in self._artifact.manifest.outputs]
-        with translated(self._artifact.root, "ONNX Runtime failed", fix, self._errors):
-            raw: list[Array] = self._session.run(names, {engine_name(self._tensor): tensor})
+        names = [common.engine_name(output) for output in self._artifact.manifest.outputs]
+        with common.translated(
+            self._artifact.root, "ONNX Runtime failed", common.MISMATCH, self._errors
+        ):
+            raw: list[Array] = self._session.run(names, {common.engine_name(self._input): tensor})
         return raw
 
     def _bind(self) -> None:
-        """Check that the manifest's tensors are in the file, and whether its batch is free."""
-        root, outputs = self._artifact.root, self._artifact.manifest.outputs
-        inputs = {value.name: value for value in self._session.get_inputs()}
-        results = {value.name: value for value in self._session.get_outputs()}
-        require_names(root, (self._tensor,), inputs)
-        require_names(root, outputs, results)
-        for tensor in (self._tensor, *outputs):
-            kind = (inputs | results)[engine_name(tensor)].type
-            require_dtype(root, tensor, DTYPES.get(kind, kind))
-        # a free axis comes as its name or None
-        size = inputs[engine_name(self._tensor)].shape[0]
-        self._dynamic = takes_batches(root, self._tensor, size if isinstance(size, int) else None)
+        """Check the manifest's tensors against the file's, and find out whether its batch is dynamic."""
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        common.require_tensors(self._artifact, _dtypes(inputs), _dtypes(outputs))
+        shapes = {value.name: value.shape for value in inputs}
+        # a dynamic axis comes as its name or None
+        size = shapes[common.engine_name(self._input)][0]
+        fixed = size if isinstance(size, int) else None
+        self._dynamic = common.takes_batches(self._artifact.root, self._input, fixed)
+
+
+def _dtypes(values: Sequence[Any]) -> dict[str, str]:
+    return {value.name: DTYPES.get(value.type, value.type) for value in values}
 
 
 def _import_onnxruntime() -> Any:

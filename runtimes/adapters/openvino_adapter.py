@@ -1,28 +1,17 @@
-"""Runs OpenVINO artifacts: *.xml and *.bin.
+"""Adapter of OpenVINO (*.xml and *.bin).
 
-Left alone, OpenVINO computes in bf16 or f16 where the CPU can, and hands out buffers that the next run overwrites:
-here the arithmetic is always set and read back, and outputs are copied.
+By default OpenVINO computes in bf16 or f16 where the CPU can, and returns buffers that the next run overwrites: here
+the arithmetic is always set and read back, and outputs are copied.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtimes.adapters.common import (
-    closed,
-    engine_name,
-    extra_int,
-    image_batch,
-    image_tensor,
-    refuse_unknown_extra,
-    require_dtype,
-    require_names,
-    takes_batches,
-    translated,
-)
+from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
-from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import InputError, MissingDependencyError
@@ -40,26 +29,26 @@ REFUSED = "export it again, or upgrade OpenVINO: pip install -U 'edgepose[openvi
 def open_session(artifact: Artifact, options: RunOptions) -> "OpenvinoSession":
     """Load and compile the artifact's .xml and .bin.
 
-    extra: max_batch (batches up to it are warmed; 1), pinning (1; 0 where other work shares the cores), core_type
-    (ANY_CORE, PCORE_ONLY, ECORE_ONLY), cache_dir (compiled models are kept there). Raises InputError for an
-    accelerator or knob that is not there, EngineError for files that OpenVINO refuses, MissingDependencyError.
+    extra: max_batch (sizes up to it are warmed up; 1), pinning (1; 0 where other work shares the cores), core_type
+    (ANY_CORE, PCORE_ONLY, ECORE_ONLY), cache_dir (where compiled models are kept). Raises InputError for an unknown
+    option or an accelerator this machine lacks, EngineError for files that OpenVINO refuses, MissingDependencyError.
     """
     return OpenvinoSession(artifact, options)
 
 
 class OpenvinoSession:
-    """One compiled model and its one request. A file with a fixed batch of one runs a batch in turn."""
+    """One compiled model and its one request. Files with a fixed batch of one run image by image."""
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
-        refuse_unknown_extra(options, EXTRA, "openvino")
-        max_batch = extra_int(options, "max_batch", 1, lowest=1)
+        common.refuse_unknown_extra(options, EXTRA, "openvino")
+        max_batch = common.extra_int(options, "max_batch", 1, lowest=1)
         core = _import_openvino().Core()
         device = _device(core, options.accelerator)
         self._artifact = artifact
-        self._input = image_tensor(artifact)
+        self._input = common.image_tensor(artifact)
         self._convert = image_input(artifact.manifest.image, self._input)
         config = _config(options, device)
-        with translated(artifact.root, "OpenVINO cannot load it", REFUSED, (RuntimeError,)):
+        with common.translated(artifact.root, "OpenVINO cannot load it", REFUSED, (RuntimeError,)):
             model = core.read_model(str(artifact.file(".xml")), str(artifact.file(".bin")))
             compiled = core.compile_model(model, device, config)
         self._bind(compiled)
@@ -75,47 +64,47 @@ class OpenvinoSession:
     def run(self, feeds: Feeds) -> Outputs:
         """Run a batch as `runtimes.base.Session.run` says."""
         if self._request is None:
-            raise closed(self._artifact.root)
-        return self._run(image_batch(feeds, self._artifact.manifest))
+            raise common.closed(self._artifact.root)
+        return self._run(common.image_batch(feeds, self._artifact.manifest))
 
     def close(self) -> None:
         """Free the compiled model."""
         self._request = None
 
     def _run(self, batch: NDArray[np.uint8]) -> Outputs:
-        tensor = self._convert(batch)
-        pieces = [tensor] if self._dynamic else np.split(tensor, len(tensor))
-        outputs = self._artifact.manifest.outputs
-        parts = [name_outputs(self._artifact.root, outputs, self._infer(piece)) for piece in pieces]
-        return join_batches(self._artifact.root, outputs, parts)
+        return common.run_batch(
+            self._artifact, batch, self._convert, self._infer, batched=self._dynamic
+        )
 
     def _infer(self, tensor: Array) -> list[Array]:
-        fix = "its manifest and files do not fit each other: export or import it again"
-        with translated(self._artifact.root, "OpenVINO failed", fix, (RuntimeError,)):
+        with common.translated(
+            self._artifact.root, "OpenVINO failed", common.MISMATCH, (RuntimeError,)
+        ):
             self._request.infer({self._source: tensor}, share_inputs=True)
         # the next run writes into the same buffers
         return [self._request.get_tensor(port).data.copy() for port in self._ports]
 
     def _bind(self, compiled: Any) -> None:
-        """Find the manifest's tensors in the compiled model, and whether its batch is free."""
-        root, outputs = self._artifact.root, self._artifact.manifest.outputs
+        """Find the manifest's tensors in the compiled model, and whether its batch is dynamic."""
         inputs = {name: port for port in compiled.inputs for name in port.names}
         results = {name: port for port in compiled.outputs for name in port.names}
-        require_names(root, (self._input,), inputs)
-        require_names(root, outputs, results)
-        self._source = inputs[engine_name(self._input)]
-        self._ports = [results[engine_name(tensor)] for tensor in outputs]
-        for tensor, port in zip((self._input, *outputs), (self._source, *self._ports), strict=True):
-            require_dtype(root, tensor, np.dtype(port.element_type.to_dtype()).name)
+        common.require_tensors(self._artifact, _dtypes(inputs), _dtypes(results))
+        self._source = inputs[common.engine_name(self._input)]
+        outputs = self._artifact.manifest.outputs
+        self._ports = [results[common.engine_name(tensor)] for tensor in outputs]
         size = self._source.partial_shape[0]
         fixed = None if size.is_dynamic else int(size.get_length())
-        self._dynamic = takes_batches(root, self._input, fixed)
+        self._dynamic = common.takes_batches(self._artifact.root, self._input, fixed)
 
     def _warm(self, max_batch: int) -> None:
-        """Run each batch size once: the first call of a new size costs 4 to 30 ms more."""
+        """Run each batch size once: the first run of a new size costs 4 to 30 ms more."""
         width, height = self._artifact.manifest.image.wh
         for size in range(1, (max_batch if self._dynamic else 1) + 1):
             self._run(np.zeros((size, height, width, 3), np.uint8))
+
+
+def _dtypes(ports: Mapping[str, Any]) -> dict[str, str]:
+    return {name: np.dtype(port.element_type.to_dtype()).name for name, port in ports.items()}
 
 
 def _import_openvino() -> Any:
@@ -128,10 +117,10 @@ def _import_openvino() -> Any:
 
 def _device(core: Any, wanted: Accelerator) -> str:
     device = DEVICES[wanted]
-    there = core.available_devices
-    if not any(name.split(".")[0] == device for name in there):
+    available = core.available_devices
+    if not any(name.split(".")[0] == device for name in available):
         raise InputError(
-            f"OpenVINO finds no {device} here (it has {', '.join(there)}); install its driver, or --accelerator cpu"
+            f"OpenVINO finds no {device} here, only {', '.join(available)}; install its driver, or --accelerator cpu"
         )
     return device
 
@@ -139,7 +128,9 @@ def _device(core: Any, wanted: Accelerator) -> str:
 def _config(options: RunOptions, device: str) -> dict[str, Any]:
     core_type = options.extra.get("core_type", "ANY_CORE")
     if core_type not in CORE_TYPES:
-        raise InputError(f"option core_type is one of {', '.join(CORE_TYPES)}, not {core_type!r}")
+        raise InputError(
+            f"option core_type must be one of {', '.join(CORE_TYPES)}, not {core_type!r}"
+        )
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": options.precision,
@@ -147,10 +138,10 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
     if device == "CPU":
         config |= {
             "INFERENCE_NUM_THREADS": resolve_threads(options.threads),
-            "ENABLE_CPU_PINNING": bool(extra_int(options, "pinning", 1)),
+            "ENABLE_CPU_PINNING": bool(common.extra_int(options, "pinning", 1)),
             "SCHEDULING_CORE_TYPE": core_type,
-            # by default weight-compressed layers quantise their activations too, behind an f32 hint;
-            # as text: OpenVINO 2024 takes no signed integer here
+            # by default weight-compressed layers quantise their activations too, whatever the precision hint;
+            # a string, because OpenVINO 2024 takes no signed integer here
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         }
     if "cache_dir" in options.extra:
@@ -159,8 +150,8 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
 
 
 def _read_back(compiled: Any, accelerator: Accelerator) -> Effective:
-    """Ask the compiled model: f16 asked of an x86 CPU comes out as bf16, or f32."""
+    """Return what the compiled model reports: f16 on an x86 CPU becomes bf16 or f32."""
     name = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-    # beside a GPU or an NPU the caller's own thread is all the CPU gives
+    # with a GPU or an NPU the CPU runs the caller's thread alone
     threads = compiled.get_property("INFERENCE_NUM_THREADS") if accelerator == "cpu" else 1
     return Effective(int(threads), ARITHMETIC.get(name, "f32"), accelerator)

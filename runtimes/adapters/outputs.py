@@ -1,4 +1,4 @@
-"""Engine tensors -> what `Session.run` promises: manifest names, float32 or int64, batch first, ragged ones padded."""
+"""Outputs of an engine as `Session.run` promises them: manifest names, float32 or int64, batch first, padded."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +15,8 @@ COUNT = "count"
 def name_outputs(root: Path, tensors: tuple[TensorSpec, ...], raw: Sequence[Array]) -> Outputs:
     """Return {manifest name: array} of one engine call; `raw` in the manifest's order, batch first.
 
-    Quantised tensors become real values; floats float32; whole numbers int64. Axes of length one that an engine drops
-    or adds (ncnn) are put back to the manifest's shape. Raises EngineError for a shape the manifest does not describe.
+    Quantised tensors are dequantised; floats become float32, integers int64. Axes of length one that an engine drops or
+    adds (ncnn) are restored to the manifest's shape. Raises EngineError for a shape that differs from the manifest's.
     """
     return {
         tensor.name: _fit(root, tensor, _real(tensor, array))
@@ -25,11 +25,11 @@ def name_outputs(root: Path, tensors: tuple[TensorSpec, ...], raw: Sequence[Arra
 
 
 def join_batches(root: Path, tensors: tuple[TensorSpec, ...], parts: Sequence[Outputs]) -> Outputs:
-    """Return one batch of the given consecutive batches.
+    """Return consecutive batches as one.
 
     A tensor is ragged where its shape has -1 after the batch; all ragged tensors of a model vary together, along
-    axis 1. They are padded (floats with 0, labels with -1) and `count`, int32 (B,), says how many rows are real;
-    a graph that pads inside its own batch counts its padding as rows.
+    axis 1. They are padded (floats with 0, labels with -1), and `count`, int32 (B,), has each image's real
+    rows; where the graph itself pads a batch, its padding counts as real.
     """
     ragged = [tensor.name for tensor in tensors if -1 in tensor.shape[1:]]
     if not ragged:
@@ -67,7 +67,7 @@ def _fit(root: Path, tensor: TensorSpec, array: Array) -> Array:
     if -1 not in want and squeezed == [size for size in want if size != 1]:
         return array.reshape(len(array), *want)
     raise EngineError(
-        f"{root}: output {tensor.name!r} came as {array.shape}, the manifest says {tensor.shape};"
+        f"{root}: output {tensor.name!r} has shape {array.shape}, the manifest says {tensor.shape};"
         " manifest and file do not belong together: export or import it again"
     )
 
@@ -83,7 +83,7 @@ def _length(root: Path, ragged: list[str], part: Outputs) -> int:
     if len(lengths) > 1:
         raise EngineError(
             f"{root}: {', '.join(ragged)} differ in length within one image ({sorted(lengths)});"
-            " the graph's outputs do not belong together: export it again"
+            " outputs of dynamic length must vary together: export it again"
         )
     return lengths.pop()
 

@@ -1,4 +1,4 @@
-"""What every runtime must do alike: one body, run over each installed engine."""
+"""The contract of every runtime: one test body, run over each installed engine."""
 
 import shutil
 import subprocess

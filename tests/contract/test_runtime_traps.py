@@ -1,4 +1,4 @@
-"""Traps of single engines: ragged outputs, quantised tensors, ncnn's options, batches side by side."""
+"""Traps of single engines: ragged outputs, quantised tensors, ncnn's options, parallel batches."""
 
 import shutil
 import struct

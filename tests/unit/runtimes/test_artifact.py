@@ -1,4 +1,4 @@
-"""Reading an artifact: nothing that was changed, cut or forged gets to an engine."""
+"""Reading an artifact: nothing that was changed, truncated or forged reaches an engine."""
 
 import json
 from collections.abc import Callable
@@ -7,37 +7,20 @@ from pathlib import Path
 import pytest
 
 from runtimes.artifact import Artifact, sha256_of
-from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError
 from runtimes.files import seal
 from runtimes.spec import (
-    CropSpec,
-    ImageSpec,
-    Lineage,
     Manifest,
-    TensorSpec,
 )
 
 WEIGHTS = b"weights, several bytes of them"
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
+def root(manifest: Manifest, tmp_path: Path) -> Path:
     folder = tmp_path / "tiny-6x8.onnxruntime-fp32"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(WEIGHTS)
-    manifest = Manifest(
-        model="tiny",
-        task="pose-topdown",
-        runtime="onnxruntime",
-        precision="fp32",
-        inputs=(TensorSpec(name="image"),),
-        outputs=(TensorSpec(name="heatmap"),),
-        image=ImageSpec(wh=(6, 8)),
-        crop=CropSpec(kind="affine"),
-        codec=HeatmapCodec(),
-        lineage=Lineage(weights="random"),
-    )
     seal(folder, manifest)
     return folder
 

@@ -1,4 +1,4 @@
-"""The scripted session keeps the promises of a real one."""
+"""The scripted session behaves as a real one."""
 
 import numpy as np
 import pytest

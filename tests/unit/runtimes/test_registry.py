@@ -1,4 +1,4 @@
-"""The table of runtimes, and what importing costs."""
+"""Runtimes and adapters match; importing them loads no engine."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def test_an_installed_engine_has_a_version() -> None:
         assert bool(engine_version(runtime)) == bool(installed_engine(runtime))
 
 
-def test_importing_the_seam_and_its_adapters_loads_no_engine() -> None:
+def test_importing_runtimes_and_adapters_loads_no_engine() -> None:
     engines = [name for names in ENGINES.values() for name in names] + ["torch", "onnx"]
     code = f"""
 import sys, importlib, runtimes, runtimes.fake

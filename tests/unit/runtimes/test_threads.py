@@ -1,4 +1,4 @@
-"""How many threads: affinity, and cgroup quotas of both versions, as the kernel documents their files."""
+"""Thread counts: affinity, and cgroup quotas of both versions, as the kernel documents their files."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""uint8 BGR -> what a foreign graph wants, against the arithmetic of the manifest's definition."""
+"""Preprocessing for graphs without their own, against the manifest's definition in float64."""
 
 import hypothesis
 import numpy as np
@@ -91,6 +91,6 @@ def test_an_embedded_graph_gets_the_batch_itself() -> None:
         (False, "float32", ""),
     ],
 )
-def test_what_no_graph_can_mean_is_refused(embedded, dtype, layout) -> None:
+def test_dtypes_and_layouts_of_no_image_are_refused(embedded, dtype, layout) -> None:
     with pytest.raises(ArtifactError, match="spec"):
         image_input(ImageSpec(wh=(4, 5), embedded=embedded), tensor(dtype, layout))

@@ -1,4 +1,4 @@
-"""What leaves the seam: names, dtypes, shapes, padding."""
+"""Outputs of a session: names, dtypes, shapes, padding."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_axes_of_one_are_put_back_and_nothing_else() -> None:
         assert out.shape == (1, *shape[1:])
         assert out.ravel().tolist() == list(range(6))
     for shape in ((-1, 3, 2), (-1, 6), (-1, 2, 3, 2), (-1, 2, -1, 1)):
-        with pytest.raises(EngineError, match=r"'a' came as \(1, 2, 3\)"):
+        with pytest.raises(EngineError, match=r"'a' has shape \(1, 2, 3\)"):
             name_outputs(ROOT, (TensorSpec(name="a", shape=shape),), [values])
 
 
