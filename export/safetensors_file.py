@@ -34,7 +34,8 @@ def read_safetensors(
             f"{path}: cannot be read ({error.strerror or error}); check the path"
         ) from error
     except (SafetensorError, *TORCH_ERRORS) as error:
-        reason = str(error).partition("\n")[0]
+        known = isinstance(error, SafetensorError)
+        reason = str(error) if known else "it describes a tensor that torch cannot hold"
         raise CheckpointError(
             f"{path}: not a sound safetensors file ({reason}); copy it again"
         ) from error

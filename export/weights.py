@@ -79,9 +79,8 @@ def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tens
             or not raw_key.isprintable()
             or not isinstance(value, torch.Tensor)
         ):
-            raise CheckpointError(
-                f"{path}: {raw_key!a} among the weights is no named tensor; {RESAVE}"
-            )
+            named = ascii(raw_key[:80]) if isinstance(raw_key, str) else type(raw_key).__name__
+            raise CheckpointError(f"{path}: {named} among the weights is no named tensor; {RESAVE}")
         key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
         if key.startswith(DROPPED):
             continue

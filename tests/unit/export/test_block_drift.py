@@ -1,4 +1,4 @@
-"""Which block drifts first: blocks found in execution order, and a wrong one named."""
+"""Drift block by block: blocks in execution order, and the first wrong one named."""
 
 import copy
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What ships: every file is listed and whole, says itself what it is, and does on drawn people what it is for."""
+"""Bundled weights: every file is listed, complete and described by its card, and works on drawn people."""
 
 import msgspec
 import numpy as np
@@ -36,7 +36,7 @@ def test_a_file_is_small_in_halves_and_says_what_it_is(name) -> None:
     assert card["model"] == name
     assert card["licences"] == [entry.licence] == ["Apache-2.0"]
     assert "drawn" in card["method"]
-    assert card.get("teacher", "") == ""  # nobody's terms but ours bind it
+    assert card.get("teacher", "") == ""  # no terms but ours bind it
 
 
 @pytest.mark.parametrize("name", BUNDLED)

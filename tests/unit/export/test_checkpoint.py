@@ -1,4 +1,4 @@
-"""What counts as a checkpoint, what is read from it, and what is said where it does not fit."""
+"""Checkpoints: accepted layouts, facts read from them, and messages where they do not fit."""
 
 import hashlib
 from pathlib import Path
@@ -92,7 +92,7 @@ def test_safetensors_load_and_lineage_holds_the_hash(tiny_pose: State, tmp_path:
     assert loaded.lineage.weights == "checkpoint"
     assert loaded.lineage.checkpoint == "student.safetensors"
     assert loaded.lineage.checkpoint_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert loaded.lineage.commercial_use is None  # nobody said whose weights these are
+    assert loaded.lineage.commercial_use is None  # the publisher is unknown
 
 
 def test_seventeen_keypoints_are_named_by_task_then_file_then_count(
@@ -183,11 +183,20 @@ def test_weights_that_do_not_fit_say_how(
     assert said in refused(saved(state, tmp_path))
 
 
-def test_foreign_and_mixed_weights_are_refused(
+def test_keys_of_any_size_are_one_short_line(nano: State, tmp_path: Path) -> None:
+    key: Any = "a"
+    for _ in range(24):  # as text, 2^24 pairs of brackets
+        key = (key, key)
+    assert "tuple among the weights is no named tensor" in refused(saved(nano | {key: 1}, tmp_path))
+    long = refused(saved(nano | {"k" * 100_000: 1}, tmp_path))
+    assert len(long) < 500
+
+
+def test_unknown_and_mixed_weights_are_refused(
     nano: State, tiny_pose: State, tmp_path: Path
 ) -> None:
-    foreign = saved({"vit.layer": torch.zeros(3)}, tmp_path)
-    assert "of no known family (rtmpose, rtmdet" in refused(foreign)
+    unknown = saved({"vit.layer": torch.zeros(3)}, tmp_path)
+    assert "of no known family (rtmpose, rtmdet" in refused(unknown)
     mixed = saved(tiny_pose | nano, tmp_path, "mixed.pth")
     assert "tensors" in refused(mixed)
     neckless = {key: value for key, value in nano.items() if key.startswith("backbone")}

@@ -1,4 +1,4 @@
-"""How large a tensor must be for fp16 to store it in half: what stays in float32, and what that costs."""
+"""The size from which fp16 stores a tensor in half: tensors that stay in float32, and their share of a network."""
 
 from pathlib import Path
 

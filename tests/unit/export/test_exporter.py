@@ -1,4 +1,4 @@
-"""From conversion to place: what passes, what is rejected, what an interruption leaves."""
+"""Export from conversion to publication: artifacts that pass, are rejected, or are interrupted."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""FastPose: what its tensors say, what they do not, and which relatives are refused."""
+"""FastPose: facts that its tensors show or not, and related networks that are refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Folding is exact mathematics; what is left is rounding."""
+"""Batch norm folding: exact but for rounding."""
 
 import pytest
 import torch

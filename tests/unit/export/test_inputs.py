@@ -1,4 +1,4 @@
-"""What a gate runs on: the deployed preprocessing's own crops, the same every time."""
+"""Input images of the gate: crops of the deployed preprocessing, reproducible."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Terms of weights that come from several sources: every licence, and the strictest word on commercial use."""
+"""Terms of weights from several sources: all licences, and the strictest answer on commercial use."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is refused for its size before any work, and what a large checkpoint costs to load."""
+"""Size limits: models refused before any work, and the memory that loading a large checkpoint takes."""
 
 import json
 import subprocess
@@ -64,7 +64,7 @@ def test_memory_that_is_too_small_is_named_with_what_is_needed(runtime: str) -> 
 
 
 def test_nothing_is_written_by_an_export_that_is_refused(tmp_path: Path) -> None:
-    """A model of zeros that nobody touches takes no memory, whatever it counts."""
+    """A model of zeros that are never written takes no memory, whatever its size."""
     loaded = random_model("rtmpose-t")
     loaded.module.register_buffer("ballast", torch.zeros(1).expand(SINGLE_FILE_BYTES // 4 + 1))
     with pytest.raises(InputError, match="TFLite"):
@@ -88,7 +88,7 @@ print((peak() - before) / sum(4 * p.numel() for p in module.parameters()))
 
 
 def save_torch(state: dict[str, torch.Tensor], path: Path) -> None:
-    """Zeros of those shapes; numpy's take no memory until somebody writes to them."""
+    """Zeros of those shapes; numpy's take no memory until they are written to."""
     zeros = {
         name: torch.from_numpy(np.zeros(tensor.shape, np.float32)) for name, tensor in state.items()
     }

@@ -1,4 +1,4 @@
-"""Whose weights these are and what may be done with them: said where it is known, and only there."""
+"""Lineage: licences and commercial use, recorded where they are known and only there."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Weights by file, by address, by download: what is checked, and what is recorded of where they came from."""
+"""Weights by file, by address, by download: checks, and the recorded lineage."""
 
 import functools
 import http.server

@@ -1,4 +1,4 @@
-"""What the networks promise whoever converts them."""
+"""Properties of the networks that converters rely on."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_catalogue_figures_and_shapes_are_those_of_the_network(entry: CatalogEnt
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_random_weights_follow_from_the_seed_and_find_nothing(name: str) -> None:
+def test_random_weights_follow_from_the_seed_and_detect_nothing(name: str) -> None:
     first = random_model(name)
     torch.manual_seed(5)
     untouched = torch.random.get_rng_state()

@@ -1,4 +1,4 @@
-"""ONNX files whose weights lie beside them say what the PyTorch model says."""
+"""ONNX files with their weights beside them: same outputs as the PyTorch model."""
 
 import copy
 from pathlib import Path

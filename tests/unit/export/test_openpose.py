@@ -1,4 +1,4 @@
-"""The OpenPose nets: which layouts load, what is refused, and how BODY_25, which has no reference here, is wired."""
+"""The OpenPose networks: accepted layouts, refusals, and the wiring of BODY_25, which has no reference."""
 
 from pathlib import Path
 
@@ -154,7 +154,7 @@ def test_specs_have_the_references_preprocessing(name: str) -> None:
     assert spec.task == "pose-bottomup"
 
 
-def test_the_foreign_net_scales_to_one_on_each_side_of_zero() -> None:
+def test_the_imported_net_scales_to_one_on_each_side_of_zero() -> None:
     spec = openpose_tf_spec()
     assert (spec.image.order, spec.image.mean, spec.image.std) == (
         "BGR", (127.5,) * 3, (127.5,) * 3,

@@ -1,4 +1,4 @@
-"""Sapiens' heads and sizes: what its tensors show, what they do not, and what is refused."""
+"""Sapiens' heads and sizes: facts that its tensors show or not, and refusals."""
 
 from dataclasses import replace
 from pathlib import Path

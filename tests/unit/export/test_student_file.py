@@ -1,4 +1,4 @@
-"""Students on disk: what is written is read again whole, by its card and not by a guess."""
+"""Student checkpoints: read as they were written, by their card."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What becomes of a conversion that pnnx does not end."""
+"""pnnx runs that do not finish."""
 
 from pathlib import Path
 

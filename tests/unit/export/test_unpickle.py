@@ -1,4 +1,4 @@
-"""Hostile, damaged and foreign torch files: one error each, and nothing runs."""
+"""Hostile, damaged and unrelated torch files: one error each, and nothing runs."""
 
 import argparse
 import collections

@@ -1,4 +1,4 @@
-"""The ViTPose family: sizes and decoders read off tensors, other input sizes, and how each keypoint set is trained."""
+"""The ViTPose family: sizes and decoders read from tensors, other input sizes, preprocessing of each keypoint set."""
 
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_a_size_may_say_it_all() -> None:
 
 
 def test_a_token_is_attended_to_and_dropped() -> None:
-    """As many features as without it, and others; with nobody listening (no blocks) the same."""
+    """As many features as without it, but others; the same where there are no blocks to attend to it."""
     torch.manual_seed(0)
     image = torch.randn(2, 3, 64, 48)
     for depth, heard in ((2, True), (0, False)):
@@ -93,7 +93,9 @@ def test_heads_are_those_of_the_published_configs() -> None:
         ),
     ],
 )
-def test_what_fits_no_known_network_is_told(changes: dict[str, tuple[int, ...]], said: str) -> None:
+def test_tensors_of_no_known_network_are_refused(
+    changes: dict[str, tuple[int, ...]], said: str
+) -> None:
     state = state_of(TINY) | {k: torch.empty(v, device="meta") for k, v in changes.items()}
     with pytest.raises(CheckpointError, match=said):
         recognise(state)

@@ -1,4 +1,4 @@
-"""Layouts of ViTPose: what a ViTPose++ holds, what transformers' config.json says, and what is refused by name."""
+"""Layouts of ViTPose: the tasks of a ViTPose++, transformers' config.json, and refusals by name."""
 
 import json
 from pathlib import Path
@@ -224,9 +224,9 @@ def test_mixed_and_pruned_checkpoints_say_what_differs(tmp_path: Path) -> None:
     broken = {k: v for k, v in mixture.items() if k != "backbone.blocks.0.mlp.fc1.weight"}
     assert "lacks backbone.layers.0.ffn.layers" in refused(saved(broken, tmp_path))
     headless = {k: v for k, v in as_authors(network()).items() if "final_layer" not in k}
-    told = refused(saved(headless, tmp_path))
-    assert "nearest is vitpose-s" in told
-    assert "head.final_layer.weight" in told or "tensors are missing" in told
+    message = refused(saved(headless, tmp_path))
+    assert "nearest is vitpose-s" in message
+    assert "head.final_layer.weight" in message or "tensors are missing" in message
     narrow = network()
     narrow["backbone.layers.1.ffn.layers.0.0.weight"] = torch.zeros(700, 384)
     assert "looks like vitpose-384x3x12, but" in refused(saved(narrow, tmp_path))
@@ -287,6 +287,6 @@ def test_the_config_beside_a_file_must_describe_it(tmp_path: Path) -> None:
     assert "config.json: cannot be read" in refused(path)
     beside.write_text('{"model_type": "bert"}')
     assert load_checkpoint(path).spec.image.wh == (192, 256)
-    # beside the authors' layout a config is somebody else's
+    # beside the authors' layout a config belongs to other weights
     with_backbone(num_attention_heads=6)
     load_checkpoint(saved(as_authors(network()), tmp_path, "authors.pth"))

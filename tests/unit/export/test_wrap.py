@@ -1,4 +1,4 @@
-"""The uint8 seam as a module, against normalisation in numpy and the float network behind it."""
+"""The uint8 input module against normalisation in numpy and the float network behind it."""
 
 import numpy as np
 import pytest

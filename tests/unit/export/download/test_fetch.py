@@ -46,7 +46,7 @@ class Site:
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """A file server that can be told to misbehave."""
+    """A file server that misbehaves on request."""
 
     site: Site
 
