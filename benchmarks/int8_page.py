@@ -59,8 +59,8 @@ def verdict(row: dict[str, Any]) -> str:
     """Return the verdict; the students are judged by AP, undecided where its interval spans the limit."""
     limit = MAX_DROP[row["model"]] / 100
     low, high = row["interval"]
-    if row["passed"]:
-        return "passed"
+    if row["passed"] is not False:
+        return "passed" if row["passed"] else "undecided"
     judged_by_ap = row["model"] in {"student", "vit"}
     within = row["px_p95"] is None or row["px_p95"] <= PX_LIMITS["int8"]
     return "undecided" if judged_by_ap and within and low <= limit < high else "refused"

@@ -57,7 +57,7 @@ class Row:
     runtime: str
     mode: str
     gate: str
-    passed: bool
+    passed: bool | None  # None: the interval of matched boxes spans the limit
     drop: float | None
     interval: tuple[float, float] | None
     ap_parent: float | None
@@ -192,6 +192,7 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
     made = Artifact.open(result.path)
     drift = made.manifest.parity[0]
     ap = (job.accuracy or reported_ap(subject, parent))(made)
+    undecided = isinstance(drift, BoxesParity) and drift.passed is None
     matched, shift = None, None
     if subject.name == "detector":
         photographs = args.real / "people" / "lspet" / "images"
@@ -203,7 +204,7 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
         runtime=parent.manifest.runtime,
         mode=mode,
         gate=drift.basis,
-        passed=result.passed,
+        passed=None if undecided else result.passed,
         drop=ap.ap_drop,
         interval=ap.ap_interval,
         ap_parent=ap.ap_reference,
