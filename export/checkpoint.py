@@ -81,14 +81,14 @@ def load_checkpoint(
         raise CheckpointError(
             f"{path}: looks like {variant.family}-{variant.size}, which has no attention heads; leave heads out"
         )
-    variant = _described(path, variant, weights, task)
+    variant = _with_dataset(path, variant, weights, task)
     if config is not None:
         variant = at_configured_input(config, variant)
     if name in CATALOG:
         variant = _as_catalogued(path, variant, name, task)
     elif name is not None and not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
-    module = _assembled(path, variant, state)
+    module = _assemble(path, variant, state)
     lineage = lineage_of(path, variant)
     name = name or _name(variant, lineage, task or weights.dataset)
     spec = load_family(variant.family).spec(variant, name)
@@ -113,7 +113,7 @@ def _student(
     variant = card.variant
     try:
         spec = load_family(variant.family).spec(variant, name)
-        module = _assembled(path, variant, state)
+        module = _assemble(path, variant, state)
     except (InputError, KeyError) as error:
         raise CheckpointError(
             f"{path}: its card says {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
@@ -130,7 +130,7 @@ def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
     return replace(loaded, module=module, spec=spec, variant=variant)
 
 
-def _described(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
+def _with_dataset(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
     """Return the variant with the facts that tensors do not show: the keypoint set, and the names of the classes."""
     if task is not None and task not in SCHEMA_OF_DATASET:
         raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
@@ -169,7 +169,7 @@ def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) ->
     return found
 
 
-def _assembled(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) -> nn.Module:
+def _assemble(path: Path, variant: Variant, state: Mapping[str, torch.Tensor]) -> nn.Module:
     """Build the network from the tensors; raises CheckpointError unless every name and shape fits."""
     expected = expected_shapes(variant)
     counters = {

@@ -42,7 +42,7 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
         _halve(full, path, min_half_elements(source))
     else:
         path.write_bytes(full.read_bytes())
-    mirror(path, source.spec)
+    store_spec(path, source.spec)
     outputs = [f"output_{index}" for index in range(len(source.output_names))]
     return converted_from_uint8(source, "args_0", outputs, versions(*PACKAGES))
 
@@ -96,7 +96,7 @@ def _full_rule(scope: str) -> dict[str, Any]:
     return {"regex": f"^{re.escape(scope)}$", "operation": "*", "algorithm_key": "no_quantize"}
 
 
-def mirror(path: Path, spec: ModelSpec) -> None:
+def store_spec(path: Path, spec: ModelSpec) -> None:
     """Store the spec where TFLite tools look: in a zip archive at the end of the file, reproducible."""
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(zipfile.ZipInfo("edgepose.json"), msgspec.json.encode(spec))

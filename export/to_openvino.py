@@ -43,7 +43,7 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
         raise ConversionError(
             f"OpenVINO refused {source.spec.model}: {str(error).splitlines()[0]}"
         ) from error
-    _mirror(model, source.spec)
+    _store_spec(model, source.spec)
     # The ONNX file is halved already: `compress_to_fp16` would halve biases, mean and std too, at 2.7 times the error
     # (RTMDet-nano).
     openvino.save_model(model, str(directory / "model.xml"), compress_to_fp16=False)
@@ -68,7 +68,7 @@ def embed_image(model: Any, spec: ModelSpec) -> Any:
     return steps.build()
 
 
-def _mirror(model: Any, spec: ModelSpec) -> None:
+def _store_spec(model: Any, spec: ModelSpec) -> None:
     """Store the spec where OpenVINO tools look: rt_info/model_info, under Model API's keys, and ours as JSON."""
     info = {
         "model_type": MODEL_TYPES.get(spec.task, "keypoint_detection"),

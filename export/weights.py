@@ -84,7 +84,9 @@ def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tens
         key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
         if key.startswith(DROPPED):
             continue
-        if not _is_plain(value) or not (value.is_floating_point() or key.endswith(COUNTER)):
+        # 8-bit floats mean nothing without their scales
+        is_float = value.is_floating_point() and value.element_size() > 1
+        if not _is_plain(value) or not (is_float or key.endswith(COUNTER)):
             raise CheckpointError(
                 f"{path}: {key} is no plain float tensor ({value.dtype}); give the float checkpoint"
             )

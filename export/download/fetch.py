@@ -54,7 +54,7 @@ def fetch(
     name = _file_name(url)
     slot = _Slot(cache_dir() / "downloads" / hashlib.sha256(url.encode()).hexdigest()[:12], name)
     published = sha256.lower() if sha256 else None
-    with _disk_errors(slot.folder), _alone(slot.folder):
+    with _disk_errors(slot.folder), _locked(slot.folder):
         found = slot.whole(published)
         if found is None:
             _transfer(url, slot, published, max_bytes, progress)
@@ -175,7 +175,7 @@ def _check_space(slot: _Slot, needed: int) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     """Lock the folder against other processes; the lock is released however the process ends."""
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.silence import silence
-from export.to_litert import HALF_RULE, mirror
+from export.to_litert import HALF_RULE, store_spec
 from export.versions import versions
 from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
 from runtimes.adapters.common import engine_name, image_tensor
@@ -93,7 +93,7 @@ def quantize(
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())[-300:]
         raise ConversionError(f"{artifact.root}: ai-edge-quantizer failed ({reason})") from error
-    mirror(path, model_spec(artifact.manifest))
+    store_spec(path, model_spec(artifact.manifest))
     manifest = artifact.manifest
     return Quantized(
         inputs=manifest.inputs,

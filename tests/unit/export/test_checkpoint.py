@@ -170,6 +170,10 @@ def test_levels_get_their_own_memory(tmp_path: Path) -> None:
         (lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.full((4,), torch.nan)}), "NaN"),
         (lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.zeros(4).int()}), "no plain float"),
         (lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.zeros(4).to_sparse()}), "no plain"),
+        (
+            lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.zeros(4).to(torch.float8_e5m2)}),
+            "no plain float tensor (torch.float8_e5m2)",
+        ),
         (lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.zeros(1).expand(4)}), "no plain"),
         (lambda s: s.update(note="text"), "'note' among the weights is no named tensor"),
         (lambda s: s.update({"a\nb": torch.zeros(1)}), r"'a\nb' among the weights"),
