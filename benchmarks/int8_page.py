@@ -11,7 +11,7 @@ import msgspec
 from int8_table import DRAWN_VAL, MAX_DROP, PHOTOGRAPHS
 
 from edge.parity.compare import PX_LIMITS
-from quantize.int8.calibration import CALIBRATE
+from quantize.int8.calibration import CALIBRATION
 
 HEADER = (
     *(
@@ -89,7 +89,7 @@ def main() -> None:
     lines = [list(HEADER), ["---"] * len(HEADER)]
     lines += [cells(row, speeds.get(row["artifact"])) for row in table["rows"]]
     words = (
-        f"Calibrated on {CALIBRATE} pictures, judged by the gate on others. The detector's matched boxes are of "
+        f"Calibrated on {CALIBRATION} pictures, judged by the gate on others. The detector's matched boxes are of "
         f"{PHOTOGRAPHS} photographs that calibrated nothing; AP of detector and tinypose on 80 COCO photographs, "
         f"of the students on {DRAWN_VAL} drawn pictures. MB of all files but the reference. Times: one thread, batch "
         f"1, p50; a star where another program shared the cores. {table['on']}"

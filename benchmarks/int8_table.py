@@ -33,10 +33,16 @@ from export.exporter import Exported
 from export.import_model import import_model
 from export.import_spec import like_spec
 from quantize.distill.validation import drawn_dataset
-from quantize.int8.calibration import CALIBRATE, DETECTOR_REPORT, SEARCH, gather_sets, pixel_hash
+from quantize.int8.calibration import (
+    CALIBRATION,
+    DETECTOR_HELD_OUT,
+    SEARCH,
+    gather_sets,
+    pixel_hash,
+)
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Int8Judges, Job, int8_destination, quantize_artifact
-from quantize.int8.search import searched
+from quantize.int8.run import Int8Limits, Int8Options, int8_destination, quantize_artifact
+from quantize.int8.search import search_kept_layers
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.parity_spec import BoxesParity
 from runtimes.spec import Runtime
@@ -163,7 +169,7 @@ def used_hashes(photographs: Path) -> frozenset[str]:
     hashes: dict[str, None] = {}
     for path in sorted(photographs.iterdir()):
         hashes.setdefault(pixel_hash(read_image(path)), None)
-        if len(hashes) == CALIBRATE + SEARCH + DETECTOR_REPORT:
+        if len(hashes) == CALIBRATION + SEARCH + DETECTOR_HELD_OUT:
             break
     return frozenset(hashes)
 
@@ -177,21 +183,21 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
     """Make int8 of one parent, judge it, and measure everything the table says."""
     source, images = subject.calib
     sets = gather_sets(parent.manifest, source, images)
-    judges = Int8Judges(subject.dataset, MAX_DROP[subject.name], None)
+    limits = Int8Limits(subject.dataset, MAX_DROP[subject.name], None)
     # the photographs report, and judge nothing; drawn people may judge drawn people
-    job = judges.job(parent) if source == "synth" else Job()
+    options = limits.options_for(parent) if source == "synth" else Int8Options()
     mode = mode_of(parent, search=search)
     if search:
-        limited = replace(job, max_px=SEARCH_PX)
-        job, found = searched(parent, sets, limited, args.out, None, print)
+        limited = replace(options, max_px=SEARCH_PX)
+        options, found = search_kept_layers(parent, sets, limited, args.out, None, print)
         print(found)
-    destination = int8_destination(parent, job, args.out, force=True)
-    result = quantize_artifact(parent, sets, destination, job)
+    destination = int8_destination(parent, options, args.out, force=True)
+    result = quantize_artifact(parent, sets, destination, options)
     if result.error:
         return failed(subject, parent, mode, result)
     made = Artifact.open(result.path)
     drift = made.manifest.parity[0]
-    ap = (job.accuracy or reported_ap(subject, parent))(made)
+    ap = (options.accuracy or reported_ap(subject, parent))(made)
     undecided = isinstance(drift, BoxesParity) and drift.passed is None
     matched, shift = None, None
     if subject.name == "detector":

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from quantize.distill.detector.runner import train_detector
     from quantize.distill.job import TrainingResult
     from quantize.distill.runner import train_student
-    from quantize.int8.calibration import Sets, gather_sets
-    from quantize.int8.run import Job, int8_destination, quantize_artifact
-    from quantize.int8.search import searched
+    from quantize.int8.calibration import ImageSets, gather_sets
+    from quantize.int8.run import Int8Options, int8_destination, quantize_artifact
+    from quantize.int8.search import search_kept_layers
 else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
@@ -22,22 +22,22 @@ else:
             "quantize.distill.detector.runner": ("train_detector",),
             "quantize.distill.job": ("TrainingResult",),
             "quantize.distill.runner": ("train_student",),
-            "quantize.int8.calibration": ("Sets", "gather_sets"),
-            "quantize.int8.run": ("Job", "int8_destination", "quantize_artifact"),
-            "quantize.int8.search": ("searched",),
+            "quantize.int8.calibration": ("ImageSets", "gather_sets"),
+            "quantize.int8.run": ("Int8Options", "int8_destination", "quantize_artifact"),
+            "quantize.int8.search": ("search_kept_layers",),
         },
     )
 
 __all__ = [
     "DetectorConfig",
     "DistillConfig",
-    "Job",
-    "Sets",
+    "ImageSets",
+    "Int8Options",
     "TrainingResult",
     "gather_sets",
     "int8_destination",
     "quantize_artifact",
-    "searched",
+    "search_kept_layers",
     "train_detector",
     "train_student",
 ]

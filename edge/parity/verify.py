@@ -1,5 +1,7 @@
 """Replay of an artifact's reference on this machine, without torch; comparison of two artifacts."""
 
+from collections.abc import Sequence
+
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +81,11 @@ def run_batches(session: Session, name: str, images: NDArray[np.uint8]) -> Outpu
     batch = max(1, min(BATCH, BATCH_PIXELS // (images.shape[1] * images.shape[2])))
     starts = range(0, len(images), batch)
     parts = [session.run({name: images[start : start + batch]}) for start in starts]
+    return join_outputs(parts)
+
+
+def join_outputs(parts: Sequence[Outputs]) -> Outputs:
+    """Join the outputs of several batches in order, at least one; ragged ones are padded to the longest."""
     return {key: _joined([part[key] for part in parts]) for key in parts[0]}
 
 

@@ -1,8 +1,7 @@
-"""Images for int8: three sets that share no picture, cut by the deployed preprocessing.
+"""Image sets for int8, without an image in common, cut by the deployed preprocessing.
 
-`calibrate` gives ranges, `search` chooses layers by agreement with the float artifact, `report` judges and is used for
-nothing else. A picture belongs to one set whatever its name is: sets are parted by the hash of its pixels, so that the
-same pictures give the same sets, in any order and under any name.
+`calibration` gives activation ranges, `search` the sensitivity of layers, `held_out` the verdict and nothing else.
+Images are assigned by the hash of their pixels: the same images give the same sets, in any order and under any name.
 """
 
 import hashlib
@@ -23,27 +22,27 @@ from edge.evaluation.coco import (
 from edge.image import read_image
 from edge.model import Model
 from edge.pipeline import people
-from edge.synth import draw_crops
+from edge.synth import iterate_crops
 from edge.types import F32, U8
 from export.inputs import IMAGE_SUFFIXES, photo_inputs
 from runtimes.errors import InputError
 from runtimes.spec import Calibration, ModelSpec
 
-# Pictures a set holds at most, and the fewest that ranges, or a verdict, can be taken from. Detectors are judged by the
-# share of boxes matched, whose interval more pictures narrow.
-CALIBRATE, SEARCH, REPORT = 128, 64, 128
-DETECTOR_REPORT = 256
+# The most images of each set. Detectors are judged by the share of boxes matched, whose interval narrows with more.
+CALIBRATION, SEARCH, HELD_OUT = 128, 64, 128
+DETECTOR_HELD_OUT = 256
+# The fewest images in all three sets.
 FEWEST = 32
 SYNTH_SEED = 7_000_000
 SYNTH = "synth"
 
-# One picture: uint8 BGR (H, W, 3) and the people in it, xyxy (N, 4).
-Finder = Callable[[U8], F32]
+# Image uint8 BGR (H, W, 3) -> boxes of people xyxy (N, 4), the highest score first.
+PersonFinder = Callable[[U8], F32]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture and a box in it, and the hash of its pixels."""
+    """An image uint8 BGR (H, W, 3), a person's box xyxy (4,) in it, and the hash of its pixels."""
 
     frame: U8
     box: F32
@@ -51,19 +50,19 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Sets:
-    """Three sets of inputs uint8 BGR (N, H, W, 3) for one model; `source` in words, `sha256` of the calibrating one."""
+class ImageSets:
+    """Inputs uint8 BGR (N, H, W, 3) of one model; `source` in words, `sha256` of the calibration set."""
 
-    calibrate: NDArray[np.uint8]
+    calibration: NDArray[np.uint8]
     search: NDArray[np.uint8]
-    report: NDArray[np.uint8]
+    held_out: NDArray[np.uint8]
     source: str
     sha256: str
 
     def record(self, method: str) -> Calibration:
-        """Return what the manifest keeps of it."""
+        """Return the manifest's record of a calibration on these sets."""
         return Calibration(
-            source=self.source, samples=len(self.calibrate), sha256=self.sha256, method=method
+            source=self.source, samples=len(self.calibration), sha256=self.sha256, method=method
         )
 
 
@@ -72,40 +71,39 @@ def gather_sets(
     source: str | Path,
     images_dir: Path | None = None,
     *,
-    finder: Finder | None = None,
-    avoid: frozenset[str] = frozenset(),
-) -> Sets:
-    """Return the sets of a directory, a COCO.json (one labelled person a picture) or `synth` (drawn people).
+    finder: PersonFinder | None = None,
+    exclude: frozenset[str] = frozenset(),
+) -> ImageSets:
+    """Return the sets of a directory, a COCO.json (one labelled person an image) or `synth` (drawn people).
 
-    finder: finds people (a detector) in the pictures of a directory, for models that see one person; without, each
-    picture is taken for a crop of one. avoid: hashes of pictures that belong to somebody else, an evaluation.
-    Raises InputError where there are too few, saying how many, or nobody in them.
+    finder: detects people in the images of a directory, for models of one person; without it, each image is taken for
+    a crop of one. exclude: hashes of images that must not be used, those of an evaluation. Raises InputError where too
+    few images are usable, with their number.
     """
     label = "drawn people" if str(source) == SYNTH else f"photographs of {Path(source).name}"
-    wanted = CALIBRATE + SEARCH + (DETECTOR_REPORT if spec.is_detector else REPORT)
+    wanted = CALIBRATION + SEARCH + (DETECTOR_HELD_OUT if spec.is_detector else HELD_OUT)
     found: dict[str, Picture] = {}
     empty = 0
-    regions = _regions(source, images_dir, finder if spec.takes_boxes else None, wanted)
-    for frame, box in regions:
+    for frame, box in _regions(source, images_dir, finder if spec.takes_boxes else None):
         if box is None:
             empty += 1
             continue
         key = pixel_hash(frame)
-        if key not in avoid:
+        if key not in exclude:
             found.setdefault(key, Picture(frame, box, key))
         if len(found) == wanted:
             break
     if len(found) < FEWEST:
-        nobody = f" and {empty} more with nobody in them" if empty else ""
+        without = f" and {empty} more without a person" if empty else ""
         raise InputError(
-            f"{source}: {len(found)} usable pictures{nobody}; int8 needs at least {FEWEST} with people, some to "
+            f"{source}: {len(found)} usable images{without}; int8 needs at least {FEWEST} with people, some to "
             f"calibrate and others to judge by, and takes up to {wanted}"
         )
-    return _parted(spec, list(found.values()), label)
+    return _split(spec, list(found.values()), label)
 
 
-def people_finder(detector: Model) -> Finder:
-    """Return what finds people in a picture, the surest first."""
+def person_finder(detector: Model) -> PersonFinder:
+    """Return a function that detects people in an image, the highest score first."""
 
     def find(frame: U8) -> F32:
         found = people(detector.detect(frame), detector.spec.classes)
@@ -116,26 +114,23 @@ def people_finder(detector: Model) -> Finder:
 
 
 def pixel_hash(frame: U8) -> str:
-    """Return the sha256 of a picture's shape and pixels."""
+    """Return the sha256 of an image's shape and pixels."""
     digest = hashlib.sha256(repr(frame.shape).encode())
     digest.update(np.ascontiguousarray(frame).tobytes())
     return digest.hexdigest()
 
 
 def pixel_hashes(dataset: Dataset | None) -> frozenset[str]:
-    """Return the hashes of a dataset's pictures: what must calibrate nothing because it evaluates."""
+    """Return the hashes of a data set's images, which evaluate and so must not calibrate."""
     paths = dataset.paths.values() if dataset else ()
     return frozenset(pixel_hash(read_image(path)) for path in paths)
 
 
-def _parted(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> Sets:
-    """Cut the pictures, in the order of their hashes, into the three sets; the shares are those of full sets.
-
-    Pictures beyond full sets report.
-    """
-    total = CALIBRATE + SEARCH + REPORT
+def _split(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> ImageSets:
+    """Split the images, in the order of their hashes, in the proportions of full sets; further ones are held out."""
+    total = CALIBRATION + SEARCH + HELD_OUT
     shared = sorted(pictures[:total], key=lambda each: each.sha256)
-    first = len(shared) * CALIBRATE // total
+    first = len(shared) * CALIBRATION // total
     second = first + len(shared) * SEARCH // total
     parts = (shared[:first], shared[first:second], [*shared[second:], *pictures[total:]])
     images = [
@@ -143,16 +138,16 @@ def _parted(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> Sets:
         for part in parts
     ]
     digest = hashlib.sha256("".join(each.sha256 for each in parts[0]).encode()).hexdigest()
-    return Sets(images[0], images[1], images[2], label, digest)
+    return ImageSets(images[0], images[1], images[2], label, digest)
 
 
 def _regions(
-    source: str | Path, images_dir: Path | None, finder: Finder | None, most: int
+    source: str | Path, images_dir: Path | None, finder: PersonFinder | None
 ) -> Iterator[tuple[U8, F32 | None]]:
-    """Yield pictures with a person's box, None where there is nobody; drawn ones end at `most`."""
+    """Yield images with a person's box, None where there is no person; drawn ones without end."""
     path = Path(source)
     if str(source) == SYNTH:
-        yield from draw_crops(SYNTH_SEED, most)
+        yield from iterate_crops(SYNTH_SEED)
     elif path.is_dir():
         yield from _directory(path, finder)
     elif path.is_file():
@@ -161,7 +156,7 @@ def _regions(
         raise InputError(f"--calib {source}: no such directory or COCO.json; `synth` draws people")
 
 
-def _directory(folder: Path, finder: Finder | None) -> Iterator[tuple[U8, F32 | None]]:
+def _directory(folder: Path, finder: PersonFinder | None) -> Iterator[tuple[U8, F32 | None]]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             continue
@@ -174,10 +169,10 @@ def _directory(folder: Path, finder: Finder | None) -> Iterator[tuple[U8, F32 | 
 
 
 def _coco(annotations: Path, images_dir: Path | None) -> Iterator[tuple[U8, F32 | None]]:
-    """Yield each image with its first labelled person, or first box where keypoints are not what the file is about."""
+    """Yield each image with the box of its first labelled person, or its first box where no keypoints are labelled."""
     truth = load_ground_truth(annotations)
     paths = find_images(truth, annotations, images_dir)
-    posed = any(each.keypoints for each in truth.annotations)
-    for image_id, there in people_by_image(truth).items():
-        usable = [each for each in there if each.labelled] if posed else there
+    has_keypoints = any(each.keypoints for each in truth.annotations)
+    for image_id, people_there in people_by_image(truth).items():
+        usable = [each for each in people_there if each.labelled] if has_keypoints else people_there
         yield read_image(paths[image_id]), boxes_xyxy(usable)[0] if usable else None

@@ -1,4 +1,4 @@
-"""From a PyTorch model to int8 in one step: the float artifact it is made of and judged by is made on the way."""
+"""int8 from a PyTorch model in one step, by way of the float artifact that it is quantized from and judged by."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from export.checkpoint import LoadedModel
 from export.exporter import Exported, Progress, export_model
 from export.inputs import GateInputs
 from export.versions import require
-from quantize.int8.calibration import Sets
+from quantize.int8.calibration import ImageSets
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Job, quantize_artifact, refuse_cpu
+from quantize.int8.run import Int8Options, quantize_artifact, refuse_cpu
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
 from runtimes.naming import Destination, Target, destinations
@@ -20,17 +20,17 @@ from runtimes.spec import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """Inputs of both gates: the float artifacts', and the sets of int8."""
+class Int8Inputs:
+    """Images of both gates: the float artifacts' inputs, and the sets of int8."""
 
     gate: GateInputs
-    sets: Sets
+    sets: ImageSets
 
 
 def int8_destinations(
     loaded: LoadedModel, runtimes: Sequence[Runtime], out: Path, *, force: bool = False
 ) -> list[Destination]:
-    """Return where the int8 artifacts of a model go, checked before any work.
+    """Return the destinations of a model's int8 artifacts, checked before any work.
 
     Raises InputError for random weights and for a CPU that cannot run int8; TargetExistsError; MissingDependencyError.
     """
@@ -50,15 +50,15 @@ def export_int8(
     loaded: LoadedModel,
     planned: Sequence[Destination],
     made: Sequence[Exported],
-    images: Images,
-    job_of: Callable[[Artifact], Job],
+    images: Int8Inputs,
+    options_for: Callable[[Artifact], Int8Options],
     *,
     progress: Progress = lambda _: None,
 ) -> list[Exported]:
     """Quantize to every planned destination: from the fp32 artifacts among `made`, or from ones that are not kept.
 
-    planned: of `int8_destinations`. job_of: what is asked of a parent's int8. A parent that does not pass gives no
-    int8 artifact: look at `error`.
+    planned: of `int8_destinations`. options_for: returns the options for a parent. A parent that does not pass gives
+    no int8 artifact: look at `error`.
     """
     parents = {each.target.runtime: each for each in made if each.target.precision == "fp32"}
     results = []
@@ -74,11 +74,11 @@ def export_int8(
             parent = parents[each.target.runtime]
             if parent.passed:
                 artifact = Artifact.open(parent.path)
-                job = job_of(artifact)
+                options = options_for(artifact)
                 results.append(
-                    quantize_artifact(artifact, images.sets, each, job, progress=progress)
+                    quantize_artifact(artifact, images.sets, each, options, progress=progress)
                 )
                 continue
-            why = f"its fp32 artifact is not there to be judged by: {parent.error or 'refused'}"
+            why = f"there is no fp32 artifact to judge it by: {parent.error or 'refused'}"
             results.append(Exported(each.path, each.target, 0, (), error=why))
     return results

@@ -1,4 +1,4 @@
-"""int8, artifact in, artifact out: checked first, made, judged on held-out images, then put in place or refused."""
+"""int8 from a float artifact: checked before work, quantized, judged on held-out images, put in place or refused."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -15,9 +15,9 @@ from export.accuracy import AccuracyGate, ap_gate
 from export.exporter import Exported, publish_or_reject
 from export.versions import require
 from quantize.int8.base import Mode, Quantized, Recipe
-from quantize.int8.calibration import Sets
+from quantize.int8.calibration import ImageSets
 from quantize.int8.gate import judge_int8
-from quantize.int8.held_out import HeldOut, held_out
+from quantize.int8.held_out import HeldOut, held_out_reference
 from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
@@ -30,8 +30,11 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """What is asked of every artifact: a mode (None: the runtime's own), layers left in float, and the limits."""
+class Int8Options:
+    """Options of a quantization: mode (None: the runtime's default), layers to keep in float, limits.
+
+    accuracy: judge on ground truth, in addition to the drift.
+    """
 
     mode: Mode | None = None
     kept: tuple[KeptLayer, ...] = ()
@@ -45,25 +48,27 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Int8Judges:
-    """What judges int8: ground truth where there is some, the drop in AP in points, the limit in pixels."""
+class Int8Limits:
+    """Limits of the gate: pixels, and points of AP on the ground truth, where there is some."""
 
     truth: Dataset | None
     max_ap_drop: float | None
     max_px: float | None
 
-    def job(self, parent: Artifact, job: Job | None = None) -> Job:
-        """Return what is asked of a parent's int8: `job` with these judges; the parent is run on the ground truth."""
-        judged = replace(job or Job(), max_px=self.max_px)
+    def options_for(self, parent: Artifact, options: Int8Options | None = None) -> Int8Options:
+        """Return `options` with these limits for one parent, which is evaluated on the ground truth first."""
+        limited = replace(options or Int8Options(), max_px=self.max_px)
         if self.truth is None:
-            return judged
+            return limited
         with load(parent.root) as model:
             accuracy = ap_gate(model, f"artifact {parent.name}", self.truth, self.max_ap_drop)
-        return replace(judged, accuracy=accuracy)
+        return replace(limited, accuracy=accuracy)
 
 
-def int8_destination(parent: Artifact, job: Job, out: Path, *, force: bool = False) -> Destination:
-    """Return where the int8 artifact of a parent goes in `out`, after every check that needs no work.
+def int8_destination(
+    parent: Artifact, options: Int8Options, out: Path, *, force: bool = False
+) -> Destination:
+    """Return the destination in `out` of a parent's int8 artifact, after every check that needs no work.
 
     Raises InputError (already int8, random weights, a mode or a layer that the runtime does not have, a CPU that
     cannot run it), TargetExistsError, MissingDependencyError.
@@ -81,17 +86,17 @@ def int8_destination(parent: Artifact, job: Job, out: Path, *, force: bool = Fal
         )
     refuse_cpu(name, manifest.runtime, detect_machine())
     tool = quantizer(manifest.runtime)
-    if job.mode is not None and job.mode not in tool.MODES:
+    if options.mode is not None and options.mode not in tool.MODES:
         raise InputError(
-            f"{manifest.runtime} has no {job.mode} int8; it has {', '.join(tool.MODES)}"
+            f"{manifest.runtime} has no {options.mode} int8; it has {', '.join(tool.MODES)}"
         )
     target = Target(manifest.runtime, "int8")
     (destination,) = destinations(manifest, [target], out, force=force)
     require(tool.PACKAGES, "quantize")
     known = {layer.name for layer in tool.layers(parent)}
-    if unknown := sorted({layer.layer for layer in job.kept} - known):
+    if unknown := sorted({layer.layer for layer in options.kept} - known):
         raise InputError(
-            f"{name} has no layer {unknown[0]!r} that int8 could leave; `edgepose quantize --layers` lists them"
+            f"{name} has no layer {unknown[0]!r} that could be kept in float; `edgepose quantize --layers` lists them"
         )
     return destination
 
@@ -109,45 +114,45 @@ def refuse_cpu(name: str, runtime: Runtime, machine: Machine) -> None:
 
 def quantize_artifact(
     parent: Artifact,
-    sets: Sets,
+    sets: ImageSets,
     destination: Destination,
-    job: Job,
+    options: Int8Options,
     *,
     progress: Progress = lambda _: None,
 ) -> Exported:
     """Quantize one artifact, judge it on held-out images, and move it to its destination, or beside it to `.rejected/`.
 
-    destination: of `int8_destination`, which also checks the job. A quantizer's or an engine's failure does not raise:
-    look at `error` and `passed`.
+    destination: of `int8_destination`, which also checks the options. A quantizer's or an engine's failure does not
+    raise: look at `error` and `passed`.
     """
     target = destination.target
     progress(f"{parent.name}: float reference")
-    images = held_out(parent, sets)
+    held_out = held_out_reference(parent, sets)
     try:
         with staging(destination.path.parent) as staged:
             progress(f"{target.runtime} int8")
-            artifact = make_int8(parent, sets, job.recipe(parent), staged)
+            artifact = write_int8(parent, sets, options.recipe(parent), staged)
             progress(f"{target.runtime} int8: judging")
-            parity = judged(artifact, images, job)
+            parity = verdicts(artifact, held_out, options)
             return publish_or_reject(artifact, destination, parity)
     except (ConversionError, EngineError) as error:
         return Exported(destination.path, target, 0, (), error=str(error))
 
 
-def judged(artifact: Artifact, images: HeldOut, job: Job) -> tuple[Parity, ...]:
-    """Return every judgement of an int8 artifact: drift, and AP where there is ground truth."""
-    drift = judge_int8(artifact, images.reference, images.label, job.max_px)
-    return (drift,) if job.accuracy is None else (drift, job.accuracy(artifact))
+def verdicts(artifact: Artifact, held_out: HeldOut, options: Int8Options) -> tuple[Parity, ...]:
+    """Return the verdicts on an int8 artifact: on drift and, where there is ground truth, on AP."""
+    drift = judge_int8(artifact, held_out.reference, held_out.label, options.max_px)
+    return (drift,) if options.accuracy is None else (drift, options.accuracy(artifact))
 
 
-def make_int8(parent: Artifact, sets: Sets, recipe: Recipe, directory: Path) -> Artifact:
-    """Fill `directory` with the int8 files, the parent's reference and a manifest without a verdict."""
-    made = quantizer(parent.manifest.runtime).quantize(parent, sets.calibrate, recipe, directory)
+def write_int8(parent: Artifact, sets: ImageSets, recipe: Recipe, directory: Path) -> Artifact:
+    """Quantize into `directory`: int8 files, the parent's reference, and a manifest without a verdict."""
+    made = quantizer(parent.manifest.runtime).quantize(parent, sets.calibration, recipe, directory)
     save_reference(directory / REFERENCE, load_reference(parent.root / REFERENCE))
     return seal(directory, _manifest(parent, sets, recipe, made))
 
 
-def _manifest(parent: Artifact, sets: Sets, recipe: Recipe, made: Quantized) -> Manifest:
+def _manifest(parent: Artifact, sets: ImageSets, recipe: Recipe, made: Quantized) -> Manifest:
     manifest = parent.manifest
     return msgspec.structs.replace(
         manifest,

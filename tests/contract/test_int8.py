@@ -22,13 +22,13 @@ pytest.importorskip("torch")
 
 from edge.parity.reference import Reference
 from export.inputs import drawn_inputs
-from quantize.int8.calibration import Sets
+from quantize.int8.calibration import ImageSets
 from quantize.int8.gate import float_reference, judge_int8
 from quantize.int8.registry import quantizer
-from quantize.int8.run import Job, int8_destination, make_int8
+from quantize.int8.run import Int8Options, int8_destination, write_int8
 
 # Few images: enough for the mechanism. An artifact for use is calibrated on 128.
-CALIBRATE, SEARCH, REPORT = 16, 2, 24
+CALIBRATION, SEARCH, HELD_OUT = 16, 2, 24
 ENGINE_FILES = {"ncnn": ".bin", "openvino": ".bin", "tflite": ".tflite", "onnxruntime": ".onnx"}
 
 
@@ -39,10 +39,10 @@ def parent(request, bundled_detector) -> Artifact:
 
 
 @pytest.fixture(scope="module")
-def sets(parent) -> Sets:
-    images = drawn_inputs(parent.manifest, CALIBRATE + SEARCH + REPORT, seed=7_000_000).images
-    parts = np.split(images, [CALIBRATE, CALIBRATE + SEARCH])
-    return Sets(*parts, source="drawn people", sha256="0" * 64)
+def sets(parent) -> ImageSets:
+    images = drawn_inputs(parent.manifest, CALIBRATION + SEARCH + HELD_OUT, seed=7_000_000).images
+    parts = np.split(images, [CALIBRATION, CALIBRATION + SEARCH])
+    return ImageSets(*parts, source="drawn people", sha256="0" * 64)
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,14 @@ def made(parent, sets, once) -> Artifact:
 
     def fill(root) -> None:
         (root / name).mkdir()
-        make_int8(parent, sets, Job().recipe(parent), root / name)
+        write_int8(parent, sets, Int8Options().recipe(parent), root / name)
 
     return Artifact.open(once(f"contract {name}", fill) / name)
 
 
 @pytest.fixture(scope="module")
 def reference(parent, sets) -> Reference:
-    return float_reference(parent, sets.report)
+    return float_reference(parent, sets.held_out)
 
 
 def engine_file(artifact: Artifact):
@@ -87,7 +87,7 @@ def test_its_manifest_says_how_it_was_quantized(made, parent) -> None:
     record = made.manifest.calibration
     static = quantizer(parent.manifest.runtime).default_mode(parent) == "static"
     assert record.method
-    assert record.samples == (CALIBRATE if static else 0)
+    assert record.samples == (CALIBRATION if static else 0)
     assert bool(record.source) == bool(record.sha256) == static
 
 
@@ -95,7 +95,7 @@ def test_its_outputs_differ_from_its_parents(made, parent, sets) -> None:
     both = []
     for artifact in (parent, made):
         session = open_session(artifact, RunOptions(threads=1))
-        both.append(session.run({"image": sets.report[:2]}))
+        both.append(session.run({"image": sets.held_out[:2]}))
         session.close()
     for name, value in both[0].items():
         assert both[1][name].shape == value.shape
@@ -106,7 +106,7 @@ def test_it_is_judged_by_the_interval_of_the_share_of_boxes(made, parent, refere
     parity = judge_int8(made, reference, "held out", None)
     assert isinstance(parity, BoxesParity)
     assert (parity.reference, parity.inputs) == (f"artifact {parent.name}", "held out")
-    assert parity.samples == REPORT
+    assert parity.samples == HELD_OUT
     assert parity.matched_interval == wilson_interval(
         round(parity.matched * parity.boxes), parity.boxes
     )
@@ -134,7 +134,7 @@ def test_it_can_be_verified_from_its_own_files(made) -> None:
 
 @pytest.mark.slow
 def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> None:
-    again = make_int8(parent, sets, Job().recipe(parent), tmp_path)
+    again = write_int8(parent, sets, Int8Options().recipe(parent), tmp_path)
     assert engine_file(again).read_bytes() == engine_file(made).read_bytes()
 
 
@@ -142,7 +142,7 @@ def test_the_same_images_give_the_same_file(made, parent, sets, tmp_path) -> Non
 def test_a_layer_kept_in_float_is_larger_and_listed(made, parent, sets, tmp_path) -> None:
     largest = max(quantizer(parent.manifest.runtime).layers(parent), key=lambda each: each.weights)
     kept = (KeptLayer(layer=largest.name, precision="float", reason="asked for"),)
-    artifact = make_int8(parent, sets, Job(kept=kept).recipe(parent), tmp_path)
+    artifact = write_int8(parent, sets, Int8Options(kept=kept).recipe(parent), tmp_path)
     assert largest.name in {layer.layer for layer in artifact.manifest.kept}
     grown = weight_bytes(artifact) - weight_bytes(made)
     assert 0.8 * largest.weights <= grown <= 4 * largest.weights
@@ -150,19 +150,19 @@ def test_a_layer_kept_in_float_is_larger_and_listed(made, parent, sets, tmp_path
 
 def test_invalid_requests_are_refused_before_any_work(made, parent, tmp_path) -> None:
     with pytest.raises(InputError, match="int8 already"):
-        int8_destination(made, Job(), tmp_path)
+        int8_destination(made, Int8Options(), tmp_path)
     (tmp_path / made.name).mkdir()
     with pytest.raises(TargetExistsError):
-        int8_destination(parent, Job(), tmp_path)
+        int8_destination(parent, Int8Options(), tmp_path)
     (tmp_path / made.name).rmdir()
     unknown = (KeptLayer(layer="nobody", precision="float", reason=""),)
     with pytest.raises(InputError, match="no layer 'nobody'"):
-        int8_destination(parent, Job(kept=unknown), tmp_path)
+        int8_destination(parent, Int8Options(kept=unknown), tmp_path)
     drawn = msgspec.structs.replace(parent.manifest.lineage, weights="random")
     random = Artifact(parent.root, msgspec.structs.replace(parent.manifest, lineage=drawn))
     with pytest.raises(InputError, match="random weights"):
-        int8_destination(random, Job(), tmp_path)
+        int8_destination(random, Int8Options(), tmp_path)
     missing = {"static", "dynamic", "weight-only"} - set(quantizer(parent.manifest.runtime).MODES)
     for mode in missing:
         with pytest.raises(InputError, match=f"no {mode} int8"):
-            int8_destination(parent, Job(mode=mode), tmp_path)
+            int8_destination(parent, Int8Options(mode=mode), tmp_path)

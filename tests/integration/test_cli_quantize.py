@@ -140,7 +140,7 @@ def test_too_few_images_are_counted(edgepose, small, squares, tmp_path) -> None:
         shutil.copy(path, few)
     done = edgepose("quantize", small, "--calib", few, "--out", tmp_path / "out")
     assert done.code == 2
-    assert "5 usable pictures; int8 needs at least 32" in done.message
+    assert "5 usable images; int8 needs at least 32" in done.message
 
 
 def test_images_without_a_labelled_person_are_counted(edgepose, small, squares, tmp_path) -> None:
@@ -151,7 +151,7 @@ def test_images_without_a_labelled_person_are_counted(edgepose, small, squares, 
     args = ("--calib", tmp_path / "coco.json", "--images", squares, "--out", tmp_path / "out")
     done = edgepose("quantize", small, *args)
     assert done.code == 2
-    assert "0 usable pictures and 36 more with nobody in them" in done.message
+    assert "0 usable images and 36 more without a person" in done.message
 
 
 def test_float16_weights_of_tflite_are_refused(edgepose, detector, squares, tmp_path) -> None:
@@ -201,7 +201,7 @@ def test_a_search_finds_layers_or_names_the_most_sensitive(
     args = ("--calib", photographs, "--mode", "static", "--search", "--out", tmp_path)
     found = edgepose("quantize", detector.root, *args)
     assert found.code in {0, 3}
-    assert ("layers left in float" in found.err) or ("most to blame" in found.err)
+    assert ("layers left in float" in found.err) or ("the most sensitive" in found.err)
     if found.code == 0:
         manifest = json.loads((tmp_path / f"{DETECTOR}-int8" / "artifact.json").read_text())
         assert any("left in float by --search" in each["reason"] for each in manifest["kept"])

@@ -157,8 +157,8 @@ def _export(
     from export import gate_inputs, torch_ap_gate
     from export.exporter import export_to
     from quantize.int8.calibration import gather_sets, pixel_hashes
-    from quantize.int8.export import Images, export_int8
-    from quantize.int8.run import Int8Judges
+    from quantize.int8.export import Int8Inputs, export_int8
+    from quantize.int8.run import Int8Limits
 
     if calibration.calib:
         inputs = gate_inputs(loaded.spec, calibration.calib, calibration.images)
@@ -180,14 +180,14 @@ def _export(
                 loaded.spec,
                 str(calibration.calib),
                 calibration.images,
-                avoid=pixel_hashes(truth),
+                exclude=pixel_hashes(truth),
             )
             results += export_int8(
                 loaded,
                 planned.int8,
                 results,
-                Images(inputs, sets),
-                Int8Judges(truth, gate.max_ap_drop, gate.max_px).job,
+                Int8Inputs(inputs, sets),
+                Int8Limits(truth, gate.max_ap_drop, gate.max_px).options_for,
                 progress=advance,
             )
     return results

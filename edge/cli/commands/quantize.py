@@ -30,9 +30,9 @@ from runtimes.spec import KeptLayer
 if TYPE_CHECKING:
     from export import Exported
     from quantize.int8.base import Mode
-    from quantize.int8.calibration import Sets
+    from quantize.int8.calibration import ImageSets
     from quantize.int8.layer_search import SearchResult
-    from quantize.int8.run import Job
+    from quantize.int8.run import Int8Options
 
 MODES = ("static", "dynamic", "weight-only")
 
@@ -91,12 +91,12 @@ def command(
     gate.check()
     if search.time_limit is not None and not search.search:
         raise InputError("--time-limit is for --search")
-    from quantize.int8.run import Job, int8_destination
+    from quantize.int8.run import Int8Options, int8_destination
 
     target = out or parents[0].root.resolve().parent
     kept = tuple(KeptLayer(layer=name, precision="float", reason="asked for") for name in keep)
-    job = Job(cast("Mode | None", mode), kept, gate.max_px)
-    planned = [int8_destination(parent, job, target, force=force) for parent in parents]
+    options = Int8Options(cast("Mode | None", mode), kept, gate.max_px)
+    planned = [int8_destination(parent, options, target, force=force) for parent in parents]
     require_writable(target)
     sources = Sources(calibration, detector, gate)
     with phases() as bar:
@@ -106,7 +106,7 @@ def command(
             bar.advance(0, text)
 
         results = [
-            _quantize(parent, job, sources, destination, search, advance)
+            _quantize(parent, options, sources, destination, search, advance)
             for parent, destination in zip(parents, planned, strict=True)
         ]
     emit_artifacts(results, "against the float artifact", as_json=as_json)
@@ -132,7 +132,7 @@ class Sources:
 
 def _quantize(
     parent: Artifact,
-    job: "Job",
+    options: "Int8Options",
     sources: Sources,
     destination: Destination,
     search: SearchOptions,
@@ -140,32 +140,34 @@ def _quantize(
 ) -> "Exported":
     """Gather images, search where asked, quantize and judge one artifact."""
     from quantize.int8.calibration import pixel_hashes
-    from quantize.int8.run import Int8Judges, quantize_artifact
-    from quantize.int8.search import searched
+    from quantize.int8.run import Int8Limits, quantize_artifact
+    from quantize.int8.search import search_kept_layers
 
     truth = sources.gate.ground_truth()
     sets = _calibration_sets(parent, sources, pixel_hashes(truth))
-    job = Int8Judges(truth, sources.gate.max_ap_drop, job.max_px).job(parent, job)
+    options = Int8Limits(truth, sources.gate.max_ap_drop, options.max_px).options_for(
+        parent, options
+    )
     if search.search:
         out = destination.path.parent
-        job, found = searched(parent, sets, job, out, search.time_limit, advance)
+        options, found = search_kept_layers(parent, sets, options, out, search.time_limit, advance)
         _report_search(parent, found)
-    return quantize_artifact(parent, sets, destination, job, progress=advance)
+    return quantize_artifact(parent, sets, destination, options, progress=advance)
 
 
-def _calibration_sets(parent: Artifact, sources: Sources, avoid: frozenset[str]) -> "Sets":
-    from quantize.int8.calibration import gather_sets, people_finder
+def _calibration_sets(parent: Artifact, sources: Sources, exclude: frozenset[str]) -> "ImageSets":
+    from quantize.int8.calibration import gather_sets, person_finder
 
     calib, images = str(sources.calibration.calib), sources.calibration.images
     if sources.detector is None:
-        return gather_sets(parent.manifest, calib, images, avoid=avoid)
+        return gather_sets(parent.manifest, calib, images, exclude=exclude)
     with load(sources.detector) as model:
         if not model.spec.is_detector:
             raise InputError(
                 f"--detector {sources.detector}: finds no boxes (task {model.spec.task})"
             )
-        finder = people_finder(model)
-        return gather_sets(parent.manifest, calib, images, finder=finder, avoid=avoid)
+        finder = person_finder(model)
+        return gather_sets(parent.manifest, calib, images, finder=finder, exclude=exclude)
 
 
 def _report_search(parent: Artifact, found: "SearchResult") -> None:
@@ -182,7 +184,7 @@ def _report_search(parent: Artifact, found: "SearchResult") -> None:
         for name in found.kept:
             say(f"  {name}")
         return
-    say(f"{parent.name}: no set of layers was found that holds the limit; most to blame:")
+    say(f"{parent.name}: no set of layers was found that holds the limit; the most sensitive:")
     for group in found.ranking[:3]:
         say(
             f"  {group.layers[0]} .. {group.layers[-1]}: {group.drift:.2f} of the limit without them"

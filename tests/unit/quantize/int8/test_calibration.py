@@ -1,4 +1,4 @@
-"""Three sets of pictures: no picture in two of them, the same for the same pictures, refused where there are few."""
+"""Image sets: no image in two of them, the same for the same images, refused where there are too few."""
 
 import json
 
@@ -13,10 +13,10 @@ from edge.catalog.specs import image_input
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from quantize.int8.calibration import (
-    CALIBRATE,
-    DETECTOR_REPORT,
+    CALIBRATION,
+    DETECTOR_HELD_OUT,
     FEWEST,
-    REPORT,
+    HELD_OUT,
     SEARCH,
     gather_sets,
     pixel_hash,
@@ -49,43 +49,43 @@ def rows(images: np.ndarray) -> list[bytes]:
     return [image.tobytes() for image in images]
 
 
-@pytest.mark.parametrize("count", [FEWEST, 57, CALIBRATE + SEARCH + REPORT + 30])
+@pytest.mark.parametrize("count", [FEWEST, 57, CALIBRATION + SEARCH + HELD_OUT + 30])
 def test_the_sets_are_disjoint_and_not_too_large(tmp_path, count) -> None:
     write(tmp_path / "a", count)
     sets = gather_sets(SPEC, tmp_path / "a")
-    parts = [rows(part) for part in (sets.calibrate, sets.search, sets.report)]
+    parts = [rows(part) for part in (sets.calibration, sets.search, sets.held_out)]
     everything = [row for part in parts for row in part]
-    used = min(count, CALIBRATE + SEARCH + REPORT)
+    used = min(count, CALIBRATION + SEARCH + HELD_OUT)
     assert len(everything) == len(set(everything)) == used
     assert all(parts)
-    assert len(parts[0]) <= CALIBRATE
+    assert len(parts[0]) <= CALIBRATION
     assert len(parts[1]) <= SEARCH
-    assert len(parts[2]) <= REPORT + 2  # what the shares leave over judges
-    assert sets.calibrate.shape[1:] == (WH[1], WH[0], 3)
+    assert len(parts[2]) <= HELD_OUT + 2  # the remainder of the proportions
+    assert sets.calibration.shape[1:] == (WH[1], WH[0], 3)
 
 
-def test_detectors_report_on_further_pictures(tmp_path) -> None:
-    """The pictures that calibrate and search stay those of other models."""
+def test_detectors_are_judged_on_further_images(tmp_path) -> None:
+    """The images that calibrate and search stay those of other models."""
     spec = msgspec.structs.replace(
         SPEC, task="detect", crop=CropSpec(kind="stretch"), codec=BoxesCodec(), keypoints=None
     )
-    total = CALIBRATE + SEARCH + REPORT
+    total = CALIBRATION + SEARCH + HELD_OUT
     write(tmp_path / "a", total + 60)
     for path in sorted((tmp_path / "a").iterdir())[total:]:
         path.rename(path.with_name(f"z{path.name}"))
     sets = gather_sets(spec, tmp_path / "a")
-    assert [len(part) for part in (sets.calibrate, sets.search)] == [CALIBRATE, SEARCH]
-    assert len(sets.report) == REPORT + 60 <= DETECTOR_REPORT
-    everything = rows(np.concatenate([sets.calibrate, sets.search, sets.report]))
+    assert [len(part) for part in (sets.calibration, sets.search)] == [CALIBRATION, SEARCH]
+    assert len(sets.held_out) == HELD_OUT + 60 <= DETECTOR_HELD_OUT
+    everything = rows(np.concatenate([sets.calibration, sets.search, sets.held_out]))
     assert len(set(everything)) == total + 60
     for path in (tmp_path / "a").glob("z*"):
         path.unlink()
     fewer = gather_sets(spec, tmp_path / "a")
     assert fewer.sha256 == sets.sha256
     np.testing.assert_array_equal(fewer.search, sets.search)
-    np.testing.assert_array_equal(fewer.report, sets.report[:REPORT])
-    write(tmp_path / "a", total + DETECTOR_REPORT)
-    assert len(gather_sets(spec, tmp_path / "a").report) == DETECTOR_REPORT
+    np.testing.assert_array_equal(fewer.held_out, sets.held_out[:HELD_OUT])
+    write(tmp_path / "a", total + DETECTOR_HELD_OUT)
+    assert len(gather_sets(spec, tmp_path / "a").held_out) == DETECTOR_HELD_OUT
 
 
 def test_names_and_copies_change_nothing(tmp_path) -> None:
@@ -94,22 +94,22 @@ def test_names_and_copies_change_nothing(tmp_path) -> None:
     write(tmp_path / "b", 40, name="copy-of-{}.png")
     one, other = gather_sets(SPEC, tmp_path / "a"), gather_sets(SPEC, tmp_path / "b")
     assert one.sha256 == other.sha256
-    for name in ("calibrate", "search", "report"):
+    for name in ("calibration", "search", "held_out"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     write(tmp_path / "c", 40, seed=1)
     assert gather_sets(SPEC, tmp_path / "c").sha256 != one.sha256
 
 
-def test_an_evaluations_pictures_are_left_out(tmp_path) -> None:
+def test_images_of_an_evaluation_are_left_out(tmp_path) -> None:
     write(tmp_path / "a", 60)
-    avoid = [pixel_hash(read_image(tmp_path / "a" / f"p{i}.png")) for i in range(20)]
-    sets = gather_sets(SPEC, tmp_path / "a", avoid=frozenset(avoid))
-    left = sum(len(part) for part in (sets.calibrate, sets.search, sets.report))
+    exclude = [pixel_hash(read_image(tmp_path / "a" / f"p{i}.png")) for i in range(20)]
+    sets = gather_sets(SPEC, tmp_path / "a", exclude=frozenset(exclude))
+    left = sum(len(part) for part in (sets.calibration, sets.search, sets.held_out))
     assert left == 40
 
 
-def test_people_are_cut_as_they_will_be_when_deployed(tmp_path) -> None:
-    """By the finder's first box in a directory, by the label in a COCO file; through the pipeline's own crop."""
+def test_people_are_cropped_as_when_deployed(tmp_path) -> None:
+    """By the detector's first box in a directory, by the label in a COCO file, with the pipeline's own crop."""
     write(tmp_path / "a", FEWEST)
     box = np.array([4, 6, 20, 30], np.float32)
     sets = gather_sets(SPEC, tmp_path / "a", finder=lambda _: np.stack([box, box + 3]))
@@ -118,7 +118,7 @@ def test_people_are_cut_as_they_will_be_when_deployed(tmp_path) -> None:
         frame = read_image(path)
         crop = make_crops(box[None], (30, 40), SPEC.crop, WH)[0]
         wanted.add(crop_image(frame, crop, SPEC.crop).tobytes())
-    assert set(rows(np.concatenate([sets.calibrate, sets.search, sets.report]))) == wanted
+    assert set(rows(np.concatenate([sets.calibration, sets.search, sets.held_out]))) == wanted
     ids = range(1, FEWEST + 1)
     coco = {
         "images": [{"id": i, "file_name": f"p{i - 1}.png", "width": 30, "height": 40} for i in ids],
@@ -137,23 +137,23 @@ def test_people_are_cut_as_they_will_be_when_deployed(tmp_path) -> None:
     (tmp_path / "coco.json").write_text(json.dumps(coco))
     labelled = gather_sets(SPEC, tmp_path / "coco.json", tmp_path / "a")
     assert labelled.sha256 == sets.sha256
-    np.testing.assert_array_equal(labelled.report, sets.report)
+    np.testing.assert_array_equal(labelled.held_out, sets.held_out)
 
 
-def test_too_few_is_said_with_the_number(tmp_path) -> None:
+def test_too_few_images_are_refused_with_their_number(tmp_path) -> None:
     write(tmp_path / "a", 7)
-    with pytest.raises(InputError, match=rf"7 usable pictures; int8 needs at least {FEWEST}"):
+    with pytest.raises(InputError, match=rf"7 usable images; int8 needs at least {FEWEST}"):
         gather_sets(SPEC, tmp_path / "a")
 
 
-def test_nobody_in_them_is_said(tmp_path) -> None:
+def test_images_without_a_person_are_counted(tmp_path) -> None:
     write(tmp_path / "a", 40)
-    nobody = np.zeros((0, 4), np.float32)
-    with pytest.raises(InputError, match="0 usable pictures and 40 more with nobody in them"):
-        gather_sets(SPEC, tmp_path / "a", finder=lambda _: nobody)
+    none = np.zeros((0, 4), np.float32)
+    with pytest.raises(InputError, match="0 usable images and 40 more without a person"):
+        gather_sets(SPEC, tmp_path / "a", finder=lambda _: none)
 
 
-def test_no_such_place_is_said(tmp_path) -> None:
+def test_a_missing_directory_is_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="no such directory"):
         gather_sets(SPEC, tmp_path / "nowhere")
 

@@ -1,4 +1,4 @@
-"""Which images judge int8: a detector is judged on enough boxes, of drawn pictures where the report set has too few."""
+"""Images that judge int8: detectors are judged on enough boxes, on drawn images where the held-out set has too few."""
 
 import msgspec
 import numpy as np
@@ -7,8 +7,8 @@ import pytest
 from edge.parity.boxes import MIN_BOXES
 from export.inputs import drawn_inputs
 from quantize.int8 import held_out as module
-from quantize.int8.calibration import Sets
-from quantize.int8.held_out import held_out
+from quantize.int8.calibration import ImageSets
+from quantize.int8.held_out import held_out_reference
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import BoxesCodec
 from runtimes.files import seal
@@ -18,8 +18,8 @@ SIDE = 32
 STEP, MOST = 2, 6  # drawing takes time
 
 
-def sets(report: np.ndarray) -> Sets:
-    return Sets(report[:1], report[:1], report, "photographs of here", "0" * 64)
+def sets(own: np.ndarray) -> ImageSets:
+    return ImageSets(own[:1], own[:1], own, "photographs of here", "0" * 64)
 
 
 @pytest.fixture(autouse=True)
@@ -80,38 +80,51 @@ def constant_detector(root, pose: Artifact, scores: list[float]) -> Artifact:
     return seal(root, manifest)
 
 
-def pictures(count: int) -> np.ndarray:
+def noise(count: int) -> np.ndarray:
     return np.random.default_rng(count).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
 
 
-def test_a_report_set_with_enough_boxes_is_all(detector) -> None:
-    report = pictures(MIN_BOXES // 2)  # two strong boxes a picture
-    judging = held_out(detector, sets(report))
-    np.testing.assert_array_equal(judging.reference.images, report)
-    assert judging.label == f"photographs of here, {MIN_BOXES // 2} held out"
+def test_a_held_out_set_with_enough_boxes_is_all(detector) -> None:
+    own = noise(MIN_BOXES // 2)  # two strong boxes an image
+    held_out = held_out_reference(detector, sets(own))
+    np.testing.assert_array_equal(held_out.reference.images, own)
+    assert held_out.label == f"photographs of here, {MIN_BOXES // 2} held out"
 
 
-def test_pictures_are_drawn_until_there_are_enough_boxes(pose, tmp_path) -> None:
+def test_images_are_drawn_until_there_are_enough_boxes(pose, tmp_path) -> None:
     detector = constant_detector(tmp_path / "one", pose, [0.9, 0.2, 0.1])
-    report = pictures(MIN_BOXES - STEP - 1)
-    judging = held_out(detector, sets(report))
-    images = judging.reference.images
-    assert len(images) == len(report) + 2 * STEP  # one of them would leave a box missing
-    np.testing.assert_array_equal(images[: len(report)], report)
+    own = noise(MIN_BOXES - STEP - 1)
+    held_out = held_out_reference(detector, sets(own))
+    images = held_out.reference.images
+    assert len(images) == len(own) + 2 * STEP  # after one step a box is missing
+    np.testing.assert_array_equal(images[: len(own)], own)
     assert len(np.unique(images, axis=0)) == len(images)
-    assert sum(int((each.scores >= 0.3).sum()) for each in judging.reference.boxes) >= MIN_BOXES
-    assert judging.label.endswith(f"{len(report)} held out, and {2 * STEP} drawn")
-    again = held_out(detector, sets(report))
+    assert len(held_out.reference.boxes) == len(images)
+    assert sum(int((each.scores >= 0.3).sum()) for each in held_out.reference.boxes) >= MIN_BOXES
+    assert held_out.label.endswith(f"{len(own)} held out, and {2 * STEP} drawn")
+    again = held_out_reference(detector, sets(own))
     np.testing.assert_array_equal(again.reference.images, images)
 
 
-def test_a_detector_that_finds_nothing_in_drawn_pictures_ends_the_search(pose, tmp_path) -> None:
+def test_no_drawn_image_is_in_another_set(detector) -> None:
+    """Calibrated on the very images that would be drawn first: others are."""
+    own = noise(3)
+    first = held_out_reference(detector, sets(own)).reference.images[3:]
+    taken = ImageSets(first[:STEP], first[STEP : STEP + 1], own, "drawn people", "0" * 64)
+    second = held_out_reference(detector, taken).reference.images[3:]
+    assert len(second) == len(first) == MOST
+    np.testing.assert_array_equal(second[: MOST - STEP - 1], first[STEP + 1 :])
+    used = {image.tobytes() for image in first[: STEP + 1]}
+    assert used.isdisjoint(image.tobytes() for image in second)
+
+
+def test_drawing_ends_where_the_detector_finds_no_people(pose, tmp_path) -> None:
     blind = constant_detector(tmp_path / "blind", pose, [0.2, 0.2, 0.1])
-    assert len(held_out(blind, sets(pictures(3))).reference.images) == 3 + MOST
+    assert len(held_out_reference(blind, sets(noise(3))).reference.images) == 3 + MOST
 
 
-def test_poses_are_judged_on_the_report_set(pose) -> None:
-    report = drawn_inputs(pose.manifest, 3).images
-    judging = held_out(pose, sets(report))
-    np.testing.assert_array_equal(judging.reference.images, report)
-    assert len(judging.reference.poses) == 3
+def test_poses_are_judged_on_the_held_out_set(pose) -> None:
+    own = drawn_inputs(pose.manifest, 3).images
+    held_out = held_out_reference(pose, sets(own))
+    np.testing.assert_array_equal(held_out.reference.images, own)
+    assert len(held_out.reference.poses) == 3
