@@ -18,8 +18,8 @@ from edge.cli import run as run_cli
 from runtimes.registry import installed_engine
 
 ROOT = Path(__file__).resolve().parents[2]
-# What a shell starts, with packages named in HIDDEN as if they were not installed. Ctrl-C reaches it as from a terminal:
-# a shell that starts the tests in the background has them, and what they start, ignore it.
+# What a shell starts, with packages named in HIDDEN as if they were not installed. Ctrl-C reaches it as it does at a
+# terminal: a shell that starts the tests in the background has them, and what they start, ignore it.
 START = """
 import signal
 import sys
