@@ -1,14 +1,13 @@
-"""int8 of real and drawn-people models on every runtime: what the gate says, and what it costs in accuracy.
+"""int8 of real models and of models trained on drawn people, on every runtime: verdict and accuracy.
 
     python benchmarks/int8_table.py ../shared/real docs/measured OUT [--vit STUDENT.safetensors] [--only MODEL]
-    python benchmarks/int8_speed.py docs/measured OUT          # afterwards, on a machine that does nothing else
+    python benchmarks/int8_speed.py docs/measured OUT          # afterwards, on an idle machine
     python benchmarks/int8_page.py docs/measured               # both into one page
 
 Detector: the real RTMDet-nano, calibrated on photographs of athletes (LSPET), compared with its own fp32 boxes on 500
-others of them, and once, at the end, on COCO photographs that served nothing else. Students: the one that ships, and a
-ViTPose where --vit names one, calibrated on drawn people and judged by AP on other drawn people. PP-TinyPose: imported,
-on OpenVINO (with a search too) and ncnn. Writes int8.json; artifacts, refused ones too, stay in OUT. Goes on
-where it was stopped.
+others of them and, at the end, on COCO photographs that serve nothing else. Students: the packaged one and, with --vit,
+a ViTPose, calibrated on drawn people and judged by AP on other drawn people. PP-TinyPose: imported, on OpenVINO (also
+with a search) and ncnn. Writes int8.json; artifacts stay in OUT, rejected ones too. Resumes an interrupted run.
 """
 
 import argparse
@@ -80,7 +79,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Subject:
-    """A model: its float artifacts, where calibration comes from, and the set its AP is measured on."""
+    """A model: its float artifacts, its calibration source, and the data set of its AP."""
 
     name: str
     parents: Sequence[Artifact]
@@ -89,7 +88,7 @@ class Subject:
 
 
 def exported(weights: Path, real: Path | None, out: Path) -> list[Artifact]:
-    """Export a checkpoint in fp32 to every runtime, or take what an earlier run made."""
+    """Export a checkpoint in fp32 to every runtime."""
     loaded = load_checkpoint(weights)
     photographs = real / "people" / "lspet" / "images" if real else None
     targets = [Target(runtime, "fp32") for runtime in RUNTIMES]
@@ -114,7 +113,7 @@ def imported(real: Path, out: Path) -> list[Artifact]:
 
 
 def subjects(args: Any) -> list[Subject]:
-    """Return the models that are asked for."""
+    """Return the selected models."""
     real, out = args.real, args.out
     lspet = real / "people" / "lspet"
     makers = {
@@ -147,7 +146,7 @@ def subjects(args: Any) -> list[Subject]:
 def held_out_boxes(
     parent: Model, ours: Model, photographs: Path, used: frozenset[str]
 ) -> tuple[float, float]:
-    """Return the share of a parent's boxes found again, and the mean change of their scores, on unused photographs."""
+    """Return the share of a parent's boxes matched and the mean change of their scores, on unused photographs."""
     shifts: list[float] = []
     count = seen = 0
     for path in sorted(photographs.iterdir()):
@@ -165,7 +164,7 @@ def held_out_boxes(
 
 
 def used_hashes(photographs: Path) -> frozenset[str]:
-    """Return the hashes of the pictures that the product's own sets take from a directory."""
+    """Return the hashes of the images that the product's own sets take from a directory."""
     hashes: dict[str, None] = {}
     for path in sorted(photographs.iterdir()):
         hashes.setdefault(pixel_hash(read_image(path)), None)
@@ -175,16 +174,16 @@ def used_hashes(photographs: Path) -> frozenset[str]:
 
 
 def size(artifact: Artifact) -> int:
-    """Bytes of an artifact without its reference."""
+    """Return the bytes of an artifact without its reference."""
     return sum(each.bytes for each in artifact.manifest.files if each.path != REFERENCE)
 
 
 def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = False) -> Row:
-    """Make int8 of one parent, judge it, and measure everything the table says."""
+    """Quantize one parent, judge it, and measure every figure of the table."""
     source, images = subject.calib
     sets = gather_sets(parent.manifest, source, images)
     limits = Int8Limits(subject.dataset, MAX_DROP[subject.name], None)
-    # the photographs report, and judge nothing; drawn people may judge drawn people
+    # AP on the photographs is reported and does not judge; on drawn people it does
     options = limits.options_for(parent) if source == "synth" else Int8Options()
     mode = mode_of(parent, search=search)
     if search:
@@ -226,13 +225,13 @@ def measured(subject: Subject, parent: Artifact, args: Any, *, search: bool = Fa
 
 
 def reported_ap(subject: Subject, parent: Artifact) -> AccuracyGate:
-    """Return a judge whose verdict is written down and refuses nobody."""
+    """Return an AP gate whose verdict is recorded only."""
     with load(parent.root) as model:
         return ap_gate(model, parent.name, subject.dataset, MAX_DROP[subject.name])
 
 
 def mode_of(parent: Artifact, *, search: bool) -> str:
-    """Return how a parent is made int8, as the table says it."""
+    """Return the mode of a parent's int8, as in the table."""
     mode: str = quantizer(parent.manifest.runtime).default_mode(parent)
     return f"{mode}, --search --max-px {SEARCH_PX:g}" if search else mode
 
