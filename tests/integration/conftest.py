@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,7 @@ class Made:
 
 
 Cli = Callable[..., Done]
+Once = Callable[[str, Callable[[Path], None]], Path]
 
 
 @pytest.fixture(scope="session")
@@ -128,42 +129,55 @@ def photo(real: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def clip(real: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip(real: Path, once: Once) -> Path:
     """Twelve frames of a real video with people in it."""
-    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    capture = cv2.VideoCapture(str(real / "videos/demo_skeleton.mp4"))
-    frames = [capture.read()[1] for _ in range(12)]
-    capture.release()
-    write_video(path, frames)
-    return path
+
+    def fill(root: Path) -> None:
+        capture = cv2.VideoCapture(str(real / "videos/demo_skeleton.mp4"))
+        frames = [capture.read()[1] for _ in range(12)]
+        capture.release()
+        write_video(root / "clip.mp4", frames)
+
+    return once("clip", fill) / "clip.mp4"
 
 
 @pytest.fixture(scope="session")
-def pose(edgepose: Cli, real: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def made(edgepose: Cli, once: Once) -> Callable[..., Made]:
+    """Make an artifact with a command, once a run: `name` is where it lies below the --out that is added."""
+
+    def make(name: str, *args: object) -> Made:
+        def fill(root: Path) -> None:
+            done = edgepose(*args, "--out", root / "out", "--json")
+            (root / "done.json").write_text(json.dumps(asdict(done)))
+
+        root = once(f"made {name}", fill)
+        return Made(root / "out" / name, Done(**json.loads((root / "done.json").read_text())))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pose(made: Callable[..., Made], real: Path) -> Made:
     """TinyPose, imported for OpenVINO."""
     _need("openvino")
-    out = tmp_path_factory.mktemp("pose")
     graph = real / "models/tinypose-256x192/model.xml"
-    done = edgepose("import", graph, "--like", "tinypose-256x192", "--out", out, "--json")
-    return Made(out / "tinypose-192x256.openvino-fp16", done)
+    name = "tinypose-192x256.openvino-fp16"
+    return made(name, "import", graph, "--like", "tinypose-256x192")
 
 
 @pytest.fixture(scope="session")
-def detector(edgepose: Cli, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def detector(made: Callable[..., Made], weights: Path) -> Made:
     """RTMDet nano with its real weights, exported to ONNX Runtime."""
     _need("onnxruntime", "torch", "onnx", "onnxsim", "onnxscript")
-    out = tmp_path_factory.mktemp("detector")
-    done = edgepose("export", weights, "--format", "onnx", "--out", out, "--json")
-    return Made(out / "rtmdet-nano-320x320.onnxruntime-fp32", done)
+    return made("rtmdet-nano-320x320.onnxruntime-fp32", "export", weights, "--format", "onnx")
 
 
 @pytest.fixture(scope="session")
-def random_pose(edgepose: Cli, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def random_pose(made: Callable[..., Made]) -> Made:
     """RTMPose tiny with random weights, exported to ONNX Runtime."""
     _need("onnxruntime", "torch", "onnx", "onnxsim", "onnxscript")
-    out = tmp_path_factory.mktemp("random")
-    done = edgepose("export", "rtmpose-t", "weights=random", "format=onnx", "--out", out, "--json")
-    return Made(out / "rtmpose-t-192x256.onnxruntime-fp32", done)
+    name = "rtmpose-t-192x256.onnxruntime-fp32"
+    return made(name, "export", "rtmpose-t", "weights=random", "format=onnx")
 
 
 def write_video(path: Path, frames: list[Any]) -> None:
