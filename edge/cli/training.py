@@ -62,8 +62,8 @@ length_options = together(
 
 
 @dataclass(frozen=True, slots=True)
-class RunOptions:
-    """Where a run takes place, and what it is validated on: fields of no configuration."""
+class TrainingRun:
+    """Directory, device and validation data of a training run, which its configuration does not hold."""
 
     val: str
     val_images: str
@@ -72,8 +72,8 @@ class RunOptions:
     resume: bool
 
 
-def run_options(out: str) -> Decorator:
-    """Return the options of a run whose directory is `out` by default."""
+def training_run_options(out: str) -> Decorator:
+    """Return the options of a training run whose directory is `out` by default."""
     return together(
         click.option("--val", default="", help="COCO.json to validate on. Default: drawn people."),
         click.option("--val-images", default="", help="Directory of the images that --val lists."),

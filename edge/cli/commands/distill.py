@@ -6,14 +6,14 @@ from edge.cli.options import json_option, setting, together
 from edge.cli.progress import phases
 from edge.cli.training import (
     POSITIVE,
-    RunOptions,
+    TrainingRun,
     data_options,
     is_first_process,
     length_options,
     network_options,
     require_training,
-    run_options,
     show_result,
+    training_run_options,
 )
 from edge.cli.verb import Verb
 from quantize.distill.config import BATCH, DRAWN, LR, DistillConfig, parse_methods
@@ -87,9 +87,9 @@ pose_options = together(
     is_flag=True,
     help="Shard the teacher over torchrun's processes (simcc, feature).",
 )
-@run_options("distilled")
+@training_run_options("distilled")
 @json_option
-def command(config: DistillConfig, run: RunOptions, shard_teacher: bool, as_json: bool) -> int:
+def command(config: DistillConfig, run: TrainingRun, shard_teacher: bool, as_json: bool) -> int:
     """Train a small student with a large teacher, on drawn people, photographs, or both.
 
     A teacher is an artifact on any runtime, a checkpoint of any family, or a catalogue name with --teacher-weights.

@@ -9,14 +9,14 @@ from edge.cli.options import json_option, together
 from edge.cli.progress import phases
 from edge.cli.training import (
     POSITIVE,
-    RunOptions,
+    TrainingRun,
     data_options,
     is_first_process,
     length_options,
     network_options,
     require_training,
-    run_options,
     show_result,
+    training_run_options,
 )
 from edge.cli.verb import Verb
 from quantize.distill.config import DistillConfig
@@ -88,9 +88,9 @@ train_options = together(
 @network_options
 @data_options
 @length_options
-@run_options("trained")
+@training_run_options("trained")
 @json_option
-def command(options: TrainOptions, run: RunOptions, as_json: bool) -> int:
+def command(options: TrainOptions, run: TrainingRun, as_json: bool) -> int:
     """Train a detector or a pose model on labels: of drawn people, photographs, or both.
 
     For a pose model with a teacher or with other augmentation: edgepose distill.
