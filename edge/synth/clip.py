@@ -8,7 +8,15 @@ import numpy as np
 from edge.synth.backdrop import draw_backdrop
 from edge.synth.camera import Sensor, expose, sample_sensor
 from edge.synth.motion import MOTIONS, Motion, idle, walk
-from edge.synth.scene import Layer, Scene, Stage, cast_shadow, check_frame, compose, sample_stage
+from edge.synth.scene import (
+    Layer,
+    Scene,
+    SceneSetup,
+    cast_shadow,
+    check_frame,
+    compose,
+    sample_setup,
+)
 from edge.synth.sprite import Stance, draw_sprite
 from edge.synth.wardrobe import Look, sample_look
 from edge.types import F32, U8
@@ -46,7 +54,7 @@ class _Film:
     """Constants of a clip; the backdrop is `sway_px` wider than the frame on both sides."""
 
     wh: tuple[int, int]
-    stage: Stage
+    setup: SceneSetup
     sensor: Sensor
     backdrop: U8
     sway_px: int
@@ -81,28 +89,30 @@ def draw_clip(
 def _sample_film(
     rng: np.random.Generator, wh: tuple[int, int], length_s: float, people: int
 ) -> _Film:
-    stage = sample_stage(rng, wh)
+    setup = sample_setup(rng, wh)
     sway_px = int(rng.uniform(0.01, 0.05) * wh[0]) if rng.random() < 0.5 else 0
     wide = (wh[0] + 2 * sway_px, wh[1])
     actors: list[_Performer | _Walker] = []
     for person_id in range(people):
         if person_id == 0 or rng.random() < 0.25:
-            actors.append(_sample_performer(rng, wh, stage))
+            actors.append(_sample_performer(rng, wh, setup))
         else:
             actors.append(_sample_walker(rng, wh, length_s))
-    backdrop = draw_backdrop(rng, wide, int(stage.horizon_px))
+    backdrop = draw_backdrop(rng, wide, int(setup.horizon_px))
     sway_hz = float(rng.uniform(0.1, 0.3))
-    return _Film(wh, stage, sample_sensor(rng), backdrop, sway_px, sway_hz, tuple(actors))
+    return _Film(wh, setup, sample_sensor(rng), backdrop, sway_px, sway_hz, tuple(actors))
 
 
 def _focal(wh: tuple[int, int]) -> float:
     return 1.1 * wh[1]
 
 
-def _sample_performer(rng: np.random.Generator, wh: tuple[int, int], stage: Stage) -> _Performer:
+def _sample_performer(
+    rng: np.random.Generator, wh: tuple[int, int], setup: SceneSetup
+) -> _Performer:
     look = sample_look(rng)
     # between the nearest place with feet in the frame and twice as far
-    nearest = _focal(wh) * stage.height_m / (0.95 * wh[1] - stage.horizon_px)
+    nearest = _focal(wh) * setup.height_m / (0.95 * wh[1] - setup.horizon_px)
     z = max(nearest, 2.2) * rng.uniform(1.0, 2.0)
     x = rng.uniform(-0.32, 0.32) * wh[0] * z / _focal(wh)
     programme: list[Motion] = ["wave", "squat", "jump", "idle"]
@@ -156,11 +166,11 @@ def _stance(actor: _Performer | _Walker, film: _Film, time_s: float, pan_px: int
         angles=angles,
         lift_m=lift_m,
         yaw_deg=actor.yaw_deg,
-        tilt_deg=film.stage.tilt_deg,
+        tilt_deg=film.setup.tilt_deg,
         lean_deg=0.0,
         base_xy=(
             0.5 * film.wh[0] + x * px_per_m - pan_px,
-            film.stage.horizon_px + film.stage.height_m * px_per_m,
+            film.setup.horizon_px + film.setup.height_m * px_per_m,
         ),
         px_per_m=px_per_m,
     )
@@ -176,7 +186,7 @@ def _frame(film: _Film, time_s: float, rng: np.random.Generator) -> Scene:
         if stance is None:
             continue
         cast_shadow(backdrop, stance)
-        sprite = draw_sprite(actor.look, stance, film.stage.light, film.wh)
+        sprite = draw_sprite(actor.look, stance, film.setup.light, film.wh)
         if sprite is not None:
             placed.append((stance.px_per_m, Layer(sprite, person_id)))
     placed.sort(key=lambda item: item[0])

@@ -84,11 +84,11 @@ def draw_scene(
             f"people must be a number or (fewest, most) with 0 <= fewest <= most: {people}"
         )
     rng = np.random.default_rng(seed)
-    stage = sample_stage(rng, wh)
-    backdrop = draw_backdrop(rng, wh, int(stage.horizon_px)).astype(np.float32)
+    setup = sample_setup(rng, wh)
+    backdrop = draw_backdrop(rng, wh, int(setup.horizon_px)).astype(np.float32)
     layers: list[tuple[Layer, Stance]] = []
     for person_id in range(int(rng.integers(fewest, most + 1))):
-        found = _find_place(rng, wh, stage, [layer for layer, _ in layers])
+        found = _find_place(rng, wh, setup, [layer for layer, _ in layers])
         if found is not None:
             layers.append((Layer(found[0], person_id), found[1]))
     # far to near
@@ -97,7 +97,7 @@ def draw_scene(
         cast_shadow(backdrop, stance)
     ordered = [layer for layer, _ in layers]
     if ordered and rng.random() < 0.18:
-        ordered.append(_occluder(rng, wh, stage.light, ordered))
+        ordered.append(_occluder(rng, wh, setup.light, ordered))
     composed = compose(backdrop, ordered)
     return Scene(expose(composed.image, sample_sensor(rng), rng), composed.people)
 
@@ -130,7 +130,7 @@ def check_frame(seed: int, wh: tuple[int, int]) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class SceneSetup:
     """Camera placement (horizon row, height above the floor in metres, tilt) and light."""
 
     horizon_px: float
@@ -139,9 +139,9 @@ class Stage:
     light: Light
 
 
-def sample_stage(rng: np.random.Generator, wh: tuple[int, int]) -> Stage:
+def sample_setup(rng: np.random.Generator, wh: tuple[int, int]) -> SceneSetup:
     """Draw a camera placement and light for a frame of size `wh`."""
-    return Stage(
+    return SceneSetup(
         horizon_px=float(rng.uniform(0.12, 0.5) * wh[1]),
         height_m=float(rng.uniform(1.1, 2.0)),
         tilt_deg=float(rng.uniform(-4, 16)),
@@ -156,34 +156,34 @@ def cast_shadow(backdrop: F32, stance: Stance) -> None:
 
 
 def _find_place(
-    rng: np.random.Generator, wh: tuple[int, int], stage: Stage, others: list[Layer]
+    rng: np.random.Generator, wh: tuple[int, int], setup: SceneSetup, others: list[Layer]
 ) -> tuple[Sprite, Stance] | None:
     """Try a few places for a new person; None where the frame or other people would hide most of it at each."""
     look = sample_look(rng)
     for _ in range(6):
-        stance = _sample_stance(rng, wh, stage, look)
-        sprite = draw_sprite(look, stance, stage.light, wh)
+        stance = _sample_stance(rng, wh, setup, look)
+        sprite = draw_sprite(look, stance, setup.light, wh)
         if sprite is not None and _shows_enough(sprite, wh, others):
             return sprite, stance
     return None
 
 
 def _sample_stance(
-    rng: np.random.Generator, wh: tuple[int, int], stage: Stage, look: Look
+    rng: np.random.Generator, wh: tuple[int, int], setup: SceneSetup, look: Look
 ) -> Stance:
     angles, lift_m = sample_pose(rng)
     smallest, largest = 0.125 * wh[1], 0.94 * wh[1]
     tall_px = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
     px_per_m = float(tall_px / look.body.stature_m)
     if rng.random() < 0.7:
-        base_y = stage.horizon_px + stage.height_m * px_per_m
+        base_y = setup.horizon_px + setup.height_m * px_per_m
     else:
         base_y = rng.uniform(0.75 * tall_px, wh[1] + 0.35 * tall_px)
     return Stance(
         angles=angles,
         lift_m=lift_m,
         yaw_deg=float(rng.normal(0, 50) if rng.random() < 0.6 else rng.uniform(-180, 180)),
-        tilt_deg=stage.tilt_deg,
+        tilt_deg=setup.tilt_deg,
         lean_deg=float(rng.normal(0, 4) if rng.random() < 0.9 else rng.uniform(-80, 80)),
         base_xy=(float(rng.uniform(-0.02, 1.02) * wh[0]), float(base_y)),
         px_per_m=px_per_m,

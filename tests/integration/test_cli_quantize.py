@@ -189,7 +189,7 @@ def test_a_ruined_detector_is_refused(edgepose, detector, dark, tmp_path) -> Non
     assert "refused, kept for study" in done.err
     assert "--search" in done.err
     (record,) = json.loads((tmp_path / ".rejected" / f"{DETECTOR}-int8.report.json").read_text())
-    assert "15 held out, and" in record["inputs"]  # where it finds nobody: images were drawn
+    assert "15 held out, and" in record["inputs"]  # without people: images were drawn
     assert record["boxes"] >= MIN_BOXES
     assert record["matched_interval"][1] < 0.5
 

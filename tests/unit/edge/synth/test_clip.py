@@ -34,7 +34,7 @@ def test_joints_move_a_little_each_frame_and_ids_stay(seed: int) -> None:
     assert shared > 400
 
 
-def test_people_come_and_go_and_somebody_moves() -> None:
+def test_people_come_and_go_and_move() -> None:
     changes, moved = 0, 0.0
     for seed in range(4):
         scenes = list(draw_clip(seed, WH, frames=40, people=3))

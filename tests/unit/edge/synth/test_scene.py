@@ -153,7 +153,7 @@ def test_a_profile_hides_the_far_side(yaw_deg: float, far: str) -> None:
     assert toes_way == np.sign(yaw_deg)
 
 
-def test_whoever_stands_in_front_hides_the_other() -> None:
+def test_a_person_in_front_hides_one_behind() -> None:
     behind, before = standing(0, 5), standing(0, 9)
     only, both = laid(90, [Layer(behind, 0)]), laid(90, [Layer(behind, 0), Layer(before, 1)])
     alone, covered = only.people[0], {person.person_id: person for person in both.people}
