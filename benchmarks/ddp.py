@@ -107,21 +107,21 @@ def write(out: Path, ms: dict[str, float]) -> None:
     """Write what was measured, and print it."""
     busy = {name: ms[f"{name}_cpu"] / ms[name] for name in ("alone", "both")}
     lines = [
-        "| | wall ms a step | CPU ms a step and process | CPU / wall |",
+        "| | wall ms per step | CPU ms per step and process | CPU / wall |",
         "|---|---|---|---|",
         f"| one process | {ms['alone']:.0f} | {ms['alone_cpu']:.0f} | {busy['alone']:.2f} |",
         f"| two processes | {ms['both']:.0f} | {ms['both_cpu']:.0f} | {busy['both']:.2f} |",
     ]
     wall, cpu = ms["alone"] / ms["both"], ms["alone_cpu"] / ms["both_cpu"]
     text = (
-        f"{STUDENT} at 192x256 on drawn people, batches of {BATCH}, one thread a process and one that prepares "
-        f"samples; {ROUNDS} rounds of {STEPS} steps each, taking turns on {os.cpu_count()} cores, load average "
+        f"{STUDENT} at 192x256 on drawn people, batches of {BATCH}, one thread per process and one that prepares "
+        f"samples; {ROUNDS} rounds of {STEPS} steps each, alternating on {os.cpu_count()} cores, load average "
         f"{os.getloadavg()[1]:.1f}.\n\n"
-        f"By the clock two processes were {wall:.2f} times as fast as one. CPU / wall says how much of the time a "
-        "process was given a core (or waited for the other): well under 1, other programs ran meanwhile, among which "
-        f"two processes are given more than one, and the figure is no measure of scaling. By CPU time each of two does "
-        f"1 / {cpu:.2f} of the work of one, exchange of gradients included: the most that cores of their own give, "
-        "waiting for each other left out."
+        f"In wall time two processes were {wall:.2f} times as fast as one. CPU / wall is the fraction of the time that "
+        "a process had a core (or waited for the other): well below 1, other programs were running, two processes get "
+        f"a larger share among them than one, and the figure does not measure scaling. In CPU time each of two does "
+        f"1 / {cpu:.2f} of the work of one, gradient exchange included: the upper limit with a core each, without the "
+        "time they wait for each other."
     )
     page = "\n".join([*lines, "", text]) + "\n"
     record = {

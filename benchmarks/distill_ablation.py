@@ -215,8 +215,8 @@ def report(rows: Sequence[Row], teacher: PoseMetrics, args: Any) -> str:
     words = (
         f"Order found: {found}; the paper's: labels < token < heatmap < both. Student {args.student}, teacher "
         f"vitpose-{teacher_size}, {INPUT_WH[0]}x{INPUT_WH[1]}, {args.steps} steps of {BATCH} crops, "
-        f"{len(SEEDS)} seeds, drawn people ({args.drawn} pictures to learn from, {VAL_PICTURES} others with "
-        f"{teacher.people} people to be judged by, ground-truth boxes). {machine_words()}"
+        f"{len(SEEDS)} seeds, drawn people ({args.drawn} pictures to train on, {VAL_PICTURES} others with "
+        f"{teacher.people} people to validate on, ground-truth boxes). {machine_words()}"
     )
     return "\n".join([*lines, "", words, ""])
 

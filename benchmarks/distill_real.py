@@ -33,7 +33,7 @@ from quantize.distill.run_folder import CONFIG, STUDENT
 from quantize.distill.runner import train_student
 from quantize.distill.validation import PoseMetrics, validate, validate_model
 
-ARMS = {"without a teacher": ("none",), "taught by PP-TinyPose": ("heatmap",)}
+ARMS = {"without a teacher": ("none",), "with PP-TinyPose as teacher": ("heatmap",)}
 SEEDS = (0, 1, 2)
 STUDENT_NAME, NETWORK, INPUT_WH = "rtmpose-t-drawn", "rtmpose-t", (96, 128)
 BATCH = 16
@@ -120,15 +120,15 @@ def report(rows: list[Row], teacher: PoseMetrics, start: PoseMetrics, steps: int
         listed = ", ".join(f"{value:.4f}" for value in values)
         ap = statistics.mean(row.ap for row in rows if row.arm == arm)
         lines.append(f"| {arm} | {listed} | {means[arm]:.4f} | {spreads[arm]:.4f} | {ap:.4f} |")
-    lines.append(f"| before, drawn people only | {start.pck:.4f} | | | {start.ap or 0:.4f} |")
+    lines.append(f"| before fine-tuning | {start.pck:.4f} | | | {start.ap or 0:.4f} |")
     lines.append(f"| PP-TinyPose itself | {teacher.pck:.4f} | | | {teacher.ap or 0:.4f} |")
-    without, taught = ARMS
-    gain, spread = means[taught] - means[without], max(spreads.values())
+    without, with_teacher = ARMS
+    gain, spread = means[with_teacher] - means[without], max(spreads.values())
     said = "exceeds" if gain > spread else "does not exceed"
     words = (
         f"The teacher's gain is {gain:+.4f}, which {said} the larger spread of three seeds, {spread:.4f}. "
         f"{STUDENT_NAME} ({INPUT_WH[0]}x{INPUT_WH[1]}), {steps} steps of {BATCH} crops in bf16, of 1500 photographs "
-        "of athletes (twice as often) and 1000 drawn pictures; judged on "
+        "of athletes (twice as often) and 1000 drawn pictures; validated on "
         f"{teacher.people} people of 80 COCO photographs in ground-truth boxes. {machine_words()}"
     )
     return "\n".join([*lines, "", words, ""])

@@ -1,8 +1,8 @@
-"""What a training sample costs before the network sees it: CPU milliseconds of each transform.
+"""The cost of a training sample before the network sees it: CPU milliseconds of each transform.
 
     python benchmarks/input_pipeline.py docs/measured
 
-For a 192x256 student, on drawn people and on real photographs (../shared, where it is there). One thread, CPU time,
+For a 192x256 student, on drawn people and on real photographs (../shared, if present). One thread, CPU time,
 medians of interleaved rounds over the same people. Real ones have 12 of 17 keypoints labelled.
 """
 
@@ -57,7 +57,7 @@ BLURRED = replace(NO_AUGMENTATION, blur_prob=1.0)
 
 
 def pixel_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
-    """What makes a sample's image; each call takes the next person."""
+    """Return the steps of a sample's image; each call takes the next person."""
     rows = itertools.cycle(range(len(people)))
     fresh, kept = (
         PatchCache(people, SPEC.crop.padding, max_bytes=0),
@@ -65,7 +65,7 @@ def pixel_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     )
     patches = [kept.patch(row) for row in range(len(people))]
     rng = np.random.default_rng(0)
-    crops = [view_crop(_strayed(person, rng), SPEC.crop, WH) for person in people]
+    crops = [view_crop(_random_view(person, rng), SPEC.crop, WH) for person in people]
     images = [
         warp_patch(patch, crop, SPEC.crop.pad_value)
         for patch, crop in zip(patches, crops, strict=True)
@@ -73,18 +73,18 @@ def pixel_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     sampler = Sampler(kept, COCO, SPEC.crop, WH)
 
     def view() -> object:
-        return view_crop(_strayed(people[next(rows)], rng), SPEC.crop, WH)
+        return view_crop(_random_view(people[next(rows)], rng), SPEC.crop, WH)
 
     def warped() -> object:
         row = next(rows)
         return warp_patch(patches[row], crops[row], SPEC.crop.pad_value)
 
     return {
-        "picture read, cut and kept (first epoch)": lambda: fresh.patch(next(rows)),
-        "kept patch decoded (later epochs)": lambda: kept.patch(next(rows)),
-        "view drawn": view,
+        "picture decoded, cropped and cached (first epoch)": lambda: fresh.patch(next(rows)),
+        "cached patch decoded (later epochs)": lambda: kept.patch(next(rows)),
+        "random view": view,
         "warp": warped,
-        "recolour": lambda: shift_hsv(images[next(rows)], WEAK.hsv, rng),
+        "HSV shift": lambda: shift_hsv(images[next(rows)], WEAK.hsv, rng),
         "blur": lambda: distort(images[next(rows)], BLURRED, rng),
         "cutout": lambda: cutout(images[next(rows)], rng),
         "whole sample, weak, later epochs": lambda: sampler.sample(next(rows), 0, WEAK),
@@ -93,26 +93,26 @@ def pixel_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
 
 
 def target_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
-    """What makes the targets of a batch of BATCH samples."""
+    """Return the steps of the targets of a batch of BATCH samples."""
     patch_cache = PatchCache(people, SPEC.crop.padding)
     sampler = Sampler(patch_cache, COCO, SPEC.crop, WH)
     batch = collate([sampler.sample(row, 0, WEAK) for row in range(BATCH)])
     xy = batch.xy.numpy().reshape(-1, 2)
     stride = strides(WH, MAP_WH, UDP)
     plain = strides(WH, MAP_WH, HeatmapCodec())
-    small, large = (_taught(people, batch, scale) for scale in (1, 2))
+    small, large = (_teacher_maps(people, batch, scale) for scale in (1, 2))
     maps = small.of(batch, MAP_WH, plain)[0].numpy().reshape(-1, MAP_WH[1], MAP_WH[0])
     return {
-        "heatmaps of the labels": lambda: heatmaps(xy / stride, MAP_WH, heatmap_sigma(WH) / stride),
+        "label heatmaps": lambda: heatmaps(xy / stride, MAP_WH, heatmap_sigma(WH) / stride),
         "SimCC labels": lambda: simcc_labels(xy, WH, SPLIT, simcc_sigma(WH)),
-        "lesson's maps warped, of 48x64": lambda: small.of(batch, MAP_WH, stride),
-        "lesson's maps warped, of 96x128": lambda: large.of(batch, MAP_WH, stride),
-        "marginals of a lesson's maps": lambda: marginals(maps, plain, WH, SPLIT),
+        "teacher maps warped, 48x64": lambda: small.of(batch, MAP_WH, stride),
+        "teacher maps warped, 96x128": lambda: large.of(batch, MAP_WH, stride),
+        "marginals of teacher maps": lambda: marginals(maps, plain, WH, SPLIT),
     }
 
 
 def measure(people: Sequence[Instance]) -> dict[str, float]:
-    """CPU milliseconds a sample of every step."""
+    """Return the CPU milliseconds per sample of every step."""
     pixels = interleaved_cpu_us(pixel_steps(people), rounds=ROUNDS, calls=len(people))
     targets = interleaved_cpu_us(target_steps(people), rounds=ROUNDS, calls=4)
     spans = {name: us / 1e3 for name, us in pixels.items()}
@@ -120,7 +120,7 @@ def measure(people: Sequence[Instance]) -> dict[str, float]:
 
 
 def epochs(folder: Path) -> dict[str, float]:
-    """CPU seconds of drawing PICTURES pictures, of finding them drawn, and of the crops of three epochs."""
+    """Return the CPU seconds of drawing PICTURES pictures, loading them again, and of the crops of three epochs."""
     spans = {}
 
     def clock(name: str, call: Callable[[], object]) -> None:
@@ -165,16 +165,16 @@ def main() -> None:
 
 
 def _some(people: Sequence[Instance]) -> Sequence[Instance]:
-    """Return PEOPLE of them, evenly spread."""
+    """Return PEOPLE of the people, evenly spread."""
     return [people[row] for row in np.linspace(0, len(people) - 1, PEOPLE).astype(int)]
 
 
-def _strayed(person: Instance, rng: np.random.Generator) -> CropView:
+def _random_view(person: Instance, rng: np.random.Generator) -> CropView:
     return random_view(box_view(person.box, SPEC.crop.padding), person.keypoints, COCO, WEAK, rng)
 
 
-def _taught(people: Sequence[Instance], batch: Batch, scale: int) -> TeacherMaps:
-    """Return lessons of any content: what they cost does not hang on it."""
+def _teacher_maps(people: Sequence[Instance], batch: Batch, scale: int) -> TeacherMaps:
+    """Return teacher maps of random content, on which their cost does not depend."""
     map_wh = (scale * MAP_WH[0], scale * MAP_WH[1])
     shape = (len(people), len(COCO), map_wh[1], map_wh[0])
     maps = np.random.default_rng(0).random(shape).astype(np.float16)
@@ -186,7 +186,7 @@ def _taught(people: Sequence[Instance], batch: Batch, scale: int) -> TeacherMaps
 
 
 def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:
-    lines = ["| CPU milliseconds a sample | " + " | ".join(table) + " |"]
+    lines = ["| CPU milliseconds per sample | " + " | ".join(table) + " |"]
     lines.append("|---" * (len(table) + 1) + "|")
     first = next(iter(table.values()))
     for name in first:
@@ -197,11 +197,11 @@ def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:
     drawn_ms = 1e3 * passed["drawn"] / pictures
     text = (
         f"A 192x256 student, {PEOPLE} people of each kind, one thread, medians of {ROUNDS} interleaved rounds. "
-        f"{WEAK.blurred:.0%} of all samples are blurred; of the weakly changed ones {WEAK.cutout:.0%} lose a patch, of "
-        "the strongly changed ones all. Targets are made a batch at a time.\n\n"
+        f"{WEAK.blur_prob:.0%} of all samples are blurred; weak augmentation cuts a patch out of "
+        f"{WEAK.cutout_prob:.0%}, strong out of all. Targets are computed per batch.\n\n"
         f"Drawn people are rendered once and reused: {pictures} pictures ({people} people) took {passed['drawn']:.1f} "
-        f"s of CPU time to draw ({drawn_ms:.1f} ms a picture) and {passed['found drawn']:.2f} s to find again. "
-        f"A sample then took {each['epoch 1']:.2f} ms in the first epoch, which reads, cuts and keeps the patches, "
+        f"s of CPU time to draw ({drawn_ms:.1f} ms per picture) and {passed['found drawn']:.2f} s to load again. "
+        f"A sample then took {each['epoch 1']:.2f} ms in the first epoch, which fills the patch cache, "
         f"{each['epoch 2']:.2f} ms in the second and {each['epoch 3']:.2f} ms in the third."
     )
     return "\n".join([*lines, "", text]) + "\n"

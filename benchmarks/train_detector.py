@@ -19,6 +19,7 @@ import cv2
 import msgspec
 import torch
 from progress import PrintedProgress
+from shipping import ASSETS, ship
 
 from devices.detect import detect_machine
 from edge.evaluation.coco import Dataset, boxes_xyxy, load_dataset, people_by_image
@@ -29,14 +30,12 @@ from edge.model import Model
 from edge.nms.overlap import pairwise_iou
 from edge.pipeline import DET_THRS
 from export.checkpoint import load_checkpoint
-from export.student_file import Card, write_student
 from export.torch_session import TorchSession
 from quantize.distill.detector.config import DetectorConfig
 from quantize.distill.detector.runner import VAL_PICTURES, VAL_SEED, drawn_set, train_detector
 from quantize.distill.run_folder import CONFIG, LOG
 
 NAME = "rtmdet-nano-drawn"
-ASSETS = Path(__file__).parents[1] / "export" / "assets"
 METHOD = "benchmarks/train_detector.py: drawn people only; dynamic soft labels, quality focal and GIoU losses"
 
 
@@ -46,23 +45,6 @@ def trained(config: DetectorConfig, folder: Path) -> Path:
     return train_detector(
         config, folder, PrintedProgress(NAME), device="cpu", resume=resume
     ).student
-
-
-def shipped(student: Path, target: Path) -> None:
-    """Write the detector in half precision, with the card it ships under."""
-    loaded = load_checkpoint(student)
-    variant = loaded.variant
-    card = Card(
-        model=NAME,
-        family=variant.family,
-        size=variant.size,
-        input_wh=variant.input_wh,
-        classes=variant.classes,
-        method=METHOD,
-        licences=("Apache-2.0",),
-        commercial_use=True,
-    )
-    write_student(target, loaded.module.half(), card)
 
 
 def measured(weights: Path, dataset: Dataset) -> dict[str, Any]:
@@ -109,8 +91,7 @@ def main() -> None:
         student="rtmdet-nano", drawn=args.scenes, steps=args.steps, seed=args.seed
     )
     student = trained(config, args.scratch)
-    weights = args.assets / f"{NAME}.safetensors"
-    shipped(student, weights)
+    weights = ship(student, NAME, METHOD, args.assets)
     held_out = drawn_set(PrintedProgress(NAME), VAL_SEED, VAL_PICTURES)
     figures = {"drawn": measured(weights, held_out)}
     if args.real:

@@ -15,11 +15,11 @@ from typing import Any
 
 import msgspec
 from progress import PrintedProgress, machine_words
+from shipping import ASSETS, ship
 
 from edge.evaluation.coco import Dataset, load_dataset
 from edge.model import Model
 from export import load_checkpoint
-from export.student_file import Card, write_student
 from export.torch_session import TorchSession
 from quantize.distill.config import DistillConfig
 from quantize.distill.run_folder import CONFIG, CURVES, LOG
@@ -27,7 +27,6 @@ from quantize.distill.runner import train_student
 from quantize.distill.validation import drawn_dataset, validate_model
 
 NAME = "rtmpose-t-drawn"
-ASSETS = Path(__file__).parents[1] / "export" / "assets"
 METHOD = "benchmarks/train_student.py: drawn people only, labels alone"
 
 
@@ -51,23 +50,6 @@ def trained(wanted: DistillConfig, folder: Path) -> Path:
     return train_student(wanted, folder, PrintedProgress(folder.name), resume=resume).student
 
 
-def shipped(student: Path, target: Path) -> None:
-    """Write the student in half precision, with the card it ships under."""
-    loaded = load_checkpoint(student)
-    variant = loaded.variant
-    card = Card(
-        model=NAME,
-        family=variant.family,
-        size=variant.size,
-        input_wh=variant.input_wh,
-        schema=variant.schema,
-        method=METHOD,
-        licences=("Apache-2.0",),
-        commercial_use=True,
-    )
-    write_student(target, loaded.module.half(), card)
-
-
 def measured(weights: Path, dataset: Dataset) -> dict[str, Any]:
     """Return the metrics of the file as it ships, in PyTorch."""
     loaded = load_checkpoint(weights)
@@ -86,8 +68,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5000)
     args = parser.parse_args()
     student = trained(config(args.steps), args.scratch)
-    weights = args.assets / f"{NAME}.safetensors"
-    shipped(student, weights)
+    weights = ship(student, NAME, METHOD, args.assets)
     figures = {"drawn": measured(weights, drawn_dataset())}
     if args.real:
         photographs = load_dataset(args.real / "coco-mini" / "person_keypoints.json")

@@ -1,6 +1,7 @@
 """One process of a small training run, or of a sharded teacher: started by `test_ddp`, alone or by torchrun.
 
 python tests/integration/ddp_worker.py train FOLDER --pictures DIR --steps 12 [--resume]
+python tests/integration/ddp_worker.py detect FOLDER --pictures DIR --steps 4
 python tests/integration/ddp_worker.py shard FOLDER
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 
+from edge.catalog.specs import rtmdet_spec
+from edge.evaluation.coco import load_dataset
 from edge.schema import load_schema
 from quantize.distill.data.augment import WEAK
 from quantize.distill.data.batches import (
@@ -27,6 +30,11 @@ from quantize.distill.data.batches import (
 from quantize.distill.data.instances import drawn_instances
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
+from quantize.distill.detector.data import detection_set
+from quantize.distill.detector.network import detector_variant, new_detector
+from quantize.distill.detector.scenes import draw_pictures
+from quantize.distill.detector.schedule import LATE, DetectorSchedule, Phase
+from quantize.distill.detector.task import DetectorTask
 from quantize.distill.distributed import close_fabric, local_batches, open_fabric, shard_teacher
 from quantize.distill.losses.terms import WeightedLoss, label_loss
 from quantize.distill.optimizer import LrSchedule
@@ -72,6 +80,21 @@ def learn(fabric: Fabric, args: argparse.Namespace) -> None:
     train(fabric, state, task, source, settings, args.folder, [].append)
 
 
+def detect(fabric: Fabric, args: argparse.Namespace) -> None:
+    """Train a detector with its batch norms in evaluation mode: they would see each process's part only."""
+    with fabric.rank_zero_first():
+        dataset = load_dataset(draw_pictures(args.pictures, 5, 8, lambda *_: None))
+    phases = (Phase(1.0, ((96, 96),), LATE),)
+    images = detection_set([(dataset, 1.0)])
+    schedule = DetectorSchedule(images, phases, args.batch, 1, args.steps, seed=0)
+    module = new_detector(detector_variant("rtmdet-nano"), 0).eval()
+    state = new_train_state(module, RATES)
+    image = rtmdet_spec("tiny", (96, 96), ("person",)).image
+    settings = TrainSettings(args.steps, RATES, save_every=args.steps)
+    batches = schedule.batches(0, fabric, workers=1)
+    train(fabric, state, DetectorTask(image, fabric), batches, settings, args.folder, [].append)
+
+
 def shard(fabric: Fabric, folder: Path) -> None:
     """Write how far a sharded teacher's outputs are from the whole one's, and the number of weights held here."""
     teacher, whole = new_student(VARIANT, 0).eval(), new_student(VARIANT, 0).eval()
@@ -96,7 +119,7 @@ def shard(fabric: Fabric, folder: Path) -> None:
 def main() -> int:
     """Run the command; an error of ours becomes a line and an exit code, as on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("train", "shard"))
+    parser.add_argument("what", choices=("train", "detect", "shard"))
     parser.add_argument("folder", type=Path)
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--steps", type=int, default=12)
@@ -110,6 +133,8 @@ def main() -> int:
         fabric = open_fabric("cpu", args.precision)
         if args.what == "train":
             learn(fabric, args)
+        elif args.what == "detect":
+            detect(fabric, args)
         else:
             shard(fabric, args.folder)
         close_fabric(fabric)

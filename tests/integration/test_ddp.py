@@ -42,8 +42,10 @@ def finish(running: "subprocess.Popen[str]", timeout_s: float = 300) -> tuple[in
     return running.returncode, err
 
 
-def learn(folder: Path, pictures: Path, *more: object, processes: int) -> list[float]:
-    running = start("train", folder, "--pictures", pictures, *more, processes=processes)
+def learn(
+    folder: Path, pictures: Path, *more: object, processes: int, what: str = "train"
+) -> list[float]:
+    running = start(what, folder, "--pictures", pictures, *more, processes=processes)
     code, err = finish(running)
     assert code == 0, err
     return curve(folder)
@@ -86,6 +88,15 @@ def test_two_processes_have_the_curve_of_one(alone, together) -> None:
     ]
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=0, atol=1e-4, msg=name)
+
+
+def test_a_detector_has_the_curve_of_one_process(pictures, alone, tmp_path) -> None:
+    """The losses' normaliser is that of the whole batch, whichever process sees how many people."""
+    curves = [
+        learn(tmp_path / str(n), pictures, "--steps", 4, processes=n, what="detect") for n in (1, 2)
+    ]
+    assert len(curves[0]) == 4
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
 
 
 def test_only_the_first_process_writes(together) -> None:

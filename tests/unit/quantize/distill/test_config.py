@@ -63,3 +63,23 @@ def test_nothing_to_resume_is_refused(tmp_path) -> None:
     (tmp_path / CONFIG).write_text('{"student": 1}')
     with pytest.raises(InputError, match="cannot be read"):
         check_run_folder(tmp_path, CONFIG_A, resume=True)
+
+
+STORED = """{
+ "format": 1, "student": "vitpose-32x2x2-simple", "teacher": "t.safetensors", "teacher_weights": null,
+ "teacher_task": null, "data": ["people.json"], "images": "", "methods": ["heatmap", "token"],
+ "schema": "coco17", "input_wh": [48, 64], "init": "", "token": "", "token_steps": 300,
+ "lessons": "shared", "epochs": 10, "steps": 6, "batch": 4, "accumulate": 1, "lr": 0.001,
+ "layer_decay": 1.0, "teacher_share": 0.5, "guide": 0.02, "views": "gentle", "jitter": "none",
+ "drawn": 2000, "precision": "f32", "seed": 0, "workers": 1, "save_every": 200
+}"""
+
+
+def test_a_stored_configuration_of_version_0_1_is_read_and_resumed(tmp_path) -> None:
+    """The file and its keys keep their first names, and what is written has no others."""
+    (tmp_path / "recipe.json").write_text(STORED)
+    config = read_config(tmp_path, DistillConfig)
+    assert (config.teacher_cache, config.heatmap_weight) == ("shared", 0.5)
+    assert (config.deep_supervision, config.augment) == (0.02, "gentle")
+    check_run_folder(tmp_path, config, resume=True)
+    assert set(msgspec.json.decode(STORED)) <= set(msgspec.to_builtins(config))

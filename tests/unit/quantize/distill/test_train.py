@@ -162,6 +162,16 @@ def test_a_nan_loss_ends_it_and_keeps_the_last_state(sampler, tmp_path) -> None:
     assert all(torch.isfinite(value).all() for value in state.module.state_dict().values())
 
 
+def test_a_state_file_keeps_its_keys(sampler, tmp_path) -> None:
+    """Those of the first version, so that its runs are resumed."""
+    run(sampler, tmp_path / "a", 4)
+    content = torch.load(tmp_path / "a" / STATE, weights_only=True)
+    assert set(content) == {"module", "optimiser", "average", "done", "precision"}
+    assert set(content["average"]) == {"steps", "state"}
+    assert content["average"]["steps"] == content["done"] == 4
+    assert content["average"]["state"].keys() == content["module"].keys()
+
+
 def test_a_damaged_state_is_refused(sampler, tmp_path) -> None:
     run(sampler, tmp_path / "a", 4)
     path = tmp_path / "a" / STATE
