@@ -3,6 +3,7 @@
 import importlib
 import importlib.metadata
 import importlib.util
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from runtimes.artifact import Artifact
@@ -10,18 +11,24 @@ from runtimes.base import RunOptions, Session
 from runtimes.errors import MissingDependencyError
 from runtimes.spec import Runtime
 
-ADAPTERS: dict[Runtime, str] = {
-    "ncnn": "runtimes.adapters.ncnn_adapter",
-    "openvino": "runtimes.adapters.openvino_adapter",
-    "tflite": "runtimes.adapters.litert_adapter",
-    "onnxruntime": "runtimes.adapters.onnxruntime_adapter",
-}
-# Import names, any of which will do, best first; the extra that installs one has the runtime's name.
-ENGINES: dict[Runtime, tuple[str, ...]] = {
-    "ncnn": ("ncnn",),
-    "openvino": ("openvino",),
-    "tflite": ("ai_edge_litert", "tflite_runtime"),
-    "onnxruntime": ("onnxruntime",),
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One runtime's engine.
+
+    adapter: the module that drives it. packages: import names, any of which will do, best first; the extra that
+    installs one has the runtime's name.
+    """
+
+    adapter: str
+    packages: tuple[str, ...]
+
+
+ENGINES: dict[Runtime, Engine] = {
+    "ncnn": Engine("runtimes.adapters.ncnn_adapter", ("ncnn",)),
+    "openvino": Engine("runtimes.adapters.openvino_adapter", ("openvino",)),
+    "tflite": Engine("runtimes.adapters.litert_adapter", ("ai_edge_litert", "tflite_runtime")),
+    "onnxruntime": Engine("runtimes.adapters.onnxruntime_adapter", ("onnxruntime",)),
 }
 
 
@@ -35,7 +42,9 @@ class Adapter(Protocol):
 
 def installed_engine(runtime: Runtime) -> str | None:
     """Return the import name of the engine installed for `runtime`, or None; imports nothing."""
-    return next((name for name in ENGINES[runtime] if importlib.util.find_spec(name)), None)
+    return next(
+        (name for name in ENGINES[runtime].packages if importlib.util.find_spec(name)), None
+    )
 
 
 def engine_version(runtime: Runtime) -> str | None:
@@ -52,6 +61,6 @@ def open_session(artifact: Artifact, options: RunOptions | None = None) -> Sessi
     """Open `artifact` in its engine; raises MissingDependencyError with the install command."""
     runtime = artifact.manifest.runtime
     if installed_engine(runtime) is None:
-        raise MissingDependencyError(ENGINES[runtime][0], runtime)
-    adapter = cast("Adapter", importlib.import_module(ADAPTERS[runtime]))
+        raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
+    adapter = cast("Adapter", importlib.import_module(ENGINES[runtime].adapter))
     return adapter.open_session(artifact, options or RunOptions())

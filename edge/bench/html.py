@@ -7,7 +7,7 @@ from edge.bench.columns import COLUMNS, COMPARE, UNKNOWN, cells
 from edge.bench.record import BenchRow, BenchRun
 from edge.bench.report import LabelledResult, ReportRow, report_rows
 from edge.bench.scatter import GROUPS, Point, scatter
-from runtimes.registry import ADAPTERS
+from runtimes.registry import ENGINES
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6676; --line: #d8dde4; --paper: #ffffff; --row: #f4f6f9;
@@ -85,7 +85,7 @@ def _picture(rows: Sequence[ReportRow]) -> str:
         )
     missing = len(timed) - len(points)
     left_out = f" {missing} rows without an accuracy are not shown." if missing else ""
-    runtimes = list(ADAPTERS)
+    runtimes = list(ENGINES)
     used = sorted({point.group for point in points})
     keys = "".join(f'<span class="key g{each % GROUPS}"></span>{runtimes[each]}' for each in used)
     label = "AP (higher is better)" if by_ap else "px p95 (lower is better)"
@@ -95,7 +95,7 @@ def _picture(rows: Sequence[ReportRow]) -> str:
 
 def _points(timed: Sequence[tuple[ReportRow, BenchRow]], *, by_ap: bool) -> list[Point]:
     """Return a point for each row with an accuracy; its group is its runtime."""
-    groups = {runtime: number for number, runtime in enumerate(ADAPTERS)}
+    groups = {runtime: number for number, runtime in enumerate(ENGINES)}
     common = _common_start([row.artifact for row, _ in timed])
     several = len({row.run for row, _ in timed}) > 1
     points = []

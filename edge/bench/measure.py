@@ -82,7 +82,7 @@ def open_artifacts(paths: Sequence[str | Path]) -> list[Artifact]:
         seen.add(root.resolve())
     for runtime in dict.fromkeys(_manifest_runtime(root) for root in roots):
         if installed_engine(runtime) is None:
-            raise MissingDependencyError(ENGINES[runtime][0], runtime)
+            raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
     artifacts = [Artifact.open(root) for root in roots]
     for artifact in artifacts:
         if not (artifact.root / REFERENCE).is_file():

@@ -18,7 +18,7 @@ def require_torch() -> None:
 def require_engine(runtime: Runtime) -> None:
     """Raise MissingDependencyError where the engine of `runtime` is not installed."""
     if installed_engine(runtime) is None:
-        raise MissingDependencyError(ENGINES[runtime][0], runtime)
+        raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
 
 
 def require_writable(folder: Path) -> None:

@@ -7,7 +7,7 @@ from edge.parity.compare import compare
 from edge.parity.reference import load_reference
 from export.block_drift import first_drift, measure_block_drift
 from runtimes.artifact import REFERENCE, Artifact
-from runtimes.registry import ADAPTERS, open_session
+from runtimes.registry import ENGINES, open_session
 from runtimes.spec import Runtime
 
 SOURCE = "random:rtmpose-t"
@@ -15,7 +15,7 @@ PRECISIONS = ("fp32", "fp16")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_right_weights_have_no_block_over_its_limit(exported, runtime, precision) -> None:
     runtime_name: Runtime = runtime

@@ -18,7 +18,7 @@ from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EngineError
 from runtimes.files import seal
-from runtimes.registry import ADAPTERS, open_session
+from runtimes.registry import ENGINES, open_session
 from runtimes.spec import ModelSpec, Runtime, model_spec
 
 # A network of each family, and one of ViTPose++, whose experts are merged as it is loaded. Large networks take inputs
@@ -53,7 +53,7 @@ SOURCES = [pytest.param(MODELS[family], id=family, marks=marks(family)) for fami
 CASES = [
     pytest.param((family, runtime), id=f"{family}-{runtime}", marks=marks(family))
     for family in MODELS
-    for runtime in ADAPTERS
+    for runtime in ENGINES
 ]
 
 
@@ -210,7 +210,7 @@ def test_frames_go_in_and_results_come_out(made, spec) -> None:
 @pytest.mark.parametrize("source", SOURCES)
 def test_runtimes_agree_on_one_picture(exported, source) -> None:
     """Every runtime's outputs against the first one's, through the gate's own comparison."""
-    artifacts = [Artifact.open(exported(source, r)["fp32"].path) for r in ADAPTERS]
+    artifacts = [Artifact.open(exported(source, r)["fp32"].path) for r in ENGINES]
     for artifact in artifacts[1:]:
         assert verify_against(artifact, artifacts[0], RunOptions()).passed is True
 

@@ -15,7 +15,7 @@ from edge.parity.verify import run_batches, verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import IntegralCodec
-from runtimes.registry import ADAPTERS, installed_engine, open_session
+from runtimes.registry import ENGINES, installed_engine, open_session
 from runtimes.spec import Lineage, Runtime
 
 torch = pytest.importorskip("torch")
@@ -91,7 +91,7 @@ def learn(network: FastPose, images: torch.Tensor, wanted: torch.Tensor) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_keypoints_of_the_mean_are_judged_in_pixels(
     model: LoadedModel, inputs: GateInputs, places: np.ndarray, tmp_path: Path, runtime: Runtime
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from edge.parity.verify import run_batches, verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
-from runtimes.registry import ADAPTERS, installed_engine, open_session
+from runtimes.registry import ENGINES, installed_engine, open_session
 
 torch = pytest.importorskip("torch")
 
@@ -52,7 +52,7 @@ def student(tmp_path_factory) -> LoadedModel:
     return load_checkpoint(path)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ADAPTERS])
+@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ENGINES])
 def made(request, student, tmp_path_factory):
     if installed_engine(request.param) is None:
         pytest.skip(f"{request.param} is not installed")

@@ -8,7 +8,7 @@ import pytest
 from edge.catalog.specs import image_input
 from runtimes.artifact import Artifact
 from runtimes.codec_spec import HeatmapCodec
-from runtimes.registry import ADAPTERS, installed_engine, open_session
+from runtimes.registry import ENGINES, installed_engine, open_session
 from runtimes.spec import CropSpec, ImageSpec, Lineage, ModelSpec, Runtime, TensorSpec
 
 torch = pytest.importorskip("torch")
@@ -58,7 +58,7 @@ def difference(got: np.ndarray, network: Funnel, images: np.ndarray) -> float:
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_only_tensors_of_a_thousandth_of_the_network_are_rounded(
     tmp_path: Path, runtime: Runtime
 ) -> None:

@@ -15,7 +15,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, TargetExistsError
 from runtimes.parity_spec import BoxesParity
-from runtimes.registry import ADAPTERS, open_session
+from runtimes.registry import ENGINES, open_session
 from runtimes.spec import KeptLayer
 
 pytest.importorskip("torch")
@@ -32,7 +32,7 @@ CALIBRATION, SEARCH, HELD_OUT = 16, 2, 24
 ENGINE_FILES = {"ncnn": ".bin", "openvino": ".bin", "tflite": ".tflite", "onnxruntime": ".onnx"}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ADAPTERS])
+@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ENGINES])
 def parent(request, bundled_detector) -> Artifact:
     """The detector of the package in float."""
     return bundled_detector(request.param)

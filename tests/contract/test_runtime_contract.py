@@ -13,7 +13,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import RunOptions, Session
 from runtimes.errors import EngineError, InputError
 from runtimes.files import seal
-from runtimes.registry import ADAPTERS, ENGINES, open_session
+from runtimes.registry import ENGINES, open_session
 from runtimes.spec import Manifest
 from runtimes.threads import allowed_cores
 
@@ -38,7 +38,7 @@ def same(got: dict[str, np.ndarray], want: dict[str, np.ndarray], limit: float) 
 
 
 def test_every_runtime_is_in_the_contract(covered_runtimes: set[str]) -> None:
-    assert covered_runtimes == set(ADAPTERS) == set(ENGINES)
+    assert covered_runtimes == set(ENGINES)
 
 
 @pytest.fixture
@@ -211,12 +211,12 @@ def test_a_missing_engine_is_an_instruction(tiny) -> None:
     runtime = tiny.manifest.runtime
     code = f"""
 import sys
-for name in {ENGINES[runtime]!r}: sys.modules[name] = None
+for name in {ENGINES[runtime].packages!r}: sys.modules[name] = None
 from runtimes import Artifact, RunOptions, open_session
 from runtimes.errors import MissingDependencyError
 from importlib import import_module
 artifact = Artifact.open({str(tiny.root)!r})
-for opened in (open_session, import_module({ADAPTERS[runtime]!r}).open_session):
+for opened in (open_session, import_module({ENGINES[runtime].adapter!r}).open_session):
     try:
         opened(artifact, RunOptions())
     except MissingDependencyError as error:

@@ -16,7 +16,7 @@ HEAVY = {
     "cv2",
     "onnx",
     "rich",
-    *(name for each in ENGINES.values() for name in each),
+    *(name for engine in ENGINES.values() for name in engine.packages),
 }
 LOADED = """
 import sys

@@ -17,7 +17,7 @@ from export.exporter import Target, export_model
 from export.inputs import drawn_inputs
 from export.models import sapiens
 from export.registry import Variant
-from runtimes.registry import ADAPTERS, installed_engine
+from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Lineage, Runtime
 
 WH = (96, 128)
@@ -62,7 +62,7 @@ def ramps(height: int, width: int) -> np.ndarray:
     return np.stack(blue_green_red, axis=2).astype(np.uint8)
 
 
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_the_map_of_colours_is_the_frame(runtime: Runtime, tmp_path: Path) -> None:
     """The frame is stretched to 96x128, becomes 48x64 cells, and comes back as itself: half a pixel would show as 3."""
     if installed_engine(runtime) is None:

@@ -15,7 +15,7 @@ from export.engine_files import engine_files
 from export.import_model import import_model
 from export.import_spec import like_spec
 from export.torch_session import TorchSession
-from runtimes.registry import ADAPTERS, installed_engine
+from runtimes.registry import ENGINES, installed_engine
 
 SOURCES = {"real:rtmdet-nano": "rtmdet-nano-real-hw", "oracle:rtmdet-nano": "rtmdet-nano"}
 PRECISIONS = {"fp32": (0.05, 1e-4), "fp16": (0.5, 1e-3)}  # px, score
@@ -51,7 +51,7 @@ def test_boxes_of_pytorch(oracles, real: Path, loaded_model, source: str) -> Non
     check_photographs(model, np.load(oracles(f"{SOURCES[source]}.npz")), real, 0.01, 1e-5)
 
 
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_boxes_of_artifacts(oracles, real: Path, exported, runtime: str) -> None:
     """Of trained weights alone: half precision moves boxes of random ones, whose outputs test_export_raw compares."""
     source = "real:rtmdet-nano"
@@ -90,7 +90,7 @@ def test_the_detectors_precision_is_what_others_measured(pytorch_ap: float) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_conversion_costs_no_precision(
     boxed: Dataset, exported, pytorch_ap: float, runtime: str
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from export import LoadedModel
 from export.block_drift import first_drift, measure_block_drift
 from runtimes.artifact import Artifact
-from runtimes.registry import ADAPTERS, open_session
+from runtimes.registry import ENGINES, open_session
 from runtimes.spec import ImageSpec
 
 LIMITS = {"fp32": 1e-3, "fp16": 3e-2}
@@ -61,7 +61,7 @@ QUICK = 2  # two small models show what the rest confirm
 CASES = [
     pytest.param(source, runtime, marks=[pytest.mark.slow] * (index >= QUICK))
     for index, source in enumerate(ORACLES)
-    for runtime in ADAPTERS
+    for runtime in ENGINES
 ]
 
 
@@ -141,7 +141,7 @@ def test_the_gate_lets_them_through(exported, source: str, runtime: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_no_block_of_the_real_detector_drifts(real: Path, exported, runtime: str) -> None:
     weights = real / "models" / "rtmdet-nano-person" / "rtmdet_nano_person.pth"
     for made in exported("real:rtmdet-nano", runtime).values():

@@ -10,7 +10,7 @@ from edge.image import crop_batch, read_image
 from edge.model import Model
 from export.torch_session import TorchSession
 from runtimes.artifact import Artifact
-from runtimes.registry import ADAPTERS, open_session
+from runtimes.registry import ENGINES, open_session
 
 NAMES = [
     "rtmpose-t",
@@ -112,7 +112,7 @@ def test_pytorch(oracles, real: Path, torch_model: Model, name: str) -> None:
         assert check(torch_model, path, kind, pictures(path.reference), 1e-4) == 1
 
 
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 @pytest.mark.parametrize("name", NAMES)
 def test_runtimes(oracles, real: Path, loaded_model, exported, runtime: str, name: str) -> None:
     loaded = loaded_model(f"oracle:{name}")

@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
     """Check which engines and converters are installed, and describe this machine."""
     machine = detect_machine()
     rows: list[tuple[str, str | None, str, str]] = [
-        (ENGINES[runtime][0], engine_version(runtime), "runs artifacts", runtime)
+        (ENGINES[runtime].packages[0], engine_version(runtime), "runs artifacts", runtime)
         for runtime in ENGINES
     ]
     rows += [(name, _version(name), "makes artifacts", extra) for name, extra in HOST_TOOLS.items()]

@@ -15,7 +15,7 @@ from export.models import sapiens
 from export.recognise import recognise
 from export.registry import Variant, model_name
 from runtimes.errors import CheckpointError
-from runtimes.registry import ADAPTERS
+from runtimes.registry import ENGINES
 from runtimes.spec import Runtime
 
 State = dict[str, torch.Tensor]
@@ -221,7 +221,7 @@ def test_other_inputs_interpolate_the_positions(tmp_path: Path) -> None:
         with_input(model, (70, 80))
 
 
-@pytest.mark.parametrize("runtime", ADAPTERS)
+@pytest.mark.parametrize("runtime", ENGINES)
 def test_it_passes_the_gate(runtime: Runtime, tmp_path: Path) -> None:
     """Keypoints; maps are exported in tests/integration/test_dense.py."""
     model = loaded(POSE, tmp_path)

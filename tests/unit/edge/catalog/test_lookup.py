@@ -20,7 +20,7 @@ from edge.catalog.specs import (
 from edge.schema import load_schema
 from runtimes.codec_spec import BoxesCodec
 from runtimes.errors import InputError
-from runtimes.registry import ADAPTERS
+from runtimes.registry import ENGINES
 
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
@@ -119,9 +119,9 @@ def test_every_published_checkpoint_we_can_build_is_here(real: Path) -> None:
 
 @pytest.mark.parametrize("entry", CATALOG.values(), ids=CATALOG)
 def test_importable_runtimes_are_those_with_known_tensor_names(entry) -> None:
-    known = tuple(runtime for runtime in ADAPTERS if published_spec(entry.name, runtime))
+    known = tuple(runtime for runtime in ENGINES if published_spec(entry.name, runtime))
     assert known == entry.importable_runtimes
-    for runtime in ADAPTERS:
+    for runtime in ENGINES:
         spec = published_spec(entry.name, runtime)
         assert (spec is None) == (runtime not in known)
         assert spec is None or all(t.engine_name for t in (*spec.inputs, *spec.outputs))

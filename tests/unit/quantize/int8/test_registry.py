@@ -14,8 +14,8 @@ from quantize.int8.registry import QUANTIZERS, quantizer
 from runtimes.spec import Runtime
 
 
-def test_each_runtime_has_a_quantizer_and_each_quantizer_file_a_line() -> None:
-    assert set(QUANTIZERS) == set(get_args(Runtime))
+def test_each_quantizer_is_of_a_runtime_and_each_quantizer_file_has_a_line() -> None:
+    assert set(QUANTIZERS) <= set(get_args(Runtime))  # a runtime may run float artifacts only
     folder = Path(quantize.int8.__file__).parent
     files = {f"quantize.int8.{path.stem}" for path in folder.glob("*_quantizer.py")}
     files |= {
