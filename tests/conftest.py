@@ -144,15 +144,18 @@ def reference_weights(
 def loaded_model(
     request: pytest.FixtureRequest, reference_weights: Find
 ) -> Callable[[str], "LoadedModel"]:
-    """Load "random:NAME" (our own draw), "oracle:NAME" (the reference's draw) or "real:rtmdet-nano", each once.
+    """Load a network, each once.
 
-    "oracle:NAME:TASK" chooses among the parts of a ViTPose++, and "@WxH" at the end another input size.
+    "random:NAME" is our own draw of weights, "oracle:NAME" the reference's, "real:rtmdet-nano" mmdet's own training,
+    "bundled:NAME" what is in the package. "oracle:NAME:TASK" chooses among the parts of a ViTPose++, and "@WxH" at the
+    end another input size.
     """
 
     @functools.cache
     def load(source: str) -> "LoadedModel":
         pytest.importorskip("torch")
         from export import load_checkpoint
+        from export.bundled import BUNDLED
         from export.checkpoint import with_input
         from export.random_weights import random_model
 
@@ -163,6 +166,8 @@ def loaded_model(
         kind, name, *task = weights.split(":")
         if kind == "random":
             return random_model(name)
+        if kind == "bundled":
+            return load_checkpoint(BUNDLED[name].path)
         if kind == "real":
             models = request.getfixturevalue("real") / "models"
             return load_checkpoint(models / "rtmdet-nano-person" / "rtmdet_nano_person.pth")
@@ -211,26 +216,17 @@ def exported(
 
 
 @pytest.fixture(scope="session")
-def bundled_detector(once: Once) -> Callable[["Runtime"], "Artifact"]:
+def bundled_detector(
+    exported: Callable[..., dict[str, "Exported"]],
+) -> Callable[["Runtime"], "Artifact"]:
     """Export the detector that is in the package to a runtime in fp32, once a run, for reading only."""
 
     def export(runtime: "Runtime") -> "Artifact":
-        if installed_engine(runtime) is None:
-            pytest.skip(f"{runtime} is not installed")
-        pytest.importorskip("torch")
-        from export import Target, export_model, load_checkpoint
-        from export.bundled import BUNDLED
-        from export.inputs import drawn_inputs
         from runtimes.artifact import Artifact
 
-        def fill(root: Path) -> None:
-            loaded = load_checkpoint(BUNDLED["rtmdet-nano-drawn"].path)
-            inputs = drawn_inputs(loaded.spec, 8)
-            (made,) = export_model(loaded, [Target(runtime, "fp32")], root, inputs=inputs)
-            assert made.passed, made
-
-        (path,) = once(f"bundled detector {runtime}", fill).glob("*-fp32")
-        return Artifact.open(path)
+        made = exported("bundled:rtmdet-nano-drawn", runtime, 8)["fp32"]
+        assert made.passed, made
+        return Artifact.open(made.path)
 
     return export
 

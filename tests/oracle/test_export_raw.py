@@ -33,15 +33,12 @@ class Oracle:
 
 FEW = 4  # drawn pictures, of networks that take long over each
 MIXTURE = "vitae-vitpose++-s-moe-d3"
-# Where the weights come from, and the reference that ran them. Bottom-up networks run at the size of its picture.
+# Where the weights come from, and the reference that ran them. Bottom-up networks run at the size of its picture. Other
+# layouts and sizes of these networks are compared in PyTorch alone (test_*_torch.py): an export starts from there.
 ORACLES = {
-    "oracle:rtmpose-t": Oracle("rtmpose-t", pictures=2),
     "real:rtmdet-nano": Oracle("rtmdet-nano-real-hw"),
-    "oracle:rtmpose-s": Oracle("rtmpose-s", pictures=2),
-    "oracle:rtmdet-nano": Oracle("rtmdet-nano"),
+    "oracle:rtmpose-t": Oracle("rtmpose-t", pictures=2),
     "oracle:vitpose-s": Oracle("vitpose-s", pictures=2, gate=FEW),
-    "oracle:vitae-vitpose-s": Oracle("vitae-vitpose-s", gate=FEW),
-    "oracle:hf-vitpose-s-d3": Oracle("hf-vitpose-s-d3", pictures=2, gate=FEW),
     # as many pictures as the contract tests ask for, which share its exports
     f"oracle:{MIXTURE}:wholebody": Oracle(
         MIXTURE, renamed={"heatmap": "heatmap_wholebody"}, gate=8
@@ -57,10 +54,10 @@ ORACLES = {
         renamed={"heatmap": "stage1_heatmaps", "paf": "stage1_pafs"},
     ),
 }
-QUICK = 2  # two small models show what the rest confirm
+QUICK = "real:rtmdet-nano"  # a small one shows what the rest confirm
 CASES = [
-    pytest.param(source, runtime, marks=[pytest.mark.slow] * (index >= QUICK))
-    for index, source in enumerate(ORACLES)
+    pytest.param(source, runtime, marks=[pytest.mark.slow] * (source != QUICK))
+    for source in ORACLES
     for runtime in ENGINES
 ]
 
@@ -130,12 +127,6 @@ def test_raw_outputs(oracles, exported, source: str, runtime: str) -> None:
 @pytest.mark.parametrize(("source", "runtime"), CASES)
 def test_the_gate_lets_them_through(exported, source: str, runtime: str) -> None:
     made = exported(source, runtime, ORACLES[source].gate)
-    if source == "oracle:rtmdet-nano":
-        # these weights amplify: half precision moves a third of what they "detect" on drawn people
-        assert made["fp32"].passed
-        assert not made["fp16"].passed
-        assert ".rejected" in made["fp16"].path.parts
-        return
     assert all(result.passed for result in made.values())
     assert made["fp32"].parity[0].basis == ("boxes" if source.startswith("real") else "raw")
 

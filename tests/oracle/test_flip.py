@@ -12,10 +12,6 @@ from export.torch_session import TorchSession
 from runtimes.artifact import Artifact
 from runtimes.registry import ENGINES, open_session
 
-NAMES = [
-    "rtmpose-t",
-    pytest.param("rtmpose-s", marks=pytest.mark.slow),
-]
 TOLERANCE_PX = 0.05
 OUTPUTS = ("simcc_x", "simcc_y")
 BINS_PER_PIXEL = 2
@@ -112,9 +108,10 @@ def test_pytorch(oracles, real: Path, torch_model: Model, name: str) -> None:
         assert check(torch_model, path, kind, pictures(path.reference), 1e-4) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runtime", ENGINES)
-@pytest.mark.parametrize("name", NAMES)
-def test_runtimes(oracles, real: Path, loaded_model, exported, runtime: str, name: str) -> None:
+def test_runtimes(oracles, real: Path, loaded_model, exported, runtime: str) -> None:
+    name = "rtmpose-t"
     loaded = loaded_model(f"oracle:{name}")
     path = TopDown(
         oracles, real, name, Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
