@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -42,8 +43,12 @@ Once = Callable[[str, Callable[[Path], None]], Path]
 def pytest_configure() -> None:
     """Have threads sleep while they wait, and libraries take one each where processes of pytest-xdist share the cores.
 
-    OpenMP reads these as torch and ncnn are loaded. Sessions still take as many threads as a test asks for.
+    OpenMP reads these as torch and ncnn are loaded. Sessions still take as many threads as a test asks for. Hypothesis
+    judges no time either.
     """
+    slow = [hypothesis.HealthCheck.too_slow]
+    hypothesis.settings.register_profile("edgepose", deadline=None, suppress_health_check=slow)
+    hypothesis.settings.load_profile("edgepose")
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
         os.environ.setdefault("OMP_NUM_THREADS", "1")

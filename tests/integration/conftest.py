@@ -110,7 +110,7 @@ def process(start: Callable[..., "subprocess.Popen[str]"]) -> Cli:
 
     def call(*args: object, **where: Any) -> Done:
         running = start(*args, **where)
-        out, err = running.communicate(timeout=120)
+        out, err = running.communicate(timeout=300)
         return Done(running.returncode, out, err)
 
     return call

@@ -37,7 +37,7 @@ def finish(running: "subprocess.Popen[str]", timeout_s: float = 300) -> tuple[in
         _, err = running.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
         running.terminate()
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
         raise
     return running.returncode, err
 
