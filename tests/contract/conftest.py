@@ -184,17 +184,15 @@ def net() -> TinyNet:
 
 
 @pytest.fixture(scope="session")
-def tiny_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Artifact]:
-    """Give the network as an artifact of one case, built once; skips where its engine is not installed."""
+def tiny_of(once: Callable[..., Path]) -> Callable[[str], Artifact]:
+    """Give the network as an artifact of one case, built once a run; skips where its engine is not installed."""
 
     @functools.cache
     def build(case: str) -> Artifact:
         runtime, write = CASES[case]
         if installed_engine(runtime) is None:
             pytest.skip(f"{runtime} is not installed")
-        root = tmp_path_factory.mktemp(case)
-        seal(root, write(root))
-        return Artifact.open(root)
+        return Artifact.open(once(f"tiny {case}", lambda root: seal(root, write(root))))
 
     return build
 
