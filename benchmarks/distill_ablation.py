@@ -131,7 +131,7 @@ def prepared(args: Any) -> Stage:
     listener = PrintedProgress("ablation")
     listener.phase("teacher cache", len(patch_cache))
     teacher_cache = build_teacher_cache(
-        args.out / "lessons",
+        args.out / "teacher_cache",
         teacher,
         patch_cache,
         map_keypoints(teacher.schema, COCO),

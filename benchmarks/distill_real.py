@@ -71,7 +71,7 @@ def config(teacher: Path, real: Path, out: Path, arm: str, seed: int, steps: int
         methods=methods,
         data=(f"{athletes}:2", "synth"),
         drawn=1000,
-        teacher_cache=str(out / "lessons") if methods != ("none",) else "",
+        teacher_cache=str(out / "teacher_cache") if methods != ("none",) else "",
         steps=steps,
         batch=BATCH,
         augment="gentle",

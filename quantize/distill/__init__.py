@@ -1,1 +1,1 @@
-"""Teach a small pose model from a large one: heatmaps, knowledge tokens, SimCC, features."""
+"""Training: pose students with or without a teacher, and person detectors."""

@@ -61,7 +61,7 @@ class AssembledStudent:
 
 @dataclass(frozen=True, slots=True)
 class Supervision:
-    """What supervises a student: labels or none, a teacher, its cached heatmaps, its token (1, 1, C)."""
+    """The supervision of a student: labels or none, a teacher, its cached heatmaps, its token (1, 1, C)."""
 
     labelled: bool
     teacher: Teacher | None = None

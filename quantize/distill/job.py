@@ -50,7 +50,7 @@ M_co = TypeVar("M_co", bound=Metrics, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob(Generic[B, M]):
-    """What to train, on what, and how the result is judged and described.
+    """A network to train, its task and data, and how the result is validated and described.
 
     module: the network as it is trained; average: the moving average of its weights, None for the default. batches: the
     batches after a step. extract: from a trained state dict to the network that is kept. samples: size of the training

@@ -51,7 +51,7 @@ WARMUP_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a run works with, checked before any long work starts."""
+    """The checked inputs of a run, before any long work starts."""
 
     config: DistillConfig
     folder: Path

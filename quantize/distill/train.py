@@ -113,7 +113,7 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class _Loop(Generic[B]):
-    """What stays the same from step to step."""
+    """The objects that every step uses."""
 
     fabric: Fabric
     state: TrainState

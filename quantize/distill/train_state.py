@@ -14,7 +14,7 @@ from runtimes.files import atomic_file
 
 @dataclass
 class TrainState:
-    """What a state file holds, and no more. precision: the gradient scaler's state; empty in f32 and bf16."""
+    """The content of a state file. precision: the gradient scaler's state; empty in f32 and bf16."""
 
     module: nn.Module
     optimizer: torch.optim.Optimizer

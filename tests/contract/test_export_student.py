@@ -25,7 +25,7 @@ LIMITS = {"fp32": 1e-3, "fp16": 3e-2}
 
 @pytest.fixture(scope="module")
 def student(tmp_path_factory) -> LoadedModel:
-    """A student of a wider teacher: the token crosses a bridge, is settled, written, and read again from its file.
+    """A student of a wider teacher: the token is projected to its width, written, and read again from its file.
 
     Attention and decoder are made loud: what a token says is heard, and outputs are near 1.
     """

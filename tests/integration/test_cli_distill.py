@@ -1,4 +1,4 @@
-"""edgepose distill, end to end on drawn people: student, curves and card; what is refused, and that nothing is lost."""
+"""edgepose distill, end to end on drawn people: student, curves, card, resume, and refused input."""
 
 import csv
 import json
@@ -45,7 +45,7 @@ def distill(edgepose, home):
 
 @pytest.fixture(scope="module")
 def teacher(distill, home) -> Path:
-    """A student taught by nobody, which teaches the others."""
+    """A student trained without a teacher, which teaches the others."""
     done = distill("teacher", "--method", "none", "--student", "vitpose-48x3x3-simple")
     assert done.code == 0, done.err
     return home / "teacher" / "student.safetensors"
@@ -111,7 +111,7 @@ REFUSED = {
     "unknown method": (("--method", "heat"), "unknown method heat; known:"),
     "no teacher": (("--method", "heatmap"), "needs a teacher"),
     "unknown student": (("--method", "none", "--student", "fastpose-x"), "cannot be a student"),
-    "no such teacher": (("--teacher", "nobody"), "nobody"),
+    "no such teacher": (("--teacher", "no-such-model"), "no-such-model"),
     "token for a convolution": (
         ("--teacher", "TEACHER", "--method", "token", "--student", "rtmpose-t", "--input", "64x64"),
         "rtmpose-t has none",
@@ -164,7 +164,7 @@ REFUSED = {
 
 @pytest.fixture(scope="module")
 def places(teacher, home) -> dict[str, str]:
-    """What the names in capitals stand for."""
+    """Values of the names in capitals."""
     from export.student_file import Card, write_student
     from quantize.distill.methods.token import TokenCard, random_token, write_token
     from quantize.distill.student import new_student, student_variant

@@ -38,7 +38,7 @@ class Instance:
 
     @property
     def labelled(self) -> bool:
-        """Whether any keypoint is labelled."""
+        """Return whether any keypoint is labelled."""
         return bool((self.keypoints[:, 2] > 0).any())
 
 

@@ -34,7 +34,7 @@ class TrainingSet:
 
     @property
     def labelled(self) -> bool:
-        """Whether any instance has ground truth."""
+        """Return whether any instance has ground truth."""
         return any(instance.labelled for instance in self.instances)
 
 

@@ -31,7 +31,7 @@ def teacher_of() -> Callable[..., "Teacher"]:
 
 @pytest.fixture
 def batch_of() -> Callable[..., "Batch"]:
-    """Make batches of noise whose keypoints nobody labelled."""
+    """Make batches of noise without labelled keypoints."""
 
     def make(wh: tuple[int, int], seed: int = 0, people: int = 2) -> "Batch":
         import torch

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[4]
 
 @pytest.fixture(autouse=True)
 def own_handler():
-    """What a training leaves to a process that ends is taken back: this one goes on."""
+    """Restore the signal handler that a failed run leaves behind: this process continues."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before or signal.SIG_DFL)

@@ -46,7 +46,7 @@ def test_a_turn_keeps_the_centre_and_lengths(crop, turn, width, height) -> None:
 
 
 def test_a_positive_turn_is_clockwise() -> None:
-    """What was right of the centre comes below it; y points down."""
+    """A point right of the centre moves below it; y points down."""
     crop = view_crop(CropView((50.0, 50.0), (100.0, 100.0), 90.0), CROPS[0], (100, 100))
     np.testing.assert_allclose(crop.to_input(np.array((60.0, 50.0))), (50, 60), atol=1e-4)
 

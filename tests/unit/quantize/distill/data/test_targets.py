@@ -62,7 +62,7 @@ def test_simcc_labels_peak_at_the_rounded_bin() -> None:
 
 @given(x=st.integers(80, 300), y=st.integers(80, 420))
 def test_marginals_of_a_heatmap_are_its_simcc_labels(x, y) -> None:
-    """Where the teacher is faultless, what it asks of a SimCC student is what the label asks."""
+    """A perfect heatmap teacher gives a SimCC student the same targets as the labels do."""
     xy = np.array([[x, y]]) / 2
     stride = strides(WH, MAP, CODECS[0])
     maps = heatmaps(xy / stride, MAP, heatmap_sigma(WH) / stride)

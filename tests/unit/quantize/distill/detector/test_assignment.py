@@ -66,8 +66,8 @@ def assigned_by_hand(logits, found, wanted) -> tuple[list[int], list[float]]:
             chosen.setdefault(p, []).append(n)
     owner, quality = [-1] * len(xy), [0.0] * len(xy)
     for p, several in chosen.items():
-        everybody = range(len(wanted))
-        n = several[0] if len(several) == 1 else min(everybody, key=lambda n: cost[p, n])
+        people = range(len(wanted))
+        n = several[0] if len(several) == 1 else min(people, key=lambda n: cost[p, n])
         owner[p], quality[p] = n, iou[p, n]
     return owner, quality
 
@@ -97,7 +97,7 @@ def test_the_three_costs_of_one_point() -> None:
 
 
 def test_a_person_gets_the_whole_part_of_its_summed_iou() -> None:
-    """IoUs .9 .8 .7 sum to 2.4: the two cheapest, whatever their IoU; a person nobody overlaps gets its cheapest."""
+    """IoUs .9 .8 .7 sum to 2.4: the two cheapest, whatever their IoU; a person without overlap gets its cheapest."""
     iou = torch.tensor([[0.9, 0.0], [0.8, 0.0], [0.7, 0.0], [0.0, 0.0]])
     cost = torch.tensor([[3.0, 9.0], [1.0, 9.0], [2.0, 9.0], [9.0, 1.0]])
     assert match_dynamic_k(cost, iou).tolist() == [[0, 0], [1, 0], [1, 0], [0, 1]]
@@ -154,7 +154,7 @@ def test_somebody_alone_with_a_point_inside_is_never_left_out(seed) -> None:
 @settings(deadline=None)
 @given(seed=st.integers(0, 10**6), people=st.integers(1, 5))
 def test_padding_changes_nothing(seed, people) -> None:
-    """A wider input has more points, all of them outside of everybody."""
+    """A wider input has more points, all of them outside every box."""
     logits, found, wanted = drawn(seed, people)
     far = torch.full((7, 2), 5000.0)
     wider = PointGrid(torch.cat([far, GRID.xy]), torch.cat([torch.full((7,), 8.0), GRID.strides]))

@@ -50,9 +50,9 @@ def test_without_augmentation_it_is_the_deployed_crop(frame_wh) -> None:
     boxes = np.stack([person.box for person in scene.people])
     spec = rtmdet_spec("d", WH, ("person",))
     (crop,) = make_crops(boxes[:1], frame_wh, spec.crop, WH)
-    nobody, _ = place_frame(scene.image, boxes[:0], deployed_placement(frame_wh, WH), WH, PAD_VALUE)
+    empty, _ = place_frame(scene.image, boxes[:0], deployed_placement(frame_wh, WH), WH, PAD_VALUE)
     _, moved = place_frame(scene.image, boxes, deployed_placement(frame_wh, WH), WH, PAD_VALUE)
-    np.testing.assert_array_equal(nobody, crop_image(scene.image, crop, spec.crop))
+    np.testing.assert_array_equal(empty, crop_image(scene.image, crop, spec.crop))
     corners = crop.to_input(boxes.reshape(-1, 2)).reshape(-1, 4)
     kept = (corners[:, 2:] - corners[:, :2]).min(axis=1) >= MIN_SIDE
     np.testing.assert_allclose(moved, corners[kept], atol=1e-3)

@@ -91,7 +91,7 @@ def test_quality_focal_by_hand() -> None:
 
 
 def test_boxes_are_the_codecs() -> None:
-    """What training takes a point's box for is what deployment decodes."""
+    """A point's box in training is the box that the codec decodes."""
     rng = np.random.default_rng(5)
     spec = rtmdet_spec("d", (64, 96), ("person",))
     sizes = [(96 // stride, 64 // stride) for stride in RTMDET_STRIDES]

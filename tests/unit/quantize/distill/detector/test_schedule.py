@@ -95,8 +95,8 @@ def batch_at(schedule: DetectorSchedule, step: int):
 
 
 @pytest.mark.slow
-def test_it_finds_the_people_it_has_seen(dataset, images, tmp_path) -> None:
-    """Eight pictures, again and again: everybody in them is found, with boxes that fit."""
+def test_it_finds_the_people_it_was_trained_on(dataset, images, tmp_path) -> None:
+    """Eight pictures, again and again: every person in them is found, with boxes that fit."""
     phases = (Phase(1.0, ((128, 128),), NO_AUGMENTATION),)
     schedule = DetectorSchedule(images, phases, batch=8, accumulate=1, steps=150, seed=0)
     state, reported = run(schedule, tmp_path / "a")

@@ -28,7 +28,7 @@ def said(teacher, batch) -> tuple[torch.Tensor, ...]:
 
 
 def test_nothing_is_learnt_from_oneself(teacher_of, batch_of) -> None:
-    """Nobody labelled a keypoint of these crops: a teacher's word counts all the same."""
+    """No keypoint of these crops is labelled: the teacher's outputs count all the same."""
     teacher, batch = teacher_of("rtmpose-t", WH), batch_of(WH)
     (part,) = simcc_losses(teacher, teacher.spec, COCO).values()
     outputs = said(teacher, batch)
@@ -105,7 +105,7 @@ def test_straight_lines_stay_straight() -> None:
 
 
 def test_keypoints_are_matched_by_name_and_unknown_ones_are_masked(teacher_of, batch_of) -> None:
-    """AIC's teacher has no nose; its left wrist stands elsewhere in the list than COCO's."""
+    """AIC's teacher has no nose; its left wrist has another index than COCO's."""
     aic = load_schema("aic14")
     teacher, batch = teacher_of("rtmpose-t", WH, "aic14"), batch_of(WH)
     student = rtmpose_spec("student", WH, "coco17")

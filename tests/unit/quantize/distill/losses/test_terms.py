@@ -47,7 +47,7 @@ def batch(patch_cache: PatchCache, spec, augmentation=STRONG) -> Batch:
 
 
 def exact_cache(patch_cache: PatchCache) -> TeacherCache:
-    """What a faultless teacher would say: Gaussians at the true places in its own upright crops."""
+    """The cache of a perfect teacher: Gaussians at the true places in its own upright crops."""
     crops = [
         view_crop(box_view(person.box, 1.25), HEATMAP.crop, TEACHER_WH)
         for person in patch_cache.instances
@@ -118,7 +118,7 @@ def test_teacher_maps_are_warped_to_the_students_crop(patch_cache, augmentation)
 
 
 def test_a_simcc_student_learns_from_heatmaps(patch_cache) -> None:
-    """A student that is right is told so more than one that is mirrored."""
+    """The loss of a right student is lower than that of a mirrored one."""
     made = batch(patch_cache, SIMCC)
     taught = TeacherMaps(exact_cache(patch_cache), map_keypoints(COCO, COCO), COCO)
     term = teacher_map_loss(SIMCC, taught)

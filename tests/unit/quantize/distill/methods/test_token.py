@@ -81,7 +81,7 @@ def test_a_token_has_no_place_in_the_image() -> None:
 
 @pytest.mark.parametrize("theirs", [48, 96], ids=["same width", "wider teacher"])
 def test_a_trained_student_becomes_a_bare_network(theirs) -> None:
-    """The bridge learns, the token does not; afterwards one vector says the same."""
+    """The projection is trained, the token is not; afterwards one vector gives the same outputs."""
     variant = token_variant(VARIANT)
     student = new_student(variant, 0)
     token = random_token(theirs, 3)
@@ -102,9 +102,9 @@ def test_a_trained_student_becomes_a_bare_network(theirs) -> None:
     if theirs == 48:
         assert bare.backbone.token.equal(token)
     else:
-        bridge = student.backbone.parametrizations.token
-        assert bridge.original.equal(token)
-        torch.testing.assert_close(bare.backbone.token, bridge[0].map(token))
+        projected = student.backbone.parametrizations.token
+        assert projected.original.equal(token)
+        torch.testing.assert_close(bare.backbone.token, projected[0].map(token))
 
 
 def test_a_token_file_is_its_teachers_alone(tmp_path) -> None:
@@ -140,7 +140,7 @@ def test_teachers_without_a_place_for_a_token_are_refused() -> None:
 
 
 def test_the_initial_weights_follow_from_the_seed() -> None:
-    """The token of a fresh teacher, and the bridge of a fresh student."""
+    """The token of a new teacher, and the projection of a new student."""
     tokens = [token_teacher(teacher(), seed).module.backbone.token for seed in (1, 1, 2)]
     assert tokens[0].equal(tokens[1])
     assert not tokens[0].equal(tokens[2])
