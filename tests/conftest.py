@@ -1,4 +1,4 @@
-"""Fixtures every test may use: the reference outputs and real data, where they are there, and exports of models."""
+"""Fixtures for every test: reference outputs and real data, where they are present, and exported models."""
 
 import fcntl
 import functools

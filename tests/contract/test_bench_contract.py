@@ -1,4 +1,4 @@
-"""The measured process with every engine: what is in effect there, and that it runs the artifact's own images."""
+"""Benchmark worker processes with every engine: what is in effect there, and the artifact's own images as input."""
 
 import shutil
 from pathlib import Path

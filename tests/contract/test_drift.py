@@ -1,4 +1,4 @@
-"""Where an exported artifact drifts from its PyTorch model: in a block, or in the comparison alone."""
+"""Drift of an exported artifact from its PyTorch model, located in a block or in the comparison alone."""
 
 import pytest
 

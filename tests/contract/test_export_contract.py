@@ -1,4 +1,4 @@
-"""What every exported artifact is, one body over every family and runtime."""
+"""The contract of exported artifacts: one test body, run over every family and runtime."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""What fp16 rounds and what it leaves, one body over every runtime: a tensor's size is judged beside its network's."""
+"""fp16 storage on every runtime: large tensors are rounded, tensors small beside their network are not."""
 
 from pathlib import Path
 

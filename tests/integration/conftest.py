@@ -1,4 +1,4 @@
-"""The command line, called in this process or in its own, and the artifacts it made of real weights, once a session."""
+"""The command line, run in this process or in its own, and artifacts that it made of real weights, once a run."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""How the command line speaks: help, suggestions, key=value, JSON, hints, exit codes, and what it does not load."""
+"""Conventions of the command line: help, suggestions, key=value, JSON, hints, exit codes, lazy imports."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What AlphaPose does around its network: crops, heatmaps and integrals to coordinates, parametric pose NMS."""
+"""AlphaPose's pre- and postprocessing: crops, heatmaps and integrals to coordinates, parametric pose NMS."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""From photographs to boxes and average precision, through every runtime, against mmdet and published figures."""
+"""Detection from photographs to average precision on every runtime, against mmdet and published figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""From a photograph and boxes to keypoints, with and without flip test, against mmpose's whole top-down path."""
+"""Top-down inference from a photograph and boxes, with and without flip test, against mmpose."""
 
 from pathlib import Path
 
