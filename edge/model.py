@@ -44,7 +44,7 @@ def load(
 
 
 class Model:
-    """A spec and a session. One caller thread at a time; use it as a context manager or `close` it."""
+    """A spec and a session; several threads may call it. Use it as a context manager or `close` it."""
 
     def __init__(self, spec: ModelSpec, session: Session, name: str = "") -> None:
         self.spec = spec

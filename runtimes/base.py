@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ class RunOptions:
 
     threads: None means min(4, cores this process may use). precision: arithmetic, not storage.
     extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
+    Raises InputError for any other precision or accelerator: an unknown one would be ignored in silence.
     """
 
     threads: int | None = None
@@ -32,6 +33,12 @@ class RunOptions:
     def __post_init__(self) -> None:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads must be at least 1, not {self.threads}")
+        for name, value, known in (
+            ("precision", self.precision, get_args(Arithmetic)),
+            ("accelerator", self.accelerator, get_args(Accelerator)),
+        ):
+            if value not in known:
+                raise InputError(f"{name} is one of {', '.join(known)}, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Effective:
 
 @runtime_checkable
 class Session(Protocol):
-    """One loaded artifact; one caller thread at a time."""
+    """One loaded artifact; `runtimes.open_session` returns one that several threads may call."""
 
     @property
     def effective(self) -> Effective:

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions, Session
 from runtimes.errors import MissingDependencyError
+from runtimes.shared_session import SharedSession
 from runtimes.spec import Runtime
 
 
@@ -58,9 +59,13 @@ def engine_version(runtime: Runtime) -> str | None:
 
 
 def open_session(artifact: Artifact, options: RunOptions | None = None) -> Session:
-    """Open `artifact` in its engine; raises MissingDependencyError with the install command."""
+    """Open `artifact` in its engine, for any number of threads of this process.
+
+    Raises MissingDependencyError with the install command.
+    """
     runtime = artifact.manifest.runtime
     if installed_engine(runtime) is None:
         raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
     adapter = cast("Adapter", importlib.import_module(ENGINES[runtime].adapter))
-    return adapter.open_session(artifact, options or RunOptions())
+    session = adapter.open_session(artifact, options or RunOptions())
+    return SharedSession(session, artifact.name)

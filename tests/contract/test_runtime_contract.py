@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -225,4 +226,47 @@ for opened in (open_session, import_module({ENGINES[runtime].adapter!r}).open_se
         raise SystemExit("opened without its engine")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_threads_get_their_own_answers(session, net, photos) -> None:
+    feeds = [photos[index : index + 1] for index in range(3)] + [photos[:2]]
+    wanted = [net(feed) for feed in feeds]
+
+    def ask(number: int) -> None:
+        for _ in range(50):
+            same(session.run({"image": feeds[number % 4]}), wanted[number % 4], 1e-4)
+
+    with ThreadPoolExecutor(8) as pool:
+        for done in [pool.submit(ask, number) for number in range(8)]:
+            done.result()
+
+
+FORKED = """
+import os, sys
+import numpy as np
+from runtimes import Artifact, open_session
+from runtimes.errors import EngineError
+artifact = Artifact.open(sys.argv[1])
+session = open_session(artifact)
+width, height = artifact.manifest.image.wh
+feed = {"image": np.zeros((1, height, width, 3), np.uint8)}
+session.run(feed)
+child = os.fork()
+if child == 0:
+    try:
+        session.run(feed)
+    except EngineError as error:
+        session.close()
+        os._exit(0 if "spawn" in str(error) else 1)
+    os._exit(2)
+status = os.waitpid(child, 0)[1]
+session.run(feed)
+raise SystemExit(os.waitstatus_to_exitcode(status))
+"""
+
+
+def test_a_forked_child_is_refused_and_the_parent_runs_on(tiny) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKED, str(tiny.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from runtimes.adapters import openvino_adapter
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import BoxesCodec
@@ -61,7 +62,7 @@ def test_ragged_outputs_are_padded_and_counted(tiny_of, tiny_files, tmp_path, ru
 
 
 def test_openvino_keeps_activations_in_float(tiny_of) -> None:
-    session = open_session(tiny_of("openvino"))
+    session = openvino_adapter.open_session(tiny_of("openvino"), RunOptions())
     compiled = session._request.get_compiled_model()
     assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
     session.close()
