@@ -23,12 +23,14 @@ class Oracle:
 
     `pictures` of its inputs, the first ones, are pictures; the others are noise. `renamed` says where its array of an
     output bears another name. `gate` is how many drawn pictures the gate runs, None its usual number.
+    `refused`: the precisions that the gate must refuse.
     """
 
     file: str
     pictures: int = 1
     renamed: dict[str, str] = field(default_factory=dict)
     gate: int | None = None
+    refused: frozenset[str] = frozenset()
 
 
 FEW = 4  # drawn pictures, of networks that take long over each
@@ -48,9 +50,9 @@ ORACLES = {
     "oracle:openpose-coco18@248x184": Oracle("openpose-coco18", gate=FEW),
     "oracle:lightweight-openpose@424x256": Oracle(
         "lightweight-openpose",
-        # fp16 over the product's own 32 pictures is 6.3e-3 of the largest output seen, which one picture gives: 91, the
-        # others up to 35. Without that picture it is 1.9e-2, over the first 4 alone 3.02e-2; each picture by its own
-        # largest output, 0.5e-2 to 4.9e-2.
+        # Its random weights amplify rounding: with weights in half, the outputs of the 32 drawn pictures are off by
+        # 0.5e-2 to 4.9e-2 of each picture's largest value, and the limit is 3e-2 for every picture.
+        refused=frozenset({"fp16"}),
         renamed={"heatmap": "stage1_heatmaps", "paf": "stage1_pafs"},
     ),
 }
@@ -125,9 +127,10 @@ def test_raw_outputs(oracles, exported, source: str, runtime: str) -> None:
 
 
 @pytest.mark.parametrize(("source", "runtime"), CASES)
-def test_the_gate_lets_them_through(exported, source: str, runtime: str) -> None:
+def test_the_gate_judges_every_precision(exported, source: str, runtime: str) -> None:
     made = exported(source, runtime, ORACLES[source].gate)
-    assert all(result.passed for result in made.values())
+    passed = {precision for precision, result in made.items() if result.passed}
+    assert passed == set(made) - ORACLES[source].refused
     assert made["fp32"].parity[0].basis == ("boxes" if source.startswith("real") else "raw")
 
 
