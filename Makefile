@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo
 WORKERS ?= 2
 # Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 10
 
 .PHONY: help setup demo test test-all lint types contracts check floors resolve clean
 
