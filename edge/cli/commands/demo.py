@@ -13,9 +13,9 @@ import click
 import msgspec
 import numpy as np
 
-from edge.cli.commands.run import RANDOM_NOTE, annotate
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import PATH, force_option, json_option, setting
+from edge.cli.recording import RANDOM_NOTE, annotate
 from edge.cli.summary import report_written
 from edge.media.draw import draw_boxes
 from edge.media.sinks import CocoSink, VideoSink
