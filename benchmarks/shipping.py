@@ -5,7 +5,7 @@ from pathlib import Path
 from export import load_checkpoint
 from export.student_file import Card, write_student
 
-ASSETS = Path(__file__).parents[1] / "export" / "assets"
+ASSETS = Path(__file__).parents[1] / "weights"
 
 
 def ship(student: Path, name: str, method: str, folder: Path) -> Path:

@@ -3,7 +3,7 @@
     python benchmarks/train_detector.py SCRATCH docs/measured [--real ../shared/real] [--steps 2600]
 
 The recipe is the default of `edgepose train --student rtmdet-nano`. Resumes an interrupted run in SCRATCH. Writes the
-weights in half precision to export/assets/, the log to detector_log.csv and box AP to detector.json: on 200 drawn
+weights in half precision to weights/, the log to detector_log.csv and box AP to detector.json: on 200 drawn
 pictures that were not trained on, and with --real on 80 photographs, which a detector that never saw a photograph is
 not made for. One thread.
 """

@@ -3,7 +3,7 @@
     python benchmarks/train_student.py SCRATCH docs/measured [--real ../shared/real]
 
 RTMPose-t at 96x128, where a step costs a quarter of one at its usual 192x256. Resumes an interrupted run. Writes the
-weights in half precision to export/assets/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2 in
+weights in half precision to weights/, the log to student_log.csv, the curves and student.json: AP and PCK@0.2 in
 ground-truth boxes of 100 drawn pictures that were not trained on, and with --real of 80 photographs, which a student
 that never saw a photograph is not made for.
 """

@@ -11,7 +11,8 @@
     ├── EngineError (RuntimeError)                    2   an engine refused or failed on an artifact
     ├── TrainingError (RuntimeError)                  2   training stopped; its last good state is kept
     ├── GateError                                     3   converted, but drifted from its reference
-    └── MissingDependencyError (ImportError)          4   a package is not installed
+    ├── MissingDependencyError (ImportError)          4   a package is not installed
+    └── MissingFilesError (FileNotFoundError)         4   files that an installed wheel does not have
 
 Engine exceptions are translated once, in the adapter that called the engine.
 """
@@ -81,6 +82,12 @@ class MissingDependencyError(EdgeposeError, ImportError):
         super().__init__(missing_package(package, extra, machine, sys.version_info[:2]))
         self.package = package
         self.extra = extra
+
+
+class MissingFilesError(EdgeposeError, FileNotFoundError):
+    """Files of the checkout that an installed wheel does not have."""
+
+    exit_code = 4
 
 
 def missing_package(

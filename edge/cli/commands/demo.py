@@ -1,7 +1,7 @@
 """edgepose demo: two models exported to four runtimes, checked, and run on a drawn clip; downloads nothing.
 
-The models are the ones that come with the package, which were trained on drawn people. A model that the package has no
-weights for gets random ones, and then every message and picture says so.
+The models are those of the checkout's `weights/`, trained on drawn people. A task that has none there gets random
+weights, and then every message and picture says so.
 """
 
 import time
@@ -13,6 +13,7 @@ import click
 import msgspec
 import numpy as np
 
+from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.options import PATH, force_option, json_option, setting
 from edge.cli.recording import RANDOM_NOTE, annotate
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from export import Exported, LoadedModel
 
 TASKS: tuple[Task, ...] = ("detect", "pose-topdown")
-# Models that get random weights, for a task that the package has no weights for.
+# Models that get random weights, for a task without bundled ones.
 UNTRAINED: dict[Task, str] = {"detect": "rtmdet-nano", "pose-topdown": "rtmpose-t"}
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino", "ncnn", "tflite")
 SEED, FRAMES, FPS = 7, 72, 24.0
@@ -57,12 +58,19 @@ class Row:
 
 @click.command("demo")
 @setting(["--out"], PATH, Path("demo"), "Directory of the results.")
+@click.option(
+    "--weights", type=PATH, help="Folder weights/ of a checkout; an installed wheel has none."
+)
 @force_option
 @json_option
-def command(out: Path, force: bool, as_json: bool) -> int:
+def command(out: Path, weights: Path | None, force: bool, as_json: bool) -> int:
     """Export two models to four runtimes, check each against PyTorch, and run a drawn clip."""
+    require_torch()
+    from export.bundled import require_bundled
+
+    folder = require_bundled(weights)
     refuse_existing(out / "summary.json", force=force)
-    loaded = _models()
+    loaded = _models(folder)
     note = _note(loaded)
     say("; ".join(filter(None, (*map(_described, loaded), note, "the people are drawn"))))
     results = _export(loaded, out / "artifacts", force=force)
@@ -89,8 +97,8 @@ def command(out: Path, force: bool, as_json: bool) -> int:
     return 0
 
 
-def _models() -> "list[LoadedModel]":
-    """Return the detector and the pose model: bundled weights, else random ones."""
+def _models(folder: Path) -> "list[LoadedModel]":
+    """Return the detector and the pose model: weights bundled in `folder`, else random ones."""
     from export import load_checkpoint, load_weights
     from export.bundled import bundled_for
 
@@ -98,7 +106,9 @@ def _models() -> "list[LoadedModel]":
     for task in TASKS:
         ready = bundled_for(task)
         loaded.append(
-            load_checkpoint(ready.path) if ready else load_weights(UNTRAINED[task], "random")
+            load_checkpoint(folder / ready.file)
+            if ready
+            else load_weights(UNTRAINED[task], "random")
         )
     return loaded
 

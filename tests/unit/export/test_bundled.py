@@ -11,10 +11,11 @@ from safetensors import safe_open  # noqa: E402
 from edge.model import Model  # noqa: E402
 from edge.nms.overlap import pairwise_iou  # noqa: E402
 from edge.synth import draw_scene  # noqa: E402
-from export.bundled import ASSETS, BUNDLED, bundled_for  # noqa: E402
+from export.bundled import BUNDLED, WEIGHTS, bundled_for, require_bundled  # noqa: E402
 from export.checkpoint import load_checkpoint  # noqa: E402
 from export.student_file import CARD  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
+from runtimes.errors import InputError, MissingFilesError  # noqa: E402
 
 MOST_BYTES = 8_000_000
 # Scenes that no training drew: `benchmarks/train_detector.py` draws its seeds below 2^31.
@@ -22,7 +23,7 @@ FIRST_SEED, SCENES = 2**31, 12
 
 
 def test_files_and_entries_are_the_same() -> None:
-    assert {each.file for each in BUNDLED.values()} == {path.name for path in ASSETS.iterdir()}
+    assert {each.file for each in BUNDLED.values()} == {path.name for path in WEIGHTS.iterdir()}
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -85,3 +86,16 @@ def test_a_task_without_weights_has_none() -> None:
     assert first is not None
     assert first.task == "detect"
     assert bundled_for("depth") is None
+
+
+def test_a_folder_without_the_files_is_refused_by_name(tmp_path) -> None:
+    assert require_bundled(None) == WEIGHTS
+    with pytest.raises(InputError, match=r"rtmdet-nano-drawn\.safetensors"):
+        require_bundled(tmp_path)
+
+
+def test_an_installed_wheel_says_what_to_add(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("export.bundled.WEIGHTS", tmp_path / "absent")
+    with pytest.raises(MissingFilesError, match="--weights DIR") as caught:
+        require_bundled(None)
+    assert caught.value.exit_code == 4
