@@ -16,8 +16,10 @@ from runtimes.version import __version__
 if TYPE_CHECKING:
     from edge.bench.tuned import load_tuned
     from edge.media.draw import draw_boxes, draw_poses, put_banner
-    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
-    from edge.media.sources import Source, open_source
+    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+    from edge.media.source import Losses, Source
+    from edge.media.sources import open_source
+    from edge.media.video_sink import VideoSink
     from edge.model import Model, load
     from edge.pipeline import Follow, Pipeline, PoseNMS, Result, Timings
     from edge.schema import KeypointSchema, load_schema
@@ -39,11 +41,10 @@ else:
         {
             "edge.bench.tuned": ("load_tuned",),
             "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
-            "edge.media.sinks": (
-                *("Sink", "VideoSink", "ImageDirSink"),
-                *("CocoSink", "CsvSink", "OpenPoseSink"),
-            ),
-            "edge.media.sources": ("Source", "open_source"),
+            "edge.media.sinks": ("Sink", "ImageDirSink", "CocoSink", "CsvSink", "OpenPoseSink"),
+            "edge.media.source": ("Losses", "Source"),
+            "edge.media.sources": ("open_source",),
+            "edge.media.video_sink": ("VideoSink",),
             "edge.model": ("Model", "load"),
             "edge.pipeline": ("Follow", "Pipeline", "PoseNMS", "Result", "Timings"),
             "edge.schema": ("KeypointSchema", "load_schema"),
@@ -72,6 +73,7 @@ __all__ = [
     "InputError",
     "KeypointSchema",
     "Keypoints",
+    "Losses",
     "MissingDependencyError",
     "Model",
     "OpenPoseSink",

@@ -38,11 +38,16 @@ def check_shape(name: str, array: NDArray[Any], shape: tuple[int | None, ...], d
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame of a source: `image` uint8 (H, W, 3) BGR, `index` from 0, `time_s` since the start of the source."""
+    """One frame of a source: `image` uint8 (H, W, 3) BGR, `index` from 0, `time_s` since the start of the source.
+
+    Frames that were damaged or dropped leave gaps in `index`. name: the image file's, or the video's with the frame's
+    number ("clip_000016"); empty where there is none.
+    """
 
     image: U8
     index: int
     time_s: float
+    name: str = ""
 
     def __post_init__(self) -> None:
         check_shape("Frame.image", self.image, (None, None, 3), np.uint8)

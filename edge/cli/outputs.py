@@ -7,7 +7,9 @@ from pathlib import Path
 
 from edge.cli.checks import require_writable
 from edge.cli.console import say
-from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+from edge.media.source import Source
+from edge.media.video_sink import Pace, VideoSink
 from runtimes.errors import InputError, TargetExistsError
 from runtimes.files import atomic_file
 
@@ -81,12 +83,14 @@ class Outputs:
             sinks.append(stack.enter_context(CsvSink(self.csv, overwrite=force)))
         return sinks
 
-    def open_pictures(self, stack: ExitStack, fps: float, *, force: bool) -> Sink | None:
-        """Open the sink of annotated frames, None where they are not kept."""
+    def open_pictures(self, stack: ExitStack, source: Source, *, force: bool) -> Sink | None:
+        """Open the sink of annotated frames, None where they are not kept; live video keeps its own time."""
         if self.out is None:
             return None
         if self._is_video:
-            return stack.enter_context(VideoSink(self.out, fps, overwrite=force))
+            pace: Pace = "time" if source.live else "frames"
+            video = VideoSink(self.out, source.fps, pace=pace, overwrite=force)
+            return stack.enter_context(video)
         return stack.enter_context(ImageDirSink(self.out))
 
     @property

@@ -1,7 +1,7 @@
 """A run in progress: its counts and times, and the files, pictures and window that its results go to."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from edge.cli.console import emit_json, emit_table, say
 from edge.cli.outputs import Outputs
 from edge.cli.window import show_frame
 from edge.media.sinks import Sink
+from edge.media.source import Losses
 from edge.pipeline import Result
 from edge.types import Frame, Poses
 from runtimes.artifact import Artifact
@@ -83,12 +84,16 @@ def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
     from edge.media.draw import draw_poses, put_banner
 
     image = draw_poses(frame.image, poses, threshold)
-    return Frame(put_banner(image, note) if note else image, frame.index, frame.time_s)
+    return replace(frame, image=put_banner(image, note) if note else image)
 
 
-def report_run(recording: Recording, outputs: Outputs, as_json: bool) -> None:
-    """Print the figures, and say what was written."""
-    report = recording.tally.report()
+def report_run(recording: Recording, losses: Losses, outputs: Outputs, as_json: bool) -> None:
+    """Print the figures, and say what was written and which frames were lost."""
+    report = recording.tally.report() | {
+        "unread_frames": losses.unread,
+        "missing_frames": losses.missing,
+        "dropped_frames": losses.dropped,
+    }
     if as_json:
         emit_json(report)
     else:
@@ -96,6 +101,10 @@ def report_run(recording: Recording, outputs: Outputs, as_json: bool) -> None:
             ["figure", "value"],
             [[name, "-" if value is None else str(value)] for name, value in report.items()],
         )
+    notes = losses.notes()
+    if notes:
+        frames = len(recording.tally.people)
+        say("; ".join([f"{frames} frame{'s' * (frames != 1)}", *notes]))
     if outputs.given:
         say(f"wrote {', '.join(map(str, outputs.given))}")
     if recording.note:

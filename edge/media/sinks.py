@@ -1,7 +1,7 @@
-"""Result sinks: annotated video, images, COCO results, OpenPose JSON, CSV, with one `write` for all.
+"""Result sinks: annotated images, COCO results, OpenPose JSON, CSV, with one `write` for all; `video_sink` has video.
 
-Writing is atomic: sinks write beside their target and rename on success. VideoSink and ImageDirSink take frames that
-are drawn on already.
+Writing is atomic: sinks write beside their target and rename on success. Image sinks take frames that are drawn on
+already.
 """
 
 import csv
@@ -13,7 +13,6 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
 import msgspec
 import numpy as np
 
@@ -21,8 +20,6 @@ from edge.image import write_image
 from edge.media.openpose_json import openpose_people
 from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError
-
-_FOURCC = {".mp4": "mp4v", ".avi": "MJPG"}
 
 
 class Sink(ABC):
@@ -76,44 +73,6 @@ class Sink(ABC):
                 self._abandon()
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
-
-
-class VideoSink(Sink):
-    """Frames of one size as video: .mp4 (MPEG-4) or .avi (motion JPEG); without any frame there is no file."""
-
-    def __init__(self, path: str | Path, fps: float, *, overwrite: bool = False) -> None:
-        suffix = Path(path).suffix.lower()
-        if suffix not in _FOURCC:
-            raise InputError(
-                f"cannot write video as {suffix or 'no suffix'}; use {', '.join(_FOURCC)}"
-            )
-        super().__init__(path, overwrite=overwrite)
-        self._fps = fps
-        self._fourcc = cv2.VideoWriter.fourcc(*_FOURCC[suffix])
-        self._wh: tuple[int, int] | None = None
-        self._writer: cv2.VideoWriter | None = None
-
-    def write(self, frame: Frame, poses: Poses) -> None:
-        """Add the frame's image."""
-        height, width = frame.image.shape[:2]
-        if self._writer is None:
-            self._wh = (width, height)
-            self._writer = cv2.VideoWriter(str(self._part), self._fourcc, self._fps, self._wh)
-            if not self._writer.isOpened():
-                raise InputError(f"OpenCV cannot write {width}x{height} video to {self.path}")
-        if (width, height) != self._wh:
-            raise InputError(
-                f"frame {frame.index} is {width}x{height}, the video {self._wh}; "
-                "write frames of different sizes to a folder"
-            )
-        self._writer.write(frame.image)
-
-    def _finish(self) -> None:
-        self._abandon()
-
-    def _abandon(self) -> None:
-        if self._writer is not None:
-            self._writer.release()
 
 
 class FolderSink(Sink):

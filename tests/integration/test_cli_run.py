@@ -24,6 +24,9 @@ RUN_KEYS = {
     "detect_p50_ms",
     "pose_p50_ms",
     "frame_p50_ms",
+    "unread_frames",
+    "missing_frames",
+    "dropped_frames",
 }
 VERIFY_KEYS = {
     "passed",
@@ -38,6 +41,7 @@ VERIFY_KEYS = {
 }
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
 FRAMES = 12
+PERIOD_S = 0.15
 
 
 def frames_of(path) -> list[np.ndarray]:
@@ -85,11 +89,12 @@ def counts():
             rows = list(csv.DictReader(stream))
         pages = sorted((folder / "op").glob("*.json"))
         people = [len(json.loads(page.read_text())["people"]) for page in pages]
+        numbers = [int(page.stem.split("_")[-2]) for page in pages]
         return {
             "video": len(frames_of(folder / "o.mp4")),
             "openpose": people,
-            "coco": [sum(r["image_id"] == i for r in results) for i in range(len(people))],
-            "csv": [sum(int(r["frame"]) == i for r in rows) for i in range(len(people))],
+            "coco": [sum(r["image_id"] == i for r in results) for i in numbers],
+            "csv": [sum(int(r["frame"]) == i for r in rows) for i in numbers],
         }
 
     return count
@@ -246,7 +251,7 @@ def test_ctrl_c_ends_a_recording_and_keeps_it(start, pose, tmp_path, counts):
 
 @pytest.fixture
 def camera(clip):
-    """A camera behind http:// that sends twelve pictures and breaks off."""
+    """A camera behind http:// that sends twelve pictures, the fifth damaged, and breaks off."""
     pictures = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames_of(clip)]
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -255,9 +260,11 @@ def camera(clip):
             self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
             self.end_headers()
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                for picture in pictures:
-                    head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}"
-                    self.wfile.write(f"{head}\r\n\r\n".encode() + picture + b"\r\n")
+                for number, picture in enumerate(pictures):
+                    time.sleep(PERIOD_S)
+                    jpeg = picture[:100] + bytes(len(picture) - 100) if number == 4 else picture
+                    head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
+                    self.wfile.write(f"{head}\r\n\r\n".encode() + jpeg + b"\r\n")
 
         def log_message(self, *args):
             pass
@@ -273,14 +280,24 @@ def camera(clip):
 def test_a_camera_that_breaks_off_is_reported_and_its_recording_kept(
     edgepose, pose, camera, here, counts
 ):
-    done = edgepose("run", camera, "--pose", pose.path, *TARGETS)
+    """Each picture is used, dropped for a newer one, or damaged; the video lasts as long as the camera ran."""
+    done = edgepose("run", camera, "--pose", pose.path, *TARGETS, "--json")
     assert done.code == 2
     assert "Traceback" not in done.err
     (said,) = [line for line in done.talk if line.startswith("edgepose: ")]
-    assert f"no more frames after {FRAMES}" in said
+    assert f"no more frames after {FRAMES - 1}: the stream ended" in said
+    frames, dropped = done.json["frames"], done.json["dropped_frames"]
+    assert (frames + dropped, done.json["unread_frames"]) == (FRAMES - 1, 1)
+    assert any("1 frame could not be read" in line for line in done.talk)
     found = counts(here)
-    assert found["video"] == len(found["openpose"]) == FRAMES
-    assert found["openpose"] == found["coco"] == found["csv"] == [1] * FRAMES
+    assert len(found["openpose"]) == frames
+    assert sum(found["coco"]) == sum(found["csv"]) == sum(found["openpose"]) == frames
+    with (here / "o.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert 4 not in {int(row["frame"]) for row in rows}
+    ran_s = float(rows[-1]["time_s"]) - float(rows[0]["time_s"])
+    rate = cv2.VideoCapture(str(here / "o.mp4")).get(cv2.CAP_PROP_FPS)
+    assert found["video"] == pytest.approx(rate * ran_s + 1, abs=1.01)
 
 
 def test_verify_replays_the_reference(edgepose, detector):

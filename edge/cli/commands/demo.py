@@ -19,7 +19,8 @@ from edge.cli.options import PATH, force_option, json_option, setting
 from edge.cli.recording import RANDOM_NOTE, annotate
 from edge.cli.summary import report_written
 from edge.media.draw import draw_boxes
-from edge.media.sinks import CocoSink, VideoSink
+from edge.media.sinks import CocoSink
+from edge.media.video_sink import VideoSink
 from edge.model import load
 from edge.nms.overlap import pairwise_iou
 from edge.synth import Scene, draw_clip, write_clip

@@ -15,7 +15,8 @@ from edge.cli.recording import Recording, banner, report_run
 from edge.cli.signals import ctrl_c_ends
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
-from edge.media.sources import Source, open_source
+from edge.media.source import Source
+from edge.media.sources import open_source
 from edge.model import Model
 from edge.pipeline import Pipeline, PoseNMS
 from runtimes.artifact import Artifact
@@ -98,7 +99,6 @@ def command(
     detector_artifact = Artifact.open(asked.detector) if asked.detector else None
     note = banner(pose_artifact, detector_artifact)
     with ExitStack() as stack:
-        frames = stack.enter_context(open_source(source))
         pipeline = Pipeline(
             _open(pose_artifact, options),
             _open(detector_artifact, options) if detector_artifact else None,
@@ -108,18 +108,20 @@ def command(
             pose_nms=asked.pose_nms,
         )
         stack.enter_context(pipeline)
+        # after the models, since a camera's frames do not wait for them to load
+        frames = stack.enter_context(open_source(source))
         # entered before the sinks, so that a second Ctrl-C cannot hit them while they are closed
         stop = stack.enter_context(ctrl_c_ends())
         recording = Recording(
             sinks=outputs.open_results(stack, force=force),
-            pictures=outputs.open_pictures(stack, frames.fps, force=force),
+            pictures=outputs.open_pictures(stack, frames, force=force),
             show=show,
             threshold=pipeline.pose.spec.thresholds.keypoint if kpt_thr is None else kpt_thr,
             note=note,
             advance=stack.enter_context(progress(source, frames.frame_count)),
         )
         lost = _stream(pipeline, frames, recording, stop)
-    report_run(recording, outputs, as_json)
+    report_run(recording, frames.losses, outputs, as_json)
     if lost:
         raise lost
     if stop.is_set():

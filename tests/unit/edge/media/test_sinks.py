@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from edge.evaluation.coco import as_results
-from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink, VideoSink
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+from edge.media.video_sink import VideoSink
 from edge.schema import load_schema
 from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError

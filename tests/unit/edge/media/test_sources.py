@@ -27,8 +27,8 @@ def test_one_image(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", picture(7))
     with open_source(tmp_path / "a.png") as source:
         frames = list(source)
-        assert (source.frame_count, source.live, source.name(0)) == (1, False, "a.png")
-    assert [(frame.index, frame.time_s) for frame in frames] == [(0, 0.0)]
+        assert (source.frame_count, source.live) == (1, False)
+    assert [(frame.index, frame.time_s, frame.name) for frame in frames] == [(0, 0.0, "a.png")]
     assert (frames[0].image == 7).all()
 
 
@@ -39,7 +39,7 @@ def test_a_folder_or_glob_in_natural_order(tmp_path: Path, pattern: str) -> None
     (tmp_path / "notes.txt").touch()
     with open_source(tmp_path / pattern if pattern else tmp_path, fps=20) as source:
         frames = list(source)
-        assert [source.name(frame.index) for frame in frames] == ["f1.png", "f2.png", "f10.png"]
+    assert [frame.name for frame in frames] == ["f1.png", "f2.png", "f10.png"]
     assert [int(frame.image[0, 0, 0]) for frame in frames] == [1, 2, 10]
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.05, 0.1])
 
