@@ -4,6 +4,7 @@ By default OpenVINO computes in bf16 or f16 where the CPU can, and returns buffe
 the arithmetic is always set and read back, and outputs are copied.
 """
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,8 @@ EXTRA = ("max_batch", "pinning", "core_type", "cache_dir")
 
 DEVICES: dict[Accelerator, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 ARITHMETIC: dict[str, Arithmetic] = {"f32": "f32", "f16": "f16", "bf16": "bf16"}
+# oneDNN kept to these by its variable has no 16-bit kernels
+ISA_WITHOUT_16_BIT = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 CORE_TYPES = ("ANY_CORE", "PCORE_ONLY", "ECORE_ONLY")
 
 REFUSED = "export it again, or upgrade OpenVINO: pip install -U 'edgepose[openvino]'"
@@ -133,7 +136,7 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
         )
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_PRECISION_HINT": options.precision,
+        "INFERENCE_PRECISION_HINT": _supported(options.precision, device),
     }
     if device == "CPU":
         config |= {
@@ -147,6 +150,15 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
     if "cache_dir" in options.extra:
         config["CACHE_DIR"] = str(options.extra["cache_dir"])
     return config
+
+
+def _supported(precision: Arithmetic, device: str) -> Arithmetic:
+    """Return f32 where oneDNN is kept from 16-bit kernels.
+
+    OpenVINO goes by the flags of the CPU, and crashes in a oneDNN that ONEDNN_MAX_CPU_ISA keeps below them.
+    """
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA", "")
+    return "f32" if device == "CPU" and limit.upper() in ISA_WITHOUT_16_BIT else precision
 
 
 def _read_back(compiled: Any, accelerator: Accelerator) -> Effective:

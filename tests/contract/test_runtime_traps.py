@@ -1,5 +1,6 @@
 """Traps of single engines: ragged outputs, quantised tensors, ncnn's options, parallel batches."""
 
+import os
 import shutil
 import struct
 import subprocess
@@ -66,6 +67,26 @@ def test_openvino_keeps_activations_in_float(tiny_of) -> None:
     compiled = session._request.get_compiled_model()
     assert compiled.get_property("DYNAMIC_QUANTIZATION_GROUP_SIZE") == 0
     session.close()
+
+
+LOADED_HALF = """
+import sys
+from runtimes.artifact import Artifact
+from runtimes.base import RunOptions
+from runtimes.registry import open_session
+
+print(open_session(Artifact.open(sys.argv[1]), RunOptions(precision=sys.argv[2])).effective.precision)
+"""
+
+
+@pytest.mark.parametrize("precision", ["f16", "bf16"])
+@pytest.mark.parametrize("case", ["openvino", "openvino-embedded"])
+def test_openvino_survives_a_onednn_that_is_kept_from_16_bits(tiny_of, case, precision) -> None:
+    tiny = tiny_of(case)
+    command = [sys.executable, "-c", LOADED_HALF, str(tiny.root), precision]
+    limited = os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"}
+    done = subprocess.run(command, env=limited, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "f32"), done.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
