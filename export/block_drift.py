@@ -3,11 +3,9 @@
 The results are compared with PyTorch's in execution order, so the first over its limit is where the drift starts.
 """
 
-import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -36,6 +34,7 @@ from runtimes.spec import (
     ModelSpec,
     TensorSpec,
 )
+from runtimes.staging import scratch
 
 MAX_DEPTH = 3  # backbone.stage1.1: a CSP layer, not each of its convolutions
 IMAGES = 2
@@ -118,8 +117,8 @@ def measure_block_drift(
     module = fold_batchnorm(loaded.module)
     taps, spec = tapped_spec(module, loaded.spec)
     tapped = Tapped(module, taps).eval()
-    with tempfile.TemporaryDirectory(prefix="edgepose-layers-") as scratch:
-        session = _convert_and_open(ConversionSource(tapped, spec, Path(scratch)), manifest)
+    with scratch("layers") as folder:
+        session = _convert_and_open(ConversionSource(tapped, spec, folder), manifest)
         try:
             return compare_blocks(session, tapped, spec, images, limit)
         finally:

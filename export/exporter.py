@@ -1,7 +1,5 @@
 """Export: convert, compare with PyTorch, publish; artifacts that drift go under `.rejected/` with a report."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,10 +21,11 @@ from export.limits import refuse_oversized, weight_bytes
 from export.versions import require
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError
-from runtimes.files import publish, seal, staging
+from runtimes.files import atomic_file, discard, publish, seal
 from runtimes.naming import Destination, Target, destinations
 from runtimes.parity_spec import Parity
 from runtimes.spec import Manifest, ModelSpec
+from runtimes.staging import scratch, staging
 
 REJECTED = ".rejected"
 Progress = Callable[[str], None]
@@ -105,8 +104,8 @@ def export_to(
     reference = torch_reference(loaded.module, loaded.spec, gate_inputs)
     folded = fold_batchnorm(loaded.module)
     results = []
-    with tempfile.TemporaryDirectory(prefix="edgepose-export-") as scratch:
-        source = ConversionSource(folded, loaded.spec, Path(scratch))
+    with scratch("export") as folder:
+        source = ConversionSource(folded, loaded.spec, folder)
         for each in planned:
             progress(f"{each.target.runtime} {each.target.precision}")
             try:
@@ -168,13 +167,14 @@ def publish_or_reject(
     else:
         placed = publish(sealed, out / REJECTED / name, force=True)
         report = msgspec.json.format(msgspec.json.encode(parity), indent=1)
-        _report_path(out, name).write_bytes(report + b"\n")
+        with atomic_file(_report_path(out, name)) as stream:
+            stream.write(report + b"\n")
     return Exported(placed.root, destination.target, size, parity)
 
 
 def _forget_rejected(out: Path, name: str) -> None:
     """Remove a rejected artifact of this name and its report, and the folder where it is then empty."""
-    shutil.rmtree(out / REJECTED / name, ignore_errors=True)
+    discard(out / REJECTED / name)
     _report_path(out, name).unlink(missing_ok=True)
     with suppress(OSError):  # absent, or not empty
         (out / REJECTED).rmdir()

@@ -19,11 +19,12 @@ from export.inputs import drawn_inputs
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError
-from runtimes.files import publish, refuse_existing, seal, staging
+from runtimes.files import publish, refuse_existing, seal
 from runtimes.naming import Target, artifact_name
 from runtimes.parity_spec import RawParity
 from runtimes.registry import engine_version, installed_engine, open_session
 from runtimes.spec import Manifest, model_spec
+from runtimes.staging import staging
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import msgspec
 from runtimes.errors import ArtifactError
 from runtimes.parity_spec import without_foreign_nulls
 from runtimes.spec import FORMAT, FileRecord, Manifest
+from runtimes.staging import clean, unfinished
 
 MANIFEST = "artifact.json"
 REFERENCE = "reference.npz"
@@ -25,6 +26,13 @@ class Artifact:
     def open(cls, root: str | Path) -> "Artifact":
         """Read and verify the artifact in `root`; raises ArtifactError with the fix in its message."""
         path = Path(root)
+        if folder := unfinished(path):
+            raise ArtifactError(
+                f"{path}: lies in {folder.name}, the unfinished work of a command that runs or was interrupted; "
+                "open a finished artifact, or export again"
+            )
+        if not path.exists():
+            clean(path.absolute().parent)  # a replacement of it may have been interrupted
         if not path.is_dir():
             raise ArtifactError(f"{path}: no artifact there; make one with `edgepose export`")
         manifest = read_manifest(path / MANIFEST)

@@ -1,11 +1,10 @@
 """Atomic writing of files and artifact directories, and the user's cache directory.
 
-Everything is written beside its target, flushed to disk and renamed: an interrupted run leaves nothing that opens.
+Everything is written in a staging folder beside its target, flushed to disk and renamed: an interrupted run leaves
+nothing that opens, and the next one removes what it left.
 """
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,9 @@ import msgspec
 
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.replace import flush, replace
 from runtimes.spec import FileRecord, Manifest
+from runtimes.staging import staging_folder
 
 
 def cache_dir() -> Path:
@@ -33,17 +34,15 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
     Raises OSError where the folder cannot be written or the disk is full; an earlier file at `path` then stays.
     """
-    descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
+    with staging_folder(path.parent) as folder:
+        draft = folder / path.name
+        with draft.open("wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
-        Path(draft).chmod(0o644)
-        Path(draft).replace(path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+        draft.chmod(0o644)
+        draft.replace(path)
+    flush(path.parent)
 
 
 def refuse_existing(target: Path, *, force: bool) -> None:
@@ -52,22 +51,6 @@ def refuse_existing(target: Path, *, force: bool) -> None:
         raise TargetExistsError(
             f"{target} exists; add --force to replace it, or choose another --out"
         )
-
-
-@contextmanager
-def staging(parent: Path) -> Iterator[Path]:
-    """Yield a new directory in `parent`, removed when the block ends; raises InputError where it cannot be made."""
-    try:
-        parent.mkdir(parents=True, exist_ok=True)
-        root = Path(tempfile.mkdtemp(prefix=".edgepose-", dir=parent))
-    except OSError as error:
-        raise InputError(
-            f"{parent}: cannot be written ({error.strerror}); choose another --out"
-        ) from error
-    try:
-        yield root
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
 
 
 def seal(staged: Path, manifest: Manifest) -> Artifact:
@@ -81,31 +64,37 @@ def seal(staged: Path, manifest: Manifest) -> Artifact:
     text = msgspec.json.format(msgspec.json.encode(sealed), indent=1)
     (staged / MANIFEST).write_bytes(text + b"\n")
     for path in staged.iterdir():
-        _flush(path)
-    _flush(staged)
+        flush(path)
+    flush(staged)
     return Artifact(staged, sealed)
 
 
 def publish(staged: Artifact, target: Path, *, force: bool) -> Artifact:
-    """Rename a sealed artifact to `target`; raises TargetExistsError where it exists, unless `force` replaces it."""
+    """Move a sealed artifact out of its staging folder to `target`.
+
+    Raises TargetExistsError where that exists, unless `force` replaces it: a reader finds the old or the new artifact,
+    at every moment. InputError where the file system refuses.
+    """
     refuse_existing(target, force=force)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        # rename cannot replace a full directory: move the old one aside first, remove it last
-        aside = Path(tempfile.mkdtemp(prefix=".edgepose-old-", dir=target.parent))
-        target.rename(aside / "old")
-        staged.root.rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
-    else:
-        staged.root.rename(target)
-    target.chmod(0o755)
-    _flush(target.parent)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged.root.chmod(0o755)
+        if force:
+            replace(staged.root, target)
+        else:
+            staged.root.rename(target)
+            flush(target.parent)
+    except OSError as error:
+        if not force:  # another process was faster
+            refuse_existing(target, force=False)
+        raise InputError(
+            f"{target}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
     return Artifact(target, staged.manifest)
 
 
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def discard(path: Path) -> None:
+    """Remove a directory, if it is there, at once: a reader never finds a part of it. Raises OSError."""
+    if path.exists():
+        with staging_folder(path.parent) as folder:
+            path.rename(folder / path.name)

@@ -1,12 +1,12 @@
 """Checks before long work: missing packages and unwritable directories. Imports no engine."""
 
 import importlib.util
-import tempfile
 from pathlib import Path
 
 from runtimes.errors import InputError, MissingDependencyError
 from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Runtime
+from runtimes.staging import staging_folder
 
 
 def require_torch() -> None:
@@ -26,7 +26,7 @@ def require_writable(folder: Path) -> None:
     above = folder.absolute()
     existing = next(path for path in (above, *above.parents) if path.exists())
     try:
-        with tempfile.TemporaryDirectory(prefix=".edgepose-", dir=existing):
+        with staging_folder(existing):
             pass
     except OSError as error:
         raise InputError(

@@ -1,15 +1,13 @@
 """Result sinks: annotated images, COCO results, OpenPose JSON, CSV, with one `write` for all; `video_sink` has video.
 
-Writing is atomic: sinks write beside their target and rename on success. Image sinks take frames that are drawn on
-already.
+Writing is atomic: sinks write in a staging folder beside their target, which is replaced on success. Image sinks take
+frames that are drawn on already.
 """
 
 import csv
 import itertools
-import os
-import shutil
-import tempfile
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +18,8 @@ from edge.image import write_image
 from edge.media.openpose_json import openpose_people
 from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError
+from runtimes.replace import flush, replace
+from runtimes.staging import staging_folder
 
 
 class Sink(ABC):
@@ -29,7 +29,7 @@ class Sink(ABC):
     InputError (on entry) where its folder cannot be written.
     """
 
-    _folder: Path
+    _staging: AbstractContextManager[Path]
     _part: Path
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
@@ -52,14 +52,13 @@ class Sink(ABC):
 
     def __enter__(self) -> "Sink":
         try:
-            # beside the target, since renames are atomic within one file system only
-            folder = tempfile.mkdtemp(prefix=f".{self.path.name}.", dir=self.path.parent)
+            self._staging = staging_folder(self.path.parent)
+            # OpenCV chooses a format by the suffix
+            self._part = self._staging.__enter__() / self.path.name
         except OSError as error:
             raise InputError(
                 f"cannot write into {self.path.parent}: {error.strerror}; create the folder first"
             ) from error
-        self._folder = Path(folder)
-        self._part = self._folder / self.path.name
         self._start()
         return self
 
@@ -67,12 +66,14 @@ class Sink(ABC):
         try:
             if kind is None:
                 self._finish()
+                if self._part.is_file():
+                    flush(self._part)
                 if self._part.exists():
-                    self._part.replace(self.path)
+                    replace(self._part, self.path)
             else:
                 self._abandon()
         finally:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._staging.__exit__(None, None, None)
 
 
 class FolderSink(Sink):
@@ -116,8 +117,6 @@ class _FileSink(Sink):
         self._file = self._part.open("w", encoding="utf-8", newline="")
 
     def _finish(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
         self._file.close()
 
     def _abandon(self) -> None:

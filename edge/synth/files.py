@@ -10,7 +10,7 @@ import msgspec
 from edge.schema import load_schema
 from edge.synth.scene import DrawnPerson, Scene, draw_scene
 from runtimes.errors import InputError, SourceError, TargetExistsError
-from runtimes.files import staging
+from runtimes.staging import staging
 
 
 def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any]:
@@ -99,7 +99,14 @@ def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
     Raises InputError where there is no scene or sizes differ, SourceError where OpenCV cannot write the file.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    with staging(target.parent) as staged:
+        draft = staged / target.name
+        _write_video(draft, scenes, fps)
+        draft.replace(target)
+    return target
+
+
+def _write_video(target: Path, scenes: Iterable[Scene], fps: float) -> None:
     writer: cv2.VideoWriter | None = None
     wh = (0, 0)
     try:
@@ -109,7 +116,9 @@ def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
                 wh = (width, height)
                 writer = cv2.VideoWriter(str(target), cv2.VideoWriter.fourcc(*"mp4v"), fps, wh)
                 if not writer.isOpened():
-                    raise SourceError(f"cannot write {target}: choose a writable .mp4 path")
+                    raise SourceError(
+                        f"OpenCV cannot write {target.name}; name a file that ends in .mp4"
+                    )
             if (width, height) != wh:
                 raise InputError(f"scenes of one clip differ in size: {wh}, then {(width, height)}")
             writer.write(scene.image)
@@ -118,4 +127,3 @@ def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
             writer.release()
     if writer is None:
         raise InputError("a clip needs at least one scene")
-    return target

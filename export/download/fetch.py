@@ -18,7 +18,7 @@ from pathlib import Path
 from export.download.http_get import Reply, check_url, get
 from runtimes.artifact import sha256_of
 from runtimes.errors import DownloadError
-from runtimes.files import cache_dir
+from runtimes.files import atomic_file, cache_dir
 
 MAX_BYTES = 16 << 30  # twice the largest published checkpoint (Sapiens 2B)
 NAME_LIMIT = 120
@@ -117,7 +117,8 @@ class _Slot:
                 f"{url}: is not the published file: sha256 {found}, published {published}; deleted. "
                 "Run the same command again; if that does not help, do not use the file"
             )
-        self.record.write_text(found)
+        with atomic_file(self.record) as stream:
+            stream.write(found.encode())
         self.part.replace(self.path)
         self.drop()
         return found

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runtimes.errors import MissingDependencyError
+from runtimes.files import atomic_file
 
 Columns = dict[str, list[float]]
 MAX_SMOOTHING = 25  # steps averaged into one point of a loss curve
@@ -44,7 +45,8 @@ def plot_curves(log: Columns, metrics: Columns, title: str, target: Path) -> Non
             quality.plot(metrics["step"], values, marker="o", label=name)
     quality.set(xlabel="step", ylabel="validation", ylim=(0, 1))
     quality.legend()
-    figure.savefig(target, dpi=110)
+    with atomic_file(target) as stream:
+        figure.savefig(stream, format="png", dpi=110)
     plt.close(figure)
 
 

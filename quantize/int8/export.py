@@ -1,6 +1,5 @@
 """int8 from a PyTorch model in one step, by way of the float artifact that it is quantized from and judged by."""
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from runtimes.artifact import Artifact
 from runtimes.errors import InputError
 from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Runtime
+from runtimes.staging import scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +62,11 @@ def export_int8(
     """
     parents = {each.target.runtime: each for each in made if each.target.precision == "fp32"}
     results = []
-    with tempfile.TemporaryDirectory(prefix="edgepose-fp32-") as scratch:
+    with scratch("fp32") as folder:
         runtimes = [each.target.runtime for each in planned]
         missing = [Target(runtime, "fp32") for runtime in runtimes if runtime not in parents]
         if missing:
-            extra = export_model(
-                loaded, missing, Path(scratch), inputs=images.gate, progress=progress
-            )
+            extra = export_model(loaded, missing, folder, inputs=images.gate, progress=progress)
             parents |= {each.target.runtime: each for each in extra}
         for each in planned:
             parent = parents[each.target.runtime]

@@ -21,10 +21,11 @@ from quantize.int8.held_out import HeldOut, held_out_reference
 from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.errors import ConversionError, EngineError, InputError
-from runtimes.files import seal, staging
+from runtimes.files import seal
 from runtimes.naming import Destination, Target, destinations
 from runtimes.parity_spec import Parity
 from runtimes.spec import Calibration, KeptLayer, Manifest, Runtime
+from runtimes.staging import staging
 
 Progress = Callable[[str], None]
 

@@ -3,7 +3,6 @@
 Trials are logged in a file, so that an interrupted search resumes without repeating them.
 """
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -25,6 +24,7 @@ from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import atomic_file
 from runtimes.parity_spec import BoxesParity, Parity, PxParity
 from runtimes.spec import KeptLayer
+from runtimes.staging import scratch
 from runtimes.version import __version__
 
 # Trials calibrate on fewer images than the final artifact: only their order counts.
@@ -80,8 +80,8 @@ class Trials:
     def _compare(self, kept: frozenset[str]) -> Parity:
         layers = tuple(KeptLayer(layer=name, precision="float", reason="") for name in sorted(kept))
         recipe = Recipe(self.options.recipe(self.parent).mode, layers)
-        with tempfile.TemporaryDirectory(prefix="edgepose-search-") as scratch:
-            artifact = write_int8(self.parent, self.sets, recipe, Path(scratch))
+        with scratch("search") as folder:
+            artifact = write_int8(self.parent, self.sets, recipe, folder)
             return judge_int8(artifact, self.reference, "search set", self.options.max_px)
 
 

@@ -25,7 +25,7 @@ from edge.model import load
 from edge.nms.overlap import pairwise_iou
 from edge.synth import Scene, draw_clip, write_clip
 from edge.types import F32, Frame
-from runtimes.files import refuse_existing
+from runtimes.files import atomic_file, refuse_existing
 from runtimes.spec import Runtime, Task
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def command(out: Path, weights: Path | None, force: bool, as_json: bool) -> int:
         hint("edgepose doctor")
         return 3
     scenes = list(draw_clip(SEED, frames=FRAMES, fps=FPS))
-    (out / "clip.mp4").unlink(missing_ok=True)
     write_clip(out / "clip.mp4", scenes, FPS)
     half = len(RUNTIMES)
     pairs = list(zip(results[:half], results[half:], strict=True))
@@ -89,7 +88,8 @@ def command(out: Path, weights: Path | None, force: bool, as_json: bool) -> int:
         for detector, pose in pairs:
             rows.append(_run(detector, pose, scenes, out, note))
             advance(pose.target.runtime)
-    (out / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(rows), indent=1))
+    with atomic_file(out / "summary.json") as stream:
+        stream.write(msgspec.json.format(msgspec.json.encode(rows), indent=1))
     _show(rows, as_json)
     say(f"wrote annotated.mp4, poses.json, clip.mp4, summary.json and artifacts/ into {out}")
     if note:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.image import write_image
 from edge.synth import coco_dataset, draw_scene
-from runtimes.files import staging
+from runtimes.staging import staging
 
 # Landscape, portrait and square frames, and the range of people in each.
 FRAMES = ((480, 360), (512, 288), (640, 480), (416, 416), (360, 480), (288, 512))

@@ -8,8 +8,9 @@ import pytest
 
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError, TargetExistsError
-from runtimes.files import atomic_file, publish, refuse_existing, seal, staging
+from runtimes.files import atomic_file, publish, refuse_existing, seal
 from runtimes.spec import Manifest
+from runtimes.staging import staging
 
 
 def test_a_file_appears_when_the_block_ends(tmp_path) -> None:
