@@ -1,9 +1,11 @@
 """Keypoint schemas: names, skeleton edges, left/right pairs, sigmas; the flip order is derived from the pairs."""
 
 import functools
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -84,6 +86,10 @@ class KeypointSchema:
         )
 
 
+# The name of a known keypoint set, or a set of the user's own.
+KeypointSet: TypeAlias = str | KeypointSchema
+
+
 @functools.cache
 def load_schema(name: str) -> KeypointSchema:
     """Return the schema of that name; raises InputError with the known names."""
@@ -91,3 +97,53 @@ def load_schema(name: str) -> KeypointSchema:
         raise InputError(f"unknown keypoint schema {name!r}; known: {', '.join(SCHEMAS)}")
     data: Any = resources.files("edge").joinpath(f"assets/keypoints/{name}.json").read_bytes()
     return KeypointSchema.from_spec(msgspec.json.decode(data, type=KeypointsSpec))
+
+
+def schema_of(keypoints: KeypointSet) -> KeypointSchema:
+    """Return the set itself, or the known one of that name."""
+    return keypoints if isinstance(keypoints, KeypointSchema) else load_schema(keypoints)
+
+
+def numbered_schema(count: int) -> KeypointSchema:
+    """Return `count` keypoints that nothing names: kp0, kp1, ... without edges, pairs and sigmas."""
+    return KeypointSchema(f"{count}keypoints", tuple(f"kp{index}" for index in range(count)))
+
+
+def known_schema(names: Sequence[str]) -> str | None:
+    """Return the name of the known set with exactly these keypoints in this order, as mmpose or we spell them."""
+    wanted = _plain_names(names)
+    return next((name for name in SCHEMAS if _plain_names(load_schema(name).names) == wanted), None)
+
+
+def pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return the left/right pairs that names show: left_eye and right_eye, L_Eye and R_Eye."""
+    plain = _plain_names(names)
+    places = {name: place for place, name in enumerate(plain)}
+    return tuple(
+        (place, places[other])
+        for name, place in places.items()
+        if "left" in name and (other := name.replace("left", "right")) in places
+    )
+
+
+def _plain_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in one spelling: mmpose has L_F_Paw, `top_head` and `kpt-7` where we have another."""
+    plain = (re.sub(r"[ _-]+", "_", name.strip().lower()) for name in names)
+    return tuple(_respelled(name) for name in plain)
+
+
+def _respelled(name: str) -> str:
+    for pattern, spelling in _SPELLINGS:
+        name = re.sub(pattern, spelling, name)
+    return name
+
+
+_SPELLINGS = (
+    (r"^l_", "left_"),
+    (r"^r_", "right_"),
+    (r"_f_paw$", "_front_paw"),
+    (r"_b_paw$", "_back_paw"),
+    (r"^top_head$", "head"),
+    (r"^wrist$", "hand_root"),
+    (r"^(kpt|face)_(?=\d+$)", "face_"),
+)

@@ -8,8 +8,14 @@ import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG, find_by_hash
-from edge.catalog.specs import SCHEMA_OF_DATASET
-from edge.schema import SCHEMAS, load_schema
+from edge.schema import SCHEMAS, KeypointSchema
+from export.keypoints import (
+    Chosen,
+    keypoints_of_file,
+    keypoints_of_task,
+    own_keypoints,
+    refuse_for_no_keypoints,
+)
 from export.lineage import lineage_of
 from export.models.vit import at_input
 from export.models.vitpose_config import at_configured_input, read_config
@@ -27,13 +33,15 @@ from runtimes.spec import Lineage, ModelSpec
 class LoadedModel:
     """A network with weights: `module` (eval, float32, CPU), its spec, the lineage of the weights, and its variant.
 
-    module(x) takes normalised float32 NCHW and returns a tuple of tensors in the order of `spec.outputs`.
+    module(x) takes normalised float32 NCHW and returns a tuple of tensors in the order of `spec.outputs`. notes: what
+    was assumed about the file, or chosen among its parts, for the user to read.
     """
 
     module: nn.Module
     spec: ModelSpec
     lineage: Lineage
     variant: Variant
+    notes: tuple[str, ...] = ()
 
     @property
     def family(self) -> str:
@@ -46,74 +54,134 @@ class LoadedModel:
         return self.variant.size
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the user says of a checkpoint, as `load_checkpoint` takes it."""
+
+    task: str | None = None
+    heads: int | None = None
+    keypoints: KeypointSchema | None = None
+    input_wh: tuple[int, int] | None = None
+
+
 def load_checkpoint(
     path: str | Path,
     name: str | None = None,
     task: str | None = None,
     heads: int | None = None,
+    *,
+    keypoints: KeypointSchema | None = None,
+    input_wh: tuple[int, int] | None = None,
 ) -> LoadedModel:
     """Load a .pth, .pt or .safetensors file; family, size and keypoints come from its tensors.
 
     name: a catalogue name, which the weights must then fit, or a name of your own; by default the catalogue's.
     task: the dataset whose keypoints the model predicts ("coco", "ap10k", ...), which also selects the head of a
-    ViTPose++; by default the name's, else the file's, else what the number of keypoints means.
+    ViTPose++. keypoints: a set of your own. Without either: those that the file's `dataset_meta` names, else the
+    name's, else what their number means, else kp0, kp1, ...
     heads: attention heads of a transformer, which no tensor shows; by default those of the published width, else what
-    a config in or beside the file says, else one for each 64 channels.
+    a config in or beside the file says, else one for each 64 channels. input_wh: the input size that the weights were
+    trained at, where the tensors allow several.
     Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
     """
     path = Path(path)
+    asked = Asked(task, heads, keypoints, input_wh)
     weights = read_weights(path)
     if weights.card is not None:
-        if heads is not None:
-            raise CheckpointError(
-                f"{path}: is the student {weights.card.model}, whose card says the heads; leave heads out"
-            )
-        return _student(path, weights.state, weights.card, name, task)
-    weights = replace(weights, dataset=weights.dataset or split_task(weights.state) or "")
-    if task is None and name in CATALOG:
-        task = CATALOG[name].dataset or None
-    config = read_config(path, weights.state)
-    hints = replace(weights.hints, heads=heads)
-    if config is not None:
-        hints = replace(hints, config_heads=config.heads)
-    variant, state = recognise(path, weights.state, task, hints)
-    if heads is not None and variant.family not in TRANSFORMERS:
-        raise CheckpointError(
-            f"{path}: looks like {variant.family}-{variant.size}, which has no attention heads; leave heads out"
-        )
-    variant = _with_dataset(path, variant, weights, task)
-    if config is not None:
-        variant = at_configured_input(config, variant)
+        return _student(path, weights, weights.card, name, asked)
+    if split := split_task(weights.state):
+        weights = replace(weights, meta=replace(weights.meta, name=weights.meta.name or split))
+    if asked.task is None and name in CATALOG:
+        asked = replace(asked, task=CATALOG[name].dataset or None)
+    variant, state = _recognise(path, weights, asked)
+    lineage = lineage_of(path, variant)
+    chosen = _keypoints(path, variant, weights, lineage, asked)
+    if chosen is not None:
+        variant = replace(variant, schema=chosen.schema)
+    variant = _with_classes(variant, weights)
     if name in CATALOG:
-        variant = _as_catalogued(path, variant, name, task)
+        variant = _as_catalogued(path, variant, name, certain=chosen is None or chosen.certain)
     elif name is not None and not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
     module = _assemble(path, variant, state)
-    lineage = lineage_of(path, variant)
-    name = name or _name(variant, lineage, task or weights.dataset)
+    assumed = (chosen.note,) if chosen and chosen.note and name not in CATALOG else ()
+    name = name or _name(variant, lineage, asked.task or weights.meta.name)
     spec = load_family(variant.family).spec(variant, name)
-    return LoadedModel(module, spec, lineage, variant)
+    return LoadedModel(module, spec, lineage, variant, (*weights.notes, *assumed))
+
+
+def _recognise(
+    path: Path, weights: Weights, asked: Asked
+) -> tuple[Variant, Mapping[str, torch.Tensor]]:
+    """Return variant and tensors as `recognise` does, with what a config in or beside the file adds."""
+    config = read_config(path, weights.state)
+    hints = replace(
+        weights.hints, heads=asked.heads, input_wh=asked.input_wh or weights.hints.input_wh
+    )
+    if config is not None:
+        hints = replace(hints, config_heads=config.heads)
+    variant, state = recognise(path, weights.state, asked.task, hints)
+    if asked.heads is not None and variant.family not in TRANSFORMERS:
+        raise CheckpointError(
+            f"{path}: looks like {variant.family}-{variant.size}, which has no attention heads; leave heads out"
+        )
+    return at_configured_input(config, variant) if config is not None else variant, state
+
+
+def _keypoints(
+    path: Path, variant: Variant, weights: Weights, lineage: Lineage, asked: Asked
+) -> Chosen | None:
+    """Return the keypoint set of a pose network; None for others, of which none may be asked for."""
+    if asked.task is not None and asked.keypoints is not None:
+        raise CheckpointError("--task and --keypoints both say which keypoints; leave one out")
+    if variant.schema is None:
+        if asked.task is not None or asked.keypoints is not None:
+            refuse_for_no_keypoints(path, variant, "task" if asked.task else "--keypoints")
+        return None
+    if asked.keypoints is not None:
+        return Chosen(own_keypoints(path, variant, asked.keypoints))
+    if asked.task is not None:
+        return Chosen(keypoints_of_task(path, variant, asked.task))
+    official = find_by_hash(lineage.checkpoint_sha256)
+    if official is not None and official.schema and not official.dataset:
+        return Chosen(official.schema, certain=False)
+    if variant.family.startswith("openpose") and weights.meta.keypoints is None:
+        return Chosen(variant.schema, certain=False)
+    return keypoints_of_file(variant.keypoint_count, weights.meta)
+
+
+def _with_classes(variant: Variant, weights: Weights) -> Variant:
+    """Return a detector's variant with the classes that the file names."""
+    named = weights.meta.classes
+    fits = variant.schema is None and len(named) == len(variant.classes)
+    return replace(variant, classes=named) if fits else variant
 
 
 def _student(
-    path: Path, state: Mapping[str, torch.Tensor], card: Card, name: str | None, task: str | None
+    path: Path, weights: Weights, card: Card, name: str | None, asked: Asked
 ) -> LoadedModel:
     """Build the network that a student's card describes."""
-    if task is not None or name in CATALOG:
+    if asked.heads is not None:
         raise CheckpointError(
-            f"{path}: is the student {card.model}, whose card names model and keypoints; leave name and task out"
+            f"{path}: is the student {card.model}, whose card says the heads; leave heads out"
+        )
+    if asked.task is not None or asked.keypoints is not None or name in CATALOG:
+        raise CheckpointError(
+            f"{path}: is the student {card.model}, whose card names model and keypoints; "
+            "leave name and task out, and keypoints"
         )
     name = name or card.model
     if not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
-    if card.family not in FAMILIES or card.schema not in (None, *SCHEMAS):
+    unknown = isinstance(card.schema, str) and card.schema not in SCHEMAS
+    if card.family not in FAMILIES or unknown:
         raise CheckpointError(
             f"{path}: its card names family {card.family} and keypoints {card.schema}; one is unknown, update edgepose"
         )
-    variant = card.variant
     try:
+        variant = card.variant
         spec = load_family(variant.family).spec(variant, name)
-        module = _assemble(path, variant, state)
+        module = _assemble(path, variant, weights.state)
     except (InputError, KeyError) as error:
         raise CheckpointError(
             f"{path}: its card says {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
@@ -130,36 +198,17 @@ def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
     return replace(loaded, module=module, spec=spec, variant=variant)
 
 
-def _with_dataset(path: Path, variant: Variant, weights: Weights, task: str | None) -> Variant:
-    """Return the variant with the facts that tensors do not show: the keypoint set, and the names of the classes."""
-    if task is not None and task not in SCHEMA_OF_DATASET:
-        raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
-    if variant.schema is None:
-        if task is not None:
-            raise CheckpointError(
-                f"{path}: looks like {variant.family}-{variant.size}, which gives no keypoints; leave task out"
-            )
-        fits = len(weights.classes) == len(variant.classes)
-        return replace(variant, classes=weights.classes) if fits else variant
-    wanted = SCHEMA_OF_DATASET.get(task or weights.dataset, variant.schema)
-    if len(load_schema(wanted)) == variant.keypoint_count:
-        return replace(variant, schema=wanted)
-    if task is None:
-        return variant
-    raise CheckpointError(
-        f"{path}: looks like {variant.family}-{variant.size}, but has {variant.keypoint_count} keypoints, "
-        f"task {task} has {len(load_schema(wanted))}"
-    )
+def _as_catalogued(path: Path, variant: Variant, name: str, *, certain: bool) -> Variant:
+    """Return the variant of the catalogue entry `name`; raises CheckpointError where the weights are another's.
 
-
-def _as_catalogued(path: Path, variant: Variant, name: str, task: str | None) -> Variant:
-    """Return the variant of the catalogue entry `name`; raises CheckpointError where the weights are another's."""
+    certain: the keypoint set is not the entry's to choose.
+    """
     wanted = variant_of(CATALOG[name])
     found = replace(variant, input_wh=wanted.input_wh) if wanted.classes else variant
     same_count = found.keypoint_count == wanted.keypoint_count and len(found.classes) == len(
         wanted.classes
     )
-    if task is None and same_count:
+    if same_count and not (certain and found.schema):
         found = replace(found, schema=wanted.schema, classes=wanted.classes)
     found = replace(found, codec=wanted.codec)  # no tensor shows it
     if found != wanted:

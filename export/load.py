@@ -5,7 +5,8 @@ from pathlib import Path
 
 from edge.catalog.entry import CatalogEntry, hash_in
 from edge.catalog.lookup import CATALOG, find
-from export.checkpoint import LoadedModel, load_checkpoint, with_input
+from edge.schema import KeypointSchema
+from export.checkpoint import Asked, LoadedModel, load_checkpoint, with_input
 from export.download.fetch import ByteProgress, fetch
 from export.engine_files import LAYOUTS
 from export.lineage import published_as
@@ -21,25 +22,27 @@ def load_weights(
     *,
     task: str | None = None,
     heads: int | None = None,
+    keypoints: KeypointSchema | None = None,
     progress: ByteProgress | None = None,
 ) -> LoadedModel:
     """Load MODEL (a catalogue name, or a checkpoint file) with the weights asked for.
 
     weights: a checkpoint file, "random", "download" (the official file), an http(s) address, or None where MODEL is
     itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints; heads: attention
-    heads of a transformer; both as for `load_checkpoint`. progress: called with a download's bytes; see
-    `export.download.fetch`.
+    heads of a transformer; keypoints: a set of the user's own; all as for `load_checkpoint`. progress: called with a
+    download's bytes; see `export.download.fetch`.
     Raises InputError for a name without weights, CheckpointError for a file that cannot be loaded, DownloadError.
     """
+    asked = Asked(task, heads, keypoints, wh)
     loaded = (
-        _load_file(model, weights, task, heads)
+        _load_file(model, weights, asked)
         if _is_path(model)
-        else _load_named(model, weights, task, heads, progress)
+        else _load_named(model, weights, asked, progress)
     )
     return loaded if wh is None or wh == loaded.spec.image.wh else with_input(loaded, wh)
 
 
-def _load_file(model: str, weights: str | None, task: str | None, heads: int | None) -> LoadedModel:
+def _load_file(model: str, weights: str | None, asked: Asked) -> LoadedModel:
     path = Path(model)
     if "://" in model:
         raise InputError(f"name the model, and give its address as --weights {model}")
@@ -53,14 +56,13 @@ def _load_file(model: str, weights: str | None, task: str | None, heads: int | N
         )
     if weights is not None:
         raise InputError(f"{model} brings its own weights: leave --weights out, or name a model")
-    return load_checkpoint(path, task=task, heads=heads)
+    return _load(path, None, asked)
 
 
 def _load_named(
     model: str,
     weights: str | None,
-    task: str | None,
-    heads: int | None,
+    asked: Asked,
     progress: ByteProgress | None,
 ) -> LoadedModel:
     entry = find(model)
@@ -70,14 +72,26 @@ def _load_named(
             f"{model} needs weights: add --weights FILE{_official(entry)}, or --weights random for a smoke test"
         )
     if weights == "random":
-        return _random(entry, task, heads)
+        return _random(entry, asked)
     if weights == "download" or "://" in weights:
-        return _load_from(entry, weights, task, heads, progress)
-    return load_checkpoint(weights, name=entry.name, task=task, heads=heads)
+        return _load_from(entry, weights, asked, progress)
+    return _load(weights, entry.name, asked)
 
 
-def _random(entry: CatalogEntry, task: str | None, heads: int | None) -> LoadedModel:
-    for option, value in (("--task", task), ("--heads", heads)):
+def _load(path: str | Path, name: str | None, asked: Asked) -> LoadedModel:
+    return load_checkpoint(
+        path,
+        name,
+        asked.task,
+        asked.heads,
+        keypoints=asked.keypoints,
+        input_wh=asked.input_wh,
+    )
+
+
+def _random(entry: CatalogEntry, asked: Asked) -> LoadedModel:
+    given = {"--task": asked.task, "--heads": asked.heads, "--keypoints": asked.keypoints}
+    for option, value in given.items():
         if value is not None:
             raise InputError(f"{option} describes a checkpoint; leave it out with --weights random")
     return random_model(entry.name)
@@ -86,8 +100,7 @@ def _random(entry: CatalogEntry, task: str | None, heads: int | None) -> LoadedM
 def _load_from(
     entry: CatalogEntry,
     weights: str,
-    task: str | None,
-    heads: int | None,
+    asked: Asked,
     progress: ByteProgress | None,
 ) -> LoadedModel:
     """Download the official file, or the one at an address, and load it as that entry's."""
@@ -104,7 +117,7 @@ def _load_from(
         )
     prefix = entry.sha256_prefix if official else hash_in(url)
     path = fetch(url, prefix, progress=progress).path
-    loaded = load_checkpoint(path, name=entry.name, task=task, heads=heads)
+    loaded = _load(path, entry.name, asked)
     # `lineage_of` knows published hashes; without one, the address says that the file is the publisher's
     return replace(loaded, lineage=published_as(loaded.lineage, entry)) if official else loaded
 

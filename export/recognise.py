@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from export.registry import FAMILIES, NO_HINTS, Hints, Variant, load_families, load_family
+from export.state_dict import prefixes
 from export.weights import COUNTER
 from runtimes.errors import CheckpointError
 
@@ -40,7 +41,8 @@ def recognise(
     if overlap[nearest] == (0, 0):
         keys = ", ".join(list(state)[:3])
         raise CheckpointError(
-            f"{path}: of no known family ({', '.join(FAMILIES)}); its first tensors are {keys}"
+            f"{path}: of no known family ({', '.join(FAMILIES)}); its first tensors are {keys}; "
+            f"all begin with {prefixes(state)}"
         )
     raise CheckpointError(
         f"{path}: of no known family; nearest is {nearest.family}-{nearest.size}, "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from edge.catalog.lookup import CATALOG, CatalogEntry
-from edge.schema import load_schema
+from edge.schema import KeypointSchema, KeypointSet, schema_of
 from runtimes.errors import CheckpointError
 from runtimes.spec import DENSE_TASKS, ModelSpec, Task
 
@@ -34,15 +34,15 @@ TRANSFORMERS = ("vitpose", "sapiens")
 class Variant:
     """One network of a family: everything needed to build it.
 
-    schema: keypoints of a pose model. classes: of a detector or a segmentation. codec: how the outputs are decoded,
-    where one network is trained for several codecs and its tensors do not say which; empty for the usual one.
-    dense: the task of a model that outputs one map.
+    schema: keypoints of a pose model, a known set's name or a set of the user's own. classes: of a detector or a
+    segmentation. codec: how the outputs are decoded, where one network is trained for several codecs and its tensors do
+    not say which; empty for the usual one. dense: the task of a model that outputs one map.
     """
 
     family: str
     size: str
     input_wh: tuple[int, int]
-    schema: str | None = None
+    schema: KeypointSet | None = None
     classes: tuple[str, ...] = ()
     codec: str = ""
     dense: Task | None = None
@@ -50,7 +50,7 @@ class Variant:
     @property
     def keypoint_count(self) -> int:
         """Number of keypoints; 0 for a detector."""
-        return len(load_schema(self.schema)) if self.schema else 0
+        return len(schema_of(self.schema)) if self.schema else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +58,13 @@ class Hints:
     """Facts about a checkpoint that its tensors do not show.
 
     heads: attention heads, as the user gives them. config_heads, exponent: heads and RTMDet's `exp_on_reg` as a config
-    in or beside the file gives them; None where it is silent.
+    in or beside the file gives them; None where it is silent. input_wh: as the user or that config gives it.
     """
 
     heads: int | None = None
     config_heads: int | None = None
     exponent: bool | None = None
+    input_wh: tuple[int, int] | None = None
 
 
 NO_HINTS = Hints()
@@ -139,5 +140,6 @@ def model_name(variant: Variant, task: str = "") -> str:
         return next((entry for entry in same if entry.dataset == task), same[0]).name
     width, height = variant.input_wh
     classes = f"{len(variant.classes)}classes" if variant.classes else variant.dense
-    what = variant.schema or classes
+    schema = variant.schema
+    what = (schema.name if isinstance(schema, KeypointSchema) else schema) or classes
     return f"{variant.family}-{variant.size}-{what}-{height}x{width}"

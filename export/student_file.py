@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
+from edge.schema import KeypointSchema, KeypointSet
 from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.files import atomic_file
 from runtimes.record import Record
-from runtimes.spec import Lineage
+from runtimes.spec import KeypointsSpec, Lineage
 
 CARD = "edgepose"
 FORMAT = 1
@@ -21,6 +22,8 @@ FORMAT = 1
 
 class Card(Record, frozen=True, kw_only=True):
     """A student's name, the fields of its Variant, its method and its teacher.
+
+    schema: the name of a known keypoint set, or a set of the user's own.
 
     The licences are the teacher's: a student distilled from a model is bound as the model is.
     """
@@ -30,7 +33,7 @@ class Card(Record, frozen=True, kw_only=True):
     family: str
     size: str
     input_wh: tuple[int, int]
-    schema: str | None = None
+    schema: str | KeypointsSpec | None = None
     classes: tuple[str, ...] = ()
     codec: str = ""
     teacher: str = ""
@@ -41,7 +44,10 @@ class Card(Record, frozen=True, kw_only=True):
     @property
     def variant(self) -> Variant:
         """The network."""
-        return Variant(self.family, self.size, self.input_wh, self.schema, self.classes, self.codec)
+        own = self.schema if isinstance(self.schema, KeypointsSpec) else None
+        known = None if isinstance(self.schema, KeypointsSpec) else self.schema
+        schema: KeypointSet | None = KeypointSchema.from_spec(own) if own else known
+        return Variant(self.family, self.size, self.input_wh, schema, self.classes, self.codec)
 
 
 def read_card(path: Path, metadata: dict[str, str]) -> Card | None:

@@ -1,9 +1,9 @@
 """Safe reading of torch files: torch's weights-only unpickler, with inert stand-ins for a fixed list of classes.
 
-Published checkpoints carry training state beside the weights: numpy scalars in dataset descriptions, mmengine's log
-buffers, argparse namespaces; torch refuses such files. None of that state is needed, so each listed name is replaced by
-a class that ignores its arguments, and any other name is refused. Neither numpy's nor mmengine's unpickling code runs,
-and nothing is imported because a file names it.
+Published checkpoints carry training state beside the weights: numpy arrays in dataset descriptions, mmengine's log
+buffers, argparse namespaces; torch refuses such files. So each listed name is replaced by a class that ignores its
+arguments (or, for numpy's, keeps them as bytes), and any other name is refused. Neither numpy's nor mmengine's
+unpickling code runs, and nothing is imported because a file names it.
 """
 
 import pickle
@@ -11,6 +11,7 @@ import re
 import struct
 import warnings
 import zipfile
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +35,38 @@ class Inert:
         """Drop the pickled state."""
 
 
-INERT_NAMES = (
+class ArrayRecord(Inert):
+    """The pickled parts of a numpy array, scalar or dtype, for `export.dataset_meta` to read; nothing of it runs."""
+
+    parts: tuple[Any, ...] = ()
+
+    def __new__(cls, *parts: Any) -> "ArrayRecord":
+        """Keep the constructor's arguments."""
+        made = object.__new__(cls)
+        made.parts = parts
+        return made
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep the pickled state after the arguments."""
+        self.parts = (*self.parts, state)
+
+
+ARRAY_NAMES = (
     "numpy.core.multiarray._reconstruct",
     "numpy._core.multiarray._reconstruct",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
     "numpy.ndarray",
     "numpy.dtype",
+)
+# Dicts in which PyTorch Lightning stores `hyper_parameters`; torch fills no class of ours with items.
+DICT_NAMES = (
+    "lightning.fabric.utilities.data.AttributeDict",
+    "lightning.pytorch.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+)
+INERT_NAMES = (
     "mmengine.logging.history_buffer.HistoryBuffer",
     "mmengine.config.config.ConfigDict",
     "builtins.getattr",  # HistoryBuffer pickles its own methods by it
@@ -77,6 +103,8 @@ def read_torch_file(path: Path, *, mapped_from: int = MAPPED_FROM) -> Any:
     Raises CheckpointError, one line, for every failure.
     """
     allowed: list[Any] = [(Inert, name) for name in INERT_NAMES]
+    allowed += [(ArrayRecord, name) for name in ARRAY_NAMES]
+    allowed += [(OrderedDict, name) for name in DICT_NAMES]
     try:
         with warnings.catch_warnings(), torch.serialization.safe_globals(allowed):
             warnings.simplefilter(

@@ -9,18 +9,18 @@ from typing import Any
 
 import torch
 
+from export.dataset_meta import NO_META, DatasetMeta, dataset_meta
 from export.registry import NO_HINTS, Hints
 from export.safetensors_file import read_safetensors
+from export.state_dict import find_state, unwrap
 from export.student_file import Card, read_card
 from export.training_config import config_hints
 from export.unpickle import RESAVE, read_torch_file
 from runtimes.errors import CheckpointError
 
-# Keys under which training frameworks store the weights, best first: mmengine's `state_dict` is the averaged model.
-STATE_KEYS = ("state_dict", "model", "ema", "model_state_dict", "net", "params")
 # Entries of official state dicts that belong to training and not to the network.
 DROPPED = ("data_preprocessor.", "loss", "ema_")
-NESTING = 3  # a state dict under a key under a key; checkpoints are not nested deeper
+COUNTERS = ("steps", "n_averaged")  # of averaged models
 COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 
 
@@ -28,14 +28,15 @@ COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 class Weights:
     """A checkpoint's content: tensors by their official names, and what it says of its data (empty where silent).
 
-    card: of one of our own students. hints: what a training config in the file says.
+    card: of one of our own students. hints: what a training config in the file says. notes: which weights of the file
+    these are, where it has several or they had to be unwrapped.
     """
 
     state: Mapping[str, torch.Tensor]
-    dataset: str = ""
-    classes: tuple[str, ...] = ()
+    meta: DatasetMeta = NO_META
     card: Card | None = None
     hints: Hints = NO_HINTS
+    notes: tuple[str, ...] = ()
 
 
 def read_weights(path: Path) -> Weights:
@@ -46,27 +47,18 @@ def read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path}: is empty; download or copy it again")
     if path.suffix == ".safetensors":
         tensors, metadata = read_safetensors(path)
-        dataset = metadata.get("dataset_name", "")
-        return Weights(_network_tensors(path, tensors), dataset, card=read_card(path, metadata))
+        state, prefix = unwrap(_network_tensors(path, tensors))
+        meta = DatasetMeta(metadata.get("dataset_name", ""))
+        return Weights(state, meta, read_card(path, metadata), notes=_prefix_note(prefix))
     content = read_torch_file(path)
-    dataset, classes = _dataset_meta(content)
-    state = _network_tensors(path, _state_in(path, content))
-    return Weights(state, dataset, classes, hints=config_hints(content))
+    found = find_state(path, content)
+    state, prefix = unwrap(_network_tensors(path, found.state))
+    notes = (*found.notes, *_prefix_note(prefix))
+    return Weights(state, dataset_meta(content), hints=config_hints(content), notes=notes)
 
 
-def _state_in(path: Path, content: Any) -> Mapping[str, Any]:
-    """Return the mapping of names to tensors: the checkpoint itself, or nested under one of the usual keys."""
-    for _ in range(NESTING):
-        if not isinstance(content, Mapping):
-            break
-        inner = (content[key] for key in STATE_KEYS if isinstance(content.get(key), Mapping))
-        if (deeper := next(inner, None)) is not None:
-            content = deeper
-        elif any(isinstance(value, torch.Tensor) for value in content.values()):
-            return content
-    raise CheckpointError(
-        f"{path}: holds no weights; looked for tensors at the top and under {', '.join(STATE_KEYS)}"
-    )
+def _prefix_note(prefix: str) -> tuple[str, ...]:
+    return (f"the prefix {prefix} was taken off all tensors",) if prefix else ()
 
 
 def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -82,7 +74,7 @@ def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tens
             named = ascii(raw_key[:80]) if isinstance(raw_key, str) else type(raw_key).__name__
             raise CheckpointError(f"{path}: {named} among the weights is no named tensor; {RESAVE}")
         key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
-        if key.startswith(DROPPED):
+        if key.startswith(DROPPED) or key in COUNTERS:
             continue
         # 8-bit floats mean nothing without their scales
         is_float = value.is_floating_point() and value.element_size() > 1
@@ -127,15 +119,3 @@ def _is_plain(value: torch.Tensor) -> bool:
         and not value.is_meta
         and value.untyped_storage().nbytes() >= value.numel() * value.element_size()
     )
-
-
-def _dataset_meta(content: Any) -> tuple[str, tuple[str, ...]]:
-    """Return the dataset name and the classes that mmengine stores beside the weights, where they are plain text."""
-    meta = content.get("meta") if isinstance(content, Mapping) else None
-    described = meta.get("dataset_meta") if isinstance(meta, Mapping) else None
-    if not isinstance(described, Mapping):
-        return "", ()
-    dataset = described.get("dataset_name", "")
-    classes = described.get("classes", described.get("CLASSES", ()))
-    listed = isinstance(classes, (tuple, list)) and all(isinstance(item, str) for item in classes)
-    return dataset if isinstance(dataset, str) else "", tuple(classes) if listed else ()

@@ -7,7 +7,7 @@ Names, shapes, preprocessing, codec and thresholds, and the tensor names of the 
 import msgspec
 
 from edge.catalog.specs_openpose import openpose_tf_spec
-from edge.schema import load_schema
+from edge.schema import KeypointSet, load_schema, schema_of
 from runtimes.codec_spec import (
     BoxesCodec,
     HeatmapCodec,
@@ -84,10 +84,10 @@ def image_input(input_wh: tuple[int, int]) -> TensorSpec:
     return TensorSpec(name="image", shape=(-1, 3, height, width), layout="NCHW")
 
 
-def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpec:
+def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> ModelSpec:
     """Top-down SimCC: one person crop to `simcc_x` (B, K, 2 W) and `simcc_y` (B, K, 2 H) logits (mmpose configs)."""
     width, height = input_wh
-    keypoints = load_schema(schema)
+    keypoints = schema_of(schema)
     count = len(keypoints)
     return ModelSpec(
         model=model,

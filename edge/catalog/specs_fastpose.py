@@ -1,7 +1,7 @@
 """Model spec of FastPose (AlphaPose)."""
 
 from edge.catalog.specs import image_input
-from edge.schema import load_schema
+from edge.schema import KeypointSet, schema_of
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
@@ -25,7 +25,9 @@ CODECS: dict[str, Codec] = {
 }
 
 
-def fastpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str = "") -> ModelSpec:
+def fastpose_spec(
+    model: str, input_wh: tuple[int, int], schema: KeypointSet, codec: str = ""
+) -> ModelSpec:
     """Top-down: one person crop to `heatmap` (B, K, H / 4, W / 4) (AlphaPose, arXiv:2211.03375).
 
     codec: "" for heatmaps, "integral" for weights trained by symmetric integral regression (logits then).
@@ -36,7 +38,7 @@ def fastpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str
         raise InputError(
             f"{model}: input sides must be multiples of {STRIDE}, not {width}x{height}"
         )
-    keypoints = load_schema(schema)
+    keypoints = schema_of(schema)
     cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
     return ModelSpec(
         model=model,

@@ -5,7 +5,7 @@ rounds mean and std, and for poses first crops at the image's own aspect.
 """
 
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
-from edge.schema import load_schema
+from edge.schema import KeypointSet, schema_of
 from runtimes.codec_spec import DenseCodec, HeatmapCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
@@ -41,12 +41,12 @@ LIP_PARTS = (
 PARTS_OF_COUNT = {len(parts): parts for parts in (LIP_PARTS, GOLIATH_PARTS)}
 
 
-def sapiens_pose_spec(model: str, input_wh: tuple[int, int], schema: str) -> ModelSpec:
+def sapiens_pose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> ModelSpec:
     """Top-down UDP heatmaps: one person crop to `heatmap` (B, K, H / 4, W / 4), trained with sigma 6.
 
     The decoder blurs with mmpose's default kernel of 11 bins, which the configs leave as it is.
     """
-    keypoints = load_schema(schema)
+    keypoints = schema_of(schema)
     return ModelSpec(
         model=model,
         task="pose-topdown",

@@ -1,7 +1,7 @@
 """Model specs of ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246)."""
 
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
-from edge.schema import load_schema
+from edge.schema import KeypointSchema, KeypointSet, schema_of
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
@@ -15,7 +15,7 @@ PATCH = 16
 HEATMAP_STRIDE = 4
 # The authors train and test COCO and MPII with unbiased data processing, and the other sets of ViTPose++ without: then
 # crops and bins are the classic ones, a peak moves a quarter bin, and the flip test shifts the mirrored map
-# (configs of ViTAE-Transformer/ViTPose; mmpose's own ViTPose are COCO's).
+# (configs of ViTAE-Transformer/ViTPose; mmpose's own ViTPose are COCO's, which one's own data start from).
 UDP_SCHEMAS = ("coco17", "mpii16")
 UDP_CODEC = HeatmapCodec(refine="udp", blur_kernel=11)
 CLASSIC_CODEC = HeatmapCodec(refine="shift-inside", shift_flip=True)
@@ -28,7 +28,9 @@ CODECS: dict[str, tuple[Codec, Codec]] = {
 }
 
 
-def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str = "") -> ModelSpec:
+def vitpose_spec(
+    model: str, input_wh: tuple[int, int], schema: KeypointSet, codec: str = ""
+) -> ModelSpec:
     """Top-down: one person (or animal) crop to `heatmap` (B, K, H / 4, W / 4).
 
     codec: "" for heatmaps, "integral" for a student trained by symmetric integral regression (logits then).
@@ -37,9 +39,9 @@ def vitpose_spec(model: str, input_wh: tuple[int, int], schema: str, codec: str 
     width, height = input_wh
     if width % PATCH or height % PATCH:
         raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
-    keypoints = load_schema(schema)
+    keypoints = schema_of(schema)
     cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
-    udp = schema in UDP_SCHEMAS
+    udp = isinstance(schema, KeypointSchema) or schema in UDP_SCHEMAS
     with_udp, without = CODECS[codec]
     return ModelSpec(
         model=model,

@@ -15,12 +15,22 @@ def load(
     *,
     task: str | None = None,
     heads: int | None = None,
+    keypoints: str | None = None,
 ) -> "LoadedModel":
-    """Load MODEL with its --weights, as `export.load_weights` does; show a download, its hash and its licence."""
+    """Load MODEL with its --weights, as `export.load_weights` does; show a download, its hash and its licence.
+
+    keypoints: a SCHEMA.json, or the name of a known set. What was assumed about the file is said.
+    """
+    from edge.catalog.keypoint_file import find_keypoints
     from export import load_weights
 
+    own = find_keypoints(keypoints) if keypoints else None
     with transfer(model) as progress:
-        loaded = load_weights(model, weights, wh=wh, task=task, heads=heads, progress=progress)
+        loaded = load_weights(
+            model, weights, wh=wh, task=task, heads=heads, keypoints=own, progress=progress
+        )
+    for note in loaded.notes:
+        say(f"{weights or model}: {note}")
     if weights and (weights == "download" or "://" in weights):
         lineage = loaded.lineage
         terms = ", ".join(lineage.licences) or "unknown: its publisher is not in the catalogue"

@@ -20,7 +20,11 @@ from edge.evaluation.wholebody import (
     part_truth,
 )
 from edge.model import Model
+from edge.schema import SCHEMAS, KeypointSchema
 from runtimes.errors import InputError
+
+# Between COCO's .025 (eyes) and .107 (hips).
+DEFAULT_SIGMA = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +47,22 @@ def protocol_of(model: Model, truth: GroundTruth) -> Protocol:
     if model.spec.is_detector:
         return Protocol(truth, None)
     schema = scored_schema(model.schema)
-    if not schema.sigmas:
+    sigmas = schema.sigmas or assumed_sigmas(schema)
+    if not sigmas:
         raise InputError(
             f"{model.name}: keypoint set {model.schema.name} has no published sigmas, so no AP"
         )
     if is_whole_body(model):
         truth = part_truth(truth, "all")
-    return Protocol(truth, schema.sigmas, use_area=not is_crowdpose(truth))
+    return Protocol(truth, sigmas, use_area=not is_crowdpose(truth))
+
+
+def assumed_sigmas(schema: KeypointSchema) -> tuple[float, ...]:
+    """Return DEFAULT_SIGMA for each keypoint of the user's own set without sigmas; nothing for a known set.
+
+    Known sets without sigmas (MPII, faces) are scored by other figures than AP.
+    """
+    return () if schema.sigmas or schema.name in SCHEMAS else (DEFAULT_SIGMA,) * len(schema)
 
 
 def is_whole_body(model: Model) -> bool:

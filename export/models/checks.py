@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge.catalog.specs import SCHEMA_OF_COUNT
+from edge.schema import KeypointSet, numbered_schema
 from runtimes.errors import CheckpointError
 
 
@@ -12,17 +13,9 @@ def block_indices(state: Mapping[str, Any], prefix: str) -> set[str]:
     return {key[len(prefix) :].partition(".")[0] for key in state if key.startswith(prefix)}
 
 
-def keypoint_schema(label: str, count: int) -> str:
-    """Return the schema that a number of keypoints means; raises CheckpointError for an unknown one.
-
-    label: family and size, such as "rtmpose-t", for the message.
-    """
-    if count not in SCHEMA_OF_COUNT:
-        raise CheckpointError(
-            f"looks like {label}, but has {count} keypoints; known are "
-            f"{', '.join(f'{known} ({name})' for known, name in SCHEMA_OF_COUNT.items())}"
-        )
-    return SCHEMA_OF_COUNT[count]
+def keypoint_schema(count: int) -> KeypointSet:
+    """Return the set that a number of keypoints means where nothing names them, else kp0, kp1, ..."""
+    return SCHEMA_OF_COUNT.get(count) or numbered_schema(count)
 
 
 def check_sides(family: str, input_wh: tuple[int, int], multiple: int) -> None:

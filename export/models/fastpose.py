@@ -166,10 +166,7 @@ def canonical(
 
 
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
-    """Read depth, width and keypoints from the tensors; None where they are not FastPose's.
-
-    Raises CheckpointError for a keypoint count that no known schema has.
-    """
+    """Read depth, width and keypoints from the tensors; None where they are not FastPose's."""
     if any(key not in state or state[key].ndim != 4 for key in MARKS):
         return None
     blocks = tuple(_blocks(state, stage) for stage in range(1, len(PLANES) + 1))
@@ -177,8 +174,7 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     size = next((n for n, s in SIZES.items() if (s.blocks, s.width) == (blocks, width)), None)
     if size is None:
         return None
-    schema = keypoint_schema(f"fastpose-{size}", keypoints)
-    return Variant("fastpose", size, INPUT_WH, schema=schema)
+    return Variant("fastpose", size, INPUT_WH, schema=keypoint_schema(keypoints))
 
 
 def build(variant: Variant) -> nn.Module:

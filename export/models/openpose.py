@@ -7,10 +7,12 @@ Three networks: CMU's first body net (`openpose`), BODY_25 (`openpose_body25`) a
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import msgspec
 import torch
 from torch import nn
 
 from edge.catalog.specs_openpose import STRIDE, openpose_spec
+from edge.schema import schema_of
 from export.models import openpose_body25, openpose_coco18, openpose_light
 from export.models.checks import check_sides
 from export.models.openpose_layers import State, by_layer_name, layer_names
@@ -76,8 +78,10 @@ def build(variant: Variant) -> nn.Module:
 
 def spec(variant: Variant, model: str) -> ModelSpec:
     """Return inputs, outputs and preprocessing; `model` is the name."""
-    schema = variant.schema or NETWORKS[variant.family].variant.schema or ""
-    return openpose_spec(model, variant.input_wh, schema)
+    limbs_of = str(NETWORKS[variant.family].variant.schema)
+    known = openpose_spec(model, variant.input_wh, limbs_of)
+    keypoints = schema_of(variant.schema or limbs_of).to_spec()
+    return msgspec.structs.replace(known, keypoints=keypoints)
 
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:

@@ -124,7 +124,7 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
 
     A size of other width and depth factors than the published ones is spelled out (`export.models.cspnext`).
 
-    Raises CheckpointError for a keypoint count that no known schema has, and for bins that fit no input size.
+    Raises CheckpointError for bins that fit no input size.
     """
     backbone = read_size(state)
     if backbone is None or any(key not in state or state[key].ndim < 2 for key in MARKS):
@@ -138,7 +138,7 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
             f"looks like rtmpose-{size}, but {bins[0]} x {bins[1]} bins fit no input with sides that are "
             f"multiples of {STRIDE}; give a checkpoint in the official layout"
         )
-    schema = keypoint_schema(f"rtmpose-{size}", state["head.final_layer.weight"].shape[0])
+    schema = keypoint_schema(state["head.final_layer.weight"].shape[0])
     return Variant("rtmpose", size, (width, height), schema=schema)
 
 

@@ -58,7 +58,7 @@ def canonical(state: State, task: str | None) -> State | None:
 def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
     """Read size, head and input size from the tensors; None where they are not Sapiens'.
 
-    Raises CheckpointError where they are, but blocks or heads are not known, or fit no keypoint set or map.
+    Raises CheckpointError where they are, but blocks or heads are not known, or fit no map.
     """
     prefix, mark = ("head", POSE_MARK) if POSE_MARK in state else ("decode_head", DENSE_MARK)
     shapes = {
@@ -76,7 +76,7 @@ def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
         size += f"{HEAD}{channels}"
     variant = Variant("sapiens", size, _input_wh(size, tokens), dense=dense)
     if dense is None:
-        return replace(variant, schema=keypoint_schema(f"sapiens-{size}", outputs[0]))
+        return replace(variant, schema=keypoint_schema(outputs[0]))
     return replace(variant, classes=_classes(size, dense, outputs[0]))
 
 

@@ -59,7 +59,7 @@ def canonical(
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read size, decoder, keypoints and input size from the tensors; None where they are not ViTPose's.
 
-    Raises CheckpointError where they are, but blocks or heads are not known, or keypoint count or aspect fit nothing.
+    Raises CheckpointError where they are, but blocks or heads are not known, or the aspect is not.
     """
     if any(key not in state for key in MARKS) or SAPIENS_MARK in state:
         return None
@@ -72,7 +72,7 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     backbone = read_size("vitpose", state, patches.shape[0], PUBLISHED, hints)
     size = size_name(backbone, PUBLISHED) + _decoder(state, final.shape[-1])
     size += KNOWLEDGE_SUFFIX if "backbone.token" in state else ""
-    schema = keypoint_schema(f"vitpose-{size}", final.shape[0])
+    schema = keypoint_schema(final.shape[0])
     return Variant("vitpose", size, _input_wh(size, positions.shape[1]), schema=schema)
 
 

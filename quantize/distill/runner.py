@@ -11,8 +11,9 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
+from edge.catalog.keypoint_file import find_keypoints
 from edge.evaluation.coco import Dataset
-from edge.schema import KeypointSchema, load_schema
+from edge.schema import SCHEMAS, KeypointSchema
 from export import load_checkpoint
 from export.lineage import joined_terms
 from export.registry import Variant
@@ -103,8 +104,9 @@ def _prepare(
 ) -> Setup:
     check_methods(config)
     check_run_folder(folder, config, resume=resume)
-    schema = load_schema(config.schema)
-    variant = student_variant(config.student, config.input_wh, config.schema)
+    schema = find_keypoints(config.schema)
+    known = config.schema in SCHEMAS
+    variant = student_variant(config.student, config.input_wh, config.schema if known else schema)
     if "token" in config.methods:
         variant = token_variant(variant)
     teacher = None
@@ -212,7 +214,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
 
 def _card(setup: Setup) -> Card:
     """Return the student's card; licences are those of its teacher and of the checkpoint it started from."""
-    config, variant = setup.config, setup.variant
+    config, variant, schema = setup.config, setup.variant, setup.variant.schema
     sources = [setup.teacher.lineage] if setup.teacher else []
     if config.init:
         sources.append(load_checkpoint(config.init).lineage)
@@ -222,7 +224,7 @@ def _card(setup: Setup) -> Card:
         family=variant.family,
         size=variant.size,
         input_wh=variant.input_wh,
-        schema=variant.schema,
+        schema=schema.to_spec() if isinstance(schema, KeypointSchema) else schema,
         codec=variant.codec,
         teacher=setup.teacher.spec.model if setup.teacher else "",
         method=",".join(config.methods),

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG
-from edge.schema import load_schema
+from edge.schema import KeypointSet, schema_of
 from export import load_checkpoint
 from export.checkpoint import LoadedModel
 from export.models.vit import Vit
@@ -24,7 +24,7 @@ HEAD_STD = 0.001
 
 
 def student_variant(
-    name: str, input_wh: tuple[int, int] | None = None, schema: str | None = None
+    name: str, input_wh: tuple[int, int] | None = None, schema: KeypointSet | None = None
 ) -> Variant:
     """Return the network of a name: from the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
 
@@ -48,7 +48,8 @@ def student_variant(
             f"{name!r} cannot be a student: integral regression needs maps, and {family} gives none; "
             "leave -integral out, or choose vitpose"
         )
-    keypoints = load_schema(schema or "coco17").name
+    keypoints = schema or "coco17"
+    schema_of(keypoints)  # raises for an unknown name
     variant = Variant(family, size, input_wh or INPUT_WH, schema=keypoints, codec=codec)
     _check_input(variant)
     with torch.device("meta"):

@@ -1,13 +1,21 @@
 """edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
-from edge.cli.options import PATH, heads_option, json_option, run_options, task_option
+from edge.cli.options import (
+    PATH,
+    heads_option,
+    json_option,
+    keypoints_option,
+    run_options,
+    task_option,
+)
 from edge.cli.verb import Verb
 from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
@@ -20,6 +28,7 @@ from runtimes.errors import InputError
 @click.argument("model")
 @click.option("--weights", help="FILE, `download` or URL, for a catalogue name run in PyTorch.")
 @task_option
+@keypoints_option
 @heads_option
 @click.option("--images", type=PATH, help="Directory of the images.")
 @click.option(
@@ -40,6 +49,7 @@ def command(
     model: str,
     weights: str | None,
     task: str | None,
+    keypoints: str | None,
     heads: int | None,
     images: Path | None,
     annotations: Path,
@@ -51,11 +61,13 @@ def command(
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
     from edge.evaluation.coco import load_dataset
     from edge.evaluation.predict import predict
-    from edge.evaluation.score import evaluate
+    from edge.evaluation.score import DEFAULT_SIGMA, assumed_sigmas, evaluate
 
     dataset = load_dataset(annotations, images)
     with ExitStack() as stack:
-        opened = stack.enter_context(_open(model, weights, task, heads, options))
+        opened = stack.enter_context(
+            _open(model, weights, Described(task, keypoints, heads), options)
+        )
         if opened.spec.is_detector and (detector or flip):
             raise InputError(
                 f"{opened.name} is a detector: --detector and --flip are for pose models"
@@ -76,6 +88,15 @@ def command(
         say(
             f"{kind}, {result.people} people on {result.images} images{', flip test' if flip else ''}"
         )
+    if opened.spec.gives_keypoints and assumed_sigmas(opened.schema):
+        say(
+            f"keypoint set {opened.schema.name} has no sigmas: AP with {DEFAULT_SIGMA} for each keypoint; "
+            "give sigmas with --keypoints when you export"
+        )
+    if flip and not opened.schema.left_right:
+        say(
+            f"keypoint set {opened.schema.name} has no left/right pairs: the flip test swapped none"
+        )
     hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
 
 
@@ -87,19 +108,27 @@ def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
     return ["figure", *heads], rows
 
 
-def _open(
-    model: str, weights: str | None, task: str | None, heads: int | None, options: RunOptions
-) -> Model:
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the user says of a checkpoint, which an artifact knows itself."""
+
+    task: str | None
+    keypoints: str | None
+    heads: int | None
+
+
+def _open(model: str, weights: str | None, described: Described, options: RunOptions) -> Model:
+    task, keypoints, heads = described.task, described.keypoints, described.heads
     if Path(model).is_dir():
-        if (weights, task, heads) != (None, None, None):
+        if (weights, task, keypoints, heads) != (None, None, None, None):
             raise InputError(
-                "--weights, --task and --heads are for a checkpoint or a name; an artifact has its own"
+                "--weights, --task, --keypoints and --heads are for a checkpoint or a name; an artifact has its own"
             )
         return _load(Path(model), options)
     require_torch()
     from export.torch_session import TorchSession
 
-    loaded = load_model(model, weights, task=task, heads=heads)
+    loaded = load_model(model, weights, task=task, heads=heads, keypoints=keypoints)
     return Model(loaded.spec, TorchSession(loaded.module, loaded.spec, options.threads))
 
 

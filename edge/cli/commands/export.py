@@ -18,6 +18,7 @@ from edge.cli.options import (
     gate_options,
     heads_option,
     json_option,
+    keypoints_option,
     parse_list,
     parse_wh,
     setting,
@@ -62,6 +63,7 @@ class Planned:
 @setting(["--precision", "precisions"], str, "fp32", "Comma-separated: fp32, fp16, int8.")
 @click.option("--input", "input_wh", help="Input size WxH, for models that take any size.")
 @task_option
+@keypoints_option
 @heads_option
 @calibration_options
 @gate_options
@@ -75,6 +77,7 @@ def command(
     precisions: str,
     input_wh: str | None,
     task: str | None,
+    keypoints: str | None,
     heads: int | None,
     calibration: CalibrationOptions,
     gate: GateOptions,
@@ -99,7 +102,7 @@ def command(
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
     truth = gate.ground_truth()
-    loaded = load(model, weights, wh, task=task, heads=heads)
+    loaded = load(model, weights, wh, task=task, heads=heads, keypoints=keypoints)
     planned = _plan(loaded, runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":

@@ -7,8 +7,9 @@ import msgspec
 
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
 from edge.cli.options import PATH, json_option
+from edge.schema import SCHEMAS
 from runtimes.artifact import Artifact
-from runtimes.spec import Manifest, TensorSpec
+from runtimes.spec import KeypointsSpec, Manifest, TensorSpec
 
 
 @click.command("info")
@@ -34,7 +35,7 @@ def _show(manifest: Manifest) -> None:
         ["input", f"{manifest.image.wh[0]}x{manifest.image.wh[1]} {manifest.image.order}"],
         ["codec", msgspec.json.encode(manifest.codec).decode()],
         ["outputs", ", ".join(_shaped(output) for output in manifest.outputs)],
-        ["keypoints", manifest.keypoints.name if manifest.keypoints else "-"],
+        *_keypoint_rows(manifest.keypoints),
         ["classes", ", ".join(manifest.classes or ()) or "-"],
         ["weights", f"{lineage.weights} {lineage.checkpoint}".strip()],
         ["licences", ", ".join(lineage.licences) or "unknown"],
@@ -47,6 +48,24 @@ def _show(manifest: Manifest) -> None:
         ["tools", ", ".join(f"{name} {version}" for name, version in manifest.tools.items())],
     ]
     emit_table(["field", "value"], rows)
+
+
+def _keypoint_rows(keypoints: KeypointsSpec | None) -> list[list[str]]:
+    """Return the rows of a keypoint set: its name and, where it is no known set, all that is in it."""
+    if keypoints is None:
+        return [["keypoints", "-"]]
+    names = keypoints.names
+    rows = [["keypoints", f"{keypoints.name}, {len(names)}"]]
+    if keypoints.name in SCHEMAS:
+        return rows
+    pairs = ", ".join(f"{names[left]} / {names[right]}" for left, right in keypoints.pairs)
+    sigmas = ", ".join(f"{sigma:g}" for sigma in keypoints.sigmas)
+    return [
+        *rows,
+        ["names", ", ".join(names)],
+        ["left/right pairs", pairs or "none"],
+        ["sigmas", sigmas or "none"],
+    ]
 
 
 def _shaped(tensor: TensorSpec) -> str:

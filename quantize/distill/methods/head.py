@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edge.schema import load_schema
+from edge.schema import schema_of
 from export.models.vit import Attention
 from export.registry import Variant
 from quantize.distill.backbone_head import Outputs, last_map, run_head
@@ -100,7 +100,7 @@ def _loss(online: OnlineTeacher, spec: ModelSpec) -> PoseLoss:
 def _difference(teacher: Teacher, student: Any, variant: Variant) -> str:
     """Return in words what distinguishes the teacher from the student; empty if nothing."""
     wanted = student_spec(variant, teacher.spec.model)
-    schema = load_schema(variant.schema or "coco17")
+    schema = schema_of(variant.schema or "coco17")
     if teacher.module is None:
         return "is an artifact, unlike"
     if type(teacher.module) is not type(student):

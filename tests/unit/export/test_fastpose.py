@@ -7,6 +7,7 @@ import torch
 
 from edge.catalog.lookup import CATALOG, spec_of
 from edge.catalog.specs_fastpose import fastpose_spec
+from edge.schema import numbered_schema
 from export.models import fastpose
 from export.models.fastpose import SIZES, ChannelGate
 from export.recognise import recognise
@@ -46,12 +47,13 @@ def test_relatives_are_refused_by_name(key: str, relative: str) -> None:
         recognise(Path("file"), state)
 
 
-def test_keypoints_of_no_known_set_are_refused() -> None:
+def test_keypoints_of_no_known_set_are_numbered() -> None:
     # AlphaPose's first release predicts 33 channels
     state = state_of("res101")
     state["conv_out.weight"] = torch.zeros(33, 128, 3, 3, device="meta")
-    with pytest.raises(CheckpointError, match="looks like fastpose-res101, but has 33 keypoints"):
-        recognise(Path("file"), state)
+    found = fastpose.recognise(state)
+    assert found is not None
+    assert found.schema == numbered_schema(33)
 
 
 def test_a_pruned_network_gets_the_nearest_size_and_what_differs() -> None:

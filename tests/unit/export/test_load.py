@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from edge.catalog.lookup import CATALOG
+from export.checkpoint import Asked
 from export.load import _load_from, load_weights
 from export.random_weights import random_model
 from runtimes.artifact import sha256_of
@@ -73,22 +74,21 @@ def test_the_official_file_brings_its_licence(site: str, folder: Path) -> None:
     sha256 = sha256_of(folder / "net.pth")
     entry = replace(CATALOG["rtmdet-nano"], url=f"{site}/net.pth", sha256_prefix=sha256[:8])
     for asked in ("download", entry.url):
-        lineage = _load_from(entry, asked, None, None, None).lineage
+        lineage = _load_from(entry, asked, Asked(), None).lineage
         assert lineage.licences == ("Apache-2.0",)
         assert lineage.commercial_use is True
         assert lineage.checkpoint_sha256 == sha256
     # some publishers name no hash: the address is what is known
     assert (
-        _load_from(replace(entry, sha256_prefix=None), "download", None, None, None).lineage
-        == lineage
+        _load_from(replace(entry, sha256_prefix=None), "download", Asked(), None).lineage == lineage
     )
     with pytest.raises(DownloadError, match="published 00000000; deleted"):
-        _load_from(replace(entry, sha256_prefix="00000000"), "download", None, None, None)
+        _load_from(replace(entry, sha256_prefix="00000000"), "download", Asked(), None)
 
 
 def test_what_cannot_be_downloaded_says_what_to_do() -> None:
     with pytest.raises(InputError, match="no official address of rtmdet-nano is known"):
-        _load_from(replace(CATALOG["rtmdet-nano"], url=None), "download", None, None, None)
+        _load_from(replace(CATALOG["rtmdet-nano"], url=None), "download", Asked(), None)
     with pytest.raises(DownloadError, match="only http:// and https://"):
         load_weights("rtmdet-nano", "file:///etc/hostname")
     with pytest.raises(InputError, match="give its address as --weights https://"):
