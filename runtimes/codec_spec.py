@@ -6,9 +6,13 @@ from runtimes.record import Record
 
 
 class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind"):
-    """SimCC logits: x bins (B, K, W * split), y bins (B, K, H * split). RTMPose, arXiv:2303.07399."""
+    """SimCC logits: x bins (B, K, W * split), y bins (B, K, H * split). RTMPose, arXiv:2303.07399.
+
+    sigma: (x, y) of the Gaussian that a keypoint was in training, in bins; None where it is not known.
+    """
 
     split_ratio: float = 2.0
+    sigma: tuple[float, float] | None = None
 
 
 class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="kind"):
@@ -17,11 +21,13 @@ class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="
     refine: "shift" moves a quarter bin to the higher neighbour along each axis; "shift-inside" only where the peak
     has neighbours on both axes (AlphaPose); "dark" is arXiv:1910.06278; "udp" is its form for UDP heatmaps
     (arXiv:1911.07524), whose bins span the input by W - 1 instead of W.
+    sigma: as for SimCC, in bins of the map.
     """
 
     refine: Literal["none", "shift", "shift-inside", "dark", "udp"] = "shift"
     blur_kernel: int = 11
     shift_flip: bool = False
+    sigma: tuple[float, float] | None = None
 
 
 class IntegralCodec(Record, frozen=True, kw_only=True, tag="integral", tag_field="kind"):

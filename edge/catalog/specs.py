@@ -6,6 +6,7 @@ Names, shapes, preprocessing, codec and thresholds, and the tensor names of the 
 
 import msgspec
 
+from edge.catalog.label_sigma import simcc_label_sigma
 from edge.catalog.specs_openpose import openpose_tf_spec
 from edge.schema import KeypointSet, load_schema, schema_of
 from runtimes.codec_spec import (
@@ -99,7 +100,7 @@ def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> 
         ),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25),
-        codec=SimCCCodec(split_ratio=SIMCC_SPLIT),
+        codec=SimCCCodec(split_ratio=SIMCC_SPLIT, sigma=simcc_label_sigma(input_wh)),
         keypoints=keypoints.to_spec(),
     )
 
@@ -161,7 +162,7 @@ def tinypose_spec() -> ModelSpec:
         outputs=(TensorSpec(name="heatmap", shape=(-1, 17, 64, 48)),),
         image=ImageSpec(wh=(192, 256), order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25),
-        codec=HeatmapCodec(refine="shift"),
+        codec=HeatmapCodec(refine="shift", sigma=(2.0, 2.0)),
         keypoints=load_schema("coco17").to_spec(),
     )
 

@@ -1,5 +1,6 @@
 """Model spec of FastPose (AlphaPose)."""
 
+from edge.catalog.label_sigma import with_label_sigma
 from edge.catalog.specs import image_input
 from edge.schema import KeypointSet, schema_of
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
@@ -47,6 +48,6 @@ def fastpose_spec(
         outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_SWAPPED, std=STD_UNIT),
         crop=CropSpec(kind="affine", padding=1.25),
-        codec=CODECS[codec],
+        codec=with_label_sigma(CODECS[codec], cells),
         keypoints=keypoints.to_spec(),
     )

@@ -20,6 +20,8 @@ SAPIENS_WH = (768, 1024)
 PATCH = 16
 # Times that the head doubles the patch grid, by task.
 POSE_DOUBLINGS = 2
+# Bins, at every published size.
+LABEL_SIGMA = (6.0, 6.0)
 DOUBLINGS: dict[Task, int] = {"segment": 3, "depth": 4, "normal": 3}
 OUTPUT_NAMES: dict[Task, str] = {"segment": "logits", "depth": "depth", "normal": "normal"}
 CHANNELS: dict[Task, int] = {"depth": 1, "normal": 3}
@@ -59,7 +61,7 @@ def sapiens_pose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet
         ),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25, udp=True),
-        codec=HeatmapCodec(refine="udp", blur_kernel=11),
+        codec=HeatmapCodec(refine="udp", blur_kernel=11, sigma=LABEL_SIGMA),
         keypoints=keypoints.to_spec(),
     )
 

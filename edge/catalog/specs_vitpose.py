@@ -1,5 +1,6 @@
 """Model specs of ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246)."""
 
+from edge.catalog.label_sigma import with_label_sigma
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
 from edge.schema import KeypointSchema, KeypointSet, schema_of
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
@@ -50,6 +51,6 @@ def vitpose_spec(
         outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25, udp=udp),
-        codec=with_udp if udp else without,
+        codec=with_label_sigma(with_udp if udp else without, cells),
         keypoints=keypoints.to_spec(),
     )

@@ -11,6 +11,7 @@ from edge.parity.compare import OutputParity, compare, with_px_limit
 from edge.parity.reference import Reference, load_reference, make_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Array, Outputs, RunOptions, Session
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.parity_spec import PxParity
 from runtimes.registry import open_session
@@ -60,7 +61,11 @@ def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> 
 def _meaning(manifest: Manifest) -> tuple[object, ...]:
     """Return the parts of a manifest that two artifacts must share for their outputs to be comparable."""
     names = manifest.keypoints.names if manifest.keypoints else ()
-    return manifest.image.wh, manifest.codec, names, manifest.classes, len(manifest.outputs)
+    codec = manifest.codec
+    if isinstance(codec, SimCCCodec | HeatmapCodec):
+        # it decodes nothing, and artifacts of earlier releases lack it
+        codec = msgspec.structs.replace(codec, sigma=None)
+    return manifest.image.wh, codec, names, manifest.classes, len(manifest.outputs)
 
 
 def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> OutputParity:
