@@ -8,7 +8,8 @@ from typing import Protocol, cast
 
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions, Session
-from runtimes.errors import MissingDependencyError
+from runtimes.errors import EngineError, MissingDependencyError
+from runtimes.fork import loaded_before_fork, note_loaded
 from runtimes.shared_session import SharedSession
 from runtimes.spec import Runtime
 
@@ -18,18 +19,28 @@ class Engine:
     """One runtime's engine.
 
     adapter: the module that drives it. packages: import names, any of which will do, best first; the extra that
-    installs one has the runtime's name.
+    installs one has the runtime's name. reopens_after_fork: whether a child forked from a process that has loaded the
+    engine can open a session of its own; OpenMP's and TBB's thread pools do not start again there.
     """
 
     adapter: str
     packages: tuple[str, ...]
+    reopens_after_fork: bool
 
 
 ENGINES: dict[Runtime, Engine] = {
-    "ncnn": Engine("runtimes.adapters.ncnn_adapter", ("ncnn",)),
-    "openvino": Engine("runtimes.adapters.openvino_adapter", ("openvino",)),
-    "tflite": Engine("runtimes.adapters.litert_adapter", ("ai_edge_litert", "tflite_runtime")),
-    "onnxruntime": Engine("runtimes.adapters.onnxruntime_adapter", ("onnxruntime",)),
+    "ncnn": Engine("runtimes.adapters.ncnn_adapter", ("ncnn",), reopens_after_fork=False),
+    "openvino": Engine(
+        "runtimes.adapters.openvino_adapter", ("openvino",), reopens_after_fork=False
+    ),
+    "tflite": Engine(
+        "runtimes.adapters.litert_adapter",
+        ("ai_edge_litert", "tflite_runtime"),
+        reopens_after_fork=True,
+    ),
+    "onnxruntime": Engine(
+        "runtimes.adapters.onnxruntime_adapter", ("onnxruntime",), reopens_after_fork=True
+    ),
 }
 
 
@@ -61,11 +72,18 @@ def engine_version(runtime: Runtime) -> str | None:
 def open_session(artifact: Artifact, options: RunOptions | None = None) -> Session:
     """Open `artifact` in its engine, for any number of threads of this process.
 
-    Raises MissingDependencyError with the install command.
+    Raises MissingDependencyError with the install command, and EngineError in a child that was forked after its parent
+    had loaded ncnn or OpenVINO.
     """
     runtime = artifact.manifest.runtime
     if installed_engine(runtime) is None:
         raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
+    if loaded_before_fork(runtime) and not ENGINES[runtime].reopens_after_fork:
+        raise EngineError(
+            f"{artifact.name}: {runtime} was loaded before this process was forked and would hang here;"
+            " start processes with multiprocessing's 'spawn', or load it in the children alone"
+        )
+    note_loaded(runtime)
     adapter = cast("Adapter", importlib.import_module(ENGINES[runtime].adapter))
     session = adapter.open_session(artifact, options or RunOptions())
     return SharedSession(session, artifact.name)

@@ -5,6 +5,7 @@ import threading
 
 from runtimes.base import Effective, Feeds, Outputs, Session
 from runtimes.errors import EngineError
+from runtimes.fork import keep_from_destructors
 
 
 class SharedSession:
@@ -19,6 +20,7 @@ class SharedSession:
         self._name = name
         self._lock = threading.Lock()
         self._process = os.getpid()
+        keep_from_destructors(session)
 
     @property
     def effective(self) -> Effective:
@@ -30,8 +32,8 @@ class SharedSession:
         # before the lock, which another thread may have held when the process was forked
         if os.getpid() != self._process:
             raise EngineError(
-                f"{self._name}: opened before this process was forked; open it in the child,"
-                " or start processes with multiprocessing's 'spawn'"
+                f"{self._name}: opened before this process was forked;"
+                " start processes with multiprocessing's 'spawn', or open it in the children alone"
             )
         with self._lock:
             return self._session.run(feeds)

@@ -245,28 +245,64 @@ def test_threads_get_their_own_answers(session, net, photos) -> None:
 FORKED = """
 import os, sys
 import numpy as np
-from runtimes import Artifact, open_session
+from runtimes import Artifact, RunOptions, open_session
 from runtimes.errors import EngineError
 artifact = Artifact.open(sys.argv[1])
-session = open_session(artifact)
+session = open_session(artifact, RunOptions(threads=2))
 width, height = artifact.manifest.image.wh
-feed = {"image": np.zeros((1, height, width, 3), np.uint8)}
+feed = {"image": np.zeros((2, height, width, 3), np.uint8)}
 session.run(feed)
-child = os.fork()
-if child == 0:
+
+def child(number):
     try:
         session.run(feed)
     except EngineError as error:
+        if "spawn" not in str(error):
+            return 50
+    else:
+        return 51
+    if number == 1:
         session.close()
-        os._exit(0 if "spawn" in str(error) else 1)
-    os._exit(2)
-status = os.waitpid(child, 0)[1]
+    if number == 2:
+        try:
+            again = open_session(artifact)
+        except EngineError as error:
+            return number if "spawn" in str(error) else 52
+        again.run(feed)
+    return number
+
+for number in range(3):
+    forked = os.fork()
+    if forked == 0:
+        sys.exit(child(number))
+    status = os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1])
+    if status != number:
+        sys.exit(f"child {number} ended with {status}")
 session.run(feed)
-raise SystemExit(os.waitstatus_to_exitcode(status))
+session.close()
 """
 
 
-def test_a_forked_child_is_refused_and_the_parent_runs_on(tiny) -> None:
+def test_forked_children_are_refused_and_exit_and_the_parent_runs_on(tiny) -> None:
+    """Children: one that runs and exits, one that closes, one that opens the artifact again."""
     command = [sys.executable, "-W", "ignore", "-c", FORKED, str(tiny.root)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_engine_first_loaded_in_the_children_runs_there(tiny) -> None:
+    code = """
+import os, sys
+import numpy as np
+from runtimes import Artifact, open_session
+artifact = Artifact.open(sys.argv[1])
+width, height = artifact.manifest.image.wh
+forked = os.fork()
+session = open_session(artifact)
+session.run({"image": np.zeros((1, height, width, 3), np.uint8)})
+if forked:
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(forked, 0)[1]))
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code, str(tiny.root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
