@@ -1,6 +1,6 @@
 """Fork safety: engines that a forked child process inherits are left alone, at its exit too.
 
-A fork copies an engine's memory but none of its threads. Destructors in the child would wait for those threads for ever.
+A fork copies an engine without its threads; its destructors in the child would wait for them for ever.
 """
 
 import ctypes
