@@ -282,7 +282,7 @@ def test_a_video_without_frames(edgepose, pose, tmp_path, untouched, videos):
     path.write_bytes(whole[: whole.index(b"mdat")])
     done = edgepose("run", path, "--pose", pose.path, "--out", "o.mp4")
     assert done.code == 2
-    assert "holds no frames" in done.message
+    assert "has no index" in done.message
 
 
 def test_a_folder_without_pictures(edgepose, pose, tmp_path, untouched):
