@@ -7,13 +7,14 @@ Names and defaults follow mmdeploy's pose tracker. The only state between frames
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from edge.codecs.people import person_labels, with_labels
 from edge.geometry import keypoint_boxes, whole_frame
 from edge.model import Model, load
 from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
@@ -22,7 +23,6 @@ from edge.types import F32, U8, Detections, Frame, Poses
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
 
-PERSON = "person"
 PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
 # Where poses are merged, weak and duplicate boxes improve the result; elsewhere they would add false positives.
 DET_THRS: dict[PoseNMS, float] = {"oks": 0.3, "soft-oks": 0.3, "parametric": 0.1, "none": 0.3}
@@ -72,6 +72,7 @@ class Pipeline:
     pose: a Model or an artifact directory. detector: the same, or None for the whole frame as the one box (single
     person); bottom-up pose models take none. skip: detect on frames 0, skip, 2 * skip, ...; det_thr: box score
     threshold, None for 0.3, or 0.1 with parametric pose NMS; max_people: the best scoring boxes kept, None for all.
+    det_classes: the detector's classes that are people, by default the one called person, or its only one.
 
     pose_nms, where one person has several poses: "oks" keeps the best; "soft-oks" ranks poses by scores lowered for
     resembling a better one, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two
@@ -88,6 +89,7 @@ class Pipeline:
         max_people: int | None = None,
         follow: Follow | None = None,
         pose_nms: PoseNMS = "oks",
+        det_classes: Sequence[str] = (),
     ) -> None:
         if pose_nms not in _POSE_NMS:
             raise InputError(f"unknown pose_nms {pose_nms!r}; known: {', '.join(_POSE_NMS)}")
@@ -110,6 +112,9 @@ class Pipeline:
             raise InputError(
                 f"{self.detector.name}: task {self.detector.spec.task}; a pipeline's detector finds boxes"
             )
+        self._person_labels = (
+            person_labels(self.detector.spec, det_classes) if self.detector else None
+        )
         self._skip = skip
         self._max_people = max_people
         self._follow = follow or Follow()
@@ -164,7 +169,7 @@ class Pipeline:
             )
         if not detected:
             return follow_boxes(self._last, self._follow)
-        found = people(self.detector.detect(image), self.detector.spec.classes)
+        found = with_labels(self.detector.detect(image), self._person_labels)
         return found if self._max_people is None else found[: self._max_people]
 
     def deduplicate(self, poses: Poses) -> Poses:
@@ -230,13 +235,6 @@ def _similarities(poses: Poses, follow: Follow) -> F32:
     visible = poses.scores >= follow.kpt_thr
     sigmas = np.asarray(poses.schema.sigmas, np.float32)
     return oks_matrix(poses.xy, visible, sizes.prod(axis=1), sigmas)
-
-
-def people(found: Detections, classes: tuple[str, ...] | None) -> Detections:
-    """Return the boxes of class "person"; a detector without class names finds people only."""
-    if not classes or PERSON not in classes:
-        return found
-    return found[found.labels == classes.index(PERSON)]
 
 
 def follow_boxes(poses: Poses, follow: Follow) -> Detections:

@@ -86,6 +86,8 @@ def load_checkpoint(
     """
     path = Path(path)
     asked = Asked(task, heads, keypoints, input_wh)
+    if task is not None and keypoints is not None:
+        raise CheckpointError("--task and --keypoints both say which keypoints; leave one out")
     weights = read_weights(path)
     if weights.card is not None:
         return _student(path, weights, weights.card, name, asked)
@@ -98,13 +100,18 @@ def load_checkpoint(
     chosen = _keypoints(path, variant, weights, lineage, asked)
     if chosen is not None:
         variant = replace(variant, schema=chosen.schema)
-    variant = _with_classes(variant, weights)
+    certain = chosen is not None and chosen.certain
+    noted = chosen is not None and chosen.note and name not in CATALOG
+    assumed: tuple[str, ...] = (chosen.note,) if chosen and noted else ()
+    if variant.family == "rtmdet":
+        variant, assumed = _with_classes(variant, weights)
+        official = find_by_hash(lineage.checkpoint_sha256)
+        certain = official is None and variant.classes == weights.meta.classes
     if name in CATALOG:
-        variant = _as_catalogued(path, variant, name, certain=chosen is None or chosen.certain)
+        variant = _as_catalogued(path, variant, name, certain=certain)
     elif name is not None and not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
     module = _assemble(path, variant, state)
-    assumed = (chosen.note,) if chosen and chosen.note and name not in CATALOG else ()
     name = name or _name(variant, lineage, asked.task or weights.meta.name)
     spec = load_family(variant.family).spec(variant, name)
     return LoadedModel(module, spec, lineage, variant, (*weights.notes, *assumed))
@@ -132,8 +139,6 @@ def _keypoints(
     path: Path, variant: Variant, weights: Weights, lineage: Lineage, asked: Asked
 ) -> Chosen | None:
     """Return the keypoint set of a pose network; None for others, of which none may be asked for."""
-    if asked.task is not None and asked.keypoints is not None:
-        raise CheckpointError("--task and --keypoints both say which keypoints; leave one out")
     if variant.schema is None:
         if asked.task is not None or asked.keypoints is not None:
             refuse_for_no_keypoints(path, variant, "task" if asked.task else "--keypoints")
@@ -150,11 +155,16 @@ def _keypoints(
     return keypoints_of_file(variant.keypoint_count, weights.meta)
 
 
-def _with_classes(variant: Variant, weights: Weights) -> Variant:
-    """Return a detector's variant with the classes that the file names."""
-    named = weights.meta.classes
-    fits = variant.schema is None and len(named) == len(variant.classes)
-    return replace(variant, classes=named) if fits else variant
+def _with_classes(variant: Variant, weights: Weights) -> tuple[Variant, tuple[str, ...]]:
+    """Return a detector's variant with the classes that the file names, and a note where it names others or none."""
+    named, count = weights.meta.classes, len(variant.classes)
+    if len(named) == count:
+        return replace(variant, classes=named), ()
+    says = f"names {len(named)}" if named else "does not name them"
+    numbered = variant.classes[0] == "class0"
+    shown = f"class0 ... class{count - 1}" if numbered else f"{variant.classes[0]} as in COCO"
+    note = f"the network has {count} classes, but the file {says}: {shown}"
+    return variant, (note,) if named or numbered else ()
 
 
 def _student(
@@ -201,14 +211,14 @@ def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:
 def _as_catalogued(path: Path, variant: Variant, name: str, *, certain: bool) -> Variant:
     """Return the variant of the catalogue entry `name`; raises CheckpointError where the weights are another's.
 
-    certain: the keypoint set is not the entry's to choose.
+    certain: keypoints and classes are the user's or the file's, not the entry's to choose.
     """
     wanted = variant_of(CATALOG[name])
     found = replace(variant, input_wh=wanted.input_wh) if wanted.classes else variant
     same_count = found.keypoint_count == wanted.keypoint_count and len(found.classes) == len(
         wanted.classes
     )
-    if same_count and not (certain and found.schema):
+    if same_count and not certain:
         found = replace(found, schema=wanted.schema, classes=wanted.classes)
     found = replace(found, codec=wanted.codec)  # no tensor shows it
     if found != wanted:

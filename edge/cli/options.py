@@ -42,6 +42,10 @@ task_option = click.option(
     help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
     "selects that head of a ViTPose++.",
 )
+det_classes_option = click.option(
+    "--det-classes",
+    help="Comma-separated classes of the detector that are people. Default: person, or its only one.",
+)
 keypoints_option = click.option(
     "--keypoints",
     help="SCHEMA.json (names; pairs, edges, sigmas) or a known set's name. Default: what the file names.",

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.codecs.people import person_labels, with_labels
 from edge.evaluation.coco import (
     Dataset,
     boxes_xyxy,
@@ -21,7 +22,6 @@ from edge.evaluation.coco import (
 )
 from edge.image import read_image
 from edge.model import Model
-from edge.pipeline import people
 from edge.synth import iterate_crops
 from edge.types import F32, U8
 from export.inputs import IMAGE_SUFFIXES, photo_inputs
@@ -102,11 +102,15 @@ def gather_sets(
     return _split(spec, list(found.values()), label)
 
 
-def person_finder(detector: Model) -> PersonFinder:
-    """Return a function that detects people in an image, the highest score first."""
+def person_finder(detector: Model, det_classes: Sequence[str] = ()) -> PersonFinder:
+    """Return a function that detects people in an image, the highest score first.
+
+    det_classes: the detector's classes that are people, as `person_labels` takes them.
+    """
+    labels = person_labels(detector.spec, det_classes)
 
     def find(frame: U8) -> F32:
-        found = people(detector.detect(frame), detector.spec.classes)
+        found = with_labels(detector.detect(frame), labels)
         boxes: F32 = found.boxes[np.argsort(-found.scores, kind="stable")]
         return boxes
 

@@ -10,6 +10,7 @@ from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
     PATH,
+    det_classes_option,
     heads_option,
     json_option,
     keypoints_option,
@@ -42,6 +43,7 @@ from runtimes.errors import InputError
     type=PATH,
     help="Detector artifact to take boxes from, in place of the ground truth.",
 )
+@det_classes_option
 @click.option("--flip", is_flag=True, help="Flip test: average with the mirrored input.")
 @json_option
 @run_options
@@ -54,11 +56,13 @@ def command(
     images: Path | None,
     annotations: Path,
     detector: Path | None,
+    det_classes: str | None,
     flip: bool,
     as_json: bool,
     options: RunOptions,
 ) -> None:
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
+    from edge.codecs.people import parse_classes
     from edge.evaluation.coco import load_dataset
     from edge.evaluation.predict import predict
     from edge.evaluation.score import DEFAULT_SIGMA, assumed_sigmas, evaluate
@@ -68,6 +72,8 @@ def command(
         opened = stack.enter_context(
             _open(model, weights, Described(task, keypoints, heads), options)
         )
+        if det_classes and not (detector or opened.spec.is_detector):
+            raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
         if opened.spec.is_detector and (detector or flip):
             raise InputError(
                 f"{opened.name} is a detector: --detector and --flip are for pose models"
@@ -76,7 +82,14 @@ def command(
         if boxes and not boxes.spec.is_detector:
             raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
         with progress(opened.name, len(dataset.paths)) as advance:
-            results = predict(opened, dataset, detector=boxes, flip=flip, advance=advance)
+            results = predict(
+                opened,
+                dataset,
+                detector=boxes,
+                flip=flip,
+                det_classes=parse_classes(det_classes),
+                advance=advance,
+            )
         result = evaluate(opened, dataset, results)
     if as_json:
         emit_json(result)

@@ -14,6 +14,7 @@ from edge.cli.options import (
     CalibrationOptions,
     GateOptions,
     calibration_options,
+    det_classes_option,
     force_option,
     gate_options,
     json_option,
@@ -21,6 +22,7 @@ from edge.cli.options import (
 from edge.cli.progress import phases
 from edge.cli.summary import emit_artifacts, report_written
 from edge.cli.verb import Verb
+from edge.codecs.people import parse_classes
 from edge.model import load
 from runtimes.artifact import Artifact
 from runtimes.errors import InputError
@@ -53,6 +55,7 @@ class SearchOptions:
     type=PATH,
     help="Artifact that finds the people in a --calib DIR; without it, each image is one person.",
 )
+@det_classes_option
 @gate_options
 @click.option("--mode", type=click.Choice(MODES), help="Default: what suits the runtime.")
 @click.option("--keep", multiple=True, help="A layer to keep in float; repeat for several.")
@@ -66,6 +69,7 @@ def command(
     artifacts: tuple[Path, ...],
     calibration: CalibrationOptions,
     detector: Path | None,
+    det_classes: str | None,
     gate: GateOptions,
     mode: str | None,
     keep: tuple[str, ...],
@@ -98,7 +102,7 @@ def command(
     options = Int8Options(cast("Mode | None", mode), kept, gate.max_px)
     planned = [int8_destination(parent, options, target, force=force) for parent in parents]
     require_writable(target)
-    sources = Sources(calibration, detector, gate)
+    sources = Sources(calibration, detector, parse_classes(det_classes), gate)
     with phases() as bar:
 
         def advance(text: str) -> None:
@@ -127,6 +131,7 @@ class Sources:
 
     calibration: CalibrationOptions
     detector: Path | None
+    det_classes: tuple[str, ...]
     gate: GateOptions
 
 
@@ -166,7 +171,7 @@ def _calibration_sets(parent: Artifact, sources: Sources, exclude: frozenset[str
             raise InputError(
                 f"--detector {sources.detector}: finds no boxes (task {model.spec.task})"
             )
-        finder = person_finder(model)
+        finder = person_finder(model, sources.det_classes)
         return gather_sets(parent.manifest, calib, images, finder=finder, exclude=exclude)
 
 

@@ -9,12 +9,20 @@ from typing import get_args
 import click
 
 from edge.cli.console import hint, progress, say
-from edge.cli.options import PATH, force_option, json_option, run_options, together
+from edge.cli.options import (
+    PATH,
+    det_classes_option,
+    force_option,
+    json_option,
+    run_options,
+    together,
+)
 from edge.cli.outputs import Outputs
 from edge.cli.recording import Recording, banner, report_run
 from edge.cli.signals import ctrl_c_ends
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
+from edge.codecs.people import parse_classes
 from edge.media.source import Source
 from edge.media.sources import open_source
 from edge.model import Model
@@ -35,6 +43,7 @@ class PipelineOptions:
     det_thr: float | None
     max_people: int | None
     pose_nms: PoseNMS
+    det_classes: str | None
 
 
 pipeline_options = together(
@@ -54,6 +63,7 @@ pipeline_options = together(
         show_default=True,
         help="Duplicate poses of one person: keep the best, or (parametric) merge them.",
     ),
+    det_classes_option,
 )
 output_options = together(
     click.option("--out", type=PATH, help="Annotated FILE.mp4, or a directory of pictures."),
@@ -92,6 +102,8 @@ def command(
             "say which pose artifact to run: --pose ARTIFACT (make one with `edgepose export`)"
         )
     every = _skip(asked.skip)
+    if asked.det_classes and not asked.detector:
+        raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
     outputs.check(force=force)
     if show:
         require_display()
@@ -106,6 +118,7 @@ def command(
             det_thr=asked.det_thr,
             max_people=asked.max_people,
             pose_nms=asked.pose_nms,
+            det_classes=parse_classes(asked.det_classes),
         )
         stack.enter_context(pipeline)
         # after the models, since a camera's frames do not wait for them to load

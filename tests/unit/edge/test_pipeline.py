@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from edge.model import Model
-from edge.pipeline import Follow, Pipeline, follow_boxes, people
+from edge.pipeline import Follow, Pipeline, follow_boxes
 from edge.schema import load_schema
-from edge.types import Detections, Frame, Poses
+from edge.types import Frame, Poses
 from runtimes.base import Outputs
 from runtimes.codec_spec import BoxesCodec, YxsCodec
 from runtimes.errors import EngineError, InputError
@@ -195,11 +195,45 @@ def test_only_people_are_people() -> None:
     spec = msgspec.structs.replace(DETECTOR, classes=("person", "dog"))
     pipe = Pipeline(Model(POSE, FakeSession(ring)), Model(spec, FakeSession([zoo])))
     assert pipe(FRAME).box_scores.tolist() == pytest.approx([0.8])
-    all_of_them = Detections(
-        np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.array([0, 1], np.int32)
-    )
-    assert len(people(all_of_them, None)) == 2
-    assert len(people(all_of_them, ("cat", "dog"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("classes", "det_classes", "kept"),
+    [
+        (None, (), [0.9, 0.8, 0.7]),
+        (("hand",), (), [0.9, 0.8, 0.7]),
+        (("ball", "PERSON", "net"), (), [0.8]),
+        (("ball", "Person", "net"), ("ball",), [0.9]),
+        (("ball", "player", "referee"), ("Player", " referee "), [0.8, 0.7]),
+        (("player", "player", "ball"), ("player",), [0.9, 0.8]),
+    ],
+)
+def test_det_classes_say_which_boxes_are_people(classes, det_classes, kept) -> None:
+    rows = [[0, 0, 9, 9, score] for score in (0.9, 0.8, 0.7)]
+    three = found(*rows, labels=(0, 1, 2))
+    spec = msgspec.structs.replace(DETECTOR, classes=classes)
+    pose, detector = Model(POSE, FakeSession(ring)), Model(spec, FakeSession([three]))
+    pipe = Pipeline(pose, detector, det_classes=det_classes, pose_nms="none")
+    assert pipe(FRAME).box_scores.tolist() == pytest.approx(kept)
+
+
+@pytest.mark.parametrize(
+    ("classes", "det_classes", "said"),
+    [
+        (("player", "ball"), (), "no class is called person; .*--det-classes .* of player, ball"),
+        (("player", "ball"), ("plyer",), "no class plyer; its classes are player, ball"),
+        (None, ("player",), "no class player; its classes have no names"),
+        (tuple(f"c{i}" for i in range(300)), (), r"c19 \.\.\. \(300 in all\)"),
+    ],
+)
+def test_a_detector_without_people_is_refused(classes, det_classes, said) -> None:
+    spec = msgspec.structs.replace(DETECTOR, classes=classes)
+    with pytest.raises(InputError, match=said):
+        Pipeline(
+            Model(POSE, FakeSession(ring)),
+            Model(spec, FakeSession([])),
+            det_classes=det_classes,
+        )
 
 
 def test_without_a_detector_the_frame_is_one_person() -> None:

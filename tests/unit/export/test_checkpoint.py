@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from export.checkpoint import load_checkpoint
-from export.random_weights import random_model
+from export.random_weights import random_model, random_variant
+from export.registry import Variant
 from runtimes.errors import CheckpointError
 
 State = dict[str, torch.Tensor]
@@ -129,6 +130,25 @@ def test_classes_are_named_by_the_file(nano: State, tmp_path: Path) -> None:
     meta = {"dataset_meta": {"classes": ("hand",)}}
     spec = load_checkpoint(saved({"meta": meta, "state_dict": nano}, tmp_path)).spec
     assert spec.classes == ("hand",)
+    assert "holds rtmdet-nano" in refused(
+        saved({"meta": meta, "state_dict": nano}, tmp_path), name="rtmdet-nano"
+    )
+
+
+@pytest.mark.parametrize("count", [2, 7, 80, 81])
+def test_any_number_of_classes(tmp_path: Path, count: int) -> None:
+    classes = tuple(f"thing{index}" for index in range(count))
+    variant = Variant("rtmdet", "160x1x1x1x1-neck1", (64, 64), classes=classes)
+    state = dict(random_variant(variant).module.state_dict())
+    meta = {"meta": {"dataset_meta": {"CLASSES": classes}}}
+    told = load_checkpoint(saved(meta | {"state_dict": state}, tmp_path))
+    assert (told.spec.classes, told.notes) == (classes, ())
+    silent = load_checkpoint(saved({"state_dict": state}, tmp_path))
+    first, notes = ("person", 0) if count == 80 else ("class0", 1)
+    assert (silent.spec.classes[0], len(silent.notes)) == (first, notes)
+    meta = {"meta": {"dataset_meta": {"classes": ("a",) * (count + 1)}}}
+    other = load_checkpoint(saved(meta | {"state_dict": state}, tmp_path))
+    assert f"has {count} classes, but the file names {count + 1}" in other.notes[0]
 
 
 def test_a_name_must_fit_the_weights_or_be_new(nano: State, tmp_path: Path) -> None:
