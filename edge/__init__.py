@@ -16,7 +16,7 @@ from runtimes.version import __version__
 if TYPE_CHECKING:
     from edge.bench.tuned import load_tuned
     from edge.media.draw import draw_boxes, draw_poses, put_banner
-    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
     from edge.media.source import Losses, Source
     from edge.media.sources import open_source
     from edge.media.video_sink import VideoSink
@@ -41,7 +41,10 @@ else:
         {
             "edge.bench.tuned": ("load_tuned",),
             "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
-            "edge.media.sinks": ("Sink", "ImageDirSink", "CocoSink", "CsvSink", "OpenPoseSink"),
+            "edge.media.sinks": (
+                *("Sink", "ImageDirSink", "PictureSink"),
+                *("CocoSink", "CsvSink", "OpenPoseSink"),
+            ),
             "edge.media.source": ("Losses", "Source"),
             "edge.media.sources": ("open_source",),
             "edge.media.video_sink": ("VideoSink",),
@@ -77,6 +80,7 @@ __all__ = [
     "MissingDependencyError",
     "Model",
     "OpenPoseSink",
+    "PictureSink",
     "Pipeline",
     "PoseNMS",
     "Poses",

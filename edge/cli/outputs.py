@@ -7,13 +7,14 @@ from pathlib import Path
 
 from edge.cli.checks import require_writable
 from edge.cli.console import say
-from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
 from edge.media.source import Source
 from edge.media.video_sink import Pace, VideoSink
 from runtimes.errors import InputError, TargetExistsError
 from runtimes.files import atomic_file
 
 VIDEO_SUFFIXES = (".mp4", ".avi")
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 
 
 def check_distinct(paths: Sequence[Path | None]) -> None:
@@ -51,7 +52,7 @@ def write_report(path: Path, data: bytes) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Outputs of `edgepose run`, None where not asked for. `out` is a video file or a directory of pictures."""
+    """Outputs of `edgepose run`, None where not asked for. `out` is a video, a picture or a directory of pictures."""
 
     out: Path | None
     coco: Path | None
@@ -66,11 +67,17 @@ class Outputs:
     def check(self, *, force: bool) -> None:
         """Raise InputError for an unusable target, TargetExistsError for one that may not be replaced."""
         check_distinct(self.given)
-        if self.out and self.out.suffix and not (self._is_video or self.out.is_dir()):
-            known = " or ".join(f"FILE{suffix}" for suffix in VIDEO_SUFFIXES)
-            raise InputError(f"--out {self.out}: name {known}, or a directory for pictures")
-        for file in (self.out if self._is_video else None, self.coco, self.csv):
+        if self._folder and self._folder.suffix and not self._folder.is_dir():
+            known = ", ".join(f"FILE{suffix}" for suffix in (*VIDEO_SUFFIXES, ".jpg", ".png"))
+            raise InputError(
+                f"--out {self.out}: name {known}, or a directory for pictures (without a suffix)"
+            )
+        for file in (self._video, self._picture, self.coco, self.csv):
             check_file(file, force=force)
+        if self._folder:
+            ImageDirSink(self._folder, overwrite=force)  # it checks the folder, and writes nothing
+        if self.openpose:
+            OpenPoseSink(self.openpose, overwrite=force)
 
     def open_results(self, stack: ExitStack, *, force: bool) -> list[Sink]:
         """Open the sinks of poses."""
@@ -78,21 +85,39 @@ class Outputs:
         if self.coco:
             sinks.append(stack.enter_context(CocoSink(self.coco, overwrite=force)))
         if self.openpose:
-            sinks.append(stack.enter_context(OpenPoseSink(self.openpose)))
+            sinks.append(stack.enter_context(OpenPoseSink(self.openpose, overwrite=force)))
         if self.csv:
             sinks.append(stack.enter_context(CsvSink(self.csv, overwrite=force)))
         return sinks
 
     def open_pictures(self, stack: ExitStack, source: Source, *, force: bool) -> Sink | None:
         """Open the sink of annotated frames, None where they are not kept; live video keeps its own time."""
-        if self.out is None:
-            return None
-        if self._is_video:
+        if self._picture:
+            if source.frame_count != 1:
+                raise InputError(
+                    f"--out {self.out} holds one picture, and the source has more frames; "
+                    f"name {self._picture.with_suffix('.mp4')} or a directory"
+                )
+            return stack.enter_context(PictureSink(self._picture, overwrite=force))
+        if self._video:
             pace: Pace = "time" if source.live else "frames"
-            video = VideoSink(self.out, source.fps, pace=pace, overwrite=force)
+            video = VideoSink(self._video, source.fps, pace=pace, overwrite=force)
             return stack.enter_context(video)
-        return stack.enter_context(ImageDirSink(self.out))
+        if self._folder:
+            return stack.enter_context(ImageDirSink(self._folder, overwrite=force))
+        return None
 
     @property
-    def _is_video(self) -> bool:
-        return self.out is not None and self.out.suffix.lower() in VIDEO_SUFFIXES
+    def _video(self) -> Path | None:
+        return self._out_with(VIDEO_SUFFIXES)
+
+    @property
+    def _picture(self) -> Path | None:
+        return self._out_with(PICTURE_SUFFIXES)
+
+    @property
+    def _folder(self) -> Path | None:
+        return None if self._video or self._picture else self.out
+
+    def _out_with(self, suffixes: tuple[str, ...]) -> Path | None:
+        return self.out if self.out and self.out.suffix.lower() in suffixes else None

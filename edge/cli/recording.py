@@ -1,16 +1,15 @@
-"""A run in progress: its counts and times, and the files, pictures and window that its results go to."""
+"""A run in progress: its counts, and the files, pictures and window that its results go to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from edge.cli.console import emit_json, emit_table, say
-from edge.cli.outputs import Outputs
+from edge.cli.console import say
+from edge.cli.tally import Tally, emit_tally
 from edge.cli.window import show_frame
 from edge.media.sinks import Sink
 from edge.media.source import Losses
-from edge.pipeline import Result
+from edge.media.video_sink import VideoSink
+from edge.pipeline import Pipeline, Result
 from edge.types import Frame, Poses
 from runtimes.artifact import Artifact
 
@@ -18,38 +17,8 @@ RANDOM_NOTE = "RANDOM WEIGHTS: for smoke tests only, these are not poses"
 
 
 @dataclass
-class Tally:
-    """Counts and times of a run."""
-
-    people: list[int] = field(default_factory=list)
-    detect_ms: list[float] = field(default_factory=list)
-    pose_ms: list[float] = field(default_factory=list)
-    total_ms: list[float] = field(default_factory=list)
-
-    def add(self, result: Result) -> None:
-        """Count one frame."""
-        self.people.append(len(result.poses))
-        if result.detected:
-            self.detect_ms.append(result.timings.detect_ms)
-        self.pose_ms.append(result.timings.pose_ms)
-        self.total_ms.append(result.timings.total_ms)
-
-    def report(self) -> dict[str, float | int | None]:
-        """Return the summary, medians in milliseconds."""
-        return {
-            "frames": len(self.people),
-            "frames_with_people": int(np.count_nonzero(self.people)),
-            "poses": sum(self.people),
-            "detections_run": len(self.detect_ms),
-            "detect_p50_ms": _median(self.detect_ms),
-            "pose_p50_ms": _median(self.pose_ms),
-            "frame_p50_ms": _median(self.total_ms),
-        }
-
-
-@dataclass
 class Recording:
-    """A run in progress: its figures, and where results and annotated frames go."""
+    """A run in progress: its counts, and where results and annotated frames go."""
 
     sinks: list[Sink]
     pictures: Sink | None
@@ -87,29 +56,29 @@ def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
     return replace(frame, image=put_banner(image, note) if note else image)
 
 
-def report_run(recording: Recording, losses: Losses, outputs: Outputs, as_json: bool) -> None:
-    """Print the figures, and say what was written and which frames were lost."""
-    report = recording.tally.report() | {
-        "unread_frames": losses.unread,
-        "missing_frames": losses.missing,
-        "dropped_frames": losses.dropped,
-    }
-    if as_json:
-        emit_json(report)
-    else:
-        emit_table(
-            ["figure", "value"],
-            [[name, "-" if value is None else str(value)] for name, value in report.items()],
-        )
+def report_run(recording: Recording, pipeline: Pipeline, losses: Losses, *, as_json: bool) -> None:
+    """Print the figures, and say which frames were lost and what was written."""
+    tally = recording.tally
+    emit_tally(tally, losses, pipeline, as_json=as_json)
     notes = losses.notes()
     if notes:
-        frames = len(recording.tally.people)
-        say("; ".join([f"{frames} frame{'s' * (frames != 1)}", *notes]))
-    if outputs.given:
-        say(f"wrote {', '.join(map(str, outputs.given))}")
+        say(", ".join([counted(tally.frames, "frame"), *notes]))
+    held = f"{counted(tally.frames, 'frame')}, {counted(tally.people, 'person', 'people')}"
+    pictures = [recording.pictures] if recording.pictures else []
+    for sink in (*pictures, *recording.sinks):
+        if sink.path.exists():  # a video of no frames is no file
+            say(f"wrote {sink.path} ({held}{_paced(sink)})")
     if recording.note:
         say(recording.note)
 
 
-def _median(values: list[float]) -> float | None:
-    return round(float(np.median(values)), 3) if values else None
+def counted(count: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun, such as "1 frame" or "3 people"."""
+    return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def _paced(sink: Sink) -> str:
+    """Return how many frames a live recording repeated or left out to keep its time."""
+    if not isinstance(sink, VideoSink) or not (sink.repeated or sink.left_out):
+        return ""
+    return f"; {sink.repeated} repeated and {sink.left_out} left out to keep the source's time"

@@ -27,7 +27,7 @@ def captured_live(capture: cv2.VideoCapture, name: str, problem: str) -> Source:
     at which they arrived.
     """
     reader = LiveReader(capture, name)
-    frames = reader.frames(problem)
+    frames = reader.frames()
     first = next(frames, None)
     if first is None:
         reader.close()
@@ -60,7 +60,7 @@ class LiveReader:
         self._thread = threading.Thread(target=self._read_all, name="edgepose-live", daemon=True)
         self._thread.start()
 
-    def frames(self, problem: str) -> Iterator[Frame]:
+    def frames(self) -> Iterator[Frame]:
         """Yield the newest frame each time; raises SourceError where the stream ends after its first frame."""
         given = 0
         while True:
@@ -73,7 +73,7 @@ class LiveReader:
             yield frame
         if given and not self._closed.is_set():
             raise SourceError(
-                f"no more frames after {given + self.losses.dropped}: the stream ended or broke off ({problem})"
+                f"no more frames after {given + self.losses.dropped}: the stream ended, or its connection broke off"
             )
 
     def close(self) -> None:

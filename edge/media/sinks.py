@@ -6,6 +6,7 @@ frames that are drawn on already.
 
 import csv
 import itertools
+import re
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +21,9 @@ from edge.types import Frame, Poses
 from runtimes.errors import InputError, TargetExistsError
 from runtimes.replace import flush, replace
 from runtimes.staging import staging_folder
+
+_JPEG_COMMENT = b"\xff\xfe\x00\x0aedgepose"
+_IMAGE_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 
 
 class Sink(ABC):
@@ -76,36 +80,85 @@ class Sink(ABC):
             self._staging.__exit__(None, None, None)
 
 
-class FolderSink(Sink):
-    """A folder with one file a frame; a folder that is not empty is never replaced."""
+class PictureSink(Sink):
+    """One frame as a picture, in the format of the suffix (.jpg, .png, ...)."""
 
-    def __init__(self, path: str | Path) -> None:
+    def write(self, frame: Frame, poses: Poses) -> None:
+        """Write the frame's image; raises InputError for a second frame."""
+        if self._part.exists():
+            raise InputError(f"{self.path} holds one picture; write more frames to a folder")
+        write_image(self._part, frame.image)
+
+
+class FolderSink(Sink):
+    """A folder with one file a frame, named after the frame: "photo.jpg", "clip_000016.jpg", or its number.
+
+    overwrite: replace a folder whose files were all written by a sink of this kind; others are never replaced.
+    """
+
+    def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         target = Path(path)
-        empty = target.is_dir() and not any(target.iterdir())
-        if target.exists() and not empty:
-            raise TargetExistsError(f"{target} is not empty; name a new or empty folder")
-        super().__init__(path, overwrite=empty)
+        if target.exists() and not target.is_dir():
+            raise TargetExistsError(f"{target} is a file; name a new or empty folder")
+        inside = sorted(target.iterdir()) if target.is_dir() else []
+        if inside and not overwrite:
+            raise TargetExistsError(
+                f"{target} is not empty; add --force to replace it, or name a new or empty folder"
+            )
+        foreign = next((each for each in inside if not self._wrote(each)), None)
+        if foreign:
+            raise TargetExistsError(
+                f"{target} is not replaced: edgepose did not write {foreign.name} in it; name a new or empty folder"
+            )
+        super().__init__(path, overwrite=True)
+        self._stems: set[str] = set()
+
+    @abstractmethod
+    def _wrote(self, path: Path) -> bool:
+        """Return whether a sink of this kind wrote this file."""
 
     def _start(self) -> None:
         self._part.mkdir()
 
+    def _stem(self, frame: Frame, digits: int) -> str:
+        """Return a file name without suffix for the frame, used once."""
+        number = f"{frame.index:0{digits}d}"
+        stem = _IMAGE_SUFFIX.sub("", frame.name).replace("/", "_") or number
+        if stem in self._stems:
+            stem = f"{stem}_{number}"
+        self._stems.add(stem)
+        return stem
+
 
 class ImageDirSink(FolderSink):
-    """Frames as JPEG images 000000.jpg, 000001.jpg, ..."""
+    """Frames as JPEG images; the file's comment says that edgepose wrote it."""
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add the frame's image."""
-        write_image(self._part / f"{frame.index:06d}.jpg", frame.image)
+        path = self._part / f"{self._stem(frame, 6)}.jpg"
+        write_image(path, frame.image)
+        jpeg = path.read_bytes()
+        at = 4 + int.from_bytes(jpeg[4:6], "big")  # after the header (SOI, APP0), as JFIF asks
+        path.write_bytes(jpeg[:at] + _JPEG_COMMENT + jpeg[at:])
+
+    def _wrote(self, path: Path) -> bool:
+        return path.is_file() and _JPEG_COMMENT in _head(path)
 
 
 class OpenPoseSink(FolderSink):
-    """OpenPose's JSON (format 1.3), one file a frame, body in BODY_25 order; see `edge.media.openpose_json`."""
+    """OpenPose's JSON (format 1.3), one file a frame, body in BODY_25 order; see `edge.media.openpose_json`.
+
+    Beside OpenPose's fields: image_name, frame, time_s.
+    """
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add the frame's people."""
-        record = {"version": 1.3, "people": openpose_people(poses)}
-        path = self._part / f"{frame.index:012d}_keypoints.json"
+        record = {"version": 1.3, **_origin(frame), "people": openpose_people(poses)}
+        path = self._part / f"{self._stem(frame, 12)}_keypoints.json"
         path.write_bytes(msgspec.json.encode(record))
+
+    def _wrote(self, path: Path) -> bool:
+        return path.name.endswith("_keypoints.json") and b'"image_name":' in _head(path)
 
 
 class _FileSink(Sink):
@@ -124,7 +177,10 @@ class _FileSink(Sink):
 
 
 class CocoSink(_FileSink):
-    """COCO keypoint results, a JSON list with one record a person; image_id is the frame's index."""
+    """COCO keypoint results, a JSON list with one record a person; image_id is the frame's index.
+
+    Beside COCO's fields: image_name, frame, time_s.
+    """
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         super().__init__(path, overwrite=overwrite)
@@ -132,7 +188,8 @@ class CocoSink(_FileSink):
 
     def write(self, frame: Frame, poses: Poses) -> None:
         """Add the frame's people."""
-        for record in poses.to_coco(frame.index):
+        for person in poses.to_coco(frame.index):
+            record = {**person, **_origin(frame)}
             self._file.write(self._separator + msgspec.json.encode(record).decode())
             self._separator = ",\n"
 
@@ -143,7 +200,7 @@ class CocoSink(_FileSink):
 
 
 class CsvSink(_FileSink):
-    """A table, one row a person: frame, time_s, person, track_id, score, box xyxy, and x, y, score a keypoint."""
+    """A table, one row a person: image_name, frame, time_s, person, track_id, score, box; x, y, score a keypoint."""
 
     def __init__(self, path: str | Path, *, overwrite: bool = False) -> None:
         super().__init__(path, overwrite=overwrite)
@@ -155,8 +212,9 @@ class CsvSink(_FileSink):
         if self._names is None:
             self._names = poses.schema.names
             triplets = ((f"{name}_x", f"{name}_y", f"{name}_score") for name in self._names)
-            fixed = ("frame", "time_s", "person", "track_id", "score", "x0", "y0", "x1", "y1")
-            rows.writerow((*fixed, *itertools.chain.from_iterable(triplets)))
+            frame_of = ("image_name", "frame", "time_s")
+            person_of = ("person", "track_id", "score", "x0", "y0", "x1", "y1")
+            rows.writerow((*frame_of, *person_of, *itertools.chain.from_iterable(triplets)))
         if poses.schema.names != self._names:
             raise InputError("a table holds one keypoint set; write another set to another file")
         points = np.concatenate([poses.xy, poses.scores[..., None]], axis=2)
@@ -164,6 +222,7 @@ class CsvSink(_FileSink):
             numbers: tuple[Any, ...] = (*poses.boxes[person], *points[person].ravel())
             rows.writerow(
                 (
+                    frame.name,
                     frame.index,
                     f"{frame.time_s:.4f}",
                     person,
@@ -172,3 +231,17 @@ class CsvSink(_FileSink):
                     *(f"{number:.3f}" for number in numbers),
                 )
             )
+
+
+def _origin(frame: Frame) -> dict[str, Any]:
+    """Return which frame of its source a result is of."""
+    return {
+        "image_name": frame.name,
+        "frame": frame.index,
+        "time_s": round(frame.time_s, 4),
+    }
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(200)

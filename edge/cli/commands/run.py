@@ -1,6 +1,10 @@
 """edgepose run: poses of people in images, a video, a camera stream or drawn scenes, to files or a window."""
 
+import glob
+import itertools
+import shlex
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +22,7 @@ from edge.cli.options import (
     together,
 )
 from edge.cli.outputs import Outputs
-from edge.cli.recording import Recording, banner, report_run
+from edge.cli.recording import Recording, banner, counted, report_run
 from edge.cli.signals import ctrl_c_ends
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
@@ -66,9 +70,16 @@ pipeline_options = together(
     det_classes_option,
 )
 output_options = together(
-    click.option("--out", type=PATH, help="Annotated FILE.mp4, or a directory of pictures."),
     click.option(
-        "--save-json", "coco", type=PATH, help="COCO results; image_id is the frame index."
+        "--out",
+        type=PATH,
+        help="Annotated FILE.mp4, FILE.jpg for one picture, or a directory of pictures.",
+    ),
+    click.option(
+        "--save-json",
+        "coco",
+        type=PATH,
+        help="COCO results; image_id is the frame index. With image_name, frame and time_s.",
     ),
     click.option("--save-openpose", "openpose", type=PATH, help="A directory of OpenPose JSON."),
     click.option("--save-csv", "csv", type=PATH, help="A row for each person in a frame."),
@@ -134,19 +145,30 @@ def command(
             advance=stack.enter_context(progress(source, frames.frame_count)),
         )
         lost = _stream(pipeline, frames, recording, stop)
-    report_run(recording, frames.losses, outputs, as_json)
+    report_run(recording, pipeline, frames.losses, as_json=as_json)
     if lost:
         raise lost
     if stop.is_set():
-        frames_done = len(recording.tally.people)
-        say(f"edgepose: interrupted after {frames_done} frames; what was written is kept")
-    keep = "add --out out.mp4 --save-json out.json to keep the results"
-    hint(f"edgepose info {asked.pose}" if outputs.given else keep)
+        frames_done = counted(recording.tally.frames, "frame")
+        say(f"edgepose: interrupted after {frames_done}; what was written is kept")
+    hint(_next_step(source, asked, frames, kept=bool(outputs.given)))
     return 130 if stop.is_set() else 0
 
 
 def _open(artifact: Artifact, options: RunOptions) -> Model:
     return Model(artifact.manifest, open_session(artifact, options), artifact.name)
+
+
+def _next_step(source: str, asked: PipelineOptions, frames: Source, *, kept: bool) -> str:
+    """Return the command that keeps the results, or that measures the models where they are kept."""
+    models = [asked.pose, *([asked.detector] if asked.detector else [])]
+    if kept:
+        return shlex.join(["edgepose", "bench", *map(str, models)])
+    flags = zip(("--pose", "--detector"), map(str, models), strict=False)
+    picture = "poses.jpg" if frames.frame_count == 1 else "poses.mp4"
+    out = "poses" if Path(source).is_dir() or glob.has_magic(source) else picture
+    keep = ["--out", out, "--save-json", "poses.json"]
+    return shlex.join(["edgepose", "run", source, *itertools.chain(*flags), *keep])
 
 
 def _skip(text: str) -> int:
@@ -162,12 +184,15 @@ def _stream(
 
     Returns, instead of raising, the error of a live source that broke off: the recording until then is kept.
     """
+    began = time.perf_counter()
     try:
         for result in pipeline.stream(frames):
             if not recording.add(result) or stop.is_set():
                 break
     except SourceError as error:
-        if not (frames.live and recording.tally.people):
+        if not (frames.live and recording.tally.frames):
             raise
         return error
+    finally:
+        recording.tally.wall_s = time.perf_counter() - began
     return None

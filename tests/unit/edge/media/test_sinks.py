@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge.evaluation.coco import as_results
-from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, Sink
+from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
 from edge.media.video_sink import VideoSink
 from edge.schema import load_schema
 from edge.types import Frame, Poses
@@ -21,6 +22,7 @@ MAKERS: dict[str, Callable[[Path], Sink]] = {
     "a.avi": lambda path: VideoSink(path, 10),
     "a.json": CocoSink,
     "a.csv": CsvSink,
+    "a.png": PictureSink,
     "pictures": ImageDirSink,
     "openpose": OpenPoseSink,
 }
@@ -159,7 +161,7 @@ def test_csv_has_one_row_a_person(tmp_path: Path) -> None:
     assert (rows[1]["x0"], rows[1]["y1"]) == ("1.000", "42.000")
     assert (rows[1]["right_ankle_x"], rows[1]["right_ankle_y"]) == ("26.000", "116.000")
     assert float(rows[1]["right_ankle_score"]) == 1
-    assert len(rows[0]) == 9 + 3 * 17
+    assert len(rows[0]) == 10 + 3 * 17
 
 
 def test_csv_holds_one_keypoint_set(tmp_path: Path) -> None:
@@ -209,3 +211,158 @@ def test_openpose_json_keeps_a_schemas_own_neck_and_hip(tmp_path: Path) -> None:
     assert openpose_person(tmp_path / "two", "body25")["pose_keypoints_2d"][:, 0] == pytest.approx(
         10 + np.arange(25)
     )
+
+
+def named(frame: Frame, name: str) -> Frame:
+    return Frame(frame.image, frame.index, frame.time_s, name)
+
+
+NAMES = ("photo.jpg", "photo.png", "v1.2_000016", "sub/photo.jpg", "")
+
+
+def test_files_of_a_folder_are_named_after_their_frames(tmp_path: Path) -> None:
+    frames = [named(frame_of(index), name) for index, name in enumerate(NAMES)]
+    with ImageDirSink(tmp_path / "pictures") as pictures, OpenPoseSink(tmp_path / "op") as people:
+        for frame in frames:
+            pictures.write(frame, poses_of(0))
+            people.write(frame, poses_of(1))
+    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {
+        *("photo.jpg", "photo_000001.jpg", "v1.2_000016.jpg", "sub_photo.jpg", "000004.jpg")
+    }
+    assert {path.name for path in (tmp_path / "op").iterdir()} == {
+        *("photo_keypoints.json", "photo_000000000001_keypoints.json"),
+        *("v1.2_000016_keypoints.json", "sub_photo_keypoints.json"),
+        "000000000004_keypoints.json",
+    }
+
+
+def test_results_say_which_frame_they_are_of(tmp_path: Path) -> None:
+    frame = named(frame_of(7), "clip_000007")
+    with CocoSink(tmp_path / "a.json") as coco, CsvSink(tmp_path / "a.csv") as table:
+        coco.write(frame, poses_of(2))
+        table.write(frame, poses_of(2))
+    wanted = {"image_name": "clip_000007", "frame": 7, "time_s": 0.7}
+    for record in json.loads((tmp_path / "a.json").read_bytes()):
+        assert record["image_id"] == 7
+        assert {key: record[key] for key in wanted} == wanted
+    with (tmp_path / "a.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            assert (row["image_name"], row["frame"], row["time_s"]) == (
+                "clip_000007",
+                "7",
+                "0.7000",
+            )
+    with OpenPoseSink(tmp_path / "op") as sink:
+        sink.write(frame, poses_of(2))
+    (page,) = (tmp_path / "op").iterdir()
+    record = json.loads(page.read_bytes())
+    assert {key: record[key] for key in wanted} == wanted
+
+
+FOLDERS = (ImageDirSink, OpenPoseSink)
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_a_folder_of_its_own_files_is_replaced_when_asked_for(
+    tmp_path: Path, kind: type[ImageDirSink] | type[OpenPoseSink]
+) -> None:
+    for first, count in ((0, 5), (20, 3)):
+        with kind(tmp_path / "out", overwrite=True) as sink:
+            for index in range(first, first + count):
+                sink.write(frame_of(index), poses_of(1))
+    kept = sorted(int(re.findall(r"\d+", path.name)[0]) for path in (tmp_path / "out").iterdir())
+    assert kept == [20, 21, 22]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    with pytest.raises(TargetExistsError, match=r"out is not empty; add --force"):
+        kind(tmp_path / "out")
+    with pytest.raises(ZeroDivisionError), kind(tmp_path / "out", overwrite=True):
+        raise ZeroDivisionError
+    assert len(list((tmp_path / "out").iterdir())) == 3
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+@pytest.mark.parametrize(
+    "precious", ["holiday.jpg", "clip_000000000000_keypoints.json", "notes", "sub/a"]
+)
+def test_files_of_others_are_never_replaced(
+    tmp_path: Path, kind: type[ImageDirSink] | type[OpenPoseSink], precious: str
+) -> None:
+    """Photographs and OpenPose's own files look like ours, and lie beside files that are ours."""
+    out = tmp_path / "out"
+    with kind(out) as sink:
+        sink.write(frame_of(0), poses_of(1))
+    path = out / precious
+    path.parent.mkdir(exist_ok=True)
+    if precious.endswith("jpg"):
+        cv2.imwrite(str(path), frame_of(1).image)
+    else:
+        path.write_text('{"version":1.3,"people":[]}')
+    with pytest.raises(
+        TargetExistsError, match=rf"did not write {precious.split('/', maxsplit=1)[0]}"
+    ):
+        kind(out, overwrite=True)
+    assert path.exists()
+    other = next(each for each in FOLDERS if each is not kind)
+    path.unlink()
+    if path.parent == out:
+        with pytest.raises(TargetExistsError, match="did not write"):
+            other(out, overwrite=True)
+
+
+def test_pictures_of_a_folder_can_be_read_again(tmp_path: Path) -> None:
+    image = np.dstack([np.tile(np.arange(0, 256, 4, np.uint8), (48, 1))] * 3)
+    with ImageDirSink(tmp_path / "out") as sink:
+        sink.write(Frame(image, 0, 0.0), poses_of(0))
+    found = cv2.imread(str(tmp_path / "out/000000.jpg"))
+    assert np.abs(found.astype(int) - image).max() < 12
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_one_picture_is_one_file(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"a.{suffix}"
+    with PictureSink(target) as sink:
+        sink.write(frame_of(2), poses_of(0))
+    found = cv2.imread(str(target))
+    assert found.shape == (48, 64, 3)
+    assert abs(float(found.mean()) - 80) < 2
+    with PictureSink(tmp_path / f"b.{suffix}") as sink:
+        sink.write(frame_of(0), poses_of(0))
+        with pytest.raises(InputError, match="one picture"):
+            sink.write(frame_of(1), poses_of(0))
+
+
+def brightness(path: Path) -> list[int]:
+    """Mean of each frame of a video, in steps of 20."""
+    capture = cv2.VideoCapture(str(path))
+    values = []
+    while True:
+        read, image = capture.read()
+        if not read:
+            return values
+        values.append(round(float(image.mean()) / 20))
+
+
+@pytest.mark.parametrize(
+    ("times", "shown", "repeated", "left_out"),
+    [
+        ([0, 0.1, 0.2, 0.3], [0, 1, 2, 3], 0, 0),
+        ([5.0, 5.1, 5.2], [0, 1, 2], 0, 0),
+        # a model that needs three frame times
+        ([0, 0.3, 0.6, 0.9], [0, 0, 0, 1, 1, 1, 2, 2, 2, 3], 6, 0),
+        # a camera that is twice as fast as the file
+        ([0, 0.04, 0.1, 0.14, 0.2], [0, 2, 4], 0, 2),
+        # jitter around the rate
+        ([0, 0.11, 0.18, 0.31, 0.4], [0, 1, 2, 3, 4], 0, 0),
+        # a stall
+        ([0, 0.1, 0.6, 0.7], [0, 1, 1, 1, 1, 1, 2, 3], 4, 0),
+    ],
+)
+def test_live_video_keeps_its_time(
+    tmp_path: Path, times: list[float], shown: list[int], repeated: int, left_out: int
+) -> None:
+    with VideoSink(tmp_path / "a.avi", 10, pace="time") as sink:
+        for number, time_s in enumerate(times):
+            image = np.full((48, 64, 3), 20 * number, np.uint8)
+            sink.write(Frame(image, number, time_s), poses_of(0))
+    assert brightness(tmp_path / "a.avi") == shown
+    assert (sink.repeated, sink.left_out) == (repeated, left_out)

@@ -1,0 +1,111 @@
+"""Counts and times of a run, as a table and as JSON."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edge.cli.console import emit_json, emit_table
+from edge.media.source import Losses
+from edge.model import Model
+from edge.pipeline import Pipeline, Result
+
+# Frames whose times are kept: bounds the memory of a run of weeks.
+_LAST = 100_000
+_STAGES = ("detect", "pose", "frame")
+
+
+def _times() -> "deque[float]":
+    return deque(maxlen=_LAST)
+
+
+@dataclass
+class Tally:
+    """Counts of a run, and the times of its last 100,000 frames in milliseconds, by stage."""
+
+    frames: int = 0
+    with_people: int = 0
+    people: int = 0
+    detections_run: int = 0
+    wall_s: float = 0.0
+    times_ms: "dict[str, deque[float]]" = field(
+        default_factory=lambda: {stage: _times() for stage in _STAGES}
+    )
+
+    def add(self, result: Result) -> None:
+        """Count one frame."""
+        self.frames += 1
+        self.with_people += len(result.poses) > 0
+        self.people += len(result.poses)
+        if result.detected:
+            self.detections_run += 1
+            self.times_ms["detect"].append(result.timings.detect_ms)
+        self.times_ms["pose"].append(result.timings.pose_ms)
+        self.times_ms["frame"].append(result.timings.total_ms)
+
+    def counts(self, losses: Losses) -> dict[str, float | int | None]:
+        """Return the counts, with frames a second from the first frame to the last, reading and writing included."""
+        return {
+            "frames": self.frames,
+            "frames_with_people": self.with_people,
+            "poses": self.people,
+            "detections_run": self.detections_run,
+            "frames_per_s": round(self.frames / self.wall_s, 2) if self.wall_s else None,
+            "unread_frames": losses.unread,
+            "missing_frames": losses.missing,
+            "dropped_frames": losses.dropped,
+        }
+
+    def timings(self) -> dict[str, dict[str, float | None]]:
+        """Return mean, p50, p90 and p99 in milliseconds by stage: detect, pose, frame (both, and what follows)."""
+        return {stage: _spread(list(values)) for stage, values in self.times_ms.items()}
+
+
+def emit_tally(tally: Tally, losses: Losses, pipeline: Pipeline, *, as_json: bool) -> None:
+    """Print the counts, the times, and the engine and arithmetic in use."""
+    counts, timings = tally.counts(losses), tally.timings()
+    models = {"pose": engine_of(pipeline.pose)}
+    if pipeline.detector:
+        models["detector"] = engine_of(pipeline.detector)
+    if as_json:
+        flat = {
+            f"{stage}_{name}_ms": value
+            for stage, row in timings.items()
+            for name, value in row.items()
+        }
+        emit_json({**counts, **flat, "models": models})
+        return
+    emit_table(["figure", "value"], [[name, _shown(value)] for name, value in counts.items()])
+    print_rows = [
+        [stage, *(_shown(value) for value in row.values())] for stage, row in timings.items()
+    ]
+    emit_table(["time in ms", "mean", "p50", "p90", "p99"], print_rows)
+    emit_table(
+        ["model", *models["pose"]],
+        [[role, *map(str, row.values())] for role, row in models.items()],
+    )
+
+
+def engine_of(model: Model) -> dict[str, Any]:
+    """Return a model's name, its runtime, and the options in effect as its engine reports them."""
+    effective = model.session.effective
+    return {
+        "artifact": model.name,
+        "runtime": getattr(model.spec, "runtime", None),
+        "arithmetic": effective.precision,
+        "accelerator": effective.accelerator,
+        "threads": effective.threads,
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float | None]:
+    if not values:
+        return {"mean": None, "p50": None, "p90": None, "p99": None}
+    p50, p90, p99 = np.percentile(values, (50, 90, 99))
+    named = {"mean": np.mean(values), "p50": p50, "p90": p90, "p99": p99}
+    return {name: round(float(value), 3) for name, value in named.items()}
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else str(value)
