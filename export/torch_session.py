@@ -32,7 +32,7 @@ class TorchSession:
     @property
     def effective(self) -> Effective:
         """PyTorch's own thread count, float32, CPU."""
-        return Effective(torch.get_num_threads(), "f32", "cpu")
+        return Effective(torch.get_num_threads(), "f32", "cpu", f"PyTorch {torch.__version__}")
 
     def run(self, feeds: Feeds) -> Outputs:
         """Run any batch; see `runtimes.base.Session.run`."""

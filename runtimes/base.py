@@ -20,7 +20,9 @@ Accelerator = Literal["cpu", "gpu", "npu"]
 class RunOptions:
     """Options of a session; they are set explicitly on the engine, never inferred from the file.
 
-    threads: None means min(4, cores this process may use). precision: arithmetic, not storage.
+    threads: None means min(4, cores this process may use). ncnn then takes fewer, call by call, where other processes
+    use the cores; where OMP_NUM_THREADS or another variable of OpenMP is set, that rules. precision: arithmetic, not
+    storage; where the engine or the CPU lacks it, f32 or the engine's choice, which `Session.effective` reports.
     extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
     Raises InputError for any other precision or accelerator: an unknown one would be ignored in silence.
     """
@@ -43,11 +45,15 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """Threads, arithmetic and accelerator in use, read back from the engine where it reports them."""
+    """Threads, arithmetic, accelerator and engine in use, read back from the engine where it reports them.
+
+    threads: the most that a call uses. engine: its name and version, and the backend that it chose.
+    """
 
     threads: int
     precision: Arithmetic
     accelerator: Accelerator
+    engine: str = ""
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ The batch is fixed at one in the file (XNNPACK refuses to resize it), so batches
 """
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -41,22 +42,23 @@ class LitertSession:
             raise InputError(
                 f"tflite artifacts run on the cpu here, not on a {options.accelerator}; choose --accelerator cpu"
             )
-        interpreter = _import_interpreter()
+        package, interpreter = _import_interpreter()
         threads = resolve_threads(options.threads)
         self._artifact = artifact
         self._input = common.image_tensor(artifact)
         self._convert = image_input(artifact.manifest.image, self._input)
-        self._effective = Effective(threads, "f32", "cpu")
         path = str(artifact.file(".tflite"))
         with common.translated(artifact.root, "LiteRT cannot load it", REFUSED, ENGINE_ERRORS):
             # the default is one thread
             self._interpreter: Any = interpreter(model_path=path, num_threads=threads)
             self._interpreter.allocate_tensors()
+        engine = f"{package} {version(package)} {_kernels(self._interpreter)}"
+        self._effective = Effective(threads, "f32", "cpu", engine)
         self._bind()
 
     @property
     def effective(self) -> Effective:
-        """Threads as set; arithmetic is always f32, the interpreter has no other on a CPU."""
+        """Threads as set, which the interpreter does not report; f32: it has no other arithmetic on a CPU."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
@@ -99,7 +101,15 @@ def _dtypes(details: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     return {name: np.dtype(detail["dtype"]).name for name, detail in details.items()}
 
 
-def _import_interpreter() -> Any:
+def _kernels(interpreter: Any) -> str:
+    """Return whose kernels run: XNNPACK's, or LiteRT's own where that delegate took no layer."""
+    names = {detail["op_name"] for detail in interpreter._get_ops_details()}  # noqa: SLF001 - no other way to ask
+    # nodes that a delegate took over stay listed, with one node a partition for the delegate
+    return "XNNPACK" if any("DELEGATE" in name.upper() for name in names) else "built-in kernels"
+
+
+def _import_interpreter() -> tuple[str, Any]:
+    """Return the distribution's name and its Interpreter class."""
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError:
@@ -107,4 +117,5 @@ def _import_interpreter() -> Any:
             from tflite_runtime.interpreter import Interpreter
         except ImportError as error:
             raise MissingDependencyError("ai-edge-litert", "tflite") from error
-    return Interpreter
+        return "tflite-runtime", Interpreter
+    return "ai-edge-litert", Interpreter

@@ -4,20 +4,21 @@ It makes up for what ncnn leaves to its caller: failures are return codes, an em
 ignored, outputs have no batch axis, and an extractor answers from its cache, so each image gets a new one.
 """
 
+import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.adapters import common
+from runtimes.adapters.free_cores import FreeThreads, adapts, thread_limit
 from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
 from runtimes.spec import ImageSpec, TensorSpec
-from runtimes.threads import resolve_threads
 
 # winograd=0 makes int8 3x3 convolutions exact (Winograd's int16 accumulators can overflow), and often faster
 EXTRA = ("winograd",)
@@ -35,7 +36,12 @@ def open_session(artifact: Artifact, options: RunOptions) -> "NcnnSession":
 
 
 class NcnnSession:
-    """One loaded net; batches run one single-threaded extractor per core."""
+    """One loaded net; batches run one single-threaded extractor per core.
+
+    Unless the user chose a thread count, a call uses as many threads as other processes leave cores for, of at most
+    `effective.threads`. Each count has a net of its own, loaded where it is first used: ncnn packs weights for the
+    thread count at load, and ignores a later change of it with a warning a layer. Results do not depend on the count.
+    """
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "ncnn")
@@ -48,48 +54,56 @@ class NcnnSession:
             )
         self._winograd = bool(common.extra_int(options, "winograd", 1))
         accelerator = _accelerator(self._ncnn, options.accelerator)
+        limit = thread_limit(options.threads, os.environ)
+        self._free = (
+            FreeThreads(limit) if accelerator == "cpu" and adapts(options, os.environ) else None
+        )
         precision = _arithmetic(self._ncnn, options.precision, accelerator)
-        self._effective = Effective(resolve_threads(options.threads), precision, accelerator)
-        self._net: Any = self._load(self._effective.threads)
-        self._effective = replace(self._effective, threads=int(self._net.opt.num_threads))
-        self._single: Any = None
+        self._effective = Effective(limit, precision, accelerator)
+        net = self._load(limit)
+        self._effective = _read_back(self._ncnn, net.opt)
+        self._nets: dict[int, Any] = {self._effective.threads: net}
         self._pool: ThreadPoolExecutor | None = None
 
     @property
     def effective(self) -> Effective:
-        """Threads, arithmetic and accelerator in use; f16 becomes f32 on a CPU without f16 arithmetic."""
+        """The most threads of a call, arithmetic and accelerator; f16 becomes f32 on a CPU without f16 arithmetic."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
         """Run a batch as `runtimes.base.Session.run` says, its images in parallel."""
-        if self._net is None:
+        if not self._nets:
             raise common.closed(self._artifact.root)
         batch = common.image_batch(feeds, self._artifact.manifest)
-        if len(batch) == 1 or self._effective.threads == 1 or self._effective.accelerator != "cpu":
-            parts = [self._run_one(self._net, image) for image in batch]
-        else:
-            parts = self._run_parallel(batch)
+        limit = self._effective.threads
+        with self._free.call() if self._free else nullcontext(limit) as threads:
+            if len(batch) == 1 or limit == 1 or self._effective.accelerator != "cpu":
+                net = self._net(threads)
+                parts = [self._run_one(net, image) for image in batch]
+            else:
+                parts = self._run_parallel(batch)
         return join_batches(self._artifact.root, self._artifact.manifest.outputs, parts)
 
     def close(self) -> None:
         """Free the nets."""
         if self._pool is not None:
             self._pool.shutdown()
-        for net in (self._net, self._single):
-            if net is not None:
-                net.clear()
-        self._net = self._single = self._pool = None
+        for net in self._nets.values():
+            net.clear()
+        self._nets, self._pool = {}, None
+
+    def _net(self, threads: int) -> Any:
+        """Return the net for a thread count; the first call of a count loads it, and holds the weights once more."""
+        if threads not in self._nets:
+            self._nets[threads] = self._load(threads)
+        return self._nets[threads]
 
     def _run_parallel(self, batch: NDArray[np.uint8]) -> list[Outputs]:
-        """Run single-threaded calls in a pool: 1.2x a loop of multi-threaded ones, whose small layers do not split.
-
-        They have a net of their own (the weights are in memory twice, from the first batch on): ncnn packs weights for
-        the thread count at load, and ignores a later change of it with a warning a layer.
-        """
+        """Run single-threaded calls in a pool: 1.2x a loop of multi-threaded ones, whose small layers do not split."""
+        net = self._net(1)
         if self._pool is None:
-            self._single = self._load(1)
             self._pool = ThreadPoolExecutor(self._effective.threads, "ncnn")
-        return list(self._pool.map(lambda image: self._run_one(self._single, image), batch))
+        return list(self._pool.map(lambda image: self._run_one(net, image), batch))
 
     def _run_one(self, net: Any, image: NDArray[np.uint8]) -> Outputs:
         mat = image_mat(self._ncnn, image, self._artifact.manifest.image)
@@ -165,7 +179,18 @@ def _accelerator(ncnn: Any, wanted: Accelerator) -> Accelerator:
 
 
 def _arithmetic(ncnn: Any, wanted: Arithmetic, accelerator: Accelerator) -> Arithmetic:
-    """Return the arithmetic in effect: of CPUs only ARM's with asimdhp compute f16, others use f32."""
+    """Return the arithmetic to set: of CPUs only ARM's with asimdhp compute f16, others use f32."""
     if wanted == "f16" and accelerator == "cpu" and not ncnn.cpu_support_arm_asimdhp():
         return "f32"
     return wanted
+
+
+def _read_back(ncnn: Any, option: Any) -> Effective:
+    """Return what a loaded net uses: ncnn turns off Vulkan and f16 where the device has none."""
+    precision: Arithmetic = "f32"
+    if option.use_bf16_storage:
+        precision = "bf16"
+    elif option.use_fp16_arithmetic and option.use_fp16_storage:
+        precision = "f16"
+    accelerator: Accelerator = "gpu" if option.use_vulkan_compute else "cpu"
+    return Effective(int(option.num_threads), precision, accelerator, f"ncnn {ncnn.__version__}")

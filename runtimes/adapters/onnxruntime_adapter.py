@@ -10,7 +10,7 @@ from typing import Any
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
-from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
+from runtimes.base import Accelerator, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import EngineError, InputError, MissingDependencyError
 from runtimes.threads import resolve_threads
 
@@ -26,6 +26,7 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
+PROVIDERS: dict[str, Accelerator] = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "gpu"}
 ERRORS_ONLY = 3
 
 REFUSED = "export it again, or upgrade ONNX Runtime: pip install -U 'edgepose[onnxruntime]'"
@@ -65,14 +66,12 @@ class OnnxruntimeSession:
                 f"{artifact.root}: ONNX Runtime could not start {providers[0][0]}; check its CUDA libraries,"
                 " or --accelerator cpu"
             )
-        # the CPU and CUDA kernels compute a float32 graph in float32, whatever precision is set
-        in_use = int(self._session.get_session_options().intra_op_num_threads)
-        self._effective = Effective(in_use, "f32", options.accelerator)
+        self._effective = _read_back(self._session, ort.__version__)
         self._bind()
 
     @property
     def effective(self) -> Effective:
-        """Threads and accelerator as set; arithmetic is f32: a float32 graph has no other kernels."""
+        """Threads and provider as the session reports them; f32: a float32 graph has no other kernels."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
@@ -105,6 +104,13 @@ class OnnxruntimeSession:
         size = shapes[common.engine_name(self._input)][0]
         fixed = size if isinstance(size, int) else None
         self._dynamic = common.takes_batches(self._artifact.root, self._input, fixed)
+
+
+def _read_back(session: Any, version: str) -> Effective:
+    """Return what the session reports, and f32: its kernels compute a float32 graph in that, whatever was asked for."""
+    provider = session.get_providers()[0]
+    threads = int(session.get_session_options().intra_op_num_threads)
+    return Effective(threads, "f32", PROVIDERS[provider], f"ONNX Runtime {version} {provider}")
 
 
 def _dtypes(values: Sequence[Any]) -> dict[str, str]:

@@ -45,7 +45,8 @@ class OpenvinoSession:
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "openvino")
         max_batch = common.extra_int(options, "max_batch", 1, lowest=1)
-        core = _import_openvino().Core()
+        openvino = _import_openvino()
+        core = openvino.Core()
         device = _device(core, options.accelerator)
         self._artifact = artifact
         self._input = common.image_tensor(artifact)
@@ -55,7 +56,7 @@ class OpenvinoSession:
             model = core.read_model(str(artifact.file(".xml")), str(artifact.file(".bin")))
             compiled = core.compile_model(model, device, config)
         self._bind(compiled)
-        self._effective = _read_back(compiled, options.accelerator)
+        self._effective = _read_back(compiled, openvino.__version__)
         self._request: Any = compiled.create_infer_request()
         self._warm(max_batch)
 
@@ -161,9 +162,13 @@ def _supported(precision: Arithmetic, device: str) -> Arithmetic:
     return "f32" if device == "CPU" and limit.upper() in ISA_WITHOUT_16_BIT else precision
 
 
-def _read_back(compiled: Any, accelerator: Accelerator) -> Effective:
+def _read_back(compiled: Any, version: str) -> Effective:
     """Return what the compiled model reports: f16 on an x86 CPU becomes bf16 or f32."""
+    devices = compiled.get_property("EXECUTION_DEVICES")
+    device = devices[0].split(".")[0]
     name = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     # with a GPU or an NPU the CPU runs the caller's thread alone
-    threads = compiled.get_property("INFERENCE_NUM_THREADS") if accelerator == "cpu" else 1
-    return Effective(int(threads), ARITHMETIC.get(name, "f32"), accelerator)
+    threads = compiled.get_property("INFERENCE_NUM_THREADS") if device == "CPU" else 1
+    accelerator = next(each for each, known in DEVICES.items() if known == device)
+    engine = f"OpenVINO {version.split('-', maxsplit=1)[0]} on {', '.join(devices)}"
+    return Effective(int(threads), ARITHMETIC.get(name, "f32"), accelerator, engine)
