@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.codecs import decode_poses
-from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
+from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.dataset import load_dataset
 from edge.image import crop_batch, read_image
 from edge.model import load
 from edge.parity.decidable import MARGIN, decidable_keypoints, find_doubts

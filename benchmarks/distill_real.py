@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 from progress import PrintedProgress, machine_words, write_report
 
-from edge.evaluation.coco import boxes_xyxy, load_dataset, people_by_image
+from edge.evaluation.coco import boxes_xyxy, people_by_image
+from edge.evaluation.dataset import load_dataset
 from edge.image import read_image
 from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load

@@ -20,7 +20,7 @@ import msgspec
 import numpy as np
 from progress import machine_words
 
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.image import read_image
 from edge.model import Model, load
 from edge.parity.boxes import BOX_LIMITS, matched_shifts

@@ -19,7 +19,7 @@ from timing import interleaved_cpu_us
 from devices.detect import detect_machine
 from edge.catalog.specs_openpose import LIMBS
 from edge.codecs.paf import decode_one
-from edge.evaluation.coco import load_dataset
+from edge.evaluation.dataset import load_dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model, load

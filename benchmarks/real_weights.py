@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from devices.detect import detect_machine
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model, load

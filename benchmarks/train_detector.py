@@ -22,7 +22,8 @@ from progress import PrintedProgress
 from shipping import ASSETS, ship
 
 from devices.detect import detect_machine
-from edge.evaluation.coco import Dataset, boxes_xyxy, load_dataset, people_by_image
+from edge.evaluation.coco import boxes_xyxy, people_by_image
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.image import read_image

@@ -17,7 +17,7 @@ import msgspec
 from progress import PrintedProgress, machine_words
 from shipping import ASSETS, ship
 
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.model import Model
 from export import load_checkpoint
 from export.torch_session import TorchSession

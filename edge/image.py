@@ -3,23 +3,27 @@
 Resampling is uint8 and bilinear; normalisation is the artifact's. `edge.geometry` makes the crops.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from edge.geometry import Crop, letterbox_wh
+from edge.geometry import Crop, Size, letterbox_wh
 from edge.types import U8, check_shape
 from runtimes.errors import InputError, SourceError
 from runtimes.spec import CropSpec
 
 
-def read_image(path: str | Path) -> U8:
-    """Return the image as uint8 BGR (H, W, 3); grey, alpha and 16-bit files are converted.
+def read_image(path: str | Path, wh: Size | None = None) -> U8:
+    """Return the image as uint8 BGR (H, W, 3); grey, alpha and 16-bit files are converted, as by cv2.imread.
 
-    The EXIF orientation is applied, as mmpose and mmdet do when they read COCO.
-    Raises SourceError where the file cannot be read or decoded.
+    wh: the width and height that annotations are given in. Without it the EXIF orientation is applied, as mmpose and
+    mmdet do when they read COCO; with it, only where the stored pixels have another size and the turned ones have
+    that. Of an animation or several pages, the first is read.
+    Raises SourceError where the file cannot be read or decoded, or has another size.
     """
     try:
         encoded = np.frombuffer(Path(path).read_bytes(), np.uint8)
@@ -27,7 +31,54 @@ def read_image(path: str | Path) -> U8:
         raise SourceError(
             f"cannot read the image {path}: {error.strerror}; check the path"
         ) from error
-    image: U8 | None = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if len(encoded) else None
+    if wh is None:
+        return _decode(path, encoded, cv2.IMREAD_COLOR)
+    stored = _decode(path, encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    height, width = stored.shape[:2]
+    if (width, height) == wh:
+        return stored
+    if (height, width) == wh:
+        turned = _decode(path, encoded, cv2.IMREAD_COLOR)
+        if turned.shape[1::-1] == wh:
+            return turned
+    raise SourceError(
+        f"{path}: the file is {width}x{height}, the annotation says {wh[0]}x{wh[1]}; "
+        "use the images that were annotated"
+    )
+
+
+class _Quiet:
+    """OpenCV's log level while threads are in `quiet_opencv`: the first silences it, the last restores it."""
+
+    lock = threading.Lock()
+    threads = 0
+    level = 0
+
+
+@contextmanager
+def quiet_opencv() -> Iterator[None]:
+    """Silence OpenCV's log: errors are reported once, by us."""
+    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.13 has them at its top level
+    with _Quiet.lock:
+        if not _Quiet.threads:
+            _Quiet.level = logging.getLogLevel()
+            logging.setLogLevel(0)
+        _Quiet.threads += 1
+    try:
+        yield
+    finally:
+        with _Quiet.lock:
+            _Quiet.threads -= 1
+            if not _Quiet.threads:
+                logging.setLogLevel(_Quiet.level)
+
+
+def _decode(path: str | Path, encoded: U8, flags: int) -> U8:
+    try:
+        with quiet_opencv():
+            image: U8 | None = cv2.imdecode(encoded, flags) if len(encoded) else None
+    except cv2.error:  # sizes and kinds beyond OpenCV's limits
+        image = None
     if image is None:
         raise SourceError(f"{path} is no image that OpenCV can decode; convert it to JPEG or PNG")
     return image

@@ -177,7 +177,7 @@ class Poses:
         scores: F32 = (mean * self.box_scores).astype(np.float32)
         return scores
 
-    def to_coco(self, image_id: int, category_id: int = 1) -> list[dict[str, Any]]:
+    def to_coco(self, image_id: int | str, category_id: int | str = 1) -> list[dict[str, Any]]:
         """Return COCO keypoint results: keypoints [x, y, score] * K, score, bbox xywh, track_id where there is one."""
         records = []
         triplets = np.concatenate([self.xy, self.scores[..., None]], axis=2)

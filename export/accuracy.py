@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from edge.evaluation.average_precision import bootstrap_ap_drop
-from edge.evaluation.coco import CocoResult, Dataset
+from edge.evaluation.coco import CocoResult
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import protocol_of, score
 from edge.model import Model

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from edge.evaluation.coco import Dataset
+from edge.evaluation.dataset import Dataset
 from edge.model import Model
 from edge.parity.compare import with_px_limit
 from edge.parity.reference import Reference, make_reference

@@ -5,14 +5,16 @@ They are made by the deployed preprocessing: the same crops that the pipeline wo
 
 import math
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.evaluation.coco import boxes_xyxy, find_images, load_ground_truth, people_by_image
+from edge.evaluation.dataset import first_people, load_dataset
 from edge.geometry import make_crops, whole_frame
-from edge.image import crop_image, read_image
+from edge.image import crop_image
+from edge.media.image_files import image_files, read_images
 from edge.synth import draw_crops
 from edge.types import F32, U8
 from runtimes.errors import InputError
@@ -23,7 +25,6 @@ COUNT = 32
 # maps of Sapiens are 60 MB an input.
 MAX_OUTPUT_BYTES = 256 << 20
 MIN_COUNT = 4
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
 SEED = 20
 
 
@@ -55,41 +56,33 @@ def photo_inputs(spec: ModelSpec, regions: list[tuple[U8, F32]], label: str) -> 
 
 
 def gate_inputs(
-    spec: ModelSpec, photographs: Path | None, images_dir: Path | None = None
+    spec: ModelSpec,
+    photographs: Path | None,
+    images_dir: Path | None = None,
+    category: str | None = None,
 ) -> GateInputs:
     """Return drawn inputs, or inputs from photographs: a directory (whole frames) or a COCO file (its people).
 
-    Raises InputError where there is no image.
+    category: of the people in a COCO file. Raises InputError where there is no image.
     """
     if photographs is None or str(photographs) == "synth":
         return drawn_inputs(spec)
     if photographs.is_dir():
-        paths = sorted(
-            path for path in photographs.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES
-        )
-        regions = [_whole_frame(path) for path in paths[: input_count(spec)]]
+        found = read_images(image_files(photographs))
+        regions = [_whole_frame(frame) for _, frame in islice(found, input_count(spec))]
     else:
-        regions = _people(photographs, images_dir, input_count(spec))
+        dataset = load_dataset(photographs, images_dir, category)
+        people = ((frame, box) for frame, box in first_people(dataset) if box is not None)
+        regions = list(islice(people, input_count(spec)))
     if not regions:
-        raise InputError(f"{photographs}: no images there; give photographs of people")
+        raise InputError(
+            f"{photographs}: no images there that show a person; give photographs of people"
+        )
     return photo_inputs(spec, regions, f"photographs of {photographs.name}")
 
 
-def _whole_frame(path: Path) -> tuple[U8, F32]:
-    frame = read_image(path)
+def _whole_frame(frame: U8) -> tuple[U8, F32]:
     return frame, np.array([0, 0, frame.shape[1], frame.shape[0]], np.float32)
-
-
-def _people(annotations: Path, images_dir: Path | None, count: int) -> list[tuple[U8, F32]]:
-    """Return the first labelled person of each image, at most `count` in all."""
-    truth = load_ground_truth(annotations)
-    paths = find_images(truth, annotations, images_dir)
-    regions: list[tuple[U8, F32]] = []
-    for image_id, annotated in people_by_image(truth).items():
-        labelled = [person for person in annotated if person.labelled]
-        if labelled and len(regions) < count:
-            regions.append((read_image(paths[image_id]), boxes_xyxy(labelled)[0]))
-    return regions
 
 
 def _input_image(spec: ModelSpec, frame: U8, box: F32) -> U8:

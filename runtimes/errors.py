@@ -19,9 +19,19 @@ Engine exceptions are translated once, in the adapter that called the engine.
 
 import platform
 import sys
+import warnings
 
 # Packages without wheels for some machines: the (sys.platform, machine) that have them. pyproject.toml has the same.
 WHEELS = {"litert-torch": (("linux", "x86_64"), ("darwin", "arm64"))}
+
+
+class EdgeposeWarning(UserWarning):
+    """Something that the user should know and that does not stop the work; the command line prints it as one line."""
+
+
+def warn(text: str) -> None:
+    """Issue an EdgeposeWarning of one line."""
+    warnings.warn(text, EdgeposeWarning, stacklevel=3)
 
 
 class EdgeposeError(Exception):

@@ -8,13 +8,16 @@ import difflib
 import importlib
 import re
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edge.cli.signals import ctrl_c_noted
-from runtimes.errors import EdgeposeError
+from runtimes.errors import EdgeposeError, EdgeposeWarning
 from runtimes.version import __version__
 
 # verb: (module, one line of help)
@@ -158,7 +161,7 @@ def main() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command line and return its exit code; an unexpected exception passes through (our bug)."""
-    with ctrl_c_noted() as interrupted:
+    with ctrl_c_noted() as interrupted, _warnings_in_one_line():
         try:
             code = cli.main(args=list(args), prog_name="edgepose", standalone_mode=False)
         except (click.Abort, KeyboardInterrupt):
@@ -166,6 +169,23 @@ def run(args: Sequence[str]) -> int:
         except Exception as error:  # noqa: BLE001 - the only one: every error becomes an exit code here
             return _say_interrupted() if interrupted.is_set() else _explain(error)
     return code if isinstance(code, int) else 0
+
+
+@contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print each of our own warnings once, in one line; those of libraries as ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", EdgeposeWarning)
+        show = warnings.showwarning
+
+        def print_line(message: Any, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, EdgeposeWarning):
+                click.echo(f"warning: {_one_line(str(message))}", err=True)
+            else:
+                show(message, category, *place, **more)
+
+        warnings.showwarning = print_line
+        yield
 
 
 def _say_interrupted() -> int:

@@ -11,7 +11,7 @@ from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
 
 if TYPE_CHECKING:
-    from edge.evaluation.coco import Dataset
+    from edge.evaluation.dataset import Dataset
 
 Decorator = Callable[[Any], Any]
 PATH = click.Path(path_type=Path)
@@ -94,10 +94,11 @@ calibration_options = together(
 
 @dataclass(frozen=True, slots=True)
 class GateOptions:
-    """Limits of the gate, and the labelled images that AP is computed on."""
+    """Limits of the gate, and the labelled images that AP is computed on; `category`: of people, in --calib too."""
 
     val: Path | None
     val_images: Path | None
+    category: str | None
     max_px: float | None
     max_ap_drop: float | None
 
@@ -108,16 +109,21 @@ class GateOptions:
 
     def ground_truth(self) -> "Dataset | None":
         """Read --val; None where it was not given."""
-        from edge.evaluation.coco import load_dataset
+        from edge.evaluation.dataset import load_dataset
 
-        return load_dataset(self.val, self.val_images) if self.val else None
+        return load_dataset(self.val, self.val_images, self.category) if self.val else None
 
 
+category_option = click.option(
+    "--category",
+    help="Category of the people in COCO.json, by name or id. Default: person, or the only one with keypoints.",
+)
 gate_options = together(
     click.option(
         "--val", type=PATH, help="COCO.json with ground truth: the gate also judges the drop in AP."
     ),
     click.option("--val-images", type=PATH, help="Directory of the images that --val lists."),
+    category_option,
     click.option(
         "--max-px",
         type=click.FloatRange(min=0),

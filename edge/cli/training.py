@@ -45,6 +45,11 @@ data_options = together(
         help="COCO.json, DIR or synth, each with an optional :WEIGHT; repeat for several.",
     ),
     click.option("--images", default="", help="Directory of the images that COCO.json lists."),
+    click.option(
+        "--category",
+        default="",
+        help="Category of the people in COCO.json, by name or id. Default: person, or the only one with keypoints.",
+    ),
     setting(["--workers"], click.IntRange(1), 1, "Data loading threads."),
 )
 length_options = together(

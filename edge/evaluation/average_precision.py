@@ -117,19 +117,25 @@ def _evaluator(
         from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 optional, and slow to import
     except ImportError as error:
         raise MissingDependencyError("faster-coco-eval", "eval") from error
-    found = [each for each in as_results(results) if each.category_id == PERSON]
-    people = [each for each in truth.annotations if each.category_id == PERSON]
+    found = [each for each in as_results(results) if each.category_id == truth.person]
+    people = truth.people
     _check_fit(iou_type, truth, people, found, sigmas)
+    # The evaluator takes whole numbers alone for ids, and an annotation's 0 for "unmatched": all count from 1.
+    numbers = {each.id: number for number, each in enumerate(truth.images, 1)}
+    points = len(sigmas or ())
     dataset = {
-        "images": [{"id": each.id} for each in truth.images],
+        "images": [{"id": number} for number in numbers.values()],
         "categories": [{"id": PERSON, "name": "person"}],
-        # Ids count from 1: the evaluator takes 0 for "unmatched".
         "annotations": [
-            _truth_record(n, each, use_area=use_area) for n, each in enumerate(people, 1)
+            {"id": n, "image_id": numbers[each.image_id]}
+            | _truth_record(each, points, use_area=use_area)
+            for n, each in enumerate(people, 1)
         ],
     }
     reference = COCO(dataset, print_function=_say_nothing)
-    detections = reference.loadRes([_result_record(iou_type, each) for each in found])
+    detections = reference.loadRes(
+        [{"image_id": numbers[each.image_id]} | _result_record(iou_type, each) for each in found]
+    )
     evaluator = COCOeval_faster(
         reference,
         detections,
@@ -138,7 +144,7 @@ def _evaluator(
         kpt_oks_sigmas=sigmas,
         separate_eval=True,
     )
-    evaluator.params.imgIds = [each.id for each in truth.images]
+    evaluator.params.imgIds = list(numbers.values())
     evaluator.params.catIds = [PERSON]
     if not all_areas:
         evaluator.params.areaRng = evaluator.params.areaRng[:1]
@@ -167,10 +173,7 @@ def _summary(evaluator: Any, truth: GroundTruth) -> Summary:
         ARL=_mean(recall[..., large]),
         images=len(truth.images),
         people=sum(
-            each.category_id == PERSON
-            and not each.iscrowd
-            and (iou_type == "bbox" or each.labelled)
-            for each in truth.annotations
+            not each.iscrowd and (iou_type == "bbox" or each.labelled) for each in truth.people
         ),
     )
 
@@ -182,23 +185,21 @@ def _mean(values: Any) -> float | None:
     return float(defined.mean()) if defined.size else None
 
 
-def _truth_record(number: int, person: Annotation, *, use_area: bool) -> dict[str, Any]:
+def _truth_record(person: Annotation, points: int, *, use_area: bool) -> dict[str, Any]:
     area = person.area if use_area and person.area is not None else None
+    keypoints = person.keypoints if person.labelled else (0.0,) * (3 * points)
     return {
-        "id": number,
-        "image_id": person.image_id,
         "category_id": PERSON,
         "bbox": list(person.bbox),
         "area": BOX_FILL * person.bbox[2] * person.bbox[3] if area is None else area,
         "iscrowd": person.iscrowd,
-        "keypoints": list(person.keypoints),
-        "num_keypoints": sum(v > 0 for v in person.keypoints[2::3]),
+        "keypoints": list(keypoints),
+        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
     }
 
 
 def _result_record(iou_type: IouType, found: CocoResult) -> dict[str, Any]:
-    record = {
-        "image_id": found.image_id,
+    record: dict[str, Any] = {
         "category_id": PERSON,
         "score": found.score,
         # its area decides whether an unmatched result counts in M or L
@@ -230,7 +231,8 @@ def _check_fit(
     wanted = 3 * len(sigmas or ())
     if not wanted:
         raise InputError("keypoint evaluation needs sigmas, and this keypoint set has none")
-    for name, records in (("annotation", people), ("result", found)):
+    labelled = [each for each in people if each.labelled]
+    for name, records in (("annotation", labelled), ("result", found)):
         for each in records:
             if len(each.keypoints) != wanted:
                 raise InputError(

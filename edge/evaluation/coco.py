@@ -1,33 +1,37 @@
-"""COCO annotation files and result records, with the dialects of COCO-WholeBody and CrowdPose, and their images.
+"""COCO ground truth and result records, with the dialects of COCO-WholeBody and CrowdPose.
 
-Boxes are xywh in the files and in `bbox`; functions return xyxy.
+`coco_file` reads annotation files, `dataset` finds their images. Boxes are xywh in `bbox`; functions return xyxy.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import numpy as np
 
-from edge.geometry import keypoint_boxes
+from edge.geometry import Size, keypoint_boxes
 from edge.types import F32
 from runtimes.errors import InputError
 
 PERSON = 1  # COCO's category id of people
 
 XYWH = tuple[float, float, float, float]
+Id = int | str
 
 
 class CocoImage(msgspec.Struct, frozen=True, kw_only=True):
-    """One image: file name, size in pixels, and CrowdPose's crowd index, 0 to 1."""
+    """One image: file name, annotated size in pixels where the file gives it, and CrowdPose's crowd index, 0 to 1."""
 
-    id: int
+    id: Id
     file_name: str
-    width: int
-    height: int
+    width: int | None = None
+    height: int | None = None
     crowd_index: float | None = msgspec.field(name="crowdIndex", default=None)
+
+    @property
+    def wh(self) -> Size | None:
+        """The size that the annotations are given in; None where the file does not say."""
+        return (self.width, self.height) if self.width and self.height else None
 
 
 class WholeBody(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,9 +47,9 @@ class WholeBody(msgspec.Struct, frozen=True, kw_only=True):
 class Annotation(WholeBody, frozen=True, kw_only=True):
     """One labelled person. `bbox` is xywh; `area` is the segment's in square pixels, None where the file has none."""
 
-    id: int
-    image_id: int
-    category_id: int
+    id: Id
+    image_id: Id
+    category_id: Id
     bbox: XYWH
     area: float | None = None
     iscrowd: Literal[0, 1] = 0
@@ -59,9 +63,9 @@ class Annotation(WholeBody, frozen=True, kw_only=True):
 class CocoResult(WholeBody, frozen=True, kw_only=True):
     """One found person: a score, and a bbox xywh, keypoints, or both."""
 
-    image_id: int
+    image_id: Id
     score: float
-    category_id: int = PERSON
+    category_id: Id = PERSON
     bbox: XYWH | None = None
     foot_score: float | None = None
     face_score: float | None = None
@@ -73,62 +77,23 @@ class CocoResult(WholeBody, frozen=True, kw_only=True):
 class Category(msgspec.Struct, frozen=True, kw_only=True):
     """An object class and the names of its keypoints."""
 
-    id: int
+    id: Id
     name: str = ""
     keypoints: tuple[str, ...] = ()
 
 
 class GroundTruth(msgspec.Struct, frozen=True, kw_only=True):
-    """A COCO annotation file."""
+    """A COCO annotation file; `person` is the category of the people in it."""
 
     images: tuple[CocoImage, ...]
     annotations: tuple[Annotation, ...]
     categories: tuple[Category, ...]
+    person: Id = PERSON
 
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Ground truth with its images: `paths` maps image ids to files."""
-
-    truth: GroundTruth
-    paths: dict[int, Path]
-
-
-def load_dataset(annotations: str | Path, images_dir: str | Path | None = None) -> Dataset:
-    """Read an annotation file and find its images; raises as `load_ground_truth` and `find_images`."""
-    truth = load_ground_truth(annotations)
-    if not truth.images:
-        raise InputError(f"{annotations} lists no images; there is nothing to evaluate on")
-    return Dataset(truth, find_images(truth, annotations, images_dir))
-
-
-def load_ground_truth(path: str | Path) -> GroundTruth:
-    """Read a COCO annotation file; fields it does not need are skipped.
-
-    Raises InputError where the file cannot be read, is no such JSON, repeats an id, or annotates
-    an image that it does not list.
-    """
-    try:
-        truth = msgspec.json.decode(Path(path).read_bytes(), type=GroundTruth)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except msgspec.DecodeError as error:
-        raise InputError(f"{path} is no COCO annotation file: {error}") from error
-    _check_unique(path, "image", (image.id for image in truth.images))
-    _check_unique(path, "annotation", (annotation.id for annotation in truth.annotations))
-    known = {image.id for image in truth.images}
-    for annotation in truth.annotations:
-        if annotation.image_id not in known:
-            raise InputError(
-                f"{path}: annotation {annotation.id} is of image {annotation.image_id}, which the "
-                "file does not list; is it a complete annotation file?"
-            )
-        if len(annotation.keypoints) % 3:
-            raise InputError(
-                f"{path}: annotation {annotation.id} has {len(annotation.keypoints)} keypoint "
-                "values; COCO keypoints are triplets x, y, v"
-            )
-    return truth
+    @property
+    def people(self) -> list[Annotation]:
+        """All annotations of people, crowd regions included."""
+        return [each for each in self.annotations if each.category_id == self.person]
 
 
 def as_results(records: Sequence[CocoResult | Mapping[str, Any]]) -> list[CocoResult]:
@@ -142,22 +107,22 @@ def as_results(records: Sequence[CocoResult | Mapping[str, Any]]) -> list[CocoRe
         raise InputError(f"not a COCO result: {error}") from error
 
 
-def subset(truth: GroundTruth, image_ids: Iterable[int]) -> GroundTruth:
+def subset(truth: GroundTruth, image_ids: Iterable[Id]) -> GroundTruth:
     """Return the ground truth restricted to these images."""
     wanted = set(image_ids)
-    return GroundTruth(
+    return msgspec.structs.replace(
+        truth,
         images=tuple(image for image in truth.images if image.id in wanted),
         annotations=tuple(each for each in truth.annotations if each.image_id in wanted),
-        categories=truth.categories,
     )
 
 
-def people_by_image(truth: GroundTruth) -> dict[int, list[Annotation]]:
+def people_by_image(truth: GroundTruth) -> dict[Id, list[Annotation]]:
     """Return every image id with its people: no crowd regions, no other categories."""
-    people: dict[int, list[Annotation]] = {image.id: [] for image in truth.images}
-    for annotation in truth.annotations:
-        if annotation.category_id == PERSON and not annotation.iscrowd:
-            people[annotation.image_id].append(annotation)
+    people: dict[Id, list[Annotation]] = {image.id: [] for image in truth.images}
+    for person in truth.people:
+        if not person.iscrowd:
+            people[person.image_id].append(person)
     return people
 
 
@@ -181,39 +146,3 @@ def extent_xywh(keypoints: Sequence[float]) -> XYWH:
     xy = np.array(keypoints, np.float64).reshape(1, -1, 3)[..., :2]
     x0, y0, x1, y1 = keypoint_boxes(xy, np.ones(xy.shape[:2], np.bool_))[0].tolist()
     return x0, y0, x1 - x0, y1 - y0
-
-
-def find_images(
-    truth: GroundTruth, annotations: str | Path, images_dir: str | Path | None = None
-) -> dict[int, Path]:
-    """Return the path of each image: in `images_dir` if given, else beside the annotation file or in images/ there.
-
-    Raises InputError naming the first image that is missing and the folders searched.
-    """
-    beside = Path(annotations).parent
-    folders = [Path(images_dir)] if images_dir is not None else [beside, beside / "images"]
-    found = {}
-    for image in truth.images:
-        path = next((each for each in _candidates(image, folders) if each.is_file()), None)
-        if path is None:
-            searched = ", ".join(str(folder) for folder in folders)
-            raise InputError(
-                f"no image {image.file_name} (of {annotations}) in {searched}; "
-                "say where the images are with --images DIR"
-            )
-        found[image.id] = path
-    return found
-
-
-def _candidates(image: CocoImage, folders: list[Path]) -> Iterable[Path]:
-    # some annotation files still name a folder (val2017/x.jpg) that the images were moved out of
-    names = dict.fromkeys((image.file_name, Path(image.file_name).name))
-    return (folder / name for folder in folders for name in names)
-
-
-def _check_unique(path: str | Path, what: str, ids: Iterable[int]) -> None:
-    seen: set[int] = set()
-    for each in ids:
-        if each in seen:
-            raise InputError(f"{path}: {what} id {each} occurs twice; ids must be unique")
-        seen.add(each)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.evaluation.average_precision import Results
-from edge.evaluation.coco import CocoResult, as_results
+from edge.evaluation.coco import CocoResult, Id, as_results
 from edge.nms.overlap import oks_matrix, oks_nms
 from edge.types import F32
 from runtimes.errors import InputError
@@ -29,7 +29,7 @@ def drop_duplicates(
     suppress: `oks_nms` or `soft_oks_nms` of edge.nms.overlap (mmpose's nms_mode). Raises InputError where a result has
     no box: OKS needs the person's size.
     """
-    images: dict[int, list[CocoResult]] = {}
+    images: dict[Id, list[CocoResult]] = {}
     for each in as_results(results):
         images.setdefault(each.image_id, []).append(each)
     kept = []

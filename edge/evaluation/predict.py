@@ -7,18 +7,10 @@ from typing import Any
 import numpy as np
 
 from edge.codecs.people import person_labels, with_labels
-from edge.evaluation.coco import (
-    PERSON,
-    Annotation,
-    CocoResult,
-    Dataset,
-    as_results,
-    boxes_xyxy,
-    people_by_image,
-)
+from edge.evaluation.coco import Annotation, CocoResult, Id, as_results, boxes_xyxy, people_by_image
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.duplicates import drop_duplicates
 from edge.evaluation.schema_map import as_schema, scored_schema
-from edge.image import read_image
 from edge.model import Model
 from edge.types import U8, Poses
 from runtimes.errors import InputError
@@ -57,7 +49,7 @@ def predict(
     records: list[dict[str, Any]] = []
     finder = PersonFinder(detector, person_labels(detector.spec, det_classes)) if detector else None
     for image_id, poses in _poses(model, dataset, finder, flip=flip):
-        records += as_schema(poses, schema).to_coco(image_id)
+        records += as_schema(poses, schema).to_coco(image_id, dataset.truth.person)
         advance()
     results = as_results(records)
     nms = not model.spec.is_bottom_up and bool(schema.sigmas)
@@ -66,15 +58,15 @@ def predict(
 
 def _poses(
     model: Model, dataset: Dataset, finder: PersonFinder | None, *, flip: bool
-) -> Iterator[tuple[int, Poses]]:
+) -> Iterator[tuple[Id, Poses]]:
     """Yield every image's id and the poses found there."""
     if model.spec.is_bottom_up and (finder is not None or flip):
         raise InputError(
             f"{model.name} is bottom-up and finds all people itself; leave out the detector and the flip test"
         )
     truth = people_by_image(dataset.truth)
-    for image_id, path in dataset.paths.items():
-        image = read_image(path)
+    for image_id in dataset.paths:
+        image = dataset.image(image_id)
         if model.spec.is_bottom_up:
             yield image_id, model.poses(image)
         elif finder is not None:
@@ -93,14 +85,14 @@ def _box_records(
     model: Model, dataset: Dataset, labels: tuple[int, ...] | None, advance: Advance
 ) -> list[dict[str, Any]]:
     records = []
-    for image_id, path in dataset.paths.items():
-        found = with_labels(model.detect(read_image(path)), labels)
+    for image_id in dataset.paths:
+        found = with_labels(model.detect(dataset.image(image_id)), labels)
         for (x0, y0, x1, y1), score in zip(found.boxes, found.scores, strict=True):
             bbox = [float(x0), float(y0), float(x1 - x0), float(y1 - y0)]
             records.append(
                 {
                     "image_id": image_id,
-                    "category_id": PERSON,
+                    "category_id": dataset.truth.person,
                     "bbox": bbox,
                     "score": float(score),
                 }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import msgspec
 
 from edge.evaluation.average_precision import evaluate_boxes, evaluate_keypoints
-from edge.evaluation.coco import CocoResult, Dataset, GroundTruth, subset
+from edge.evaluation.coco import CocoResult, GroundTruth, subset
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.schema_map import scored_schema
 from edge.evaluation.summary import EvalResult, Summary
 from edge.evaluation.wholebody import (

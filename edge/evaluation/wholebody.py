@@ -13,6 +13,7 @@ from edge.evaluation.coco import (
     Annotation,
     CocoResult,
     GroundTruth,
+    Id,
     WholeBody,
     as_results,
     extent_xywh,
@@ -100,7 +101,7 @@ def is_crowdpose(truth: GroundTruth) -> bool:
     return bool(truth.images) and all(each.crowd_index is not None for each in truth.images)
 
 
-def crowd_level(truth: GroundTruth, level: Level) -> list[int]:
+def crowd_level(truth: GroundTruth, level: Level) -> list[Id]:
     """Return the ids of CrowdPose's easy, medium or hard images; raises InputError without crowd indices."""
     bounds = {
         "easy": (-1.0, _EASY_BELOW),

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import cv2
 
-from edge.image import read_image
+from edge.image import quiet_opencv
+from edge.media.image_files import image_files, image_frames, images_like, is_image
 from edge.media.live import STREAM_TIMEOUT_MS, captured_live
 from edge.media.source import Source
-from edge.media.video import DEFAULT_FPS, captured_file, frame_count, open_video, quiet_opencv
+from edge.media.video import DEFAULT_FPS, captured_file, frame_count, open_video
 from edge.types import Frame
 from runtimes.errors import SourceError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 STREAM_SCHEMES = ("rtsp://", "rtsps://", "rtmp://", "http://", "https://", "udp://", "tcp://")
 
 _SYNTH_FRAMES = 300
@@ -43,12 +43,11 @@ def open_source(source: str | int | Path, *, fps: float = DEFAULT_FPS) -> Source
         return _open_stream(text)
     path = Path(text)
     if path.is_dir():
-        return _open_images(_images_in(path), fps)
+        return image_frames(image_files(path), str(path), fps)
     if path.is_file():
-        is_image = path.suffix.lower() in IMAGE_SUFFIXES
-        return _open_images([path], fps) if is_image else open_video(path)
+        return image_frames([path], text, fps) if is_image(path) else open_video(path)
     if glob.has_magic(text):
-        return _open_images(_images_like(text), fps)
+        return image_frames(images_like(text), text, fps)
     raise SourceError(
         f"no such file or directory: {text}; a source is an image, directory, glob, video, "
         "camera number, rtsp:// or http:// stream, or synth"
@@ -60,34 +59,6 @@ def _camera_number(text: str) -> int | None:
     device = os.path.realpath(text) if text.startswith("/dev/") else text
     found = _CAMERA.fullmatch(device)
     return int(found.group(1)) if found and text.isascii() else None
-
-
-def _images_in(folder: Path) -> list[Path]:
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise SourceError(f"no images in {folder}; looked for {', '.join(IMAGE_SUFFIXES)}")
-    return sorted(found, key=_natural)
-
-
-def _images_like(pattern: str) -> list[Path]:
-    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 Path.glob takes no absolute one
-    found = [path for path in found if path.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
-        raise SourceError(f"no image matches {pattern}; quote the pattern and check the folder")
-    return sorted(found, key=_natural)
-
-
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Return a sort key that puts frame2 before frame10."""
-    parts = re.split(r"(\d+)", str(path))
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-
-def _open_images(paths: list[Path], fps: float) -> Source:
-    frames = (
-        Frame(read_image(path), index, index / fps, path.name) for index, path in enumerate(paths)
-    )
-    return Source(fps, len(paths), live=False, _frames=frames, _close=frames.close)
 
 
 def _open_camera(number: int) -> Source:

@@ -4,11 +4,11 @@ import itertools
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 
+from edge.image import quiet_opencv
 from edge.media.container import codec_in_file, codec_name, counts_frames, lacks_index
 from edge.media.source import Losses, Source
 from edge.types import Frame
@@ -65,18 +65,6 @@ def frame_count(capture: cv2.VideoCapture) -> int:
     """Return the number of frames by the container, 0 where it is unknown or absurd."""
     count = float(capture.get(cv2.CAP_PROP_FRAME_COUNT))
     return int(count) if math.isfinite(count) and 0 < count < 1e9 else 0
-
-
-@contextmanager
-def quiet_opencv() -> Iterator[None]:
-    """Silence OpenCV's log: errors are reported once, by us."""
-    logging = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.13 has them at its top level
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)  # silent
-    try:
-        yield
-    finally:
-        logging.setLogLevel(level)
 
 
 def _frames(

@@ -12,7 +12,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from edge.catalog.keypoint_file import find_keypoints
-from edge.evaluation.coco import Dataset
+from edge.evaluation.dataset import Dataset
 from edge.schema import SCHEMAS, KeypointSchema
 from export import load_checkpoint
 from export.lineage import joined_terms
@@ -121,8 +121,10 @@ def _prepare(
     fabric = open_fabric(device, config.precision)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
-        people = load_training_set(config.data, schema, config.drawn, config.images or None)
-        validation = validation_set(*val, schema)
+        people = load_training_set(
+            config.data, schema, config.drawn, config.images or None, config.category or None
+        )
+        validation = validation_set(*val, schema, config.category)
         check_supervision(config, labelled=people.labelled)
         if fabric.is_global_zero:
             write_config(folder, config)

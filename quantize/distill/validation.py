@@ -7,18 +7,10 @@ from typing import Any
 import numpy as np
 from torch import nn
 
-from edge.evaluation.coco import (
-    CocoResult,
-    Dataset,
-    as_results,
-    boxes_xyxy,
-    keypoints_xyv,
-    load_dataset,
-    people_by_image,
-)
+from edge.evaluation.coco import CocoResult, as_results, boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.keypoint_metrics import pck, pixel_errors
 from edge.evaluation.score import score
-from edge.image import read_image
 from edge.model import Model
 from edge.schema import KeypointSchema
 from edge.types import F32
@@ -61,13 +53,13 @@ class PoseMetrics:
         return asdict(self)
 
 
-def validation_set(val: str, images: str, schema: KeypointSchema) -> Dataset:
+def validation_set(val: str, images: str, schema: KeypointSchema, category: str = "") -> Dataset:
     """Return the validation set: a COCO.json, or drawn people that no training set contains.
 
     Raises InputError for another keypoint set than the student's.
     """
-    dataset = load_dataset(val, images or None) if val else drawn_dataset()
-    counts = {len(each.keypoints) // 3 for each in dataset.truth.annotations if each.keypoints}
+    dataset = load_dataset(val, images or None, category or None) if val else drawn_dataset()
+    counts = {len(each.keypoints) // 3 for each in dataset.truth.people if each.labelled}
     if counts != {len(schema)}:
         raise InputError(
             f"--val {val or 'drawn'}: has people of {sorted(counts)} keypoints, the student has {len(schema)}"
@@ -97,12 +89,12 @@ def validate_model(
     records: list[CocoResult] = []
     compared: list[tuple[F32, F32, F32]] = []
     truth = people_by_image(dataset.truth)
-    for image_id, path in dataset.paths.items():
+    for image_id in dataset.paths:
         people = [person for person in truth[image_id] if person.labelled]
         if people:
             boxes = boxes_xyxy(people)
-            poses = model.poses(read_image(path), boxes)
-            records += as_results(poses.to_coco(image_id))
+            poses = model.poses(dataset.image(image_id), boxes)
+            records += as_results(poses.to_coco(image_id, dataset.truth.person))
             compared.append((poses.xy, keypoints_xyv(people), boxes))
         advance()
     summary = score(model, dataset, records)

@@ -13,18 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.codecs.people import person_labels, with_labels
-from edge.evaluation.coco import (
-    Dataset,
-    boxes_xyxy,
-    find_images,
-    load_ground_truth,
-    people_by_image,
-)
-from edge.image import read_image
+from edge.evaluation.dataset import Dataset, first_people, load_dataset
+from edge.media.image_files import image_files, read_images
 from edge.model import Model
 from edge.synth import iterate_crops
 from edge.types import F32, U8
-from export.inputs import IMAGE_SUFFIXES, photo_inputs
+from export.inputs import photo_inputs
 from runtimes.errors import InputError
 from runtimes.spec import Calibration, ModelSpec
 
@@ -73,18 +67,20 @@ def gather_sets(
     *,
     finder: PersonFinder | None = None,
     exclude: frozenset[str] = frozenset(),
+    category: str | None = None,
 ) -> ImageSets:
     """Return the sets of a directory, a COCO.json (one labelled person an image) or `synth` (drawn people).
 
     finder: detects people in the images of a directory, for models of one person; without it, each image is taken for
-    a crop of one. exclude: hashes of images that must not be used, those of an evaluation. Raises InputError where too
-    few images are usable, with their number.
+    a crop of one. exclude: hashes of images that must not be used, those of an evaluation. category: of the people in
+    a COCO.json. Raises InputError where too few images are usable, with their number.
     """
     label = "drawn people" if str(source) == SYNTH else f"photographs of {Path(source).name}"
     wanted = CALIBRATION + SEARCH + (DETECTOR_HELD_OUT if spec.is_detector else HELD_OUT)
     found: dict[str, Picture] = {}
     empty = 0
-    for frame, box in _regions(source, images_dir, finder if spec.takes_boxes else None):
+    regions = _regions(source, images_dir, category, finder if spec.takes_boxes else None)
+    for frame, box in regions:
         if box is None:
             empty += 1
             continue
@@ -126,8 +122,8 @@ def pixel_hash(frame: U8) -> str:
 
 def pixel_hashes(dataset: Dataset | None) -> frozenset[str]:
     """Return the hashes of a data set's images, which evaluate and so must not calibrate."""
-    paths = dataset.paths.values() if dataset else ()
-    return frozenset(pixel_hash(read_image(path)) for path in paths)
+    images = (dataset.image(image_id) for image_id in dataset.paths) if dataset else ()
+    return frozenset(map(pixel_hash, images))
 
 
 def _split(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> ImageSets:
@@ -146,7 +142,7 @@ def _split(spec: ModelSpec, pictures: Sequence[Picture], label: str) -> ImageSet
 
 
 def _regions(
-    source: str | Path, images_dir: Path | None, finder: PersonFinder | None
+    source: str | Path, images_dir: Path | None, category: str | None, finder: PersonFinder | None
 ) -> Iterator[tuple[U8, F32 | None]]:
     """Yield images with a person's box, None where there is no person; drawn ones without end."""
     path = Path(source)
@@ -155,28 +151,15 @@ def _regions(
     elif path.is_dir():
         yield from _directory(path, finder)
     elif path.is_file():
-        yield from _coco(path, images_dir)
+        yield from first_people(load_dataset(path, images_dir, category))
     else:
         raise InputError(f"--calib {source}: no such directory or COCO.json; `synth` draws people")
 
 
 def _directory(folder: Path, finder: PersonFinder | None) -> Iterator[tuple[U8, F32 | None]]:
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        frame = read_image(path)
+    for _, frame in read_images(image_files(folder)):
         if finder is None:
             yield frame, np.array([0, 0, frame.shape[1], frame.shape[0]], np.float32)
         else:
             boxes = finder(frame)
             yield frame, boxes[0] if len(boxes) else None
-
-
-def _coco(annotations: Path, images_dir: Path | None) -> Iterator[tuple[U8, F32 | None]]:
-    """Yield each image with the box of its first labelled person, or its first box where no keypoints are labelled."""
-    truth = load_ground_truth(annotations)
-    paths = find_images(truth, annotations, images_dir)
-    has_keypoints = any(each.keypoints for each in truth.annotations)
-    for image_id, people_there in people_by_image(truth).items():
-        usable = [each for each in people_there if each.labelled] if has_keypoints else people_there
-        yield read_image(paths[image_id]), boxes_xyxy(usable)[0] if usable else None

@@ -8,7 +8,7 @@ import msgspec
 
 from devices.detect import detect_machine
 from devices.profile import Machine
-from edge.evaluation.coco import Dataset
+from edge.evaluation.dataset import Dataset
 from edge.model import load
 from edge.parity.reference import load_reference, save_reference
 from export.accuracy import AccuracyGate, ap_gate

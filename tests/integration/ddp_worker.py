@@ -17,7 +17,7 @@ import torch
 from lightning_fabric import Fabric
 
 from edge.catalog.specs import rtmdet_spec
-from edge.evaluation.coco import load_dataset
+from edge.evaluation.dataset import load_dataset
 from edge.schema import load_schema
 from quantize.distill.data.augment import WEAK
 from quantize.distill.data.batches import (

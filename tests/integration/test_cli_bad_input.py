@@ -264,8 +264,8 @@ def test_pictures_that_do_not_decode_leave_no_output(
     source = tmp_path / name
     if name == "folder":
         source.mkdir()
-        shutil.copy(photo, source / "1.jpg")
-        (source / "2.jpg").write_bytes(photo.read_bytes()[:100])
+        for number in (1, 2):
+            (source / f"{number}.jpg").write_bytes(photo.read_bytes()[: 100 * number])
     else:
         source.write_bytes(b"\x00" * 64)
     targets = ["--save-json", "o.json", "--save-csv", "o.csv", "--save-openpose", "o", "--out"]
@@ -273,6 +273,22 @@ def test_pictures_that_do_not_decode_leave_no_output(
     assert done.code == 2
     assert str(source) in done.message
     assert "convert it" in done.message
+
+
+def test_a_broken_picture_is_named_and_the_rest_is_done(edgepose, pose, photo, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    shutil.copy(photo, folder / "1.jpg")
+    (folder / "2.jpg").write_bytes(photo.read_bytes()[:100])
+    shutil.copy(photo, folder / "3.jpg")
+    for hidden in ("._1.jpg", ".DS_Store", "Thumbs.db"):
+        (folder / hidden).write_bytes(b"\0\5\x16\7")
+    out = tmp_path / "out.json"
+    done = edgepose("run", folder, "--pose", pose.path, "--save-json", out, "--json")
+    assert done.code == 0
+    assert (done.json["frames"], done.json["unread_frames"]) == (2, 1)
+    assert "1 frame could not be read: 2.jpg" in done.err
+    assert {each["image_id"] for each in json.loads(out.read_text())} == {0, 2}
 
 
 def test_a_video_without_frames(edgepose, pose, tmp_path, untouched, videos):

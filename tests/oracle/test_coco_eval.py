@@ -14,7 +14,9 @@ from edge.evaluation.average_precision import (
     evaluate_boxes,
     evaluate_keypoints,
 )
-from edge.evaluation.coco import CocoResult, Dataset, as_results, load_ground_truth, subset
+from edge.evaluation.coco import CocoResult, as_results, subset
+from edge.evaluation.coco_file import load_ground_truth
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.duplicates import drop_duplicates
 from edge.evaluation.score import evaluate, score
 from edge.evaluation.summary import FIGURES, Summary

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.image import read_image

@@ -10,6 +10,7 @@ from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
     PATH,
+    category_option,
     det_classes_option,
     heads_option,
     json_option,
@@ -38,6 +39,7 @@ from runtimes.errors import InputError
     required=True,
     help="COCO.json with ground truth.",
 )
+@category_option
 @click.option(
     "--detector",
     type=PATH,
@@ -55,6 +57,7 @@ def command(
     heads: int | None,
     images: Path | None,
     annotations: Path,
+    category: str | None,
     detector: Path | None,
     det_classes: str | None,
     flip: bool,
@@ -63,11 +66,11 @@ def command(
 ) -> None:
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
     from edge.codecs.people import parse_classes
-    from edge.evaluation.coco import load_dataset
+    from edge.evaluation.dataset import load_dataset
     from edge.evaluation.predict import predict
     from edge.evaluation.score import DEFAULT_SIGMA, assumed_sigmas, evaluate
 
-    dataset = load_dataset(annotations, images)
+    dataset = load_dataset(annotations, images, category)
     with ExitStack() as stack:
         opened = stack.enter_context(
             _open(model, weights, Described(task, keypoints, heads), options)

@@ -32,7 +32,7 @@ from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Precision, Runtime
 
 if TYPE_CHECKING:
-    from edge.evaluation.coco import Dataset
+    from edge.evaluation.dataset import Dataset
     from export import Exported, LoadedModel
 
 FORMATS = {
@@ -164,9 +164,9 @@ def _export(
     from quantize.int8.run import Int8Limits
 
     if calibration.calib:
-        inputs = gate_inputs(loaded.spec, calibration.calib, calibration.images)
+        inputs = gate_inputs(loaded.spec, calibration.calib, calibration.images, gate.category)
     else:
-        inputs = gate_inputs(loaded.spec, gate.val, gate.val_images)
+        inputs = gate_inputs(loaded.spec, gate.val, gate.val_images, gate.category)
     accuracy = torch_ap_gate(loaded, truth, gate.max_ap_drop) if truth and planned.floats else None
     with progress("reference", None if planned.int8 else len(planned.floats) + 1) as advance:
         results = export_to(
@@ -184,6 +184,7 @@ def _export(
                 str(calibration.calib),
                 calibration.images,
                 exclude=pixel_hashes(truth),
+                category=gate.category,
             )
             results += export_int8(
                 loaded,

@@ -164,15 +164,18 @@ def _calibration_sets(parent: Artifact, sources: Sources, exclude: frozenset[str
     from quantize.int8.calibration import gather_sets, person_finder
 
     calib, images = str(sources.calibration.calib), sources.calibration.images
+    category = sources.gate.category
     if sources.detector is None:
-        return gather_sets(parent.manifest, calib, images, exclude=exclude)
+        return gather_sets(parent.manifest, calib, images, exclude=exclude, category=category)
     with load(sources.detector) as model:
         if not model.spec.is_detector:
             raise InputError(
                 f"--detector {sources.detector}: finds no boxes (task {model.spec.task})"
             )
         finder = person_finder(model, sources.det_classes)
-        return gather_sets(parent.manifest, calib, images, finder=finder, exclude=exclude)
+        return gather_sets(
+            parent.manifest, calib, images, finder=finder, exclude=exclude, category=category
+        )
 
 
 def _report_search(parent: Artifact, found: "SearchResult") -> None:

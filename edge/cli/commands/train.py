@@ -37,6 +37,7 @@ class TrainOptions:
     init: str
     data: tuple[str, ...]
     images: str
+    category: str
     workers: int
     drawn: int | None
     batch: int | None

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.evaluation.coco import Dataset, boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
-from edge.image import read_image
-from edge.media.sources import IMAGE_SUFFIXES
+from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.dataset import Dataset, load_dataset
+from edge.geometry import Size, whole_frame
+from edge.media.image_files import image_files, read_images
 from edge.schema import KeypointSchema
 from edge.synth import write_dataset
 from edge.types import F32, check_shape
@@ -24,13 +25,15 @@ class Instance:
     """One person in one picture.
 
     key: stable across runs, for logs and caches; box: float32 (4,) xyxy; keypoints: float32 (K, 3), x, y and visibility
-    (0 unlabelled, 1 hidden, 2 visible), in the picture's pixels. All 0 where the person has no labels.
+    (0 unlabelled, 1 hidden, 2 visible), in the picture's pixels. All 0 where the person has no labels. image_wh: the
+    picture's annotated size, None where it is its own.
     """
 
     key: str
     image_path: Path
     box: F32
     keypoints: F32
+    image_wh: Size | None = None
 
     def __post_init__(self) -> None:
         check_shape("Instance.box", self.box, (4,), np.float32)
@@ -45,7 +48,7 @@ class Instance:
 def annotated_instances(
     annotations: str | Path, schema: KeypointSchema, images_dir: str | Path | None = None
 ) -> list[Instance]:
-    """Return the people of a COCO keypoint file that have a labelled keypoint and a box with an area.
+    """Return the people of a COCO keypoint file that have a labelled keypoint.
 
     Raises InputError where the file is not COCO, an image is missing, or the number of keypoints is not the schema's.
     """
@@ -56,7 +59,7 @@ def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[In
     """Return the people of a loaded data set in the order of its images; `name` goes into messages and keys."""
     instances = []
     for image_id, people in people_by_image(dataset.truth).items():
-        labelled = [each for each in people if each.keypoints and min(each.bbox[2:]) > 0]
+        labelled = [each for each in people if each.labelled]
         for each in labelled:
             if len(each.keypoints) != 3 * len(schema):
                 raise InputError(
@@ -65,10 +68,15 @@ def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[In
                 )
         rows = zip(labelled, boxes_xyxy(labelled), keypoints_xyv(labelled), strict=True)
         instances += [
-            Instance(f"{name}#{each.id}", dataset.paths[image_id], box, keypoints)
+            Instance(
+                f"{name}#{each.id}",
+                dataset.paths[image_id],
+                box,
+                keypoints,
+                dataset.size(image_id),
+            )
             for each, box, keypoints in rows
         ]
-    instances = [instance for instance in instances if instance.labelled]
     if not instances:
         raise InputError(f"{name}: no person in it has a labelled keypoint")
     return instances
@@ -76,12 +84,11 @@ def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[In
 
 def unlabelled_instances(directory: str | Path, schema: KeypointSchema) -> list[Instance]:
     """Return one person per picture, filling it, for a teacher to label; raises InputError without pictures."""
-    folder = Path(directory)
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(f"{folder}: no pictures in it; they end in {', '.join(IMAGE_SUFFIXES)}")
     unlabelled = np.zeros((len(schema), 3), np.float32)
-    return [Instance(path.name, path, _whole_image(path), unlabelled) for path in paths]
+    return [
+        Instance(path.name, path, whole_frame(picture.shape[1::-1])[0], unlabelled)
+        for path, picture in read_images(image_files(Path(directory)))
+    ]
 
 
 def drawn_instances(
@@ -103,8 +110,3 @@ def drawn_annotations(directory: str | Path, seed: int, pictures: int) -> Path:
             if not annotations.is_file():
                 raise
     return annotations
-
-
-def _whole_image(path: Path) -> F32:
-    height, width = read_image(path).shape[:2]
-    return np.array((0, 0, width, height), np.float32)

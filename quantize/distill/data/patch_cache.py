@@ -58,7 +58,7 @@ class PatchCache:
 
     def _cut(self, row: int) -> Patch:
         instance = self.instances[row]
-        frame = read_image(instance.image_path)
+        frame = read_image(instance.image_path, instance.image_wh)
         left, top, right, bottom = instance.box.astype(np.float64)
         # views grow to the input's aspect ratio and rotate: a square holds them all
         half = max(right - left, bottom - top) * self._reach / 2

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.catalog.specs import SCHEMA_OF_COUNT
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from edge.schema import KeypointSchema, load_schema
 from quantize.distill.data.batches import SourceSlice
 from quantize.distill.data.instances import (
@@ -39,17 +39,22 @@ class TrainingSet:
 
 
 def load_training_set(
-    data: Sequence[str], schema: KeypointSchema, drawn: int, images: str | Path | None = None
+    data: Sequence[str],
+    schema: KeypointSchema,
+    drawn: int,
+    images: str | Path | None = None,
+    category: str | None = None,
 ) -> TrainingSet:
     """Return the people of all sources: `synth` (`drawn` pictures, rendered once), COCO.json or DIR, each `:WEIGHT`.
 
-    Raises InputError for an unknown source, missing images, and keypoint sets that share nothing.
+    images, category: of the COCO.json. Raises InputError for an unknown source, missing images, and keypoint sets that
+    share nothing.
     """
     instances: list[Instance] = []
     slices = []
     for source in data:
         name, weight = split_weight(source)
-        found = _instances(name, schema, drawn, images)
+        found = _instances(name, schema, drawn, images, category)
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
     return TrainingSet(tuple(instances), tuple(slices))
@@ -75,14 +80,17 @@ def drawn_folder() -> Path:
 
 
 def load_annotated(
-    annotations: str | Path, schema: KeypointSchema, images: str | Path | None = None
+    annotations: str | Path,
+    schema: KeypointSchema,
+    images: str | Path | None = None,
+    category: str | None = None,
 ) -> list[Instance]:
     """Return the people of a COCO file in `schema`, whichever known keypoint set the file has.
 
     Keypoints are matched by name; those that only `schema` has are unlabelled. Raises InputError for a keypoint set
     that is unknown or shares no keypoint.
     """
-    dataset = load_dataset(annotations, images)
+    dataset = load_dataset(annotations, images, category)
     own = _schema_of(dataset, schema, str(annotations))
     instances = instances_of(dataset, own, str(annotations))
     if own.names == schema.names:
@@ -100,7 +108,11 @@ def convert_keypoints(instances: Sequence[Instance], keypoints: KeypointMap) -> 
 
 
 def _instances(
-    name: str, schema: KeypointSchema, drawn: int, images: str | Path | None
+    name: str,
+    schema: KeypointSchema,
+    drawn: int,
+    images: str | Path | None,
+    category: str | None,
 ) -> list[Instance]:
     if name == DRAWN:
         if schema.name != "coco17":
@@ -110,7 +122,7 @@ def _instances(
     if path.is_dir():
         return unlabelled_instances(path, schema)
     if path.suffix == ".json":
-        return load_annotated(path, schema, images)
+        return load_annotated(path, schema, images, category)
     raise InputError(
         f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}`, optionally with :WEIGHT"
     )
@@ -118,7 +130,7 @@ def _instances(
 
 def _schema_of(dataset: Dataset, preferred: KeypointSchema, name: str) -> KeypointSchema:
     """Return a file's keypoint set, recognised by its number of keypoints; `preferred` where that fits."""
-    counts = {len(each.keypoints) // 3 for each in dataset.truth.annotations if each.keypoints}
+    counts = {len(each.keypoints) // 3 for each in dataset.truth.people if each.labelled}
     if not counts or len(preferred) in counts:
         return preferred
     known = SCHEMA_OF_COUNT.get(count := counts.pop())

@@ -12,7 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.evaluation.coco import Dataset, boxes_xyxy, people_by_image
+from edge.evaluation.coco import boxes_xyxy, people_by_image
+from edge.evaluation.dataset import Dataset
 from edge.geometry import Size, letterbox_wh
 from edge.image import read_image
 from edge.types import F32, U8, check_shape
@@ -26,11 +27,15 @@ MIN_SIDE, MIN_VISIBLE = 4.0, 0.2
 
 @dataclass(frozen=True, slots=True)
 class DetectionSet:
-    """Pictures on disk, the people's boxes in each, float32 (N, 4), and the slice of each source among them."""
+    """Pictures on disk, the people's boxes in each, float32 (N, 4), and the slice of each source among them.
+
+    sizes: the annotated size of each picture, None where it is its own.
+    """
 
     paths: tuple[Path, ...]
     boxes: tuple[F32, ...]
     slices: tuple[SourceSlice, ...]
+    sizes: tuple[Size | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +54,15 @@ def detection_set(sources: Sequence[tuple[Dataset, float]]) -> DetectionSet:
     """Return the pictures of COCO data sets with their sampling weights, including pictures without people."""
     paths: list[Path] = []
     boxes: list[F32] = []
+    sizes: list[Size | None] = []
     slices = []
     for dataset, weight in sources:
         people = people_by_image(dataset.truth)
         slices.append(SourceSlice(len(paths), len(dataset.paths), weight))
         paths += dataset.paths.values()
         boxes += [boxes_xyxy(people[image_id]) for image_id in dataset.paths]
-    return DetectionSet(tuple(paths), tuple(boxes), tuple(slices))
+        sizes += map(dataset.size, dataset.paths)
+    return DetectionSet(tuple(paths), tuple(boxes), tuple(slices), tuple(sizes))
 
 
 def deployed_placement(frame_wh: Size, input_wh: Size) -> Placement:
@@ -114,7 +121,7 @@ def load_sample(
     rng: np.random.Generator,
 ) -> tuple[U8, F32]:
     """Return one augmented picture and the boxes on it; raises SourceError where it cannot be read."""
-    frame = read_image(images.paths[row])
+    frame = read_image(images.paths[row], images.sizes[row])
     placement = random_placement((frame.shape[1], frame.shape[0]), input_wh, augmentation, rng)
     image, boxes = place_frame(frame, images.boxes[row], placement, input_wh, pad_value)
     return distort(image, augmentation, rng), boxes

@@ -10,7 +10,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 from torch import nn
 
-from edge.evaluation.coco import Dataset, load_dataset
+from edge.evaluation.dataset import Dataset, load_dataset
 from export import load_checkpoint
 from export.lineage import joined_terms
 from export.registry import Variant, load_family
@@ -62,7 +62,7 @@ def train_detector(
         with fabric.rank_zero_first():
             images = load_images(config, listener)
             validation = (
-                load_dataset(val[0], val[1] or None)
+                load_dataset(val[0], val[1] or None, config.category or None)
                 if val[0]
                 else drawn_set(listener, VAL_SEED, VAL_PICTURES)
             )
@@ -82,7 +82,9 @@ def load_images(config: DetectorConfig, listener: ProgressListener) -> Detection
         if name == DRAWN:
             sources.append((drawn_set(listener, TRAIN_SEED, config.drawn), weight))
         elif Path(name).suffix == ".json":
-            sources.append((load_dataset(name, config.images or None), weight))
+            sources.append(
+                (load_dataset(name, config.images or None, config.category or None), weight)
+            )
         else:
             raise InputError(
                 f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}`, optionally "

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from edge.evaluation.coco import Dataset
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model

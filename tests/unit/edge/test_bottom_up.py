@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
-from edge.evaluation.coco import PERSON, Annotation, Category, CocoImage, Dataset, GroundTruth
+from edge.evaluation.coco import PERSON, Annotation, Category, CocoImage, GroundTruth
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.schema_map import as_schema, scored_schema
 from edge.evaluation.score import score

@@ -7,16 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.evaluation.coco import (
-    as_results,
-    boxes_xyxy,
-    find_images,
-    keypoints_xyv,
-    load_dataset,
-    load_ground_truth,
-    people_by_image,
-    subset,
-)
+from edge.evaluation.coco import as_results, boxes_xyxy, keypoints_xyv, people_by_image, subset
+from edge.evaluation.coco_file import load_ground_truth
+from edge.evaluation.dataset import find_images, load_dataset
 from runtimes.errors import InputError
 
 MINIMAL: dict[str, Any] = {

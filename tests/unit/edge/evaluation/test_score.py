@@ -6,14 +6,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from edge.evaluation.coco import (
-    Annotation,
-    Category,
-    CocoImage,
-    CocoResult,
-    Dataset,
-    GroundTruth,
-)
+from edge.evaluation.coco import Annotation, Category, CocoImage, CocoResult, GroundTruth
+from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.score import evaluate, protocol_of
 from edge.image import write_image

@@ -113,11 +113,12 @@ def test_what_gives_no_frame_says_so_at_once(
 def test_an_undecodable_image_is_named(tmp_path: Path) -> None:
     write_image(tmp_path / "a.png", picture(1))
     (tmp_path / "b.png").write_text("no picture")
+    write_image(tmp_path / "c.png", picture(3))
     with open_source(tmp_path) as source:
-        frames = iter(source)
-        next(frames)
-        with pytest.raises(SourceError, match=r"b\.png"):
-            next(frames)
+        assert [(frame.index, frame.name) for frame in source] == [(0, "a.png"), (2, "c.png")]
+        assert source.losses.notes() == ["1 frame could not be read: b.png"]
+    with pytest.raises(SourceError, match=r"b\.png is no image that OpenCV can decode"):
+        open_source(tmp_path / "b.png")
 
 
 @pytest.mark.parametrize("camera", [987, "987"])

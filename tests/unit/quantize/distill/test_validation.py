@@ -7,7 +7,8 @@ pytest.importorskip("torch")
 pytest.importorskip("faster_coco_eval")
 
 from edge.catalog.specs_vitpose import vitpose_spec
-from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, load_dataset, people_by_image
+from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.dataset import load_dataset
 from edge.image import read_image
 from edge.schema import load_schema
 from edge.synth import write_dataset

@@ -125,7 +125,7 @@ def test_pictures_alone_are_unlabelled_people(drawn) -> None:
     assert len(people) == 4
     assert not any(person.labelled for person in people)
     np.testing.assert_array_equal(people[0].box, (0, 0, 640, 480))
-    with pytest.raises(InputError, match="no pictures in it"):
+    with pytest.raises(InputError, match="no images in"):
         unlabelled_instances(folder.parent, COCO)
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.catalog.specs import PAD_VALUE, rtmdet_spec
-from edge.evaluation.coco import load_dataset
+from edge.evaluation.dataset import load_dataset
 from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.synth import draw_scene

@@ -14,7 +14,7 @@ from lightning_fabric import Fabric  # noqa: E402
 
 from edge.catalog.specs import rtmdet_spec  # noqa: E402
 from edge.evaluation.average_precision import evaluate_boxes  # noqa: E402
-from edge.evaluation.coco import load_dataset  # noqa: E402
+from edge.evaluation.dataset import load_dataset  # noqa: E402
 from edge.evaluation.predict import predict  # noqa: E402
 from edge.model import Model  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402

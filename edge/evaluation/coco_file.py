@@ -1,0 +1,305 @@
+"""Reader of COCO annotation files as tools really write them.
+
+Taken: ids as numbers or text, flags as booleans, missing sizes, areas, boxes and categories, people without keypoints,
+NaN, a byte order mark. What cannot be used is left out and counted in one warning; what contradicts itself is refused.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.evaluation.coco import XYWH, Annotation, Category, CocoImage, GroundTruth, Id, extent_xywh
+from edge.evaluation.coco_values import (
+    box_of,
+    flag_of,
+    id_of,
+    number_of,
+    numbers_of,
+    side_of,
+    usable,
+)
+from edge.evaluation.person_category import check_used, person_category
+from edge.geometry import Size
+from runtimes.errors import InputError, warn
+
+# What is counted, for one and for many.
+_PROBLEMS = {
+    "stray": (
+        "1 annotation of an image that the file does not list is left out",
+        "{} annotations of images that the file does not list are left out",
+    ),
+    "no category": (
+        "1 annotation without a category_id is left out",
+        "{} annotations without a category_id are left out",
+    ),
+    "bare": (
+        "1 person without a usable box or a labelled keypoint is left out",
+        "{} people without a usable box or a labelled keypoint are left out",
+    ),
+    "no box": (
+        "1 person has no box: the box around the keypoints is used",
+        "{} people have no box: the boxes around their keypoints are used",
+    ),
+    "bad box": (
+        "1 box is negative, empty, not finite or outside its image: the box around the keypoints is used",
+        "{} boxes are negative, empty, not finite or outside their image: the boxes around the keypoints are used",
+    ),
+    "bad keypoint": (
+        "1 keypoint is not finite and counts as unlabelled",
+        "{} keypoints are not finite and count as unlabelled",
+    ),
+    "bad area": (
+        "1 area is not above 0: 0.53 of the box is used",
+        "{} areas are not above 0: 0.53 of the box is used",
+    ),
+}
+_PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Image(msgspec.Struct):
+    """An image as it stands in the file."""
+
+    id: Any
+    file_name: Any = None
+    coco_url: Any = None
+    width: Any = None
+    height: Any = None
+    crowd_index: Any = msgspec.field(name="crowdIndex", default=None)
+
+
+class _Annotation(msgspec.Struct):
+    """An annotation as it stands in the file."""
+
+    image_id: Any
+    id: Any = None
+    category_id: Any = None
+    bbox: Any = None
+    area: Any = None
+    iscrowd: Any = None
+    keypoints: Any = None
+    foot_kpts: Any = None
+    face_kpts: Any = None
+    lefthand_kpts: Any = None
+    righthand_kpts: Any = None
+
+
+class _Category(msgspec.Struct):
+    """A category as it stands in the file."""
+
+    id: Any
+    name: Any = ""
+    keypoints: Any = None
+
+
+class _File(msgspec.Struct):
+    """The parts of a file that are read."""
+
+    images: list[_Image]
+    annotations: list[_Annotation]
+    categories: list[_Category] = []
+
+
+def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTruth:
+    """Read a COCO annotation file; fields it does not need are skipped.
+
+    category: name or id of the category of people, where the file does not tell. A person without a usable box gets
+    the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises InputError
+    where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates none of its
+    images, or where its category of people cannot be told.
+    """
+    content = _decode(Path(path))
+    images = tuple(_image(raw, f"{path}: images[{n}]") for n, raw in enumerate(content.images))
+    _check_unique(path, "image", (image.id for image in images))
+    categories = tuple(
+        _category(raw, f"{path}: categories[{n}]") for n, raw in enumerate(content.categories)
+    )
+    kinds = [_kind(raw, path, n) for n, raw in enumerate(content.annotations)]
+    used = {kind for kind in kinds if kind is not None}
+    with_keypoints = {
+        kind
+        for kind, raw in zip(kinds, content.annotations, strict=True)
+        if kind is not None and isinstance(raw.keypoints, list) and any(raw.keypoints)
+    }
+    person = person_category(path, categories, used, with_keypoints, category)
+    check_used(path, categories, used, person)
+    reader = _Reader(str(path), {image.id: image.wh for image in images}, person)
+    # an annotation without a category can only be of the one there is
+    only = person if len(categories) <= 1 else None
+    annotations = [
+        reader.annotation(raw, n, only if kind is None else kind)
+        for n, (raw, kind) in enumerate(zip(content.annotations, kinds, strict=True))
+    ]
+    found = tuple(each for each in annotations if each is not None)
+    _check_unique(path, "annotation", (each.id for each in found))
+    reader.report(content.annotations)
+    return GroundTruth(images=images, annotations=found, categories=categories, person=person)
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Converts annotations of one file, and counts what is wrong with those of people."""
+
+    path: str
+    sizes: dict[Id, Size | None]
+    person: Id
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def annotation(self, raw: _Annotation, number: int, category: Id | None) -> Annotation | None:
+        """Return an annotation; None, counted, where it cannot be used."""
+        place = f"{self.path}: annotations[{number}]"
+        image_id = id_of(raw.image_id, f"{place}.image_id")
+        if image_id not in self.sizes:
+            self.counts["stray"] += 1
+            return None
+        if category is None:
+            self.counts["no category"] += 1
+            return None
+        name = f"[{number}]" if raw.id is None else id_of(raw.id, f"{place}.id")
+        is_person = category == self.person
+        counts = self.counts if is_person else Counter[str]()
+        given = {
+            part: _keypoints(getattr(raw, part), self.path, name, counts)
+            for part in ("keypoints", *_PARTS)
+        }
+        box = _box(raw, place, self.sizes[image_id], given["keypoints"], counts)
+        if box is None and is_person:
+            counts["bare"] += 1
+            return None
+        area = number_of(raw.area, f"{place}.area")
+        if raw.area is not None and not 0 < area < float("inf") and any(given["keypoints"][2::3]):
+            counts["bad area"] += 1
+        return Annotation(
+            id=name,
+            image_id=image_id,
+            category_id=category,
+            bbox=box or (0.0, 0.0, 0.0, 0.0),
+            area=area if 0 < area < float("inf") else None,
+            iscrowd=flag_of(raw.iscrowd, f"{place}.iscrowd"),
+            **given,
+        )
+
+    def report(self, annotations: Sequence[_Annotation]) -> None:
+        """Warn in one line of what was counted; raise InputError where no annotation is of a listed image."""
+        if annotations and self.counts["stray"] == len(annotations):
+            first = annotations[0]
+            raise InputError(
+                f"{self.path}: annotation {first.id} is of image {first.image_id}, which the "
+                "file does not list, and so are all others; is it a complete annotation file?"
+            )
+        notes = [
+            texts[count > 1].format(count)
+            for problem, texts in _PROBLEMS.items()
+            if (count := self.counts[problem])
+        ]
+        if notes:
+            warn(f"{self.path}: {'; '.join(notes)}")
+
+
+def _decode(path: Path) -> _File:
+    try:
+        data = path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    try:
+        return msgspec.json.decode(data, type=_File)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path} is no COCO annotation file: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return _decode_lenient(path, data, error)
+
+
+def _decode_lenient(path: Path, data: bytes, problem: Exception) -> _File:
+    """Decode what Python's json takes beyond the standard: NaN, Infinity, UTF-16, whole numbers of any length."""
+    try:
+        return msgspec.convert(json.loads(data), _File)
+    except msgspec.ValidationError as error:
+        problem = error
+    except (ValueError, RecursionError):
+        pass  # the strict decoder names the place better
+    raise InputError(f"{path} is no COCO annotation file: {problem}") from problem
+
+
+def _image(raw: _Image, place: str) -> CocoImage:
+    name = raw.file_name or raw.coco_url
+    if not isinstance(name, str):
+        raise InputError(f"{place} has no file_name (nor coco_url)")
+    level = number_of(raw.crowd_index, f"{place}.crowdIndex")
+    return CocoImage(
+        id=id_of(raw.id, f"{place}.id"),
+        file_name=name,
+        width=side_of(raw.width, f"{place}.width"),
+        height=side_of(raw.height, f"{place}.height"),
+        crowd_index=level if level == level else None,  # noqa: PLR0124 NaN: not given
+    )
+
+
+def _category(raw: _Category, place: str) -> Category:
+    names = raw.keypoints if isinstance(raw.keypoints, list) else []
+    return Category(
+        id=id_of(raw.id, f"{place}.id"),
+        name="" if raw.name is None else str(raw.name),
+        keypoints=tuple(map(str, names)),
+    )
+
+
+def _kind(raw: _Annotation, path: str | Path, number: int) -> Id | None:
+    if raw.category_id is None:
+        return None
+    return id_of(raw.category_id, f"{path}: annotations[{number}].category_id")
+
+
+def _keypoints(value: Any, path: str, name: Id, counts: Counter[str]) -> tuple[float, ...]:
+    """Return keypoints x, y, v; those without a usable position are 0, 0, 0."""
+    values = numbers_of(value, f"{path}: annotation {name} keypoints")
+    if len(values) % 3:
+        raise InputError(
+            f"{path}: annotation {name} has {len(values)} keypoint values; COCO keypoints are triplets x, y, v"
+        )
+    if all(map(usable, values)):
+        return values
+    clean: list[float] = []
+    for first in range(0, len(values), 3):
+        good = all(map(usable, values[first : first + 3]))
+        counts["bad keypoint"] += not good
+        clean += values[first : first + 3] if good else (0.0, 0.0, 0.0)
+    return tuple(clean)
+
+
+def _box(
+    raw: _Annotation,
+    place: str,
+    wh: Size | None,
+    keypoints: tuple[float, ...],
+    counts: Counter[str],
+) -> XYWH | None:
+    """Return the box, else the one around the labelled keypoints, else None."""
+    box = box_of(raw.bbox, f"{place}.bbox")
+    if box is not None and _is_usable(box, wh):
+        return box
+    points = [keypoints[n : n + 3] for n in range(0, len(keypoints), 3) if keypoints[n + 2] > 0]
+    if not points:
+        return None
+    counts["no box" if box is None else "bad box"] += 1
+    x, y, width, height = extent_xywh(sum(points, ()))
+    return x, y, max(width, 1.0), max(height, 1.0)
+
+
+def _is_usable(box: XYWH, wh: Size | None) -> bool:
+    x, y, width, height = box
+    if not (all(map(usable, box)) and width > 0 and height > 0):
+        return False
+    return wh is None or (x < wh[0] and y < wh[1] and x + width > 0 and y + height > 0)
+
+
+def _check_unique(path: str | Path, what: str, ids: Iterable[Id]) -> None:
+    seen: set[Id] = set()
+    for each in ids:
+        if each in seen:
+            raise InputError(f"{path}: {what} id {each} occurs twice; ids must be unique")
+        seen.add(each)

@@ -1,0 +1,85 @@
+"""Conversion of single values of COCO files: numbers as text, booleans as flags, floats as ids, null as nothing."""
+
+import math
+import re
+from typing import Any, Literal
+
+from edge.evaluation.coco import XYWH, Id
+from runtimes.errors import InputError
+
+# No coordinate of a picture is beyond it, and float32 holds it exactly.
+LARGEST = 1e7
+_WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
+_FLAGS: dict[object, Literal[0, 1]] = {
+    None: 0, 0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1,
+}  # fmt: skip
+
+
+def id_of(value: Any, place: str) -> Id:
+    """Return an id that is equal for 7, 7.0, "7" and "7.0"; other text stays. Raises InputError for anything else."""
+    if isinstance(value, str):
+        text = value.strip()
+        return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else text
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1:
+        return int(value)
+    raise InputError(f"{place} is {_short(value)}, not a whole number or text")
+
+
+def number_of(value: Any, place: str) -> float:
+    """Return a number, NaN for null and empty text; raises InputError for what is none."""
+    if value is None or value == "":
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{place} is {_short(value)}, not a number") from error
+
+
+def side_of(value: Any, place: str) -> int | None:
+    """Return a width or height in pixels; None for null, 0 and what is no size."""
+    side = number_of(value, place)
+    return int(side) if 1 <= side <= LARGEST else None
+
+
+def flag_of(value: Any, place: str) -> Literal[0, 1]:
+    """Return a flag given as 0, 1, a boolean, their text, or null for 0; raises InputError for anything else."""
+    known = value.strip().lower() if isinstance(value, str) else value
+    if not isinstance(known, (list, dict)) and known in _FLAGS:
+        return _FLAGS[known]
+    raise InputError(f"{place} is {_short(value)}, not 0 or 1")
+
+
+def box_of(value: Any, place: str) -> XYWH | None:
+    """Return a box as it stands, NaN for what is missing in it; None for null and an empty list."""
+    if value is None or value == []:
+        return None
+    values = numbers_of(value, place)
+    if len(values) != 4:
+        raise InputError(f"{place} has {len(values)} values, not x, y, width, height")
+    x, y, width, height = values
+    return x, y, width, height
+
+
+def numbers_of(value: Any, place: str) -> tuple[float, ...]:
+    """Return a list of numbers, or of lists of them, flattened; null is no numbers, or NaN inside a list."""
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise InputError(f"{place} is {_short(value)}, not a list of numbers")
+    try:
+        return tuple(map(float, value))
+    except (TypeError, ValueError, OverflowError):
+        flat = [part for each in value for part in (each if isinstance(each, list) else [each])]
+        return tuple(number_of(each, place) for each in flat)
+
+
+def usable(value: float) -> bool:
+    """Return whether a coordinate is finite and within any picture."""
+    return abs(value) <= LARGEST
+
+
+def _short(value: Any) -> str:
+    text = ascii(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

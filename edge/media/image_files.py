@@ -1,0 +1,119 @@
+"""Image files of a folder or glob, told by their content: hidden files are skipped, broken ones named and counted."""
+
+import glob
+import itertools
+import re
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+
+from edge.image import quiet_opencv, read_image
+from edge.media.source import Losses, Source
+from edge.types import U8, Frame
+from runtimes.errors import SourceError, warn
+
+# A file of such a name is meant as an image, even where its content is none: it is broken, and not passed over.
+IMAGE_SUFFIXES = (
+    ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".gif", ".ppm", ".pgm", ".pbm", ".hdr",
+)  # fmt: skip
+# Files of one image after another, which FFmpeg plays.
+_VIDEO_SUFFIXES = (".mjpeg", ".mjpg")
+
+
+def is_image(path: Path) -> bool:
+    """Return whether a file is an image by its content, or meant as one by its name; an animated GIF is a video."""
+    suffix = path.suffix.lower()
+    if suffix in _VIDEO_SUFFIXES:
+        return False
+    with quiet_opencv():
+        if suffix == ".gif":
+            return cv2.haveImageReader(str(path)) and cv2.imcount(str(path)) == 1
+        return suffix in IMAGE_SUFFIXES or cv2.haveImageReader(str(path))
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return the images in a folder, in natural order (frame2 before frame10); raises SourceError without any."""
+    found = [path for path in folder.iterdir() if _in_a_set(path)]
+    if not found:
+        raise SourceError(
+            f"no images in {folder}; looked for {', '.join(IMAGE_SUFFIXES)} and any other that OpenCV reads"
+        )
+    return sorted(found, key=_natural)
+
+
+def images_like(pattern: str) -> list[Path]:
+    """Return the images that match a glob, in natural order; raises SourceError without any."""
+    found = [Path(name) for name in glob.glob(pattern, recursive=True)]  # noqa: PTH207 Path.glob takes no absolute one
+    found = [path for path in found if _in_a_set(path)]
+    if not found:
+        raise SourceError(f"no image matches {pattern}; quote the pattern and check the folder")
+    return sorted(found, key=_natural)
+
+
+def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, U8]]:
+    """Yield the images that can be read, uint8 BGR (H, W, 3), and warn at the end with the number of the others.
+
+    Raises SourceError where none can be read.
+    """
+    broken: list[str] = []
+    try:
+        for _, path, image in _readable(paths, broken.append):
+            yield path, image
+    finally:
+        if 0 < len(broken) < len(paths):
+            shown = f"{', '.join(broken[:5])}{' ...' if len(broken) > 5 else ''}"
+            warn(f"{paths[0].parent}: {len(broken)} of {len(paths)} images cannot be read: {shown}")
+
+
+def image_frames(paths: Sequence[Path], name: str, fps: float) -> Source:
+    """Return images as a source whose losses name those that cannot be read; raises SourceError where none can be."""
+    losses = Losses()
+
+    def lose(broken: str) -> None:
+        losses.unread += 1
+        losses.broken.append(broken)
+
+    def frames() -> Generator[Frame]:
+        for index, path, image in _readable(paths, lose):
+            yield Frame(image, index, index / fps, path.name)
+
+    found = frames()
+    first = next(found)
+    rest = itertools.chain((first,), found)
+    return Source(fps, len(paths), live=False, _frames=rest, _close=found.close, losses=losses)
+
+
+def _readable(
+    paths: Sequence[Path], lose: Callable[[str], object]
+) -> Iterator[tuple[int, Path, U8]]:
+    """Yield number, path and image of those that can be read, and call `lose` with the names of the others."""
+    problem, given = None, 0
+    for index, path in enumerate(paths):
+        try:
+            image = read_image(path)
+        except SourceError as error:
+            problem = problem or error
+            lose(path.name)
+            continue
+        given += 1
+        yield index, path, image
+    if problem and not given:
+        others = f" (and none of the {len(paths) - 1} others can be read)" if len(paths) > 1 else ""
+        raise SourceError(f"{problem}{others}") from problem
+
+
+def _in_a_set(path: Path) -> bool:
+    """Return whether a file counts among the images of a folder: hidden ones (._a.jpg, .DS_Store) do not."""
+    if path.name.startswith(".") or not path.is_file():
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    with quiet_opencv():
+        return bool(cv2.haveImageReader(str(path)))
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Return a sort key that puts frame2 before frame10."""
+    parts = re.split(r"(\d+)", str(path))
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
