@@ -109,6 +109,13 @@ def _letterbox(boxes: F64, frame_wh: Size, _crop: CropSpec, input_wh: Size) -> F
     return _matrices(np.tile(factors, (len(boxes), 1)), np.zeros((len(boxes), 2)))
 
 
+def _letterbox_centre(boxes: F64, frame_wh: Size, crop: CropSpec, input_wh: Size) -> F64:
+    """Scale the frame to the middle; of an odd border the larger part is right and below (Ultralytics' LetterBox)."""
+    matrices = _letterbox(boxes, frame_wh, crop, input_wh)
+    matrices[:, :, 2] = (np.array(input_wh) - letterbox_wh(frame_wh, input_wh)) // 2
+    return matrices
+
+
 def _stretch(boxes: F64, frame_wh: Size, _crop: CropSpec, input_wh: Size) -> F64:
     """Scale the box to the whole input, each axis by its own factor."""
     whole = stretch_boxes(boxes, frame_wh)
@@ -139,6 +146,7 @@ def _matrices(factors: F64, offsets: F64) -> F64:
 _MATRICES: dict[str, Callable[[F64, Size, CropSpec, Size], F64]] = {
     "affine": _affine,
     "letterbox": _letterbox,
+    "letterbox-centre": _letterbox_centre,
     "square": _square,
     "stretch": _stretch,
 }

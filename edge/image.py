@@ -138,10 +138,12 @@ def _fill_warped(frame: U8, crop: Crop, pad_value: int, out: U8) -> None:
 def _fill_letterboxed(frame: U8, crop: Crop, pad_value: int, out: U8) -> None:
     height, width = frame.shape[:2]
     new_w, new_h = letterbox_wh((width, height), crop.wh)
-    out[new_h:] = pad_value
-    out[:new_h, new_w:] = pad_value
+    left, top = (int(offset) for offset in crop.matrix[:, 2])
+    rows, columns = slice(top, top + new_h), slice(left, left + new_w)
+    out[:top], out[top + new_h :] = pad_value, pad_value
+    out[rows, :left], out[rows, left + new_w :] = pad_value, pad_value
     # OpenCV can write into rows of a wider image, so the frame is resized in place, without a copy.
-    cv2.resize(frame, (new_w, new_h), dst=out[:new_h, :new_w], interpolation=cv2.INTER_LINEAR)
+    cv2.resize(frame, (new_w, new_h), dst=out[rows, columns], interpolation=cv2.INTER_LINEAR)
 
 
 def _fill_stretched(frame: U8, crop: Crop, _pad_value: int, out: U8) -> None:
@@ -153,6 +155,7 @@ def _fill_stretched(frame: U8, crop: Crop, _pad_value: int, out: U8) -> None:
 _FILLS: dict[str, Callable[[U8, Crop, int, U8], None]] = {
     "affine": _fill_warped,
     "letterbox": _fill_letterboxed,
+    "letterbox-centre": _fill_letterboxed,
     "square": _fill_warped,
     "stretch": _fill_stretched,
 }

@@ -172,9 +172,13 @@ class Model:
 def people_in_frame(found: Keypoints, crop: Crop, schema: KeypointSchema) -> Poses:
     """Return a bottom-up model's people in frame pixels, without those that have no keypoint.
 
-    A keypoint that was not found keeps xy 0 and score 0. The box is around those found, and its score is their share
-    of all keypoints, so that a whole person ranks before a fragment.
+    A keypoint that was not found keeps xy 0 and score 0. Where the model gives no boxes, the box is around those found,
+    and its score is their share of all keypoints, so that a whole person ranks before a fragment.
     """
+    if found.boxes is not None:
+        boxes = crop.to_frame(found.boxes.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+        ids = np.full(len(boxes), -1, np.int32)
+        return Poses(crop.to_frame(found.xy), found.scores, boxes, found.boxes.scores, ids, schema)
     there = (found.scores > 0).any(axis=1)
     scores = found.scores[there]
     seen = scores > 0

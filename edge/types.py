@@ -82,15 +82,21 @@ class Detections:
 
 @dataclass(frozen=True, slots=True)
 class Keypoints:
-    """Decoded poses of one input: xy float32 (N, K, 2) in input pixels, scores float32 (N, K)."""
+    """Decoded poses of one input: xy float32 (N, K, 2) in input pixels, scores float32 (N, K).
+
+    boxes: of a model that detects people as well, best score first; None for others.
+    """
 
     xy: F32
     scores: F32
+    boxes: Detections | None = None
 
     def __post_init__(self) -> None:
         people, points = self.scores.shape if self.scores.ndim == 2 else (None, None)
         check_shape("Keypoints.xy", self.xy, (people, points, 2), np.float32)
         check_shape("Keypoints.scores", self.scores, (people, points), np.float32)
+        if self.boxes is not None:
+            check_shape("Keypoints.boxes", self.boxes.boxes, (people, 4), np.float32)
 
     def __len__(self) -> int:
         return len(self.xy)

@@ -15,6 +15,8 @@ from runtimes.codec_spec import (
     PafCodec,
     RTMDetCodec,
     SimCCCodec,
+    YoloCodec,
+    YoloRowsCodec,
     YOLOXCodec,
     YxsCodec,
 )
@@ -31,6 +33,8 @@ PRECISIONS: dict[tuple[str, Runtime], Precision] = {
     ("openpose-mobilenet-tf", "onnxruntime"): "fp32",
 }
 POSE_CODECS = (SimCCCodec, HeatmapCodec, IntegralCodec, YxsCodec, PafCodec)
+# Of detectors and of pose models.
+YOLO_CODECS = (YoloCodec, YoloRowsCodec)
 
 
 class ImportSpec(ModelSpec, frozen=True, kw_only=True):
@@ -94,8 +98,7 @@ def check_spec(spec: ImportSpec) -> None:
             f"{len(spec.outputs)} outputs, codec {codec_tag(spec.codec)} reads {len(axes)}",
         ),
         (
-            is_pose == isinstance(spec.codec, POSE_CODECS)
-            and spec.is_dense == isinstance(spec.codec, DenseCodec),
+            _decodes(spec) and spec.is_dense == isinstance(spec.codec, DenseCodec),
             f"codec {codec_tag(spec.codec)} does not belong to task {spec.task}",
         ),
         (is_pose == (spec.keypoints is not None), "a pose model, and no other, has keypoints"),
@@ -103,6 +106,13 @@ def check_spec(spec: ImportSpec) -> None:
     for holds, problem in rules:
         if not holds:
             raise InputError(f"the spec contradicts itself: {problem}")
+
+
+def _decodes(spec: ImportSpec) -> bool:
+    """Return whether the codec gives what the task is about: keypoints, or boxes."""
+    if isinstance(spec.codec, YOLO_CODECS):
+        return spec.is_bottom_up or spec.is_detector
+    return spec.gives_keypoints == isinstance(spec.codec, POSE_CODECS)
 
 
 def output_axes(spec: ModelSpec) -> tuple[int, ...]:
@@ -118,7 +128,7 @@ def output_axes(spec: ModelSpec) -> tuple[int, ...]:
             return (4,) * (2 * len(spec.codec.strides))
         case BoxesCodec():
             return (3, 2)
-        case YOLOXCodec():
+        case YOLOXCodec() | YoloCodec() | YoloRowsCodec():
             return (3,)
 
 

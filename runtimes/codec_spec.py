@@ -65,6 +65,27 @@ class BoxesCodec(Record, frozen=True, kw_only=True, tag="boxes", tag_field="kind
     """NMS in the graph: dets (B, N, 5) as x0, y0, x1, y1, score in input pixels, and labels (B, N)."""
 
 
+class YoloCodec(Record, frozen=True, kw_only=True, tag="yolo", tag_field="kind"):
+    """One (B, 4 + classes + K * point_values, A) tensor, NMS still to do: what Ultralytics' YOLOs from v8 on export.
+
+    Channels: cx, cy, w, h in input pixels; a score of each class; then x, y in input pixels and, with 3 values a
+    keypoint, its score. A detector's has no keypoints.
+    """
+
+    point_values: Literal[2, 3] = 3
+    max_candidates: int = 1000
+    max_detections: int = 300
+
+
+class YoloRowsCodec(Record, frozen=True, kw_only=True, tag="yolo-rows", tag_field="kind"):
+    """The same with NMS in the graph, or end-to-end: one (B, N, 6 + K * point_values) tensor.
+
+    Columns: x0, y0, x1, y1 in input pixels, score, label, then keypoints. Rows of score 0 are padding.
+    """
+
+    point_values: Literal[2, 3] = 3
+
+
 class DenseCodec(Record, frozen=True, kw_only=True, tag="dense", tag_field="kind"):
     """One map (B, C, h, w) over the whole input: class logits, depth, or surface normals.
 
@@ -121,6 +142,8 @@ Codec = (
     | RTMDetCodec
     | YOLOXCodec
     | BoxesCodec
+    | YoloCodec
+    | YoloRowsCodec
     | DenseCodec
     | PafCodec
 )

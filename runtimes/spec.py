@@ -76,11 +76,11 @@ class CropSpec(Record, frozen=True, kw_only=True):
     """The crop of a frame that becomes the input image.
 
     affine: the box, padded by `padding`, grown to the input's aspect, warped (mmpose's TopdownAffine, `udp` as there);
-    letterbox: the whole frame, aspect kept, at the top left, the rest `pad_value`;
+    letterbox: the whole frame, aspect kept, at the top left, the rest `pad_value`; letterbox-centre: in the middle;
     square: the box padded to a square, warped; stretch: the box resized, aspect ignored.
     """
 
-    kind: Literal["affine", "letterbox", "square", "stretch"]
+    kind: Literal["affine", "letterbox", "letterbox-centre", "square", "stretch"]
     padding: float = 1.0
     udp: bool = False
     pad_value: int = 0

@@ -6,8 +6,9 @@ input size, are suffixes, as in `rtmpose-l-wholebody-384x288`. `rtmdet-nano` and
 """
 
 import difflib
+from dataclasses import replace
 
-from edge.catalog import fastpose, imported, openpose, rtmdet, rtmpose, sapiens, vitpose
+from edge.catalog import fastpose, imported, openpose, rtmdet, rtmpose, sapiens, vitpose, yolo
 from edge.catalog.entry import CatalogEntry, SpecBuilder
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
@@ -30,6 +31,7 @@ CATALOG: dict[str, CatalogEntry] = {
     **fastpose.ENTRIES,
     **openpose.ENTRIES,
     **imported.ENTRIES,
+    **yolo.ENTRIES,
 }
 # By family: the function from an entry to its spec.
 SPECS: dict[str, SpecBuilder] = {
@@ -40,13 +42,19 @@ SPECS: dict[str, SpecBuilder] = {
     **fastpose.SPECS,
     **openpose.SPECS,
     **imported.SPECS,
+    **yolo.SPECS,
 }
 
 
 def find(name: str) -> CatalogEntry:
-    """Return the entry of that name; raises InputError with the nearest names."""
+    """Return the entry of that name; raises InputError with the nearest names.
+
+    Ultralytics' own names (yolov8n-pose, yolo11s) mean `yolo-pose` and `yolo-detect`, and stay the model's name.
+    """
     if name in CATALOG:
         return CATALOG[name]
+    if same := yolo.ultralytics_entry(name):
+        return replace(CATALOG[same], name=name.lower())
     near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(CATALOG)}"
     raise InputError(f"no model is called {name!r}; {hint}")

@@ -6,7 +6,19 @@ Independent of frames: `Crop.to_frame` maps results back to frame pixels, and `d
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from edge.codecs import boxes, dense, heatmap, integral, paf, rtmdet, simcc, yolox, yxs
+from edge.codecs import (
+    boxes,
+    dense,
+    heatmap,
+    integral,
+    paf,
+    rtmdet,
+    simcc,
+    yolo,
+    yolo_rows,
+    yolox,
+    yxs,
+)
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array
 from runtimes.codec_spec import (
@@ -17,6 +29,8 @@ from runtimes.codec_spec import (
     PafCodec,
     RTMDetCodec,
     SimCCCodec,
+    YoloCodec,
+    YoloRowsCodec,
     YOLOXCodec,
     YxsCodec,
 )
@@ -36,6 +50,8 @@ _DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
     RTMDetCodec: rtmdet.decode,
     YOLOXCodec: yolox.decode,
     BoxesCodec: boxes.decode,
+    YoloCodec: yolo.decode,
+    YoloRowsCodec: yolo_rows.decode,
     DenseCodec: dense.decode,
 }
 

@@ -20,7 +20,7 @@ from edge.parity.pixels import PixelFigures, single_figures
 from edge.parity.raw_error import raw_error
 from edge.parity.reference import Reference
 from runtimes.base import Outputs
-from runtimes.codec_spec import BoxesCodec
+from runtimes.codec_spec import BoxesCodec, YoloRowsCodec
 from runtimes.parity_spec import BoxesParity, Parity, PxParity, RawParity
 from runtimes.spec import ModelSpec, Precision
 
@@ -38,7 +38,8 @@ def compare(
     Raises InputError where outputs are missing or differ in shape.
     """
     # a graph that runs the NMS itself gives rows in no fixed order or number
-    raw = None if isinstance(spec.codec, BoxesCodec) else raw_error(reference, outputs)
+    rows = isinstance(spec.codec, (BoxesCodec, YoloRowsCodec))
+    raw = None if rows else raw_error(reference, outputs)
     if raw is not None and not math.isfinite(raw):
         return _judge_raw(reference, PixelFigures(), raw, precision)
     if strong := strong_boxes(reference.boxes):

@@ -76,6 +76,11 @@ def decidable_in_people(
     return np.concatenate(clear)
 
 
+def confident_in_people(people: Sequence[Keypoints], threshold: float) -> Mask:
+    """Return which keypoints of regressed people score the threshold, bool (sum N, K), people in the images' order."""
+    return np.concatenate([found.scores >= threshold for found in people])
+
+
 def _across(sigma: Sigma | None, axis: int) -> Sigma | None:
     """Return the sigma of the bins of one axis of SimCC, laid out as a map of one row."""
     return sigma and (sigma[axis], 1.0)

@@ -17,9 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.codecs import decode_boxes, decode_poses
-from edge.parity.decidable import decidable_in_people, decidable_keypoints
+from edge.parity.decidable import (
+    confident_in_people,
+    decidable_in_people,
+    decidable_keypoints,
+)
 from edge.types import Detections, Keypoints
 from runtimes.base import Outputs
+from runtimes.codec_spec import PafCodec
 from runtimes.errors import ArtifactError
 from runtimes.spec import ModelSpec
 
@@ -55,10 +60,12 @@ def make_reference(
     """Decode a reference model's outputs and judge, on them alone, which keypoints are decidable."""
     poses = decode_poses(outputs, spec) if spec.gives_keypoints else []
     boxes = decode_boxes(outputs, spec) if spec.is_detector else []
-    if spec.is_bottom_up:
+    if isinstance(spec.codec, PafCodec):
         # the heatmaps come first, whether the fields are an output of their own or not
         heatmaps = outputs[spec.outputs[0].name]
         decidable: NDArray[np.bool_] | None = decidable_in_people(poses, heatmaps, spec.image.wh)
+    elif spec.is_bottom_up:
+        decidable = confident_in_people(poses, spec.thresholds.keypoint)
     else:
         decidable = decidable_keypoints(outputs, spec) if spec.gives_keypoints else None
     return Reference(images, outputs, poses, boxes, decidable, {}, label)

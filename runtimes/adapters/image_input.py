@@ -18,7 +18,7 @@ from runtimes.spec import ImageSpec, TensorSpec
 U8 = NDArray[np.uint8]
 ImageInput = Callable[[U8], Array]
 
-DTYPES = ("float32", "uint8", "int8")
+DTYPES = ("float32", "uint8", "int8", "int32")
 LAYOUTS = ("NCHW", "NHWC")
 
 

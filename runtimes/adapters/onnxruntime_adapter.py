@@ -46,11 +46,11 @@ class OnnxruntimeSession:
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "onnxruntime")
-        ort = _import_onnxruntime()
+        ort = import_onnxruntime()
         self._artifact = artifact
         self._input = common.image_tensor(artifact)
         self._convert = image_input(artifact.manifest.image, self._input)
-        self._errors = _engine_errors(ort)
+        self._errors = engine_errors(ort)
         settings = ort.SessionOptions()
         settings.intra_op_num_threads = resolve_threads(options.threads)
         settings.inter_op_num_threads = 1
@@ -117,7 +117,8 @@ def _dtypes(values: Sequence[Any]) -> dict[str, str]:
     return {value.name: DTYPES.get(value.type, value.type) for value in values}
 
 
-def _import_onnxruntime() -> Any:
+def import_onnxruntime() -> Any:
+    """Return the module; raises MissingDependencyError where it is not installed."""
     try:
         import onnxruntime
     except ImportError as error:
@@ -125,7 +126,7 @@ def _import_onnxruntime() -> Any:
     return onnxruntime
 
 
-def _engine_errors(ort: Any) -> tuple[type[BaseException], ...]:
+def engine_errors(ort: Any) -> tuple[type[BaseException], ...]:
     """Return the exception classes of ONNX Runtime's binding, which share no base but Exception."""
     state = ort.capi.onnxruntime_pybind11_state
     found = [value for value in vars(state).values() if isinstance(value, type)]

@@ -32,6 +32,8 @@ HEADER = (
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the models that can be exported or imported: input, keypoints, size, published AP, licence, weights."""
+    from export.registry import FAMILIES
+
     entries = [find(name)] if name else list(CATALOG.values())
     if as_json:
         emit_json([_record(entry) for entry in entries])
@@ -39,7 +41,7 @@ def command(name: str | None, as_json: bool) -> None:
         _show_one(entries[0])
     else:
         _show_all(entries)
-    if name and entries[0].importable_runtimes and entries[0].url is None:
+    if name and entries[0].family not in FAMILIES:
         hint(f"edgepose import FILE --like {name}")
     else:
         official = name is None or entries[0].downloadable

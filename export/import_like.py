@@ -1,0 +1,177 @@
+"""Specs of ONNX files by the catalogue model that they are of: `edgepose import FILE.onnx --like NAME`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edge.catalog.entry import CatalogEntry
+from edge.catalog.lookup import find, spec_of
+from edge.catalog.specs import COCO_CLASSES
+from edge.schema import KeypointSchema, KeypointSet, numbered_schema, schema_of
+from export.graph_match import Match, expected_outputs, match_outputs, usual_wh
+from export.import_spec import ImportSpec
+from export.onnx_graph import Graph, GraphTensor, Size, read_graph
+from runtimes.errors import InputError
+from runtimes.spec import Lineage, ModelSpec, TensorSpec
+
+PERSON = COCO_CLASSES[:1]
+FREE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What the user says of a file: keypoints, classes, input size; None or empty where the file or NAME is to tell."""
+
+    keypoints: KeypointSchema | None = None
+    classes: tuple[str, ...] = ()
+    input_wh: Size | None = None
+
+
+NOTHING = Described()
+
+
+def spec_like(
+    path: Path, name: str, described: Described = NOTHING
+) -> tuple[ImportSpec, tuple[str, ...]]:
+    """Return the spec of an ONNX file of the catalogue model `name`, and notes on what was assumed.
+
+    Raises InputError, with the outputs found and those expected, where the file is another model's; and as
+    `read_graph`.
+    """
+    entry = find(name)
+    base = spec_of(entry)
+    graph = read_graph(path, described.input_wh, lambda outputs: usual_wh(base, outputs))
+    base = spec_of(replace(entry, input_wh=graph.input_wh))
+    base = msgspec.structs.replace(
+        base, image=msgspec.structs.replace(base.image, wh=graph.input_wh)
+    )
+    own = described.keypoints
+    match = match_outputs(graph, base, len(own) if own else None)
+    if match is None:
+        found = ", ".join(map(str, graph.outputs))
+        raise InputError(
+            f"{path}: its outputs are {found}; {name} is expected to have {expected_outputs(base)}"
+        )
+    keypoints, of_keypoints = _keypoints(graph, base, match, own)
+    classes, of_classes = _classes(graph, base, match, described.classes)
+    changed = isinstance(keypoints, KeypointSchema)
+    fields = {each: getattr(base, each) for each in ModelSpec.__struct_fields__} | {
+        "model": f"{base.model}-{schema_of(keypoints).name}"
+        if changed and keypoints
+        else base.model,
+        "inputs": (_image(graph, base, match),),
+        "outputs": tuple(_output(match, *each) for each in match.outputs),
+        "codec": match.codec,
+        "keypoints": schema_of(keypoints).to_spec() if keypoints else None,
+        "classes": classes,
+    }
+    spec = ImportSpec(**fields, runtime="onnxruntime", lineage=_lineage(entry))
+    return spec, (*of_keypoints, *of_classes)
+
+
+def like_of(path: Path) -> str | None:
+    """Return the catalogue name that an ONNX file's own metadata means, as Ultralytics writes it; None without."""
+    graph = read_graph(path, None, lambda _: (640, 640))
+    tasks = {"detect": "yolo-detect", "pose": "yolo-pose"}
+    return tasks.get(graph.notes.get("task", "")) if "stride" in graph.notes else None
+
+
+def _keypoints(
+    graph: Graph, base: ModelSpec, match: Match, own: KeypointSchema | None
+) -> tuple[KeypointSet | None, tuple[str, ...]]:
+    if base.keypoints is None:
+        if own is not None:
+            raise InputError(
+                f"{graph.path}: {base.model} gives no keypoints; leave --keypoints out"
+            )
+        return None, ()
+    count = match.keypoints or 0
+    if own is not None:
+        if len(own) != count:
+            raise InputError(
+                f"{graph.path}: gives {count} keypoints, but {own.name} names {len(own)}; correct --keypoints"
+            )
+        return own, ()
+    usual = base.keypoints
+    if len(usual.names) == count:
+        note = (
+            f"assumed {usual.name}, as {base.model}: the file does not name its {count} keypoints"
+        )
+        return usual.name, (f"{note}; give --keypoints SCHEMA.json otherwise",)
+    note = f"the file does not name its {count} keypoints; kp0 ... kp{count - 1} without flip pairs"
+    return numbered_schema(count), (f"{note}: give --keypoints SCHEMA.json to name them",)
+
+
+def _classes(
+    graph: Graph, base: ModelSpec, match: Match, asked: tuple[str, ...]
+) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
+    """Return a detector's classes: the user's, the file's own, else what their number means."""
+    if not base.is_detector:
+        if asked:
+            raise InputError(f"{graph.path}: {base.model} is no detector; leave --classes out")
+        return base.classes, ()
+    count, usual = match.classes, base.classes or ()
+    if asked:
+        if count not in {None, len(asked)}:
+            raise InputError(f"{graph.path}: has {count} classes, but --classes names {len(asked)}")
+        return asked, ()
+    named = _texts(graph.note("names"))
+    if named and count in {None, len(named)}:
+        return named, ()
+    if count in {None, len(usual)}:
+        many = len(usual) > 1
+        note = f"assumed {base.model}'s {len(usual)} classes; give --classes a,b,... if they are others"
+        return usual, (note,) if many else ()
+    known = {1: PERSON, len(COCO_CLASSES): COCO_CLASSES}.get(count or 0)
+    numbered = tuple(f"class{index}" for index in range(count or 0))
+    note = f"the file does not name its {count} classes: class0 ... class{(count or 1) - 1}"
+    return known or numbered, () if known else (f"{note}; give --classes a,b,...",)
+
+
+def _texts(names: Any) -> tuple[str, ...]:
+    """Return class names of a list or a dict by index."""
+    if isinstance(names, dict):
+        names = [names.get(index) for index in range(len(names))]
+    texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
+    return tuple(names) if texts else ()
+
+
+def _image(graph: Graph, base: ModelSpec, match: Match) -> TensorSpec:
+    image, usual = graph.image, base.inputs[0]
+    # pixels as whole numbers: the graph normalises them itself, as only MoveNet's is known to
+    if image.dtype != usual.dtype and not (
+        usual.dtype == "uint8" and image.dtype in {"int32", "float32"}
+    ):
+        raise InputError(
+            f"{graph.path}: its input {image.name} is {image.dtype}, {base.model} takes {usual.dtype}; "
+            "write a --spec SPEC.json"
+        )
+    width, height = graph.input_wh
+    sides = (3, height, width) if graph.layout == "NCHW" else (height, width, 3)
+    batch = FREE if graph.free_batch and not match.one else 1
+    return TensorSpec(
+        name="image",
+        engine_name=image.name,
+        dtype=image.dtype,
+        shape=(batch, *sides),
+        layout=graph.layout,
+    )
+
+
+def _output(match: Match, name: str, tensor: GraphTensor) -> TensorSpec:
+    shape = (FREE, *tensor.shape[1:])
+    if match.free_rows:
+        shape = (FREE, FREE, *tensor.shape[2:])
+    return TensorSpec(name=name, engine_name=tensor.name, dtype=tensor.dtype, shape=shape)
+
+
+def _lineage(entry: CatalogEntry) -> Lineage:
+    """Return the origin of weights that may be the user's own: the publisher's licence, and no verdict on their use."""
+    return Lineage(
+        weights="foreign",
+        licences=(entry.licence,),
+        commercial_use=entry.commercial_use or None,
+        checkpoint=entry.url or "",
+    )
