@@ -135,7 +135,7 @@ def steps(count: int, plan: Plan) -> int:
 
 def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = _quiet) -> BenchRun:
     """Warm up all workers, then run them in turn; raises EngineError where one fails or dies."""
-    load_before = _load()
+    load_before = load_average()
     warm = []
     for worker in workers:
         warm.append(worker.burst(WARMUP_S, plan.warmup_runs))
@@ -151,7 +151,7 @@ def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = _quiet) ->
         date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
         versions=_versions([worker.artifact for worker in workers]),
         load_before=load_before,
-        load_after=_load(),
+        load_after=load_average(),
         rounds=plan.rounds,
         time_s=plan.time_s,
         warmup_runs=plan.warmup_runs,
@@ -208,7 +208,8 @@ def _versions(artifacts: Sequence[Artifact]) -> dict[str, str]:
     return versions
 
 
-def _load() -> float | None:
+def load_average() -> float | None:
+    """Return the processes that wanted a core, as the mean over a minute; None where the system does not say."""
     try:
         return os.getloadavg()[0]
     except (AttributeError, OSError):  # not every system has one
