@@ -22,6 +22,7 @@ def ship(student: Path, name: str, method: str, folder: Path) -> Path:
         method=method,
         licences=("Apache-2.0",),
         commercial_use=True,
+        trained_on="drawn",
     )
     target = folder / f"{name}.safetensors"
     write_student(target, loaded.module.half(), card)

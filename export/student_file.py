@@ -14,10 +14,12 @@ from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.files import atomic_file
 from runtimes.record import Record
-from runtimes.spec import KeypointsSpec, Lineage
+from runtimes.spec import KeypointsSpec, Lineage, TrainedOn
 
 CARD = "edgepose"
 FORMAT = 1
+# Bundled weights whose cards were written before `trained_on`.
+DRAWN_ONLY = ("rtmdet-nano-drawn", "rtmpose-t-drawn")
 
 
 class Card(Record, frozen=True, kw_only=True):
@@ -40,6 +42,7 @@ class Card(Record, frozen=True, kw_only=True):
     method: str = ""
     licences: tuple[str, ...] = ()
     commercial_use: bool | None = None
+    trained_on: TrainedOn = "unknown"
 
     @property
     def variant(self) -> Variant:
@@ -86,10 +89,11 @@ def write_student(path: Path, module: nn.Module, card: Card) -> None:
 
 
 def with_teacher(lineage: Lineage, card: Card) -> Lineage:
-    """Add the teacher and its terms to a file's lineage."""
+    """Add to a file's lineage the teacher, its terms, and what the student was trained on."""
     return msgspec.structs.replace(
         lineage,
         teacher=card.teacher,
         licences=card.licences or lineage.licences,
         commercial_use=card.commercial_use,
+        trained_on="drawn" if card.model in DRAWN_ONLY else card.trained_on,
     )

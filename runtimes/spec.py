@@ -26,6 +26,7 @@ Task = Literal[
     "normal",
     "embedding",
 ]
+TrainedOn = Literal["unknown", "drawn"]
 # Tasks whose result is a value a pixel of the frame.
 DENSE_TASKS: tuple[Task, ...] = ("segment", "depth", "normal")
 # Tasks whose input is one person's box.
@@ -170,7 +171,10 @@ class Calibration(Record, frozen=True, kw_only=True):
 
 
 class Lineage(Record, frozen=True, kw_only=True):
-    """Origin of the weights, and the licences they are under."""
+    """Origin of the weights, and the licences they are under.
+
+    trained_on: "drawn" where the weights have seen no people but those of `edge.synth`.
+    """
 
     weights: Literal["checkpoint", "random", "foreign"]
     checkpoint: str = ""
@@ -179,6 +183,7 @@ class Lineage(Record, frozen=True, kw_only=True):
     teacher: str = ""
     licences: tuple[str, ...] = ()
     commercial_use: bool | None = None
+    trained_on: TrainedOn = "unknown"
 
 
 class Manifest(ModelSpec, frozen=True, kw_only=True):

@@ -48,6 +48,18 @@ def banner(*artifacts: Artifact | None) -> str:
     return RANDOM_NOTE if any(each.manifest.lineage.weights == "random" for each in given) else ""
 
 
+def warn_of_drawn(source: str, *artifacts: Artifact | None) -> None:
+    """Say once that weights trained on drawn people alone meet something else."""
+    drawn = [
+        each.name for each in artifacts if each and each.manifest.lineage.trained_on == "drawn"
+    ]
+    if drawn and source != "synth":
+        say(
+            f"warning: {' and '.join(drawn)}: trained on drawn people only, expect little of it elsewhere; for "
+            "photographs and cameras: edgepose get rtmpose-s rtmdet-nano"
+        )
+
+
 def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
     """Return the frame with its poses drawn, and the note below them."""
     from edge.media.draw import draw_poses, put_banner

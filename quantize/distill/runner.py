@@ -30,7 +30,7 @@ from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
-from quantize.distill.data.sources import TrainingSet, load_training_set
+from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
 from quantize.distill.distributed import Device, close_fabric, open_fabric
 from quantize.distill.errors import translate_training_errors, translate_write_errors
 from quantize.distill.job import TrainingJob, TrainingResult, run_job
@@ -217,9 +217,8 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
 def _card(setup: Setup) -> Card:
     """Return the student's card; licences are those of its teacher and of the checkpoint it started from."""
     config, variant, schema = setup.config, setup.variant, setup.variant.schema
-    sources = [setup.teacher.lineage] if setup.teacher else []
-    if config.init:
-        sources.append(load_checkpoint(config.init).lineage)
+    begun = [load_checkpoint(config.init).lineage] if config.init else []
+    sources = [setup.teacher.lineage, *begun] if setup.teacher else begun
     licences, commercial_use = joined_terms(sources)
     return Card(
         model=f"{variant.family}-{variant.size}",
@@ -232,4 +231,5 @@ def _card(setup: Setup) -> Card:
         method=",".join(config.methods),
         licences=licences,
         commercial_use=commercial_use,
+        trained_on=trained_on(config.data, begun),
     )

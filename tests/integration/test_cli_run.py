@@ -14,7 +14,9 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.cli.recording import warn_of_drawn
 from edge.pipeline import Pipeline
+from runtimes.artifact import Artifact
 
 STAGES, FIGURES_MS = ("detect", "pose", "frame"), ("mean", "p50", "p90", "p99")
 RUN_KEYS = {
@@ -427,3 +429,20 @@ def test_eval_of_a_detector_measures_boxes(edgepose, detector, real, three_image
     assert done.json["AP50"] > 0
     table = edgepose(*args, "--images", images)
     assert [line.split()[0] for line in table.out.splitlines()] == ["figure", *FIGURES]
+
+
+def test_weights_of_drawn_people_warn_once_where_they_meet_photographs(
+    edgepose, pose, clip, here, capsys
+):
+    copy = shutil.copytree(pose.path, here / "drawn")
+    manifest = json.loads((copy / "artifact.json").read_text())
+    manifest["lineage"]["trained_on"] = "drawn"
+    (copy / "artifact.json").write_text(json.dumps(manifest))
+    done = edgepose("run", clip, "--pose", copy)
+    assert done.code == 0
+    warnings = [line for line in done.talk if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "drawn: trained on drawn people only" in warnings[0]
+    warn_of_drawn("synth", Artifact.open(copy))
+    warn_of_drawn("photo.jpg", Artifact.open(pose.path), None)
+    assert capsys.readouterr().err == ""

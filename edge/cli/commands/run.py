@@ -22,7 +22,7 @@ from edge.cli.options import (
     together,
 )
 from edge.cli.outputs import Outputs
-from edge.cli.recording import Recording, banner, counted, report_run
+from edge.cli.recording import Recording, banner, counted, report_run, warn_of_drawn
 from edge.cli.signals import ctrl_c_ends
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
@@ -121,6 +121,7 @@ def command(
     pose_artifact = Artifact.open(asked.pose)
     detector_artifact = Artifact.open(asked.detector) if asked.detector else None
     note = banner(pose_artifact, detector_artifact)
+    warn_of_drawn(source, pose_artifact, detector_artifact)
     with ExitStack() as stack:
         pipeline = Pipeline(
             _open(pose_artifact, options),

@@ -19,6 +19,7 @@ from quantize.distill.data.instances import (
 from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints
 from runtimes.errors import InputError
 from runtimes.files import cache_dir
+from runtimes.spec import Lineage, TrainedOn
 
 DRAWN = "synth"
 # Drawn pictures are numbered by seed; the two ranges keep training and validation apart.
@@ -58,6 +59,12 @@ def load_training_set(
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
     return TrainingSet(tuple(instances), tuple(slices))
+
+
+def trained_on(data: Sequence[str], begun: Sequence[Lineage]) -> TrainedOn:
+    """Return "drawn" for weights that see drawn people only: in `data`, and in what they begin with."""
+    drawn = all(split_weight(source)[0] == DRAWN for source in data)
+    return "drawn" if drawn and all(each.trained_on == "drawn" for each in begun) else "unknown"
 
 
 def split_weight(source: str) -> tuple[str, float]:

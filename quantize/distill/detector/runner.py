@@ -16,7 +16,7 @@ from export.lineage import joined_terms
 from export.registry import Variant, load_family
 from export.student_file import Card
 from quantize.distill.data.batches import epoch_steps
-from quantize.distill.data.sources import DRAWN, split_weight
+from quantize.distill.data.sources import DRAWN, split_weight, trained_on
 from quantize.distill.detector.config import DetectorConfig
 from quantize.distill.detector.data import DetectionSet, detection_set
 from quantize.distill.detector.network import detector_average, detector_variant, new_detector
@@ -172,4 +172,5 @@ def _card(config: DetectorConfig, variant: Variant) -> Card:
         classes=variant.classes,
         licences=licences,
         commercial_use=commercial_use,
+        trained_on=trained_on(config.data, sources),
     )

@@ -48,6 +48,7 @@ def test_it_loads_like_any_checkpoint_in_float32(name) -> None:
     assert {value.dtype for value in floats} == {torch.float32}
     assert (loaded.spec.model, loaded.spec.task) == (name, entry.task)
     assert (loaded.lineage.weights, loaded.lineage.commercial_use) == ("checkpoint", True)
+    assert loaded.lineage.trained_on == "drawn"
 
 
 def test_the_detector_finds_drawn_people() -> None:

@@ -11,8 +11,9 @@ pytest.importorskip("torch")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
-from quantize.distill.data.sources import load_annotated, load_training_set
+from quantize.distill.data.sources import load_annotated, load_training_set, trained_on
 from runtimes.errors import InputError
+from runtimes.spec import Lineage
 
 COCO, BODY26, COCO133 = (load_schema(name) for name in ("coco17", "body26", "coco133"))
 
@@ -108,3 +109,12 @@ def test_a_missing_image_is_named(drawn_json, tmp_path) -> None:
     path.write_text(drawn_json.read_text())
     with pytest.raises(InputError, match=r"no image 000000\.jpg .*--images DIR"):
         load_annotated(path, COCO)
+
+
+def test_weights_are_drawn_only_where_all_they_saw_was_drawn() -> None:
+    drawn = Lineage(weights="checkpoint", trained_on="drawn")
+    other = Lineage(weights="checkpoint")
+    assert trained_on(["synth"], []) == "drawn"
+    assert trained_on(["synth:2"], [drawn]) == "drawn"
+    assert trained_on(["synth", "people.json"], []) == "unknown"
+    assert trained_on(["synth"], [other]) == "unknown"
