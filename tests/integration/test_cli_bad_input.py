@@ -133,7 +133,7 @@ def known(pose, detector, photo, weights, real):
         (["run", "rtsp://127.0.0.1:9/x", "--pose", "POSE"], "rtsp://127.0.0.1:9/x"),
         (["run", "PHOTO", "--pose", "POSE", "--out", "gone/o.mp4"], "cannot write into gone"),
         (["run", "PHOTO", "--pose", "POSE", "--save-csv", "gone/o.csv"], "cannot write into gone"),
-        (["run", "PHOTO", "--pose", "POSE", "--out", "o.jpg"], "FILE.mp4 or FILE.avi"),
+        (["run", "PHOTO", "--pose", "POSE", "--out", "o.gif"], "FILE.mp4, FILE.avi, FILE.jpg"),
         (
             ["run", "PHOTO", "--pose", "POSE", "--save-json", "o", "--save-csv", "o"],
             "two options name the same target",
@@ -333,7 +333,7 @@ def test_a_folder_with_something_in_it_is_never_replaced(edgepose, pose, photo, 
     (tmp_path / "diary.txt").write_text("mine")
     done = edgepose("run", photo, "--pose", pose.path, option, tmp_path, "--force")
     assert done.code == 2
-    assert "is not empty" in done.message
+    assert "did not write diary.txt" in done.message
     assert [path.name for path in tmp_path.iterdir()] == ["diary.txt"]
 
 
