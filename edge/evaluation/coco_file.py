@@ -58,7 +58,7 @@ _PROBLEMS = {
         "{} areas are not above 0: 0.53 of the box is used",
     ),
 }
-_PARTS = ("foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
+_KEYPOINTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -164,15 +164,17 @@ class _Reader:
         is_person = category == self.person
         counts = self.counts if is_person else Counter[str]()
         given = {
-            part: _keypoints(getattr(raw, part), self.path, name, counts)
-            for part in ("keypoints", *_PARTS)
+            part: _keypoints(value, self.path, name, counts)
+            for part in _KEYPOINTS
+            if (value := getattr(raw, part)) is not None
         }
-        box = _box(raw, place, self.sizes[image_id], given["keypoints"], counts)
+        keypoints = given.get("keypoints", ())
+        box = _box(raw, place, self.sizes[image_id], keypoints, counts)
         if box is None and is_person:
             counts["bare"] += 1
             return None
         area = number_of(raw.area, f"{place}.area")
-        if raw.area is not None and not 0 < area < float("inf") and any(given["keypoints"][2::3]):
+        if raw.area is not None and not 0 < area < float("inf") and any(keypoints[2::3]):
             counts["bad area"] += 1
         return Annotation(
             id=name,
@@ -261,11 +263,11 @@ def _keypoints(value: Any, path: str, name: Id, counts: Counter[str]) -> tuple[f
         raise InputError(
             f"{path}: annotation {name} has {len(values)} keypoint values; COCO keypoints are triplets x, y, v"
         )
-    if all(map(usable, values)):
+    if usable(values):
         return values
     clean: list[float] = []
     for first in range(0, len(values), 3):
-        good = all(map(usable, values[first : first + 3]))
+        good = usable(values[first : first + 3])
         counts["bad keypoint"] += not good
         clean += values[first : first + 3] if good else (0.0, 0.0, 0.0)
     return tuple(clean)
@@ -292,7 +294,7 @@ def _box(
 
 def _is_usable(box: XYWH, wh: Size | None) -> bool:
     x, y, width, height = box
-    if not (all(map(usable, box)) and width > 0 and height > 0):
+    if not (usable(box) and width > 0 and height > 0):
         return False
     return wh is None or (x < wh[0] and y < wh[1] and x + width > 0 and y + height > 0)
 

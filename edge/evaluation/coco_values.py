@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from edge.evaluation.coco import XYWH, Id
@@ -9,6 +10,7 @@ from runtimes.errors import InputError
 
 # No coordinate of a picture is beyond it, and float32 holds it exactly.
 LARGEST = 1e7
+LONGEST_ID = 200
 _WHOLE = re.compile(r"[+-]?\d{1,18}(\.0*)?")
 _FLAGS: dict[object, Literal[0, 1]] = {
     None: 0, 0: 0, 1: 1, "0": 0, "1": 1, "false": 0, "true": 1,
@@ -16,13 +18,13 @@ _FLAGS: dict[object, Literal[0, 1]] = {
 
 
 def id_of(value: Any, place: str) -> Id:
-    """Return an id that is equal for 7, 7.0, "7" and "7.0"; other text stays. Raises InputError for anything else."""
-    if isinstance(value, str):
+    """Return an id, the same for 7, 7.0, "7" and "7.0"; other text stays. Raises InputError for anything else."""
+    if isinstance(value, str) and len(value) <= LONGEST_ID:
         text = value.strip()
         return int(text.partition(".")[0]) if _WHOLE.fullmatch(text) else text
     if isinstance(value, (int, float)) and not isinstance(value, bool) and value == value // 1:
         return int(value)
-    raise InputError(f"{place} is {_short(value)}, not a whole number or text")
+    raise InputError(f"{place} is {short(value)}, not a whole number or text")
 
 
 def number_of(value: Any, place: str) -> float:
@@ -34,7 +36,7 @@ def number_of(value: Any, place: str) -> float:
     except OverflowError:
         return math.inf
     except (TypeError, ValueError) as error:
-        raise InputError(f"{place} is {_short(value)}, not a number") from error
+        raise InputError(f"{place} is {short(value)}, not a number") from error
 
 
 def side_of(value: Any, place: str) -> int | None:
@@ -48,7 +50,7 @@ def flag_of(value: Any, place: str) -> Literal[0, 1]:
     known = value.strip().lower() if isinstance(value, str) else value
     if not isinstance(known, (list, dict)) and known in _FLAGS:
         return _FLAGS[known]
-    raise InputError(f"{place} is {_short(value)}, not 0 or 1")
+    raise InputError(f"{place} is {short(value)}, not 0 or 1")
 
 
 def box_of(value: Any, place: str) -> XYWH | None:
@@ -67,7 +69,7 @@ def numbers_of(value: Any, place: str) -> tuple[float, ...]:
     if value is None:
         return ()
     if not isinstance(value, list):
-        raise InputError(f"{place} is {_short(value)}, not a list of numbers")
+        raise InputError(f"{place} is {short(value)}, not a list of numbers")
     try:
         return tuple(map(float, value))
     except (TypeError, ValueError, OverflowError):
@@ -75,11 +77,14 @@ def numbers_of(value: Any, place: str) -> tuple[float, ...]:
         return tuple(number_of(each, place) for each in flat)
 
 
-def usable(value: float) -> bool:
-    """Return whether a coordinate is finite and within any picture."""
-    return abs(value) <= LARGEST
+def usable(values: Sequence[float]) -> bool:
+    """Return whether coordinates are finite and within any picture."""
+    # a sum with NaN in it is NaN, which equals nothing; files have millions of values, hence no loop
+    total = sum(values)
+    return not values or (min(values) >= -LARGEST and max(values) <= LARGEST and total == total)  # noqa: PLR0124
 
 
-def _short(value: Any) -> str:
+def short(value: Any) -> str:
+    """Return a value in at most 60 characters of ASCII, for messages."""
     text = ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

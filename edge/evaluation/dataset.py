@@ -78,7 +78,7 @@ def find_images(
         other = names.setdefault(path, image.file_name)
         if other != image.file_name:
             raise InputError(
-                f"{annotations}: {other} and {image.file_name} are both found as {path}; "
+                f"{annotations}: {_printable(other)} and {_printable(image.file_name)} are both found as {path}; "
                 "give the folder above theirs with --images DIR"
             )
         found[image.id] = path

@@ -63,6 +63,6 @@ def _spellings(category: Category) -> tuple[str, str]:
 
 
 def _listed(categories: Sequence[Category]) -> str:
-    texts = [f"{each.id} {each.name}".strip() for each in categories[:12]]
+    texts = [f"{each.id} {each.name[:40]}".strip() for each in categories[:12]]
     more = f" and {len(categories) - 12} more" if len(categories) > 12 else ""
     return f"{', '.join(texts)}{more}" or "no categories"

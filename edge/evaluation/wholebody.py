@@ -66,11 +66,13 @@ def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
 
     Takes COCO-WholeBody files, or all 133 keypoints in `keypoints`; raises InputError for any other file.
     """
+    annotations = truth.annotations
+    if any(_is_complete(each) for each in annotations):
+        annotations = tuple(_padded(each) for each in annotations)
     return msgspec.structs.replace(
         truth,
         annotations=tuple(
-            msgspec.structs.replace(each, keypoints=_triplets(each, part))
-            for each in truth.annotations
+            msgspec.structs.replace(each, keypoints=_triplets(each, part)) for each in annotations
         ),
     )
 
@@ -118,6 +120,28 @@ def crowd_level(truth: GroundTruth, level: Level) -> list[Id]:
         if low <= image.crowd_index < high:
             ids.append(image.id)
     return ids
+
+
+def _is_complete(record: WholeBody) -> bool:
+    """Whether a person has the fields of a whole body."""
+    return len(record.keypoints) == 3 * _SLICES["all"].stop or all(
+        getattr(record, name) for name in _FIELDS["all"]
+    )
+
+
+def _padded(person: Annotation) -> Annotation:
+    """Return a person whose missing fields are unlabelled keypoints."""
+    if _is_complete(person):
+        return person
+    sizes = {
+        _FIELDS[part][0]: _SLICES[part].stop - _SLICES[part].start
+        for part in PARTS
+        if part != "all"
+    }
+    missing = {
+        name: (0.0,) * (3 * size) for name, size in sizes.items() if not getattr(person, name)
+    }
+    return msgspec.structs.replace(person, **missing)
 
 
 def _triplets(record: WholeBody, part: Part) -> tuple[float, ...]:

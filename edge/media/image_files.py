@@ -22,14 +22,13 @@ _VIDEO_SUFFIXES = (".mjpeg", ".mjpg")
 
 
 def is_image(path: Path) -> bool:
-    """Return whether a file is an image by its content, or meant as one by its name; an animated GIF is a video."""
+    """Return whether a file is an image by its content, or meant as one by its name."""
     suffix = path.suffix.lower()
     if suffix in _VIDEO_SUFFIXES:
         return False
     with quiet_opencv():
-        if suffix == ".gif":
-            return cv2.haveImageReader(str(path)) and cv2.imcount(str(path)) == 1
-        return suffix in IMAGE_SUFFIXES or cv2.haveImageReader(str(path))
+        # OpenCV before 4.11 reads no GIF, FFmpeg does
+        return (suffix in IMAGE_SUFFIXES and suffix != ".gif") or cv2.haveImageReader(str(path))
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -66,7 +65,7 @@ def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, U8]]:
             warn(f"{paths[0].parent}: {len(broken)} of {len(paths)} images cannot be read: {shown}")
 
 
-def image_frames(paths: Sequence[Path], name: str, fps: float) -> Source:
+def image_frames(paths: Sequence[Path], fps: float) -> Source:
     """Return images as a source whose losses name those that cannot be read; raises SourceError where none can be."""
     losses = Losses()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from edge.image import quiet_opencv
+from edge.media.animation import animation_format, open_animation
 from edge.media.image_files import image_files, image_frames, images_like, is_image
 from edge.media.live import STREAM_TIMEOUT_MS, captured_live
 from edge.media.source import Source
@@ -43,11 +44,11 @@ def open_source(source: str | int | Path, *, fps: float = DEFAULT_FPS) -> Source
         return _open_stream(text)
     path = Path(text)
     if path.is_dir():
-        return image_frames(image_files(path), str(path), fps)
+        return image_frames(image_files(path), fps)
     if path.is_file():
-        return image_frames([path], text, fps) if is_image(path) else open_video(path)
+        return _open_file(path, fps)
     if glob.has_magic(text):
-        return image_frames(images_like(text), text, fps)
+        return image_frames(images_like(text), fps)
     raise SourceError(
         f"no such file or directory: {text}; a source is an image, directory, glob, video, "
         "camera number, rtsp:// or http:// stream, or synth"
@@ -59,6 +60,17 @@ def _camera_number(text: str) -> int | None:
     device = os.path.realpath(text) if text.startswith("/dev/") else text
     found = _CAMERA.fullmatch(device)
     return int(found.group(1)) if found and text.isascii() else None
+
+
+def _open_file(path: Path, fps: float) -> Source:
+    if not is_image(path):
+        return open_video(path)
+    match animation_format(path):
+        case "webp" | "avif":
+            return open_animation(path)
+        case "gif" | "png":  # FFmpeg plays them frame by frame, in constant memory
+            return open_video(path)
+    return image_frames([path], fps)
 
 
 def _open_camera(number: int) -> Source:

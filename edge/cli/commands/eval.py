@@ -23,7 +23,7 @@ from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
 from runtimes.base import RunOptions
-from runtimes.errors import InputError
+from runtimes.errors import InputError, warn
 
 
 @click.command("eval", cls=Verb)
@@ -94,6 +94,8 @@ def command(
                 advance=advance,
             )
         result = evaluate(opened, dataset, results)
+    if not result.people:
+        warn(f"{annotations}: no person in it is labelled, so AP is undefined")
     if as_json:
         emit_json(result)
     else:

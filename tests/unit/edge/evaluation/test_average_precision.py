@@ -269,3 +269,22 @@ def test_parts_come_from_133_keypoints_and_keep_the_bodys_box() -> None:
     assert part_results([{"image_id": 0, "score": 0.5, "keypoints": absent}], "lefthand") == []
     with pytest.raises(InputError, match="annotation of a person has 0 values for face"):
         part_truth(truth_of([person(1, 0)], 1), "face")
+
+
+def test_people_without_a_whole_body_are_unlabelled_in_its_parts() -> None:
+    fields = {"foot_kpts": 6, "face_kpts": 68, "lefthand_kpts": 21, "righthand_kpts": 21}
+    whole = msgspec.structs.replace(
+        person(1, 0),
+        keypoints=(1.0, 1.0, 2.0) * 17,
+        **{name: (1.0, 1.0, 2.0) * count for name, count in fields.items()},
+    )
+    body_alone = msgspec.structs.replace(person(2, 0), keypoints=(1.0, 1.0, 2.0) * 17)
+    bare = msgspec.structs.replace(person(3, 0), keypoints=())
+    truth = truth_of([body_alone, whole, bare], 1)
+    feet = part_truth(truth, "foot").annotations
+    assert [len(each.keypoints) for each in feet] == [18, 18, 18]
+    assert [each.labelled for each in feet] == [False, True, False]
+    bodies = part_truth(truth, "body").annotations
+    assert [each.labelled for each in bodies] == [True, True, False]
+    with pytest.raises(InputError, match="COCO-WholeBody needs all 133 keypoints"):
+        part_truth(truth_of([body_alone, bare], 1), "foot")

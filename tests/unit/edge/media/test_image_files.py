@@ -105,17 +105,23 @@ def test_broken_images_are_named_and_counted(tmp_path: Path) -> None:
         list(read_images(paths[1:4]))
 
 
-def test_an_animated_gif_is_a_video(tmp_path: Path) -> None:
-    animation = getattr(cv2, "Animation", None)
-    if animation is None:
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif", ""])
+def test_an_animation_is_played_at_its_own_pace(tmp_path: Path, suffix: str) -> None:
+    if not hasattr(cv2, "imwriteanimation"):
         pytest.skip("this OpenCV writes no animation")
-    frames = animation()
-    frames.frames = [np.full((48, 64, 4), 60 * n, np.uint8) for n in range(1, 4)]
-    frames.durations = [100, 100, 100]
-    assert cv2.imwriteanimation(str(tmp_path / "a.gif"), frames)
-    with open_source(tmp_path / "a.gif") as source:
-        assert [round(float(frame.image.mean()) / 60) for frame in source] == [1, 2, 3]
-    # among the pictures of a folder, it is its first one
+    animation = cv2.Animation()
+    animation.frames = [np.full((48, 64, 4), (60 * n,) * 3 + (255,), np.uint8) for n in (1, 2, 3)]
+    animation.durations = [200, 200, 200]
+    path = tmp_path / f"a{suffix or '.webp'}"
+    assert cv2.imwriteanimation(str(path), animation)
+    if not suffix:
+        path = path.rename(tmp_path / "a")
+    with open_source(path) as source:
+        assert source.fps == pytest.approx(5)
+        frames = list(source)
+    assert [round(float(frame.image.mean()) / 60) for frame in frames] == [1, 2, 3]
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.2, 0.4], abs=0.01)
+    # among the images of a folder it is its first frame
     with open_source(tmp_path) as source:
         assert [round(float(frame.image.mean()) / 60) for frame in source] == [1]
 
