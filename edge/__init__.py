@@ -14,7 +14,7 @@ from runtimes.lazy import lazy_exports
 from runtimes.version import __version__
 
 if TYPE_CHECKING:
-    from edge.bench.tuned import load_tuned
+    from devices.tuned import load_tuned
     from edge.media.draw import draw_boxes, draw_poses, put_banner
     from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
     from edge.media.source import Losses, Source
@@ -39,7 +39,7 @@ else:
     __getattr__, __dir__ = lazy_exports(
         __name__,
         {
-            "edge.bench.tuned": ("load_tuned",),
+            "devices.tuned": ("load_tuned",),
             "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
             "edge.media.sinks": (
                 *("Sink", "ImageDirSink", "PictureSink"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from devices.tuned import tuned_options
 from edge.codecs import decode_boxes, decode_map, decode_poses
 from edge.codecs.dense import fit_frame
 from edge.codecs.flip import decode_flipped
@@ -30,16 +31,21 @@ def load(
     precision: Arithmetic = "f32",
     accelerator: Accelerator = "cpu",
     extra: Mapping[str, int | float | str] | None = None,
+    tuned: bool = False,
 ) -> "Model":
     """Open an artifact directory for running.
 
     threads: None means min(4, cores this process may use). precision: of the arithmetic. extra: see `RunOptions`.
-    Raises ArtifactError, MissingDependencyError (with the install command) or EngineError.
+    tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
+    Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError where nothing
+    is tuned here, or where `tuned` comes with options of its own.
     """
     opened = Artifact.open(artifact)
     options = RunOptions(
         threads=threads, precision=precision, accelerator=accelerator, extra=extra or {}
     )
+    if tuned:
+        options = tuned_options(opened, options)
     return Model(opened.manifest, open_session(opened, options), opened.name)
 
 

@@ -47,6 +47,7 @@ COLUMNS: dict[str, Column] = {
         lambda row: _in_effect(row.arithmetic, row.asked_arithmetic), word=True
     ),
     "threads": _of_bench(lambda row: _in_effect(row.threads, row.asked_threads or row.threads)),
+    "accelerator": _of_bench(lambda row: row.accelerator, word=True),
     "AP": Column(lambda row: _figure(row.ap, ".4f")),
     "AP drop": Column(lambda row: _figure(row.ap_drop, "+.4f")),
     "px p95": _of_bench(lambda row: _figure(row.px_p95, ".3g")),
@@ -67,6 +68,8 @@ BENCH = (
     *("artifact", "arithmetic", "threads", "p50 ms", "p90 ms", "p99 ms", "runs"),
     *("cpu/wall", "valid", "load ms", "RSS MB", "MB", "speedup"),
 )
+# What `tune` varies comes first.
+TUNE = (*BENCH[:3], "accelerator", *BENCH[3:])
 COMPARE = (
     *("run", "artifact", "arithmetic", "threads", "AP", "AP drop", "px p95", "MB"),
     *("p50 ms", "p90 ms", "speedup", "p90 change", "valid", "gate"),
@@ -78,6 +81,6 @@ def cells(rows: Sequence[ReportRow], names: Sequence[str]) -> list[list[str]]:
     return [[COLUMNS[name].text(row) for name in names] for row in rows]
 
 
-def bench_cells(rows: Sequence[BenchRow]) -> list[list[str]]:
-    """Return the rows of one benchmark as lines of BENCH."""
-    return cells([ReportRow("", row.artifact, row) for row in rows], BENCH)
+def bench_cells(rows: Sequence[BenchRow], names: Sequence[str] = BENCH) -> list[list[str]]:
+    """Return the rows of one benchmark as lines of the named columns."""
+    return cells([ReportRow("", row.artifact, row) for row in rows], names)

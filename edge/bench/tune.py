@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
+from devices.tuned import Tuned, artifact_sha256, device_key
 from edge.bench.measure import Case, open_workers
 from edge.bench.process import Worker
 from edge.bench.record import BenchRow
-from edge.bench.tuned import Tuned, artifact_sha256, device_key
 from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, RunOptions
@@ -19,6 +19,7 @@ from runtimes.errors import EngineError, GateError, InputError
 from runtimes.parity_spec import Parity
 from runtimes.spec import Precision
 
+BUSY = "other processes used its cores, so its times are not its own"
 # p50 within this share are a tie: rounds of a quiet machine spread by 2 to 5 % with one thread.
 TIE = 0.03
 
@@ -92,20 +93,35 @@ def refusal(row: BenchRow, parity: Parity | None) -> str:
     return ""
 
 
-def choose(rows: Sequence[BenchRow], check: Callable[[int], Parity], tie: float = TIE) -> Choice:
+def choose(
+    rows: Sequence[BenchRow],
+    check: Callable[[int], Parity],
+    tie: float = TIE,
+    *,
+    under_load: bool = False,
+) -> Choice:
     """Return the best ranked row that may be used.
 
     `check` compares the row of an index with its reference; it is called for rows that need it, best first, until one
-    may be chosen. Raises GateError where none may.
+    may be chosen. under_load: for a machine that other processes always use; rows that are not valid come last then,
+    instead of being refused. Raises GateError where none may be used.
     """
     refused: list[Refusal] = []
     for index in ranked(rows, tie):
         row = rows[index]
+        if row.valid is False and not under_load:
+            refused.append(Refusal(index, BUSY, None))
+            continue
         parity = check(index) if needs_check(row) and row.passed is not False else None
         reason = refusal(row, parity)
         if not reason:
             return Choice(index, tuple(refused), parity)
         refused.append(Refusal(index, reason, parity))
+    if all(row.valid is False for row in rows) and not under_load:
+        raise GateError(
+            f"machine busy: other processes used the cores of all {len(rows)} rows; run again on an idle machine, "
+            "with fewer --threads, or with --under-load where it is always busy"
+        )
     reasons = "; ".join(dict.fromkeys(each.reason for each in refused))
     raise GateError(f"no row may be used ({reasons}); export again, or see `edgepose verify`")
 

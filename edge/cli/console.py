@@ -28,11 +28,17 @@ def emit_json(value: Any) -> None:
 
 def emit_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print padded columns on stdout; plain text, readable over ssh and in pipes."""
+    for line in format_table(header, rows):
+        click.echo(line)
+
+
+def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return padded columns, a line each for the header and the rows."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        click.echo(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in [header, *rows]
+    ]
 
 
 @contextmanager

@@ -60,6 +60,9 @@ heads_option = click.option(
 accelerator_option = setting(
     ["--accelerator"], click.Choice(get_args(Accelerator)), "cpu", "Processor that runs the model."
 )
+tuned_option = click.option(
+    "--tuned", is_flag=True, help="Use the options that `edgepose tune` chose on this machine."
+)
 # fills runtimes.base.RunOptions
 run_options = together(
     click.option(

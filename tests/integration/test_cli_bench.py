@@ -153,7 +153,7 @@ def test_tune_keeps_its_choice_beside_the_files(edgepose, small_artifact, tmp_pa
     import edge
 
     root = small_artifact(tmp_path / "small.onnxruntime-fp32").root
-    done = edgepose("tune", root, "--threads", "1", *QUICK, "--json")
+    done = edgepose("tune", root, "--threads", "1", *QUICK, "--under-load", "--json")
     assert done.code == 0, done.err
     found = done.json
     assert found["file"] == str(root / "tuned.json")
@@ -165,11 +165,34 @@ def test_tune_keeps_its_choice_beside_the_files(edgepose, small_artifact, tmp_pa
     assert done.talk[-2] == f"wrote {root / 'tuned.json'}"
     assert done.talk[-1].startswith(f"next: edgepose verify {root} --threads 1 --precision f32")
     assert edgepose("verify", root).code == 0
+    assert "tried: threads 1; arithmetic f32; accelerator cpu; not supported here: f16" in done.err
+
+
+def test_tuned_options_are_used_where_asked_for(edgepose, small_artifact, tmp_path) -> None:
+    import edge
+
+    root = small_artifact(tmp_path / "small.onnxruntime-fp32").root
+    for verb in (["bench", root, *QUICK], ["run", "synth", "--pose", root]):
+        done = edgepose(*verb, "--tuned")
+        assert done.code == 2
+        assert f"run `edgepose tune {root}` first" in done.message
+    with pytest.raises(edge.InputError, match="edgepose tune"):
+        edge.load(root, tuned=True)
+    assert edgepose("tune", root, "--threads", "2", *QUICK, "--under-load").code == 0
+    done = edgepose("bench", root, "--tuned", *QUICK, "--json")
+    assert done.code == 0, done.err
+    assert [row["asked_threads"] for row in done.json] == [2]
+    with edge.load(root, tuned=True) as model:
+        assert model.session.effective.threads == 2
+    for asked in ({"threads": 1}, {"precision": "bf16"}):
+        with pytest.raises(edge.InputError, match="leave those out"):
+            edge.load(root, tuned=True, **asked)
+    assert edgepose("bench", root, "--tuned", "--threads", "1", *QUICK).code == 2
 
 
 def test_tune_refuses_what_drifts_and_says_why(edgepose, small_artifact, tmp_path) -> None:
     bad = small_artifact(tmp_path / "small.onnxruntime-int8", swapped=True, precision="int8").root
-    done = edgepose("tune", bad, "--threads", "1", *QUICK)
+    done = edgepose("tune", bad, "--threads", "1", *QUICK, "--under-load")
     assert done.code == 3
     assert "drifts from the reference" in done.err
     assert not (bad / "tuned.json").exists()

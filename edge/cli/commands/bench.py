@@ -6,8 +6,9 @@ from typing import get_args
 import click
 import msgspec
 
+from devices.tuned import tuned_options
 from edge.bench.columns import BENCH, bench_cells
-from edge.bench.measure import Plan, bench, make_cases, open_artifacts, steps
+from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, steps
 from edge.bench.record import BenchRun
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
@@ -20,6 +21,7 @@ from edge.cli.options import (
     parse_list,
     plan_options,
     setting,
+    tuned_option,
 )
 from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
@@ -35,6 +37,7 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 )
 @setting(["--precision"], str, "f32", "Arithmetic, comma-separated: f32,bf16,f16 makes three rows.")
 @accelerator_option
+@tuned_option
 @plan_options
 @setting(
     ["--warmup", "warmup_runs"],
@@ -51,6 +54,7 @@ def command(
     threads: str | None,
     precision: str,
     accelerator: Accelerator,
+    tuned: bool,
     plan: Plan,
     out: Path | None,
     html: Path | None,
@@ -62,6 +66,8 @@ def command(
     arithmetic = parse_list(precision, PRECISIONS, "precision")
     check_reports((out, html), force=force)
     cases = make_cases(open_artifacts(artifacts), counts, arithmetic, accelerator)
+    if tuned:
+        cases = [Case(each.artifact, tuned_options(each.artifact, each.options)) for each in cases]
     with progress("loading", steps(len(cases), plan)) as advance:
         run = bench(cases, plan, advance)
     if as_json:

@@ -1,7 +1,7 @@
 """edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint."""
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -17,6 +17,7 @@ from edge.cli.options import (
     keypoints_option,
     run_options,
     task_option,
+    tuned_option,
 )
 from edge.cli.verb import Verb
 from edge.cli.weights import load as load_model
@@ -24,6 +25,16 @@ from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, warn
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A checkpoint's weights, and what the user says of it, which an artifact knows itself."""
+
+    weights: str | None = None
+    task: str | None = None
+    keypoints: str | None = None
+    heads: int | None = None
 
 
 @click.command("eval", cls=Verb)
@@ -48,13 +59,11 @@ from runtimes.errors import InputError, warn
 @det_classes_option
 @click.option("--flip", is_flag=True, help="Flip test: average with the mirrored input.")
 @json_option
+@tuned_option
 @run_options
 def command(
     model: str,
-    weights: str | None,
-    task: str | None,
-    keypoints: str | None,
-    heads: int | None,
+    described: Described,
     images: Path | None,
     annotations: Path,
     category: str | None,
@@ -62,6 +71,7 @@ def command(
     det_classes: str | None,
     flip: bool,
     as_json: bool,
+    tuned: bool,
     options: RunOptions,
 ) -> None:
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
@@ -72,16 +82,14 @@ def command(
 
     dataset = load_dataset(annotations, images, category)
     with ExitStack() as stack:
-        opened = stack.enter_context(
-            _open(model, weights, Described(task, keypoints, heads), options)
-        )
+        opened = stack.enter_context(_open(model, described, options, tuned=tuned))
         if det_classes and not (detector or opened.spec.is_detector):
             raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
         if opened.spec.is_detector and (detector or flip):
             raise InputError(
                 f"{opened.name} is a detector: --detector and --flip are for pose models"
             )
-        boxes = stack.enter_context(_load(detector, options)) if detector else None
+        boxes = stack.enter_context(_load(detector, options, tuned=tuned)) if detector else None
         if boxes and not boxes.spec.is_detector:
             raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
         with progress(opened.name, len(dataset.paths)) as advance:
@@ -126,34 +134,27 @@ def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
     return ["figure", *heads], rows
 
 
-@dataclass(frozen=True, slots=True)
-class Described:
-    """What the user says of a checkpoint, which an artifact knows itself."""
-
-    task: str | None
-    keypoints: str | None
-    heads: int | None
-
-
-def _open(model: str, weights: str | None, described: Described, options: RunOptions) -> Model:
-    task, keypoints, heads = described.task, described.keypoints, described.heads
+def _open(model: str, described: Described, options: RunOptions, *, tuned: bool) -> Model:
     if Path(model).is_dir():
-        if (weights, task, keypoints, heads) != (None, None, None, None):
+        if described != Described():
             raise InputError(
                 "--weights, --task, --keypoints and --heads are for a checkpoint or a name; an artifact has its own"
             )
-        return _load(Path(model), options)
+        return _load(Path(model), options, tuned=tuned)
+    if tuned:
+        raise InputError(f"--tuned is for artifacts; {model} runs in PyTorch")
     require_torch()
     from export.torch_session import TorchSession
 
-    loaded = load_model(model, weights, task=task, heads=heads, keypoints=keypoints)
+    loaded = load_model(model, **asdict(described))
     return Model(loaded.spec, TorchSession(loaded.module, loaded.spec, options.threads))
 
 
-def _load(artifact: Path, options: RunOptions) -> Model:
+def _load(artifact: Path, options: RunOptions, *, tuned: bool) -> Model:
     return load(
         artifact,
         threads=options.threads,
         precision=options.precision,
         accelerator=options.accelerator,
+        tuned=tuned,
     )

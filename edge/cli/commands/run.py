@@ -12,6 +12,7 @@ from typing import get_args
 
 import click
 
+from devices.tuned import tuned_options
 from edge.cli.console import hint, progress, say
 from edge.cli.options import (
     PATH,
@@ -20,6 +21,7 @@ from edge.cli.options import (
     json_option,
     run_options,
     together,
+    tuned_option,
 )
 from edge.cli.outputs import Outputs
 from edge.cli.recording import Recording, banner, counted, report_run, warn_of_drawn
@@ -47,6 +49,7 @@ class PipelineOptions:
     det_thr: float | None
     max_people: int | None
     pose_nms: PoseNMS
+    tuned: bool
     det_classes: str | None
 
 
@@ -68,6 +71,7 @@ pipeline_options = together(
         help="Duplicate poses of one person: keep the best, or (parametric) merge them.",
     ),
     det_classes_option,
+    tuned_option,
 )
 output_options = together(
     click.option(
@@ -124,8 +128,8 @@ def command(
     warn_of_drawn(source, pose_artifact, detector_artifact)
     with ExitStack() as stack:
         pipeline = Pipeline(
-            _open(pose_artifact, options),
-            _open(detector_artifact, options) if detector_artifact else None,
+            _open(pose_artifact, asked, options),
+            _open(detector_artifact, asked, options) if detector_artifact else None,
             skip=every,
             det_thr=asked.det_thr,
             max_people=asked.max_people,
@@ -156,7 +160,9 @@ def command(
     return 130 if stop.is_set() else 0
 
 
-def _open(artifact: Artifact, options: RunOptions) -> Model:
+def _open(artifact: Artifact, asked: PipelineOptions, options: RunOptions) -> Model:
+    if asked.tuned:
+        options = tuned_options(artifact, options)
     return Model(artifact.manifest, open_session(artifact, options), artifact.name)
 
 

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import click
 
-from edge.bench.columns import BENCH, bench_cells
+from devices.tuned import Tuned, save_tuned
+from edge.bench.columns import TUNE, bench_cells
 from edge.bench.measure import Plan, measure, open_artifacts, open_workers, steps
 from edge.bench.record import BenchRow, BenchRun
 from edge.bench.tune import (
+    ACCELERATORS,
+    ARITHMETIC,
     Choice,
     as_tuned,
     candidates,
@@ -18,12 +21,21 @@ from edge.bench.tune import (
     require_one_model,
     thread_counts,
 )
-from edge.bench.tuned import Tuned, save_tuned
 from edge.cli.commands.bench import warn_of_noise
-from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
+from edge.cli.console import (
+    describe,
+    emit_json,
+    emit_table,
+    format_table,
+    hint,
+    progress,
+    say,
+    verdict,
+)
 from edge.cli.options import PATH, json_option, parse_counts, plan_options
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
+from runtimes.errors import GateError
 from runtimes.threads import allowed_cores
 
 
@@ -33,12 +45,20 @@ from runtimes.threads import allowed_cores
     "--threads",
     help="Comma-separated: 1,2,4. Default: powers of two up to the allowed cores, and all of them.",
 )
+@click.option(
+    "--under-load",
+    is_flag=True,
+    help="Also choose from rows whose cores other processes used: for a machine that is always busy.",
+)
 @plan_options
 @json_option
-def command(artifacts: tuple[Path, ...], threads: str | None, plan: Plan, as_json: bool) -> None:
+def command(
+    artifacts: tuple[Path, ...], threads: str | None, under_load: bool, plan: Plan, as_json: bool
+) -> None:
     """Measure threads x arithmetic x accelerator of ARTIFACTS (of one model) and keep the fastest that verifies.
 
-    The choice is written to tuned.json beside the engine's files; `edge.load_tuned` reads it.
+    The choice is written to tuned.json beside the engine's files; `run`, `eval` and `bench` use it with --tuned,
+    `edge.load` with tuned=True.
     """
     counts = (
         thread_counts(allowed_cores()) if threads is None else parse_counts(threads, "--threads")
@@ -47,14 +67,14 @@ def command(artifacts: tuple[Path, ...], threads: str | None, plan: Plan, as_jso
     require_one_model(opened)
     say("asking each engine which arithmetic and accelerators it supports here")
     measured, run = _measure(opened, counts, plan)
-    choice = choose(run.rows, lambda index: check_row(measured[index], run.rows[index]))
+    choice = _choose(measured, run, under_load=under_load)
     artifact = measured[choice.index]
     tuned = as_tuned(artifact, choice, run.rows, run.date)
     path = save_tuned(artifact, tuned)
     if as_json:
         emit_json(_record(run.rows, choice, tuned, path))
     else:
-        emit_table([*BENCH, "choice"], _table(run.rows, choice))
+        emit_table([*TUNE, "choice"], _table(run.rows, choice))
     warn_of_noise(run)
     _report(run.rows, choice)
     plural = "s" if tuned.threads > 1 else ""
@@ -78,6 +98,20 @@ def _measure(
             return [worker.artifact for worker in workers], measure(workers, plan, advance)
 
 
+def _choose(artifacts: Sequence[Artifact], run: BenchRun, *, under_load: bool) -> Choice:
+    """Return the choice; where there is none, the table is printed before GateError is raised."""
+    try:
+        return choose(
+            run.rows,
+            lambda index: check_row(artifacts[index], run.rows[index]),
+            under_load=under_load,
+        )
+    except GateError:
+        for line in format_table(TUNE, bench_cells(run.rows, TUNE)):
+            say(line)
+        raise
+
+
 def _record(
     rows: Sequence[BenchRow], choice: Choice, tuned: Tuned, path: Path
 ) -> dict[str, object]:
@@ -94,11 +128,19 @@ def _record(
 def _table(rows: Sequence[BenchRow], choice: Choice) -> list[list[str]]:
     """Return the rows as cells, the last of which says what was chosen or refused."""
     marks = {choice.index: "chosen", **{each.index: each.reason for each in choice.refused}}
-    return [[*cells, marks.get(index, "")] for index, cells in enumerate(bench_cells(rows))]
+    return [[*cells, marks.get(index, "")] for index, cells in enumerate(bench_cells(rows, TUNE))]
 
 
 def _report(rows: Sequence[BenchRow], choice: Choice) -> None:
-    """Say what was refused, and how the chosen row compares with its reference."""
+    """Say what was tried and refused, and how the chosen row compares with its reference."""
+    tried, left_out = [], []
+    for name, known in (("arithmetic", ARITHMETIC), ("accelerator", ACCELERATORS)):
+        here = {getattr(row, name) for row in rows}
+        tried.append(f"{name} {', '.join(each for each in known if each in here)}")
+        left_out += [each for each in known if each not in here]
+    threads = ", ".join(map(str, sorted({row.threads for row in rows})))
+    absent = f"; not supported here: {', '.join(left_out)}" if left_out else ""
+    say(f"tried: threads {threads}; {'; '.join(tried)}{absent}")
     for each in choice.refused:
         figure = f": {describe(each.parity)}" if each.parity else ""
         say(f"refused: {rows[each.index].artifact}: {each.reason}{figure}")

@@ -33,7 +33,7 @@ NEEDED = {
 def test_every_public_name_resolves_to_something_of_ours():
     assert set(edge.__all__) >= NEEDED
     for name in set(edge.__all__) - {"__version__", "PoseNMS"}:
-        assert getattr(edge, name).__module__.split(".")[0] in {"edge", "runtimes"}
+        assert getattr(edge, name).__module__.split(".")[0] in {"edge", "devices", "runtimes"}
     assert "parametric" in get_args(edge.PoseNMS)
     assert edge.__version__[0].isdigit()
 

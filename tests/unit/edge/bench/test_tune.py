@@ -143,6 +143,25 @@ def test_only_what_computes_otherwise_is_compared_again() -> None:
     assert needs_check(row(accelerator="gpu"))
 
 
+def test_nothing_is_chosen_from_a_busy_machine() -> None:
+    busy = [row(threads=2, p50_ms=5.0, valid=False), row(p50_ms=9.0, valid=False)]
+    with pytest.raises(GateError, match="machine busy: other processes used the cores of all 2"):
+        choose(busy, lambda _index: GOOD)
+    assert choose(busy, lambda _index: GOOD, under_load=True).index == 0
+    # nor is one of its rows ever compared, however fast
+    assert choose([*busy, PLAIN], lambda _index: BAD).index == 2
+    only = [row(valid=False), row(passed=False)]
+    with pytest.raises(GateError, match=r"did not pass the gate.*other processes used its cores"):
+        choose(only, lambda _index: GOOD)
+
+
+@settings(deadline=None)
+@given(ROWS, WORDS)
+def test_a_row_of_a_busy_core_is_never_chosen(rows, words) -> None:
+    rows = [*rows, PLAIN]
+    assert rows[choose(rows, words.__getitem__).index].valid is not False
+
+
 def test_an_import_has_no_reference_to_judge_low_arithmetic_by() -> None:
     assert "no PyTorch reference" in refusal(row(arithmetic="bf16"), UNJUDGED)
     assert refusal(row(precision="int8"), UNJUDGED) == ""  # f32 arithmetic, as it came

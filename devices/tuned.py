@@ -4,6 +4,7 @@ It is in the artifact's directory beside the engine's files, or in the user's ca
 manifest does not list it, since it depends on the machine; the artifact does not change.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -83,7 +84,7 @@ def artifact_sha256(artifact: Artifact) -> str:
 def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
     """Return the options tuned for this artifact on this device with this engine; None where there are none.
 
-    `edge.load` does not use them by itself: pass threads, precision and accelerator on.
+    `edge.load` uses them where it is asked to (`tuned=True`).
     Raises ArtifactError where there is no artifact, InputError for a tuned.json that cannot be read.
     """
     opened = artifact if isinstance(artifact, Artifact) else Artifact.open(artifact)
@@ -93,6 +94,24 @@ def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
             if entry.device == key and entry.artifact_sha256 == digest:
                 return entry.options
     return None
+
+
+def tuned_options(artifact: Artifact, asked: RunOptions) -> RunOptions:
+    """Return the options tuned for this artifact on this device, with the `extra` ones of `asked`.
+
+    Raises InputError where there are none, and where `asked` names threads, precision or accelerator as well.
+    """
+    found = load_tuned(artifact)
+    if found is None:
+        raise InputError(
+            f"{artifact.name} has no tuned options for this machine and engine; "
+            f"run `edgepose tune {artifact.root}` first"
+        )
+    if replace(asked, extra={}) != RunOptions():
+        raise InputError(
+            "tuned options bring threads, precision and accelerator; leave those out, or leave out tuned"
+        )
+    return replace(found, extra=asked.extra)
 
 
 def save_tuned(artifact: Artifact, tuned: Tuned) -> Path:

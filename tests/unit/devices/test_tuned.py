@@ -8,7 +8,7 @@ import pytest
 
 import edge
 from devices.detect import detect_machine
-from edge.bench.tuned import (
+from devices.tuned import (
     TUNED,
     Tuned,
     TunedFile,
@@ -21,7 +21,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, InputError
 
-OLD = Path(__file__).parents[3] / "data" / "artifact_f373529" / "manifests" / "tuned.json"
+OLD = Path(__file__).parents[2] / "data" / "artifact_f373529" / "manifests" / "tuned.json"
 
 
 @pytest.fixture(autouse=True)
