@@ -93,8 +93,10 @@ def load_checkpoint(
         return _student(path, weights, weights.card, name, asked)
     if split := split_task(weights.state):
         weights = replace(weights, meta=replace(weights.meta, name=weights.meta.name or split))
-    if asked.task is None and name in CATALOG:
-        asked = replace(asked, task=CATALOG[name].dataset or None)
+    if name in CATALOG:
+        entry = CATALOG[name]
+        # the entry knows the size that it was trained at; another one is for `with_input`
+        asked = replace(asked, task=asked.task or entry.dataset or None, input_wh=entry.input_wh)
     variant, state = _recognise(path, weights, asked)
     lineage = lineage_of(path, variant)
     chosen = _keypoints(path, variant, weights, lineage, asked)
@@ -114,7 +116,18 @@ def load_checkpoint(
     module = _assemble(path, variant, state)
     name = name or _name(variant, lineage, asked.task or weights.meta.name)
     spec = load_family(variant.family).spec(variant, name)
-    return LoadedModel(module, spec, lineage, variant, (*weights.notes, *assumed))
+    notes = (*weights.notes, *assumed, *_size_note(variant, weights, asked, name))
+    return LoadedModel(module, spec, lineage, variant, notes)
+
+
+def _size_note(variant: Variant, weights: Weights, asked: Asked, name: str) -> tuple[str, ...]:
+    """Return a note where the user's word alone says which grid a transformer's positions are."""
+    width, height = variant.input_wh
+    usual = 4 * width == 3 * height or width == height
+    told = asked.input_wh == variant.input_wh and weights.hints.input_wh is None
+    if usual or not told or variant.family not in TRANSFORMERS or name in CATALOG:
+        return ()
+    return (f"its positions were taken as those of {width}x{height}, as --input says",)
 
 
 def _recognise(
@@ -123,7 +136,7 @@ def _recognise(
     """Return variant and tensors as `recognise` does, with what a config in or beside the file adds."""
     config = read_config(path, weights.state)
     hints = replace(
-        weights.hints, heads=asked.heads, input_wh=asked.input_wh or weights.hints.input_wh
+        weights.hints, heads=asked.heads, input_wh=weights.hints.input_wh or asked.input_wh
     )
     if config is not None:
         hints = replace(hints, config_heads=config.heads)

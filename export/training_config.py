@@ -8,6 +8,9 @@ from export.registry import Hints
 
 KEYS = ("cfg", "config")  # of mmengine, and of mmcv 1
 HEADS = re.compile(r"\bnum_heads\s*=\s*(\d{1,3})\b")
+INPUT = re.compile(
+    r"\binput_size\s*=\s*[(\[]\s*(\d{1,5})\s*,\s*(\d{1,5})\s*[)\]]"
+)  # W, H in mmpose
 EXPONENT = re.compile(r"\bexp_on_reg\s*=\s*(True|False)\b")
 TEXT_LIMIT = 1 << 20  # published ones have some 20 kB
 
@@ -20,7 +23,13 @@ def config_hints(content: Any) -> Hints:
     texts = [meta[key] for key in KEYS if isinstance(meta.get(key), str)]
     text = "\n".join(each for each in texts if len(each) <= TEXT_LIMIT)
     heads, exponents = set(HEADS.findall(text)), set(EXPONENT.findall(text))
+    sizes = set(INPUT.findall(text))
     return Hints(
+        input_wh=_pair(*sizes.pop()) if len(sizes) == 1 else None,
         config_heads=int(heads.pop()) if len(heads) == 1 else None,
         exponent=exponents.pop() == "True" if len(exponents) == 1 else None,
     )
+
+
+def _pair(width: str, height: str) -> tuple[int, int]:
+    return int(width), int(height)

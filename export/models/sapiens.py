@@ -23,7 +23,7 @@ from edge.catalog.specs_sapiens import (
 )
 from export.models.checks import check_sides, keypoint_schema
 from export.models.sapiens_network import DenseHead, HeadPlan, PoseHead, SapiensDense, SapiensPose
-from export.models.vit import PADDING, PATCH, Vit
+from export.models.vit import PADDING, PATCH, Vit, fits_positions
 from export.models.vit_sizes import VitSize, parse_size, read_size, size_name
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
@@ -74,7 +74,8 @@ def recognise(state: State, hints: Hints = NO_HINTS) -> Variant | None:
     size = size_name(read_size("sapiens", state, dim, PUBLISHED, hints), PUBLISHED)
     if channels != PLANS[dense].channels:
         size += f"{HEAD}{channels}"
-    variant = Variant("sapiens", size, _input_wh(size, tokens), dense=dense)
+    input_wh = _input_wh(size, tokens, hints.input_wh)
+    variant = Variant("sapiens", size, input_wh, dense=dense)
     if dense is None:
         return replace(variant, schema=keypoint_schema(outputs[0]))
     return replace(variant, classes=_classes(size, dense, outputs[0]))
@@ -132,12 +133,15 @@ def _channels(variant: Variant) -> int:
     return len(variant.classes) or (CHANNELS[variant.dense] if variant.dense else 0)
 
 
-def _input_wh(size: str, tokens: int) -> tuple[int, int]:
-    """Return the input size of aspect 3:4 with `tokens` patches; Sapiens has no other aspect."""
+def _input_wh(size: str, tokens: int, hinted: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the input size with `tokens` patches: the hinted one, else of aspect 3:4, the only published one."""
+    if hinted is not None and fits_positions(hinted, tokens):
+        return hinted
     unit = math.isqrt(tokens // 12)
     if not tokens or 12 * unit * unit != tokens:
         raise CheckpointError(
-            f"looks like sapiens-{size}, but {tokens} positions are no grid of aspect 3:4; give an official checkpoint"
+            f"looks like sapiens-{size}, but {tokens} positions are no grid of aspect 3:4; "
+            "give --input WxH, the size that it was trained at"
         )
     return 48 * unit, 64 * unit
 

@@ -24,6 +24,14 @@ def grid_of(input_wh: tuple[int, int], padding: int = PADDING) -> Grid:
     return height, width
 
 
+def fits_positions(input_wh: tuple[int, int] | None, tokens: int) -> bool:
+    """Return whether an input of that size has as many patches as there are positions; False for None."""
+    if input_wh is None or any(side < PATCH or side % PATCH for side in input_wh):
+        return False
+    rows, columns = grid_of(input_wh)
+    return rows * columns == tokens
+
+
 def resize_positions(positions: torch.Tensor, grid: Grid, wanted: Grid) -> torch.Tensor:
     """Interpolate learned positions (1, rows * columns, C) to another grid, bicubic as in mmpretrain."""
     plane = positions.unflatten(1, grid).permute(0, 3, 1, 2)

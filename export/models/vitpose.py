@@ -15,7 +15,7 @@ from torch import nn
 
 from edge.catalog.specs_vitpose import vitpose_spec
 from export.models.checks import check_sides, keypoint_schema
-from export.models.vit import PATCH, Vit
+from export.models.vit import PATCH, Vit, fits_positions
 from export.models.vit_sizes import VitSize, read_size, size_name
 from export.models.vitpose_experts import plain_network
 from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX, PUBLISHED, plan_of
@@ -73,7 +73,8 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     size = size_name(backbone, PUBLISHED) + _decoder(state, final.shape[-1])
     size += KNOWLEDGE_SUFFIX if "backbone.token" in state else ""
     schema = keypoint_schema(final.shape[0])
-    return Variant("vitpose", size, _input_wh(size, positions.shape[1]), schema=schema)
+    input_wh = _input_wh(size, positions.shape[1], hints.input_wh)
+    return Variant("vitpose", size, input_wh, schema=schema)
 
 
 def build(variant: Variant) -> nn.Module:
@@ -109,16 +110,18 @@ def _decoder(state: Mapping[str, torch.Tensor], kernel: int) -> str:
     return "-simple" if kernel > 1 else "-minimal"
 
 
-def _input_wh(size: str, tokens: int) -> tuple[int, int]:
-    """Return the input size of aspect 3:4 (all that is published) or 1:1 with `tokens` patches.
+def _input_wh(size: str, tokens: int, hinted: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the input size with `tokens` patches: the hinted one, else aspect 3:4 (all that is published) or 1:1.
 
     Tensors show only that number; for other sizes the positions are interpolated after loading.
     """
+    if hinted is not None and fits_positions(hinted, tokens):
+        return hinted
     for columns, rows in ((3, 4), (1, 1)):
         unit = math.isqrt(tokens // (columns * rows))
         if unit and columns * rows * unit**2 == tokens:
             return columns * unit * PATCH, rows * unit * PATCH
     raise CheckpointError(
         f"looks like vitpose-{size}, but {tokens} positions are no grid of aspect 3:4 or 1:1; "
-        "give a checkpoint at its published size"
+        "give --input WxH, the size that it was trained at"
     )

@@ -213,3 +213,39 @@ def test_published_sizes_keep_their_names_and_no_other_takes_them() -> None:
         assert size_of(size_name(other)) == other
         assert size_of(name) == size
     assert VitSize(384, 3, 12) not in vitpose.PUBLISHED.values()
+
+
+@pytest.mark.parametrize("family", ["vitpose", "sapiens"])
+@pytest.mark.parametrize("wh", [(128, 64), (64, 160), (96, 64), (48, 64), (64, 64)])
+def test_a_transformer_keeps_the_size_that_it_was_trained_at(
+    tmp_path: Path, family: str, wh: tuple[int, int]
+) -> None:
+    """Positions show how many patches there are, not in how many rows."""
+    size = "96x1x3-simple" if family == "vitpose" else "96x1x3-head8"
+    made = random_variant(Variant(family, size, wh, schema="coco17"))
+    state = made.module.state_dict()
+    path = saved(state, tmp_path)
+    told = load_checkpoint(path, heads=3, input_wh=wh)
+    assert told.spec.image.wh == wh
+    assert_same(told, made, wh)
+    assert any("as --input says" in note for note in told.notes) == (wh not in {(48, 64), (64, 64)})
+    config = f"codec = dict(type='UDPHeatmap', input_size=({wh[0]}, {wh[1]}))"
+    path = saved(state, tmp_path, meta={"cfg": config})
+    for asked in (None, (48, 64)):  # another size is for the positions to be interpolated to
+        assert load_checkpoint(path, heads=3, input_wh=asked).spec.image.wh == wh
+
+
+def test_positions_of_no_usual_grid_ask_for_the_size(tmp_path: Path) -> None:
+    made = random_variant(Variant("vitpose", "96x1x3-simple", (80, 112), schema="coco17"))
+    path = saved(made.module.state_dict(), tmp_path)
+    assert "35 positions are no grid of aspect 3:4 or 1:1; give --input WxH" in refused(
+        path, heads=3
+    )
+    assert load_checkpoint(path, heads=3, input_wh=(80, 112)).spec.image.wh == (80, 112)
+
+
+@pytest.mark.parametrize("wh", [(64, 64), (96, 160), (160, 96), (384, 32)])
+def test_simcc_bins_show_the_size(tmp_path: Path, wh: tuple[int, int]) -> None:
+    module = rtmpose.build(Variant("rtmpose", "160x1x1x1x1", wh, schema="coco17"))
+    loaded = load_checkpoint(saved(module.state_dict(), tmp_path))
+    assert loaded.spec.image.wh == wh
