@@ -134,9 +134,14 @@ those of the published width, else what a config in or beside the file says, els
 `--heads N` overrides. `exp_on_reg` of an RTMDet: what the config in the file says, else as in the published sizes of
 that width (true from m on).
 
-Nothing is downloaded unless asked: `--weights download` takes the official file, `--weights URL` any other. Both are
-cached in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), resumed after an interruption, and used only when their sha256 is
-the published one; where no hash was published, the file's own is printed.
+`edgepose get NAME...` downloads the official file, exports it for the best installed runtime (`--runtime`,
+`--precision`), checks it, and puts it into the cache, where every verb, `edge.load` and `edge.Pipeline` find it by
+its name. `EDGEPOSE_CATALOG=FILE.json` adds models, or other addresses of the same ones: a list of
+`{"name", "url", "sha256", "like"}`, where `like` (optional) is the published model whose network it has.
+
+Nothing is downloaded unless asked: `get` and `--weights download` take the official file, `--weights URL` any other.
+All are cached in `~/.cache/edgepose` (or `EDGEPOSE_CACHE`), resumed after an interruption, and used only when their
+sha256 is the published one; where no hash was published, the file's own is printed.
 
 An artifact carries the licence of its weights where these are known to be the publisher's: by hash, or because they
 were downloaded from there. Weights trained by others are under other terms, which are not stated, unless the licence

@@ -13,6 +13,7 @@ from devices.detect import detect_machine
 from devices.profile import Machine
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.base import Accelerator, Arithmetic, RunOptions
+from runtimes.cache.names import locate
 from runtimes.errors import InputError
 from runtimes.files import atomic_file, cache_dir
 from runtimes.parity_spec import Parity, without_foreign_nulls
@@ -87,7 +88,7 @@ def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
     `edge.load` uses them where it is asked to (`tuned=True`).
     Raises ArtifactError where there is no artifact, InputError for a tuned.json that cannot be read.
     """
-    opened = artifact if isinstance(artifact, Artifact) else Artifact.open(artifact)
+    opened = artifact if isinstance(artifact, Artifact) else Artifact.open(locate(artifact))
     key, digest = device_key(opened), artifact_sha256(opened)
     for path in _places(opened):
         for entry in _read(path).entries:

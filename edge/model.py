@@ -16,6 +16,7 @@ from edge.schema import KeypointSchema
 from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Outputs, RunOptions, Session
+from runtimes.cache.names import locate
 from runtimes.errors import InputError
 from runtimes.registry import open_session
 from runtimes.spec import ModelSpec
@@ -33,14 +34,14 @@ def load(
     extra: Mapping[str, int | float | str] | None = None,
     tuned: bool = False,
 ) -> "Model":
-    """Open an artifact directory for running.
+    """Open an artifact for running: a directory, or a name in the cache as `edgepose models --local` lists them.
 
     threads: None means min(4, cores this process may use). precision: of the arithmetic. extra: see `RunOptions`.
     tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
     Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError where nothing
     is tuned here, or where `tuned` comes with options of its own.
     """
-    opened = Artifact.open(artifact)
+    opened = Artifact.open(locate(artifact))
     options = RunOptions(
         threads=threads, precision=precision, accelerator=accelerator, extra=extra or {}
     )

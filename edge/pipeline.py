@@ -69,10 +69,10 @@ class Result:
 class Pipeline:
     """Frames in, poses out. One caller thread at a time; a context manager that closes its models.
 
-    pose: a Model or an artifact directory. detector: the same, or None for the whole frame as the one box (single
-    person); bottom-up pose models take none. skip: detect on frames 0, skip, 2 * skip, ...; det_thr: box score
-    threshold, None for 0.3, or 0.1 with parametric pose NMS; max_people: the best scoring boxes kept, None for all.
-    det_classes: the detector's classes that are people, by default the one called person, or its only one.
+    pose: a Model, an artifact directory or a name in the cache. detector: the same, or None for the whole frame as the
+    one box (single person); bottom-up pose models take none. skip: detect on frames 0, skip, 2 * skip, ...; det_thr:
+    box score threshold, None for 0.3, or 0.1 with parametric pose NMS; max_people: the best scoring boxes kept, None
+    for all. det_classes: the detector's classes that are people, by default the one called person, or its only one.
 
     pose_nms, where one person has several poses: "oks" keeps the best; "soft-oks" ranks poses by scores lowered for
     resembling a better one, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two

@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
 from edge.catalog.entry import CatalogEntry, hash_in
 from edge.catalog.lookup import CATALOG, find
+from edge.catalog.user import UserModel, user_models
 from edge.schema import KeypointSchema
 from export.checkpoint import Asked, LoadedModel, load_checkpoint, with_input
 from export.download.fetch import ByteProgress, fetch
@@ -12,6 +15,7 @@ from export.engine_files import LAYOUTS
 from export.lineage import published_as
 from export.random_weights import random_model
 from export.registry import variant_of
+from export.weights import read_weights
 from runtimes.errors import InputError
 
 
@@ -65,6 +69,13 @@ def _load_named(
     asked: Asked,
     progress: ByteProgress | None,
 ) -> LoadedModel:
+    own = user_models().get(model)
+    if own is not None and weights == "download":
+        return _load_own(own, asked, progress)
+    if own is not None and model not in CATALOG:
+        raise InputError(
+            f"{model} is a model of EDGEPOSE_CATALOG: add --weights download ({own.url})"
+        )
     entry = find(model)
     variant_of(entry)  # raises for a model that can only be imported
     if weights is None:
@@ -87,6 +98,21 @@ def _load(path: str | Path, name: str | None, asked: Asked) -> LoadedModel:
         keypoints=asked.keypoints,
         input_wh=asked.input_wh,
     )
+
+
+def _load_own(own: UserModel, asked: Asked, progress: ByteProgress | None) -> LoadedModel:
+    """Download a model of the user's catalogue file; it keeps the user's name.
+
+    Its weights must fit `like`, where that is given; a student's card says more than any name.
+    """
+    like = find(own.like).name if own.like else own.name if own.name in CATALOG else None
+    path = fetch(own.url, own.sha256, progress=progress).path
+    loaded = _load(path, None if _has_card(path) else like, asked)
+    return replace(loaded, spec=msgspec.structs.replace(loaded.spec, model=own.name))
+
+
+def _has_card(path: Path) -> bool:
+    return path.suffix == ".safetensors" and read_weights(path).card is not None
 
 
 def _random(entry: CatalogEntry, asked: Asked) -> LoadedModel:
@@ -132,4 +158,4 @@ def _official(entry: CatalogEntry) -> str:
 def _is_path(model: str) -> bool:
     path = Path(model)
     named = path.suffix in {".pth", ".pt", ".safetensors", *LAYOUTS} or path.exists()
-    return named and model not in CATALOG  # a folder may bear a model's name
+    return named and model not in {**CATALOG, **user_models()}  # a folder may bear a model's name

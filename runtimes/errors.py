@@ -87,9 +87,10 @@ class MissingDependencyError(EdgeposeError, ImportError):
 
     exit_code = 4
 
-    def __init__(self, package: str, extra: str) -> None:
+    def __init__(self, package: str, extra: str, message: str = "") -> None:
         machine = (sys.platform, platform.machine())
-        super().__init__(missing_package(package, extra, machine, sys.version_info[:2]))
+        missing = missing_package(package, extra, machine, sys.version_info[:2])
+        super().__init__(message or missing)
         self.package = package
         self.extra = extra
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from edge.catalog import fastpose, imported, openpose, rtmdet, rtmpose, sapiens, vitpose, yolo
 from edge.catalog.entry import CatalogEntry, SpecBuilder
+from edge.catalog.user import user_models
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -55,7 +56,7 @@ def find(name: str) -> CatalogEntry:
         return CATALOG[name]
     if same := yolo.ultralytics_entry(name):
         return replace(CATALOG[same], name=name.lower())
-    near = difflib.get_close_matches(name, CATALOG, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, [*CATALOG, *user_models()], n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(CATALOG)}"
     raise InputError(f"no model is called {name!r}; {hint}")
 

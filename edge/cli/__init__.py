@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "edge.cli.commands.models",
         "List the models that can be exported or imported.",
     ),
+    "get": (
+        "edge.cli.commands.get",
+        "Download, export and check models into the cache, ready to run.",
+    ),
     "export": (
         "edge.cli.commands.export",
         "Convert a PyTorch model and check each artifact against it.",

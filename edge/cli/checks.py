@@ -1,6 +1,7 @@
 """Checks before long work: missing packages and unwritable directories. Imports no engine."""
 
 import importlib.util
+from collections.abc import Sequence
 from pathlib import Path
 
 from runtimes.errors import InputError, MissingDependencyError
@@ -21,7 +22,18 @@ def require_engine(runtime: Runtime) -> None:
         raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
 
 
-def require_writable(folder: Path) -> None:
+def require_converters(runtimes: Sequence[Runtime]) -> None:
+    """Raise MissingDependencyError for what an export to any of the runtimes lacks, before the first is begun."""
+    require_torch()
+    from export.converter import load_converter
+    from export.versions import require
+
+    for runtime in runtimes:
+        require(load_converter(runtime).PACKAGES, "export")
+        require_engine(runtime)
+
+
+def require_writable(folder: Path, remedy: str = "choose another --out") -> None:
     """Raise InputError where `folder` cannot be created or written into; leaves nothing behind."""
     above = folder.absolute()
     existing = next(path for path in (above, *above.parents) if path.exists())
@@ -29,6 +41,4 @@ def require_writable(folder: Path) -> None:
         with staging_folder(existing):
             pass
     except OSError as error:
-        raise InputError(
-            f"cannot write into {existing} ({error.strerror}); choose another --out"
-        ) from error
+        raise InputError(f"cannot write into {existing} ({error.strerror}); {remedy}") from error

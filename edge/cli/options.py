@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from runtimes.base import Accelerator, Arithmetic
+from runtimes.cache.names import locate
 from runtimes.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Any], Any]
 PATH = click.Path(path_type=Path)
+
+
+class ArtifactParam(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no parameter
+    """An artifact's directory, or its name in the cache."""
+
+    name = "artifact"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the directory; raises ArtifactError for a name that is not in the cache."""
+        return locate(value)
+
+
+ARTIFACT = ArtifactParam()
 
 
 def setting(flags: Sequence[str], kind: Any, default: Any, text: str) -> Decorator:

@@ -1,15 +1,43 @@
 """Summary of the artifacts that `export` and `quantize` made or refused."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.cli.console import describe, emit_json, emit_table, say, verdict
+from runtimes.artifact import Artifact
+from runtimes.naming import Target
+from runtimes.parity_spec import Parity
 
 if TYPE_CHECKING:
     from export import Exported
 
 
-def emit_artifacts(results: "Sequence[Exported]", against: str, *, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class PlacedArtifact:
+    """An artifact that is in place; the fields of `export.Exported`, without torch."""
+
+    path: Path
+    target: Target
+    bytes: int
+    parity: tuple[Parity, ...]
+    passed: bool = True
+    error: str = ""
+
+
+def placed(artifact: Artifact) -> PlacedArtifact:
+    """Return what the summary shows of an artifact."""
+    manifest = artifact.manifest
+    size = sum(record.bytes for record in manifest.files)
+    passed = all(record.passed is not False for record in manifest.parity)
+    target = Target(manifest.runtime, manifest.precision)
+    return PlacedArtifact(artifact.root, target, size, manifest.parity, passed)
+
+
+def emit_artifacts(
+    results: "Sequence[Exported | PlacedArtifact]", against: str, *, as_json: bool
+) -> None:
     """Print one row for each artifact on stdout; `against` heads the column of comparisons."""
     if as_json:
         emit_json(
@@ -57,13 +85,13 @@ def report_written(results: "Sequence[Exported]") -> "list[Exported]":
     return refused
 
 
-def _verdict(result: "Exported") -> str:
+def _verdict(result: "Exported | PlacedArtifact") -> str:
     if result.error:
         return "FAILED"
     return "UNDECIDED" if _undecided(result) else verdict(result.passed)
 
 
-def _undecided(result: "Exported") -> bool:
+def _undecided(result: "Exported | PlacedArtifact") -> bool:
     """Return whether no comparison failed, and at least one could not be decided either way."""
     judged = [record for record in result.parity if record.limit is not None]
     return any(record.passed is None for record in judged) and all(

@@ -16,6 +16,7 @@ from export.torch_session import TorchSession
 from quantize.distill.data.targets import strides
 from runtimes.artifact import MANIFEST, Artifact
 from runtimes.base import Outputs, RunOptions, Session
+from runtimes.cache.names import find
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.registry import open_session
@@ -60,13 +61,13 @@ def open_teacher(
     heads: int | None = None,
     threads: int | None = None,
 ) -> Teacher:
-    """Open an artifact directory, a checkpoint, or a catalogue name with `weights`.
+    """Open an artifact (a directory, or a name in the cache), a checkpoint, or a catalogue name with `weights`.
 
     Raises InputError for a model that is not top-down pose or gives coordinates, and as `load_weights` and
     `open_session` do.
     """
-    path = Path(name)
-    if (path / MANIFEST).is_file():
+    path = find(name) if weights is None else Path(name)
+    if path and (path / MANIFEST).is_file():
         artifact = Artifact.open(path)
         _check(artifact.manifest)
         session = open_session(artifact, RunOptions(threads=threads))

@@ -12,6 +12,7 @@ from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, st
 from edge.bench.record import BenchRun
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
+    ARTIFACT,
     PATH,
     accelerator_option,
     force_option,
@@ -31,7 +32,7 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 
 
 @click.command("bench", cls=Verb)
-@click.argument("artifacts", nargs=-1, required=True, type=PATH)
+@click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
 @click.option(
     "--threads", help="Comma-separated: 1,2,4 makes three rows. Default: min(4, allowed cores)."
 )

@@ -9,6 +9,7 @@ import click
 from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
+    ARTIFACT,
     PATH,
     category_option,
     det_classes_option,
@@ -24,6 +25,7 @@ from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
 from runtimes.base import RunOptions
+from runtimes.cache.names import find
 from runtimes.errors import InputError, warn
 
 
@@ -53,7 +55,7 @@ class Described:
 @category_option
 @click.option(
     "--detector",
-    type=PATH,
+    type=ARTIFACT,
     help="Detector artifact to take boxes from, in place of the ground truth.",
 )
 @det_classes_option
@@ -135,12 +137,13 @@ def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
 
 
 def _open(model: str, described: Described, options: RunOptions, *, tuned: bool) -> Model:
-    if Path(model).is_dir():
+    artifact = find(model) if described.weights is None else Path(model)
+    if artifact and artifact.is_dir():
         if described != Described():
             raise InputError(
                 "--weights, --task, --keypoints and --heads are for a checkpoint or a name; an artifact has its own"
             )
-        return _load(Path(model), options, tuned=tuned)
+        return _load(artifact, options, tuned=tuned)
     if tuned:
         raise InputError(f"--tuned is for artifacts; {model} runs in PyTorch")
     require_torch()

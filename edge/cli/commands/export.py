@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.catalog.lookup import CATALOG
-from edge.cli.checks import require_engine, require_torch, require_writable
+from edge.cli.checks import require_converters, require_writable
 from edge.cli.console import hint, progress, say
 from edge.cli.options import (
     CalibrationOptions,
@@ -96,7 +96,7 @@ def command(
     if "int8" in wanted and calibration.calib is None:
         raise InputError("int8 needs images to calibrate: add --calib DIR, COCO.json or synth")
     wh = parse_wh(input_wh) if input_wh else None
-    _require_tools(runtimes)
+    require_converters(runtimes)
     from export.limits import refuse_entry
 
     if model in CATALOG:
@@ -117,17 +117,6 @@ def command(
         return 3
     hint(f"edgepose verify {results[0].path}")
     return 0
-
-
-def _require_tools(runtimes: list[Runtime]) -> None:
-    """Raise MissingDependencyError for what any of the formats lacks, before the first is begun."""
-    require_torch()
-    from export.converter import load_converter
-    from export.versions import require
-
-    for runtime in runtimes:
-        require(load_converter(runtime).PACKAGES, "export")
-        require_engine(runtime)
 
 
 def _plan(

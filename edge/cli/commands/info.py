@@ -6,14 +6,14 @@ import click
 import msgspec
 
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
-from edge.cli.options import PATH, json_option
+from edge.cli.options import ARTIFACT, json_option
 from edge.schema import SCHEMAS
 from runtimes.artifact import Artifact
 from runtimes.spec import KeypointsSpec, Manifest, TensorSpec
 
 
 @click.command("info")
-@click.argument("artifact", type=PATH)
+@click.argument("artifact", type=ARTIFACT)
 @json_option
 def command(artifact: Path, as_json: bool) -> None:
     """Verify ARTIFACT's files and show its manifest."""

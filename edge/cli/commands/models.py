@@ -2,15 +2,21 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 
 import click
+import msgspec
 
 from edge.catalog.lookup import CATALOG, CatalogEntry, find
-from edge.cli.console import emit_json, emit_table, hint, number
+from edge.catalog.user import UserModel, user_models
+from edge.cli.chosen import FIRST_MODELS
+from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import json_option
 from edge.schema import load_schema
+from runtimes.cache.names import CachedArtifact, list_cache
+from runtimes.errors import InputError
 
 HEADER = (
     "name",
@@ -29,23 +35,80 @@ HEADER = (
 
 @click.command("models")
 @click.argument("name", required=False)
+@click.option("--local", is_flag=True, help="List the artifacts in the cache, newest first.")
 @json_option
-def command(name: str | None, as_json: bool) -> None:
-    """List the models that can be exported or imported: input, keypoints, size, published AP, licence, weights."""
+def command(name: str | None, local: bool, as_json: bool) -> None:
+    """List the models that can be exported or imported: input, keypoints, size, published AP, licence, weights.
+
+    Models of the file that EDGEPOSE_CATALOG names come first.
+    """
     from export.registry import FAMILIES
 
+    if local:
+        if name:
+            raise InputError("--local lists the whole cache; leave out the name")
+        _show_cache(as_json=as_json)
+        return
+    own = user_models()
+    if name in own:
+        _show_user_model(own[name], as_json=as_json)
+        return
     entries = [find(name)] if name else list(CATALOG.values())
     if as_json:
-        emit_json([_record(entry) for entry in entries])
+        listed = [] if name else [_user_record(model) for model in own.values()]
+        emit_json([*listed, *(_record(entry) for entry in entries)])
     elif name:
         _show_one(entries[0])
     else:
-        _show_all(entries)
+        _show_all(own, entries)
     if name and entries[0].family not in FAMILIES:
         hint(f"edgepose import FILE --like {name}")
     else:
         official = name is None or entries[0].downloadable
         hint(f"edgepose export {name or 'NAME'} --weights {'download' if official else 'FILE'}")
+
+
+def _show_cache(*, as_json: bool) -> None:
+    """Show the artifacts in the cache, and say what else is there."""
+    cached, errors = list_cache()
+    records = [_cached_record(each) for each in cached]
+    if as_json:
+        emit_json(records)
+    else:
+        header = list(records[0]) if records else ["artifact"]
+        emit_table(header, [[_text(value) for value in record.values()] for record in records])
+    for error in errors:
+        say(str(error))
+    poses = any(each.manifest.gives_keypoints for each in cached)
+    hint("edgepose run PHOTO.jpg --out pictures" if poses else FIRST_MODELS)
+
+
+def _cached_record(cached: CachedArtifact) -> dict[str, object]:
+    manifest = cached.manifest
+    came = datetime.fromtimestamp(cached.time_ns / 1e9, tz=timezone.utc)
+    return {
+        "artifact": cached.path.name,
+        "model": manifest.model,
+        "task": manifest.task,
+        "runtime": manifest.runtime,
+        "precision": manifest.precision,
+        "bytes": sum(record.bytes for record in manifest.files),
+        "got": f"{came:%Y-%m-%dT%H:%M:%SZ}",
+        "runs_here": cached.runs_here,
+    }
+
+
+def _user_record(model: UserModel) -> dict[str, object]:
+    return msgspec.to_builtins(model)  # type: ignore[no-any-return]  # a struct is a dict
+
+
+def _show_user_model(model: UserModel, *, as_json: bool) -> None:
+    fields = _user_record(model)
+    if as_json:
+        emit_json([fields])
+    else:
+        emit_table(["field", "value"], [[key, _text(value)] for key, value in fields.items()])
+    hint(f"edgepose get {model.name}")
 
 
 def _record(entry: CatalogEntry) -> dict[str, object]:
@@ -59,9 +122,10 @@ def _show_one(entry: CatalogEntry) -> None:
     emit_table(["field", "value"], [[key, _text(value)] for key, value in fields.items()])
 
 
-def _show_all(entries: Sequence[CatalogEntry]) -> None:
+def _show_all(own: Mapping[str, UserModel], entries: Sequence[CatalogEntry]) -> None:
     sources = list(dict.fromkeys(entry.ap_source for entry in entries if entry.ap_source))
     table: list[Sequence[str]] = [HEADER]
+    table += [_user_row(model) for model in own.values()]
     table += [
         (
             entry.name,
@@ -84,6 +148,13 @@ def _show_all(entries: Sequence[CatalogEntry]) -> None:
     click.echo()
     for place, source in enumerate(sources, 1):
         click.echo(f"[{place}] {source}")
+
+
+def _user_row(model: UserModel) -> tuple[str, ...]:
+    """Return a row of the same columns; the file itself says the rest once it is there."""
+    like = CATALOG.get(model.like or model.name)
+    known = (like.task, "{}x{}".format(*like.input_wh), like.keypoints) if like else ("-", "-", "-")
+    return (model.name, *known, "-", "-", "-", "unknown", "unknown", model.sha256[:8], model.url)
 
 
 def _published(entry: CatalogEntry, sources: list[str]) -> str:

@@ -10,6 +10,7 @@ import click
 from edge.cli.checks import require_engine, require_writable
 from edge.cli.console import emit_table, hint, say
 from edge.cli.options import (
+    ARTIFACT,
     PATH,
     CalibrationOptions,
     GateOptions,
@@ -48,11 +49,11 @@ class SearchOptions:
 
 
 @click.command("quantize", cls=Verb)
-@click.argument("artifacts", nargs=-1, required=True, type=PATH)
+@click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
 @calibration_options
 @click.option(
     "--detector",
-    type=PATH,
+    type=ARTIFACT,
     help="Artifact that finds the people in a --calib DIR; without it, each image is one person.",
 )
 @det_classes_option

@@ -13,8 +13,10 @@ from typing import get_args
 import click
 
 from devices.tuned import tuned_options
+from edge.cli.chosen import choose_models
 from edge.cli.console import hint, progress, say
 from edge.cli.options import (
+    ARTIFACT,
     PATH,
     det_classes_option,
     force_option,
@@ -54,8 +56,14 @@ class PipelineOptions:
 
 
 pipeline_options = together(
-    click.option("--pose", type=PATH, help="A pose artifact."),
-    click.option("--detector", type=PATH, help="A detector artifact. Default: the whole frame."),
+    click.option(
+        "--pose", type=ARTIFACT, help="A pose artifact. Default: the last that `get` got."
+    ),
+    click.option(
+        "--detector",
+        type=ARTIFACT,
+        help="A detector artifact. Default: the whole frame; without --pose, as there.",
+    ),
     click.option("--skip", default="1", show_default=True, help="Detect on frames 0, N, 2N, ..."),
     click.option(
         "--det-thr",
@@ -112,18 +120,15 @@ def command(
     options: RunOptions,
 ) -> int:
     """Estimate poses in SOURCE: image, directory, glob, video, camera number, rtsp:// or http:// stream, or synth."""
-    if asked.pose is None:
-        raise InputError(
-            "say which pose artifact to run: --pose ARTIFACT (make one with `edgepose export`)"
-        )
+    pose, detector = choose_models(asked.pose, asked.detector)
     every = _skip(asked.skip)
-    if asked.det_classes and not asked.detector:
+    if asked.det_classes and not detector:
         raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
     outputs.check(force=force)
     if show:
         require_display()
-    pose_artifact = Artifact.open(asked.pose)
-    detector_artifact = Artifact.open(asked.detector) if asked.detector else None
+    pose_artifact = Artifact.open(pose)
+    detector_artifact = Artifact.open(detector) if detector else None
     note = banner(pose_artifact, detector_artifact)
     warn_of_drawn(source, pose_artifact, detector_artifact)
     with ExitStack() as stack:
@@ -156,7 +161,11 @@ def command(
     if stop.is_set():
         frames_done = counted(recording.tally.frames, "frame")
         say(f"edgepose: interrupted after {frames_done}; what was written is kept")
-    hint(_next_step(source, asked, frames, kept=bool(outputs.given)))
+    hint(
+        shlex.join(["edgepose", "bench", *map(str, filter(None, (pose, detector)))])
+        if outputs.given
+        else _keeping(source, asked, frames)
+    )
     return 130 if stop.is_set() else 0
 
 
@@ -166,12 +175,10 @@ def _open(artifact: Artifact, asked: PipelineOptions, options: RunOptions) -> Mo
     return Model(artifact.manifest, open_session(artifact, options), artifact.name)
 
 
-def _next_step(source: str, asked: PipelineOptions, frames: Source, *, kept: bool) -> str:
-    """Return the command that keeps the results, or that measures the models where they are kept."""
-    models = [asked.pose, *([asked.detector] if asked.detector else [])]
-    if kept:
-        return shlex.join(["edgepose", "bench", *map(str, models)])
-    flags = zip(("--pose", "--detector"), map(str, models), strict=False)
+def _keeping(source: str, asked: PipelineOptions, frames: Source) -> str:
+    """Return the command that keeps the results."""
+    models = (("--pose", asked.pose), ("--detector", asked.detector))
+    flags = [(flag, str(path)) for flag, path in models if path]
     picture = "poses.jpg" if frames.frame_count == 1 else "poses.mp4"
     out = "poses" if Path(source).is_dir() or glob.has_magic(source) else picture
     keep = ["--out", out, "--save-json", "poses.json"]

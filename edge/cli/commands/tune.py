@@ -32,7 +32,7 @@ from edge.cli.console import (
     say,
     verdict,
 )
-from edge.cli.options import PATH, json_option, parse_counts, plan_options
+from edge.cli.options import ARTIFACT, json_option, parse_counts, plan_options
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
 from runtimes.errors import GateError
@@ -40,7 +40,7 @@ from runtimes.threads import allowed_cores
 
 
 @click.command("tune", cls=Verb)
-@click.argument("artifacts", nargs=-1, required=True, type=PATH)
+@click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
 @click.option(
     "--threads",
     help="Comma-separated: 1,2,4. Default: powers of two up to the allowed cores, and all of them.",

@@ -6,7 +6,7 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, verdict
-from edge.cli.options import PATH, heads_option, json_option, run_options
+from edge.cli.options import ARTIFACT, heads_option, json_option, run_options
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
@@ -17,8 +17,8 @@ FIGURES = ("raw_error", "px_mean", "px_p95", "px_max", "oks_mean")
 
 
 @click.command("verify", cls=Verb)
-@click.argument("artifact", type=PATH)
-@click.option("--against", type=PATH, help="Another artifact to compare with.")
+@click.argument("artifact", type=ARTIFACT)
+@click.option("--against", type=ARTIFACT, help="Another artifact to compare with.")
 @click.option(
     "--layers", is_flag=True, help="Name the first block that drifts (needs --weights and torch)."
 )
