@@ -46,6 +46,7 @@ COLUMNS: dict[str, Column] = {
     "arithmetic": _of_bench(
         lambda row: _in_effect(row.arithmetic, row.asked_arithmetic), word=True
     ),
+    "engine": _of_bench(lambda row: row.engine or UNKNOWN, word=True),
     "threads": _of_bench(lambda row: _in_effect(row.threads, row.asked_threads or row.threads)),
     "accelerator": _of_bench(lambda row: row.accelerator, word=True),
     "AP": Column(lambda row: _figure(row.ap, ".4f")),
@@ -66,7 +67,7 @@ COLUMNS: dict[str, Column] = {
 }
 BENCH = (
     *("artifact", "arithmetic", "threads", "p50 ms", "p90 ms", "p99 ms", "runs"),
-    *("cpu/wall", "valid", "load ms", "RSS MB", "MB", "speedup"),
+    *("cpu/wall", "valid", "load ms", "RSS MB", "MB", "speedup", "engine"),
 )
 # What `tune` varies comes first.
 TUNE = (*BENCH[:3], "accelerator", *BENCH[3:])

@@ -176,6 +176,7 @@ def _row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
         threads=ready.threads,
         arithmetic=ready.precision,
         accelerator=ready.accelerator,
+        engine=ready.engine,
         asked_threads=worker.options.threads,
         asked_arithmetic=worker.options.precision,
         **msgspec.structs.asdict(found),

@@ -22,7 +22,8 @@ MIN_CPU_WALL = 0.9
 class BenchRow(Record, frozen=True, kw_only=True):
     """One artifact on one engine with one set of options, batch 1, on its own reference images.
 
-    precision: of the file; arithmetic, threads, accelerator: read back from the engine; asked_*: the options asked for.
+    precision: of the file; arithmetic, threads, accelerator, engine: read back from the engine (its name, version and
+    backend; "" in older records); asked_*: the options asked for.
     Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median.
     load_ms: from a verified file to a session, the engine's import included; the file may be in the system's cache.
     warmup_runs, warmup_ms: before the first round, in no other figure. bytes: of the engine's files. peak_rss_bytes: of
@@ -39,6 +40,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
     threads: int
     arithmetic: Arithmetic
     accelerator: Accelerator
+    engine: str = ""
     asked_threads: int | None
     asked_arithmetic: Arithmetic
     p50_ms: float

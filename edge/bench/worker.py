@@ -54,6 +54,7 @@ class Ready(Record, frozen=True, kw_only=True, tag="ready"):
     threads: int
     precision: Arithmetic
     accelerator: Accelerator
+    engine: str
 
 
 class Timed(Record, frozen=True, kw_only=True, tag="timed"):
@@ -163,6 +164,7 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
             threads=in_use.threads,
             precision=in_use.precision,
             accelerator=in_use.accelerator,
+            engine=in_use.engine,
         ),
     )
 

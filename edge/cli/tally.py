@@ -93,6 +93,7 @@ def engine_of(model: Model) -> dict[str, Any]:
     return {
         "artifact": model.name,
         "runtime": getattr(model.spec, "runtime", None),
+        "engine": effective.engine,
         "arithmetic": effective.precision,
         "accelerator": effective.accelerator,
         "threads": effective.threads,

@@ -72,6 +72,8 @@ def test_bench_prints_a_table_with_what_is_in_effect(edgepose, plain) -> None:
     header, line = done.out.splitlines()
     assert header.split()[:3] == ["artifact", "arithmetic", "threads"]
     assert "f32 (asked bf16)" in line  # ONNX Runtime has no bf16 on a CPU
+    assert header.endswith("engine")
+    assert line.endswith("CPUExecutionProvider")
     assert done.talk[-1] == f"next: edgepose tune {plain}"
 
 

@@ -124,6 +124,7 @@ def test_a_video_gives_results_that_agree(edgepose, pose, detector, clip, here, 
         assert 0 < done.json[f"{stage}_mean_ms"] <= p99
     assert done.json["frames_per_s"] > 0
     used = {role: (row["runtime"], row["artifact"]) for role, row in done.json["models"].items()}
+    assert all(row["engine"] for row in done.json["models"].values())
     assert used == {
         "pose": ("openvino", pose.path.name),
         "detector": ("onnxruntime", detector.path.name),
