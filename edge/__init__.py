@@ -15,6 +15,7 @@ from runtimes.version import __version__
 
 if TYPE_CHECKING:
     from devices.tuned import load_tuned
+    from edge.codecs.people import people
     from edge.media.draw import draw_boxes, draw_poses, put_banner
     from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
     from edge.media.source import Losses, Source
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from edge.model import Model, load
     from edge.pipeline import Follow, Pipeline, PoseNMS, Result, Timings
     from edge.schema import KeypointSchema, load_schema
-    from edge.types import DenseMap, Detections, Frame, Keypoints, Poses
+    from edge.types import DenseMap, Detections, Frame, Keypoints, Person, Point, Poses
     from runtimes.artifact import Artifact
     from runtimes.base import RunOptions
     from runtimes.errors import (
@@ -40,6 +41,7 @@ else:
         __name__,
         {
             "devices.tuned": ("load_tuned",),
+            "edge.codecs.people": ("people",),
             "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
             "edge.media.sinks": (
                 *("Sink", "ImageDirSink", "PictureSink"),
@@ -51,7 +53,10 @@ else:
             "edge.model": ("Model", "load"),
             "edge.pipeline": ("Follow", "Pipeline", "PoseNMS", "Result", "Timings"),
             "edge.schema": ("KeypointSchema", "load_schema"),
-            "edge.types": ("DenseMap", "Detections", "Frame", "Keypoints", "Poses"),
+            "edge.types": (
+                *("DenseMap", "Detections", "Frame", "Keypoints"),
+                *("Person", "Point", "Poses"),
+            ),
             "runtimes.artifact": ("Artifact",),
             "runtimes.base": ("RunOptions",),
             "runtimes.errors": (
@@ -80,8 +85,10 @@ __all__ = [
     "MissingDependencyError",
     "Model",
     "OpenPoseSink",
+    "Person",
     "PictureSink",
     "Pipeline",
+    "Point",
     "PoseNMS",
     "Poses",
     "Result",
@@ -99,5 +106,6 @@ __all__ = [
     "load_schema",
     "load_tuned",
     "open_source",
+    "people",
     "put_banner",
 ]

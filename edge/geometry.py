@@ -5,14 +5,58 @@ Geometry only; pixels are `edge.image`'s. Coordinates are x before y, 0-based.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.types import F32, F64, Floats, Mask, check_shape
+from edge.types import F32, F64, Detections, Floats, Mask, check_shape
+from runtimes.errors import InputError
 from runtimes.spec import CropSpec
 
 Size = tuple[int, int]
+
+
+def check_boxes(boxes: Any) -> F32:
+    """Return boxes as float32 (N, 4) xyxy; an empty sequence has N = 0.
+
+    Raises InputError for another shape, NaN, and boxes without area or with their corners exchanged.
+    """
+    if isinstance(boxes, Detections):
+        raise InputError("boxes must be (N, 4) xyxy, not Detections; pass .boxes, and .scores")
+    try:
+        found = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"boxes must be numbers (N, 4) xyxy, not {type(boxes).__name__} ({error})"
+        ) from error
+    if found.size == 0 and found.ndim <= 2 and found.shape[-1] in {0, 4}:
+        return np.zeros((0, 4), np.float32)
+    if found.ndim != 2 or found.shape[1] != 4:
+        hint = "; one box is [[x0, y0, x1, y1]]" if found.shape == (4,) else ""
+        raise InputError(f"boxes must be (N, 4) xyxy, not {found.shape}{hint}")
+    bad = np.flatnonzero(~solid_boxes(found))
+    if len(bad):
+        box = ", ".join(f"{value:.6g}" for value in found[bad[0]].tolist()).replace("nan", "NaN")
+        raise InputError(
+            f"box {bad[0]} is [{box}]: {_fault(found[bad[0]])}; wanted x0 < x1 and y0 < y1"
+        )
+    return found
+
+
+def solid_boxes(boxes: F32) -> Mask:
+    """Return which boxes float32 (N, 4) xyxy are finite and have an area, bool (N,)."""
+    wide = boxes[:, 2:] > boxes[:, :2]
+    solid: Mask = np.logical_and.reduce([*np.isfinite(boxes).T, *wide.T])
+    return solid
+
+
+def _fault(box: F32) -> str:
+    if not np.isfinite(box).all():
+        return "a coordinate is not finite"
+    if (box[2:] < box[:2]).any():
+        return "its corners are exchanged, or it is xywh"
+    return "it has no area"
 
 
 @dataclass(frozen=True, slots=True)

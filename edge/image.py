@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.geometry import Crop, Size, letterbox_wh
 from edge.types import U8, check_shape
@@ -82,6 +84,51 @@ def _decode(path: str | Path, encoded: U8, flags: int) -> U8:
     if image is None:
         raise SourceError(f"{path} is no image that OpenCV can decode; convert it to JPEG or PNG")
     return image
+
+
+def as_image(image: Any) -> U8:
+    """Return uint8 BGR (H, W, 3), contiguous, from an array, an image file's path or a PIL image.
+
+    Grey arrays (H, W) or (H, W, 1) are taken; arrays are taken as BGR, and not copied where they are that already.
+    Raises InputError for anything else, and SourceError for a file that cannot be read.
+    """
+    if isinstance(image, (str, Path)):
+        return read_image(image)
+    if type(image).__module__.partition(".")[0] == "PIL":
+        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[..., ::-1])
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or not image.size:
+        raise InputError(_no_image(image))
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1):
+        grey: U8 = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+        return grey
+    if image.ndim != 3 or image.shape[2] != 3:
+        raise InputError(_no_image(image))
+    return np.ascontiguousarray(image)
+
+
+def _no_image(image: Any) -> str:
+    """Return what is wrong with an image that is not taken, and what to do."""
+    wanted = "image must be uint8 BGR (H, W, 3), a path or a PIL image"
+    if image is None:
+        return (
+            f"{wanted}, not None: cv2.imread and VideoCapture.read give None where they cannot read"
+        )
+    if not isinstance(image, np.ndarray):
+        return f"{wanted}, not {type(image).__name__}"
+    return f"{wanted}, not {image.dtype} {image.shape}{_advice(image)}"
+
+
+def _advice(image: NDArray[Any]) -> str:
+    channels = image.shape[2] if image.ndim == 3 else 0
+    cases = (
+        (not image.size, "it has no pixels"),
+        (image.dtype.kind == "f", "convert values of 0..1 with (255 * image).astype(numpy.uint8)"),
+        (image.dtype != np.uint8, "scale it to 0..255, then .astype(numpy.uint8)"),
+        (channels == 4, "drop alpha with image[..., :3] (RGBA: image[..., 2::-1])"),
+        (channels and image.shape[0] == 3, "put channels last with image.transpose(1, 2, 0)"),
+        (image.ndim == 4, "pass one image at a time"),
+    )
+    return next((f": {advice}" for applies, advice in cases if applies), "")
 
 
 def write_image(path: str | Path, image: U8) -> None:

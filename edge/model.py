@@ -2,24 +2,31 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike
 
 from devices.tuned import tuned_options
 from edge.codecs import decode_boxes, decode_map, decode_poses
 from edge.codecs.dense import fit_frame
 from edge.codecs.flip import decode_flipped
-from edge.geometry import Crop, keypoint_boxes, make_crops, whole_frame
-from edge.image import crop_batch
+from edge.geometry import Crop, check_boxes, keypoint_boxes, make_crops, whole_frame
+from edge.image import as_image, crop_batch
 from edge.schema import KeypointSchema
-from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape
+from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape, counted
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Outputs, RunOptions, Session
 from runtimes.cache.names import locate
 from runtimes.errors import InputError
 from runtimes.registry import open_session
-from runtimes.spec import ModelSpec
+from runtimes.spec import Manifest, ModelSpec
+
+ImageLike: TypeAlias = Any
+"""An image: uint8 BGR (H, W, 3), grey (H, W), the path of a file, or a PIL image."""
+BoxesLike: TypeAlias = ArrayLike
+"""Boxes (N, 4) xyxy: an array or nested sequences."""
 
 # Crops an engine call: bounds memory, and the number of batch sizes that OpenVINO compiles.
 MAX_BATCH = 8
@@ -67,11 +74,14 @@ class Model:
             raise InputError(f"{self.name} gives no keypoints (task {self.spec.task})")
         return self._schema
 
-    def __call__(self, image: U8, boxes: F32 | None = None) -> Poses | Detections | DenseMap:
-        """Run on one frame, uint8 BGR (H, W, 3).
+    def __call__(
+        self, image: ImageLike, boxes: BoxesLike | None = None
+    ) -> Poses | Detections | DenseMap:
+        """Run on one frame: uint8 BGR (H, W, 3), grey (H, W), an image file's path, or a PIL image.
 
-        boxes: float32 (N, 4) xyxy for top-down pose models; None means the whole frame, N = 0 gives no poses. Bottom-up
-        models, detectors and dense models take none. Results are in frame pixels.
+        boxes: (N, 4) xyxy for top-down pose models; None means the whole frame, N = 0 gives no poses. Bottom-up
+        models, detectors and dense models take none. Results are in frame pixels. Raises InputError for an image or a
+        box that cannot be used (None, no pixels, NaN, no area), and SourceError for a file that cannot be read.
         """
         if not self.spec.is_detector and not self.spec.is_dense:
             return self.poses(image, boxes)
@@ -79,20 +89,31 @@ class Model:
             raise InputError(f"{self.name} takes a frame and no boxes (task {self.spec.task})")
         return self.detect(image) if self.spec.is_detector else self.dense(image)
 
-    def detect(self, image: U8) -> Detections:
+    def __repr__(self) -> str:
+        width, height = self.spec.image.wh
+        runtime = f"{self.spec.runtime}, " if isinstance(self.spec, Manifest) else ""
+        in_use = self.session.effective
+        return (
+            f"Model({self.name}, {self.spec.task}, {width}x{height}, "
+            f"{runtime}{in_use.precision} on {in_use.accelerator}, {counted(in_use.threads, 'thread')})"
+        )
+
+    def detect(self, image: ImageLike) -> Detections:
         """Return the boxes, best score first; as in mmdet, they are not clipped to the frame."""
         if not self.spec.is_detector:
             raise InputError(f"{self.name} is no detector (task {self.spec.task})")
+        image = as_image(image)
         crops = self.crops(image, _frame_box(image))
         outputs = self._run(crop_batch(image, crops, self.spec.crop))
         (found,) = decode_boxes(outputs, self.spec)
         boxes = crops[0].to_frame(found.boxes.reshape(-1, 2, 2)).reshape(-1, 4)
         return Detections(boxes, found.scores, found.labels)
 
-    def dense(self, image: U8) -> DenseMap:
+    def dense(self, image: ImageLike) -> DenseMap:
         """Return a map over the frame: float32 (C, H, W) class logits, depth or normals."""
         if not self.spec.is_dense:
             raise InputError(f"{self.name} gives no map (task {self.spec.task})")
+        image = as_image(image)
         crops = self.crops(image, _frame_box(image))
         outputs = self._run(crop_batch(image, crops, self.spec.crop))
         (found,) = decode_map(outputs, self.spec)
@@ -101,18 +122,20 @@ class Model:
 
     def poses(
         self,
-        image: U8,
-        boxes: F32 | None = None,
-        box_scores: F32 | None = None,
+        image: ImageLike,
+        boxes: BoxesLike | None = None,
+        box_scores: ArrayLike | None = None,
         *,
         flip: bool = False,
     ) -> Poses:
         """Return one pose a box; `flip` averages with the mirrored input (flip test).
 
-        boxes, box_scores: float32 (N, 4) xyxy and (N,); None means the whole frame, and scores of 1. A bottom-up model
-        returns all people in the frame from one run, and takes neither boxes nor a flip test.
+        boxes, box_scores: (N, 4) xyxy and (N,); None means the whole frame, and scores of 1. A bottom-up model
+        returns all people in the frame from one run, and takes neither boxes nor a flip test. Image and errors are
+        those of a call of the model.
         """
         schema = self.schema  # raises for a model without keypoints
+        image = as_image(image)
         if self.spec.is_bottom_up:
             if boxes is not None or flip:
                 raise InputError(
@@ -121,8 +144,11 @@ class Model:
             crops = self.crops(image, _frame_box(image))
             (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
             return people_in_frame(found, crops[0], schema)
-        wanted = _frame_box(image) if boxes is None else np.asarray(boxes, np.float32)
-        check_shape("boxes", wanted, (None, 4), np.float32)
+        wanted = _frame_box(image) if boxes is None else check_boxes(boxes)
+        sure = np.ones(len(wanted), np.float32)
+        if box_scores is not None:
+            sure = np.asarray(box_scores, np.float32)
+        check_shape("box_scores", sure, (len(wanted),), np.float32)
         if not len(wanted):
             return Poses.empty(schema)
         crops = self.crops(image, wanted)
@@ -131,10 +157,8 @@ class Model:
             [crop.to_frame(item.xy) for crop, item in zip(crops, items, strict=True)]
         )
         scores = np.concatenate([item.scores for item in items])
-        if box_scores is None:
-            box_scores = np.ones(len(wanted), np.float32)
         ids = np.full(len(wanted), -1, np.int32)
-        return Poses(xy, scores, wanted, np.asarray(box_scores, np.float32), ids, schema)
+        return Poses(xy, scores, wanted, sure, ids, schema)
 
     def crops(self, image: U8, boxes: F32) -> list[Crop]:
         """Return the crop of each box; boxes float32 (N, 4) xyxy."""

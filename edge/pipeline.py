@@ -7,19 +7,25 @@ Names and defaults follow mmdeploy's pose tracker. The only state between frames
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from edge.codecs.people import person_labels, with_labels
-from edge.geometry import keypoint_boxes, whole_frame
-from edge.model import Model, load
+from edge.codecs.people import (
+    people,  # noqa: F401 the detector's side of a pipeline, for loops of one's own
+    person_labels,
+    with_labels,
+)
+from edge.geometry import keypoint_boxes, solid_boxes, whole_frame
+from edge.image import as_image
+from edge.media.frames import Frames, frames_of
+from edge.model import ImageLike, Model, load
 from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
-from edge.types import F32, U8, Detections, Frame, Poses
+from edge.types import F32, U8, Detections, Frame, Poses, counted
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
 
@@ -56,7 +62,7 @@ class Timings:
         return self.detect_ms + self.pose_ms + self.post_ms
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Result:
     """One frame and its poses; `detected` says whether the detector ran on it."""
 
@@ -64,6 +70,11 @@ class Result:
     poses: Poses
     detected: bool
     timings: Timings
+
+    def __repr__(self) -> str:
+        count = counted(len(self.poses), "person", "people")
+        found = "detected" if self.detected else "followed"
+        return f"Result(frame {self.frame.index}, {count} {found}, {self.timings.total_ms:.1f} ms)"
 
 
 class Pipeline:
@@ -126,13 +137,25 @@ class Pipeline:
         self._count = 0
         self._last = Poses.empty(self.pose.schema)
 
-    def __call__(self, image: U8) -> Poses:
-        """Return the poses in the next frame, uint8 BGR (H, W, 3)."""
-        return self.step(Frame(image, self._count, 0.0)).poses
+    def __repr__(self) -> str:
+        detector = self.detector.name if self.detector else None
+        return f"Pipeline(pose={self.pose.name}, detector={detector}, skip={self._skip})"
 
-    def stream(self, frames: Iterable[Frame]) -> Iterator[Result]:
-        """Yield one Result a frame, in order."""
-        for frame in frames:
+    def __call__(self, image: ImageLike) -> Poses:
+        """Return the poses in the next frame: uint8 BGR (H, W, 3), grey (H, W), a path, or a PIL image."""
+        return self.step(Frame(as_image(image), self._count, 0.0)).poses
+
+    def stream(self, frames: Frames) -> Iterator[Result]:
+        """Yield one Result a frame, in order.
+
+        frames: a video, image, folder, glob, URL or "synth"; a camera (0, "/dev/video0"); or a sequence of frames,
+        image paths, PIL images or arrays uint8 BGR (H, W, 3). What is named here is opened and closed here, and is a
+        new scene; open it with `edge.open_source` to read how many frames were lost. Raises SourceError where it gives
+        no frame.
+        """
+        if isinstance(frames, (str, Path, int)):
+            self.reset()
+        for frame in frames_of(frames):
             yield self.step(frame)
 
     def step(self, frame: Frame) -> Result:
@@ -168,8 +191,8 @@ class Pipeline:
                 whole_frame((width, height)), np.ones(1, np.float32), np.zeros(1, np.int32)
             )
         if not detected:
-            return follow_boxes(self._last, self._follow)
-        found = with_labels(self.detector.detect(image), self._person_labels)
+            return _solid(follow_boxes(self._last, self._follow))
+        found = _solid(with_labels(self.detector.detect(image), self._person_labels))
         return found if self._max_people is None else found[: self._max_people]
 
     def deduplicate(self, poses: Poses) -> Poses:
@@ -189,6 +212,11 @@ class Pipeline:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _solid(found: Detections) -> Detections:
+    """Return the boxes that have an area: keypoints at one place, or a network's whim, can give others."""
+    return found[solid_boxes(found.boxes)]
 
 
 def _no_poses(model: Model) -> str:

@@ -1,5 +1,6 @@
 """Keypoint schemas: names, skeleton edges, left/right pairs, sigmas; the flip order is derived from the pairs."""
 
+import difflib
 import functools
 import re
 from collections.abc import Sequence
@@ -61,6 +62,13 @@ class KeypointSchema:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def index(self, name: str) -> int:
+        """Return the number of the keypoint of this name; raises InputError with the nearest names."""
+        if name in self.names:
+            return self.names.index(name)
+        near = difflib.get_close_matches(str(name), self.names, n=3, cutoff=0.5) or self.names[:5]
+        raise InputError(f"{self.name} has no keypoint {name!r}; it has {', '.join(near)} ...")
 
     @property
     def flip_order(self) -> NDArray[np.intp]:

@@ -107,7 +107,8 @@ def missing_package(
     """Return what to do about a package that is not installed on a (sys.platform, machine) and a Python version."""
     wheels = WHEELS.get(package, (machine,))
     if machine in wheels:
-        return f"{package} is not installed; run: pip install 'edgepose[{extra}]'"
+        wanted = f"'edgepose[{extra}]'" if extra else package
+        return f"{package} is not installed; run: pip install {wanted}"
     elsewhere = " or ".join(" ".join(each) for each in wheels)
     return (
         f"{package} has no build for {' '.join(machine)} with Python {python[0]}.{python[1]};"

@@ -10,7 +10,7 @@ from edge.media.sinks import Sink
 from edge.media.source import Losses
 from edge.media.video_sink import VideoSink
 from edge.pipeline import Pipeline, Result
-from edge.types import Frame, Poses
+from edge.types import Frame, Poses, counted
 from runtimes.artifact import Artifact
 
 RANDOM_NOTE = "RANDOM WEIGHTS: for smoke tests only, these are not poses"
@@ -82,11 +82,6 @@ def report_run(recording: Recording, pipeline: Pipeline, losses: Losses, *, as_j
             say(f"wrote {sink.path} ({held}{_paced(sink)})")
     if recording.note:
         say(recording.note)
-
-
-def counted(count: int, one: str, many: str | None = None) -> str:
-    """Return a number with its noun, such as "1 frame" or "3 people"."""
-    return f"{count} {one if count == 1 else many or one + 's'}"
 
 
 def _paced(sink: Sink) -> str:

@@ -18,21 +18,36 @@ def person_labels(spec: ModelSpec, det_classes: Sequence[str] = ()) -> tuple[int
     person; the only class of a detector that has one; every box of a detector without class names.
     Raises InputError, with the detector's classes, where that leaves nothing to go by.
     """
-    classes = spec.classes or ()
+    return _labels(spec.model, spec.classes or (), det_classes)
+
+
+def people(
+    found: Detections, classes: Sequence[str] | None, det_classes: Sequence[str] = ()
+) -> Detections:
+    """Return the boxes that are people, for loops without a Pipeline; classes: `detector.spec.classes`.
+
+    det_classes and errors: as for a Pipeline.
+    """
+    return with_labels(found, _labels("the detector", classes or (), det_classes))
+
+
+def _labels(
+    detector: str, classes: Sequence[str], det_classes: Sequence[str]
+) -> tuple[int, ...] | None:
     plain = [name.strip().lower() for name in classes]
     wanted = [name.strip().lower() for name in det_classes]
     if unknown := [
         given for given, name in zip(det_classes, wanted, strict=True) if name not in plain
     ]:
         has = f"its classes are {_listed(classes)}" if classes else "its classes have no names"
-        raise InputError(f"{spec.model}: no class {', '.join(unknown)}; {has}")
+        raise InputError(f"{detector}: no class {', '.join(unknown)}; {has}")
     if wanted:
         return tuple(label for label, name in enumerate(plain) if name in wanted)
     if len(classes) < 2:
         return None
     if PERSON not in plain:
         raise InputError(
-            f"{spec.model}: no class is called person; say which are people with --det-classes "
+            f"{detector}: no class is called person; say which are people with --det-classes "
             f"(det_classes= in Python), of {_listed(classes)}"
         )
     return tuple(label for label, name in enumerate(plain) if name == PERSON)

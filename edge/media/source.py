@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from edge.types import Frame
+from edge.types import Frame, counted
 
 
 @dataclass(slots=True)
@@ -26,15 +26,15 @@ class Losses:
         if self.unread:
             named = f": {', '.join(self.broken[:5])}" if self.broken else ""
             more = f" and {len(self.broken) - 5} more" if len(self.broken) > 5 else ""
-            notes.append(f"{_frames(self.unread)} could not be read{named}{more}")
+            notes.append(f"{counted(self.unread, 'frame')} could not be read{named}{more}")
         if self.missing:
             notes.append(
-                f"{_frames(self.missing)} that the container promises {_verb(self.missing)} missing: "
+                f"{counted(self.missing, 'frame')} that the container promises {_verb(self.missing)} missing: "
                 "the file is truncated or damaged"
             )
         if self.dropped:
             notes.append(
-                f"{_frames(self.dropped)} of the live source dropped: the model is slower than the source"
+                f"{counted(self.dropped, 'frame')} of the live source were dropped for newer ones"
             )
         return notes
 
@@ -71,10 +71,6 @@ class Source:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _frames(count: int) -> str:
-    return f"{count} frame{'s' * (count != 1)}"
 
 
 def _verb(count: int) -> str:

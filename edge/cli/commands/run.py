@@ -26,7 +26,7 @@ from edge.cli.options import (
     tuned_option,
 )
 from edge.cli.outputs import Outputs
-from edge.cli.recording import Recording, banner, counted, report_run, warn_of_drawn
+from edge.cli.recording import Recording, banner, report_run, warn_of_drawn
 from edge.cli.signals import ctrl_c_ends
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
@@ -35,6 +35,7 @@ from edge.media.source import Source
 from edge.media.sources import open_source
 from edge.model import Model
 from edge.pipeline import Pipeline, PoseNMS
+from edge.types import counted
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, SourceError

@@ -1,14 +1,16 @@
 """Model: boxes in, poses out, around a session whose answers are scripted."""
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
 
 from edge.model import MAX_BATCH, Model, load
 from edge.schema import load_schema
-from runtimes.base import Outputs
+from edge.types import Detections, Poses
+from runtimes.base import Effective, Outputs
 from runtimes.codec_spec import BoxesCodec, SimCCCodec
-from runtimes.errors import ArtifactError, EngineError, InputError
+from runtimes.errors import ArtifactError, EngineError, InputError, SourceError
 from runtimes.fake import FakeSession
 from runtimes.spec import (
     CropSpec,
@@ -174,16 +176,118 @@ def test_tasks_are_not_confused() -> None:
 
 
 @pytest.mark.parametrize(
-    "image", [FRAME[..., 0], FRAME.astype(np.float32), np.zeros((4, 4, 4), np.uint8)]
+    ("image", "advice"),
+    [
+        (None, "not None: cv2.imread"),
+        (FRAME.astype(np.float32), r"not float32 .*\(255 \* image\)"),
+        (FRAME.astype(np.float64) / 255, r"not float64"),
+        (FRAME.astype(np.uint16), "not uint16 .*0..255"),
+        (FRAME.astype(bool), "not bool"),
+        (np.zeros((4, 4, 4), np.uint8), "drop alpha"),
+        (np.zeros((3, 40, 40), np.uint8), "channels last"),
+        (np.zeros((2, 40, 40, 3), np.uint8), "one image at a time"),
+        (np.zeros((0, 0, 3), np.uint8), "no pixels"),
+        (np.zeros((0, 5), np.uint8), "no pixels"),
+        (np.zeros(5, np.uint8), r"not uint8 \(5,\)"),
+        ([[1, 2], [3, 4]], "not list"),
+        (b"jpeg", "not bytes"),
+        (7, "not int"),
+    ],
 )
-def test_a_frame_is_uint8_bgr(image) -> None:
-    with pytest.raises(ValueError, match="image must be uint8"):
-        Model(POSE, FakeSession([])).poses(image, boxes([0, 0, 9, 9]))
+@pytest.mark.parametrize("spec", [POSE, DETECTOR])
+def test_a_frame_is_uint8_bgr(spec, image, advice) -> None:
+    model = Model(spec, FakeSession([]))
+    with pytest.raises(InputError, match=f"image must be uint8.*{advice}") as told:
+        model(image)
+    assert "\n" not in str(told.value)
 
 
-def test_boxes_are_four_columns() -> None:
-    with pytest.raises(ValueError, match="boxes"):
-        Model(POSE, FakeSession([])).poses(FRAME, np.zeros(4, np.float32))
+def read_in(image: object) -> np.ndarray:
+    """The network's input for the whole of an image."""
+    session = FakeSession(same_for_all)
+    Model(POSE, session)(image)
+    return session.feeds[0]["image"]
+
+
+def test_a_path_a_pil_image_and_a_grey_image_are_images(tmp_path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    wanted = read_in(FRAME)
+    cv2.imwrite(str(tmp_path / "a.png"), FRAME)
+    rgb = np.ascontiguousarray(FRAME[..., ::-1])
+    for same in (
+        str(tmp_path / "a.png"),
+        tmp_path / "a.png",
+        pil.open(tmp_path / "a.png"),
+        pil.fromarray(rgb),
+        pil.fromarray(np.dstack([rgb, np.full(rgb.shape[:2], 9, np.uint8)])),
+        np.asfortranarray(FRAME),
+        FRAME[::-1][::-1],
+    ):
+        np.testing.assert_array_equal(read_in(same), wanted)
+    grey = np.ascontiguousarray(FRAME[..., 1])
+    wanted = read_in(np.dstack([grey] * 3))
+    for same in (grey, grey[..., None], pil.fromarray(grey)):
+        np.testing.assert_array_equal(read_in(same), wanted)
+    with pytest.raises(SourceError, match="cannot read the image"):
+        read_in(tmp_path / "absent.png")
+
+
+GOOD = [0, 0, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([[np.nan, 0, 9, 9]], r"box 0 is \[NaN, 0, 9, 9\]: a coordinate is not finite"),
+        ([GOOD, [0, 0, np.inf, 9]], "box 1 .*not finite"),
+        (
+            [GOOD, GOOD, [400, 300, 100, 350]],
+            r"box 2 is \[400, 300, 100, 350\]: its corners",
+        ),
+        ([[0, 9, 9, 0]], "box 0 .*corners are exchanged"),
+        ([[100, 100, 100, 100]], "box 0 .*no area"),
+        ([[100, 100, 100, 200]], "box 0 .*no area"),
+        ([0, 0, 9, 9], r"not \(4,\); one box is \[\["),
+        (np.zeros(4, np.float32), r"boxes must be \(N, 4\)"),
+        (np.zeros((2, 5)), r"not \(2, 5\)"),
+        (np.zeros((1, 2, 4)), r"not \(1, 2, 4\)"),
+        (np.zeros((0, 5)), r"not \(0, 5\)"),
+        ("0,0,9,9", "boxes must be numbers"),
+        ([["a", 0, 9, 9]], "boxes must be numbers"),
+        ([[0, 0, 9], GOOD], "boxes must be numbers"),
+        (Detections.empty(), r"not Detections; pass \.boxes"),
+    ],
+)
+def test_boxes_that_are_none_are_refused(given, said) -> None:
+    with pytest.raises(InputError, match=said) as told:
+        Model(POSE, FakeSession([])).poses(FRAME, given)
+    assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "none", [[], (), np.zeros((0, 4)), np.zeros((0, 4), np.int64), np.zeros(0)]
+)
+def test_no_boxes_give_no_poses(none) -> None:
+    session = FakeSession([])
+    poses = Model(POSE, session)(FRAME, none)
+    assert poses == Poses.empty(COCO)
+    assert session.feeds == []
+
+
+def test_boxes_may_be_lists_and_leave_the_frame() -> None:
+    poses = Model(POSE, FakeSession(same_for_all))(FRAME, [[100, 50, 196, 178], [-50, -9, 20, 500]])
+    assert poses.boxes.tolist() == [[100, 50, 196, 178], [-50, -9, 20, 500]]
+    assert poses.boxes.dtype == np.float32
+
+
+def test_a_score_belongs_to_each_box() -> None:
+    with pytest.raises(InputError, match=r"box_scores must be float32 \(2\)"):
+        Model(POSE, FakeSession([])).poses(FRAME, [GOOD, GOOD], [0.5])
+
+
+def test_a_model_says_what_it_is() -> None:
+    shown = repr(Model(POSE, FakeSession([], Effective(2, "f16", "cpu")), "pose-48x64.ncnn-fp16"))
+    assert shown == "Model(pose-48x64.ncnn-fp16, pose-topdown, 48x64, f16 on cpu, 2 threads)"
 
 
 def test_closing_frees_the_session() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from edge.schema import load_schema
 from edge.types import Frame, Poses
 from runtimes.base import Outputs
 from runtimes.codec_spec import BoxesCodec, YxsCodec
-from runtimes.errors import EngineError, InputError
+from runtimes.errors import EngineError, InputError, SourceError
 from runtimes.fake import FakeSession
 from runtimes.spec import (
     CropSpec,
@@ -264,3 +265,91 @@ def test_closing_closes_both_models() -> None:
     for session in (pose, detector):
         with pytest.raises(EngineError):
             session.run({"image": FRAME[None]})
+
+
+def write_clip(path, levels) -> str:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (320, 320))
+    for level in levels:
+        writer.write(np.full((320, 320, 3), level, np.uint8))
+    writer.release()
+    return str(path)
+
+
+def test_a_stream_is_opened_from_a_path(tmp_path) -> None:
+    clip = write_clip(tmp_path / "clip.avi", range(0, 100, 20))
+    pipe, _, detector = pipeline(ONE, skip=2)
+    pipe(FRAME)
+    for source in (clip, tmp_path / "clip.avi"):
+        results = list(pipe.stream(source))
+        assert [result.frame.name for result in results] == [f"clip_{n:06d}" for n in range(5)]
+        # each file is a new scene: the detector runs on its first frame
+        assert [result.detected for result in results] == [True, False, True, False, True]
+    assert len(detector.feeds) == 1 + 3 + 3
+
+
+def test_a_stream_takes_paths_arrays_and_frames(tmp_path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), FRAME + 7)
+    pil = pytest.importorskip("PIL.Image")
+    pipe, _, _ = pipeline(ONE)
+    given = [
+        tmp_path / "a.png",
+        str(tmp_path / "a.png"),
+        FRAME + 9,
+        FRAME[..., 0] + np.uint8(3),
+        pil.fromarray(FRAME + 5),
+        Frame(FRAME + 1, 40, 2.5, "own"),
+    ]
+    results = list(pipe.stream(given))
+    frames = [result.frame for result in results]
+    assert [int(frame.image[0, 0, 0]) for frame in frames] == [7, 7, 9, 3, 5, 1]
+    assert [(frame.index, frame.name) for frame in frames] == [
+        *[(0, "a.png"), (1, "a.png"), (2, ""), (3, ""), (4, ""), (40, "own")]
+    ]
+    assert [frame.time_s for frame in frames[:5]] == pytest.approx([n / 30 for n in range(5)])
+    assert all(len(result.poses) == 1 for result in results)
+    assert len(list(pipe.stream(each for each in given))) == 6
+    assert len(list(pipe.stream(np.stack([FRAME] * 3)))) == 3
+    assert len(pipe(tmp_path / "a.png")) == len(pipe(FRAME[..., 0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "said"),
+    [
+        ("absent.mp4", SourceError, "no such file"),
+        (977, SourceError, "camera 977 gives no frames"),
+        ("/dev/video977", SourceError, "camera 977 gives no frames"),
+        (FRAME, InputError, r"for one image call pipeline\(image\)"),
+        (None, InputError, "not NoneType"),
+        (1.5, InputError, "not float"),
+        ([None], InputError, "not None"),
+        (["absent.png"], SourceError, "absent.png"),
+    ],
+)
+def test_what_gives_no_frame_is_named(source, error, said) -> None:
+    pipe, _, _ = pipeline(ONE)
+    with pytest.raises(error, match=said):
+        list(pipe.stream(source))
+
+
+def test_boxes_without_area_are_left_out() -> None:
+    """A network may give them, and keypoints that all lie at one place are followed by one."""
+    flat = found([10, 10, 10, 90, 0.9], [100, 100, 200, 200, 0.8], [50, 50, 40, 90, 0.7])
+    pipe, _, _ = pipeline(flat)
+    assert pipe(FRAME).box_scores.tolist() == pytest.approx([0.8])
+
+    def heap(feeds: Outputs) -> Outputs:
+        outputs = ring(feeds)
+        outputs["yxs"][..., :2] = 0.5
+        return outputs
+
+    pipe, _, _ = pipeline(ONE, heap, skip=2)
+    assert [len(pipe(FRAME)) for _ in range(3)] == [1, 0, 1]
+
+
+def test_a_pipeline_says_what_it_is() -> None:
+    pipe, _, _ = pipeline(ONE, skip=5)
+    assert repr(pipe) == "Pipeline(pose=pose, detector=detector, skip=5)"
+    assert (
+        repr(Pipeline(Model(POSE, FakeSession(ring))))
+        == "Pipeline(pose=pose, detector=None, skip=1)"
+    )
