@@ -80,7 +80,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "doctor": (
         "edge.cli.commands.doctor",
-        "Check which engines and converters are installed.",
+        "Check what is installed, and what is missing for which verbs.",
     ),
     "demo": (
         "edge.cli.commands.demo",

@@ -10,10 +10,10 @@ from runtimes.spec import Runtime
 from runtimes.staging import staging_folder
 
 
-def require_torch() -> None:
-    """Raise MissingDependencyError where PyTorch is not installed."""
+def require_torch(extra: str = "export") -> None:
+    """Raise MissingDependencyError where PyTorch is not installed; `extra` brings what the verb needs."""
     if importlib.util.find_spec("torch") is None:
-        raise MissingDependencyError("torch", "export")
+        raise MissingDependencyError("torch", extra)
 
 
 def require_engine(runtime: Runtime) -> None:

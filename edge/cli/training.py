@@ -94,7 +94,7 @@ def training_run_options(out: str) -> Decorator:
 
 def require_training(out: Path) -> None:
     """Raise MissingDependencyError where a package for training is missing, InputError where `out` is not writable."""
-    require_torch()
+    require_torch("distill")
     for module, package in PACKAGES.items():
         if importlib.util.find_spec(module) is None:
             raise MissingDependencyError(package, "distill")

@@ -3,6 +3,7 @@
 import os
 import sys
 
+from edge.cli.opencv import require_windows
 from edge.types import Frame
 from runtimes.errors import InputError
 
@@ -12,7 +13,8 @@ DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
 
 
 def require_display() -> None:
-    """Raise InputError where no display is set, before anything is loaded."""
+    """Raise MissingDependencyError for an OpenCV without windows, InputError where no display is set."""
+    require_windows()
     if sys.platform == "linux" and not any(os.environ.get(name) for name in DISPLAYS):
         raise InputError("no display for --show; leave it out and use --out FILE.mp4")
 

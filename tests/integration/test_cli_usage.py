@@ -1,5 +1,6 @@
 """Conventions of the command line: help, suggestions, key=value, JSON, hints, exit codes, lazy imports."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -170,6 +171,26 @@ def test_doctor_knows_what_is_installed(edgepose):
     assert report["machine"]["allowed_cores"] <= os.cpu_count()
 
 
+def test_doctor_says_what_each_package_is_needed_for(edgepose, monkeypatch):
+    absent = {"torch", "nncf"}
+    real = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in absent:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr("importlib.metadata.version", version)
+    report = edgepose("doctor", "--json")
+    rows = {each["package"]: each for each in report.json["packages"]}
+    assert "export" in rows["torch"]["role"]
+    assert rows["nncf"]["role"] == "quantize openvino"
+    (note,) = [each for each in report.json["notes"] if "board" in each]
+    assert "run, verify, bench" in note
+    assert note in report.err
+    assert report.code == 0
+
+
 def test_info_shows_a_checked_artifact(edgepose, pose):
     done = edgepose("info", pose.path, "--json")
     assert done.code == 0
@@ -201,6 +222,10 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
         ("openvino", "openvino", ["run", "PHOTO", "--pose", "POSE"]),
         ("torch", "export", ["export", "rtmpose-t", "--weights", "random"]),
         ("torch", "export", ["import", "GRAPH", "--like", "tinypose-256x192"]),
+        ("torch", "quantize", ["quantize", "POSE", "--calib", "synth"]),
+        ("torch", "distill", ["distill", "--teacher", "x.pth", "--student", "rtmpose-t"]),
+        ("torch", "distill", ["train", "--student", "rtmdet-nano"]),
+        ("torch", "export", ["demo"]),
         ("onnxruntime", "onnxruntime", ["export", "rtmpose-t", "--weights", "random"]),
     ],
 )
@@ -225,6 +250,4 @@ def test_verify_needs_no_torch(process, pose):
 
 
 def _version(package: str) -> str:
-    import importlib.metadata
-
     return importlib.metadata.version(package)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import click
 
-from edge.cli.checks import require_engine, require_writable
+from edge.cli.checks import require_engine, require_torch, require_writable
 from edge.cli.console import emit_table, hint, say
 from edge.cli.options import (
     ARTIFACT,
@@ -84,6 +84,7 @@ def command(
 
     Images of --val never calibrate: those that --calib gives too are left out.
     """
+    require_torch("quantize")
     parents = [Artifact.open(path) for path in artifacts]
     for parent in parents:
         require_engine(parent.manifest.runtime)

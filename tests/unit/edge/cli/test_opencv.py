@@ -1,0 +1,38 @@
+"""OpenCV as it is installed: two distributions at once, none, and a headless one."""
+
+import cv2
+import pytest
+
+from edge.cli import opencv
+from edge.cli.opencv import opencv_problem, require_windows
+from runtimes.errors import MissingDependencyError
+
+
+@pytest.mark.parametrize(
+    ("machine", "kept"), [("x86_64", "opencv-python"), ("aarch64", "opencv-python-headless")]
+)
+def test_two_at_once_are_named_with_the_command(monkeypatch, machine, kept) -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    said = opencv_problem(["opencv-python", "opencv-python-headless"])
+    assert "overwrite each other" in said
+    assert said.endswith(
+        f"run: pip uninstall -y opencv-python opencv-python-headless && pip install {kept}"
+    )
+
+
+def test_one_is_fine_and_so_is_one_that_no_distribution_brought(monkeypatch) -> None:
+    assert opencv_problem(["opencv-contrib-python"]) == ""
+    assert opencv_problem([]) == ""  # cv2 can be imported here
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert "pip install opencv-python" in opencv_problem([])
+
+
+def test_a_headless_build_opens_no_windows(monkeypatch) -> None:
+    monkeypatch.setattr(opencv, "installed_opencv", lambda: ["opencv-python-headless"])
+    monkeypatch.setattr(
+        cv2, "getBuildInformation", lambda: "\n  GUI:                           NONE\n    VTK: NO\n"
+    )
+    with pytest.raises(MissingDependencyError, match="pip uninstall -y opencv-python-headless"):
+        require_windows()
+    monkeypatch.setattr(cv2, "getBuildInformation", lambda: "\n  GUI:                  QT5\n")
+    require_windows()
