@@ -14,6 +14,9 @@ EMA_KEYS = ("state_dict_ema", "model_ema", "ema_model", "ema", "ema_state_dict")
 RAW_KEYS = ("state_dict", "model", "model_state_dict", "net", "params", "module", "weights")
 # mmengine's EMA hook swaps them when it saves: `state_dict` is the average, and this the weights as trained.
 MMENGINE_RAW = "ema_state_dict"
+# Entries of official state dicts that belong to training and not to the network.
+DROPPED = ("data_preprocessor.", "loss", "ema_")
+COUNTERS = ("steps", "n_averaged")  # of averaged models
 NESTING = 3  # a state dict under a key under a key; checkpoints are not nested deeper
 SHOWN = 6  # keys or prefixes that a message names
 # A lone common part of the names that is part of a network, not around one.
@@ -48,13 +51,19 @@ def find_state(path: Path, content: Any) -> FoundState:
 def unwrap(state: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], str]:
     """Return the tensors without the parts that begin every name, such as `model.net.`, and those parts.
 
-    A whole network has several parts (backbone and head), so what all names share is a wrapper's.
+    A whole network has several parts (backbone and head), so what all names share is a wrapper's. Training state that
+    lay under the wrapper is left out.
     """
     prefix = ""
     while (first := _first_part(state)) is not None:
         state = {key.removeprefix(first): value for key, value in state.items()}
         prefix += first
-    return state, prefix
+    return {key: value for key, value in state.items() if not is_training_state(key)}, prefix
+
+
+def is_training_state(key: str) -> bool:
+    """Return whether a tensor of that name belongs to training and not to the network."""
+    return key.startswith(DROPPED) or key in COUNTERS
 
 
 def prefixes(state: Mapping[str, Any]) -> str:

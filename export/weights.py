@@ -12,15 +12,12 @@ import torch
 from export.dataset_meta import NO_META, DatasetMeta, dataset_meta
 from export.registry import NO_HINTS, Hints
 from export.safetensors_file import read_safetensors
-from export.state_dict import find_state, unwrap
+from export.state_dict import find_state, is_training_state, unwrap
 from export.student_file import Card, read_card
 from export.training_config import config_hints
 from export.unpickle import RESAVE, read_torch_file
 from runtimes.errors import CheckpointError
 
-# Entries of official state dicts that belong to training and not to the network.
-DROPPED = ("data_preprocessor.", "loss", "ema_")
-COUNTERS = ("steps", "n_averaged")  # of averaged models
 COUNTER = "num_batches_tracked"  # BatchNorm's, an integer among the floats
 
 
@@ -74,7 +71,7 @@ def _network_tensors(path: Path, raw: Mapping[str, Any]) -> dict[str, torch.Tens
             named = ascii(raw_key[:80]) if isinstance(raw_key, str) else type(raw_key).__name__
             raise CheckpointError(f"{path}: {named} among the weights is no named tensor; {RESAVE}")
         key = re.sub(r"^(?:module\.|_orig_mod\.)+", "", raw_key)
-        if key.startswith(DROPPED) or key in COUNTERS:
+        if is_training_state(key):
             continue
         # 8-bit floats mean nothing without their scales
         is_float = value.is_floating_point() and value.element_size() > 1

@@ -97,6 +97,16 @@ def test_one_common_prefix_is_taken_off(prefix: str, said: str, tmp_path: Path) 
     assert notes == (f"the prefix {said} was taken off all tensors",)
 
 
+def test_training_state_under_a_prefix_is_left_out(tmp_path: Path) -> None:
+    training = {
+        "data_preprocessor.mean": torch.zeros(3),
+        "loss.w": torch.zeros(1),
+        "steps": torch.tensor(1.0),
+    }
+    state, _ = read({"state_dict": prefixed(RAW | training, "model.student.")}, tmp_path)
+    assert set(state) == set(RAW)
+
+
 def test_what_is_not_common_stays() -> None:
     assert unwrap(dict(RAW)) == (RAW, "")
     mixed = prefixed(RAW, "student.") | prefixed(RAW, "teacher.")
