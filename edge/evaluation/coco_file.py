@@ -4,16 +4,14 @@ Taken: ids as numbers or text, flags as booleans, missing sizes, areas, boxes an
 NaN, a byte order mark. What cannot be used is left out and counted in one warning; what contradicts itself is refused.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from edge.evaluation.coco import XYWH, Annotation, Category, CocoImage, GroundTruth, Id, extent_xywh
+from edge.evaluation.coco_json import RawAnnotation, RawCategory, RawImage, decode_file
 from edge.evaluation.coco_values import (
     box_of,
     flag_of,
@@ -59,61 +57,17 @@ _PROBLEMS = {
     ),
 }
 _KEYPOINTS = ("keypoints", "foot_kpts", "face_kpts", "lefthand_kpts", "righthand_kpts")
-_BOM = b"\xef\xbb\xbf"
-
-
-class _Image(msgspec.Struct):
-    """An image as it stands in the file."""
-
-    id: Any
-    file_name: Any = None
-    coco_url: Any = None
-    width: Any = None
-    height: Any = None
-    crowd_index: Any = msgspec.field(name="crowdIndex", default=None)
-
-
-class _Annotation(msgspec.Struct):
-    """An annotation as it stands in the file."""
-
-    image_id: Any
-    id: Any = None
-    category_id: Any = None
-    bbox: Any = None
-    area: Any = None
-    iscrowd: Any = None
-    keypoints: Any = None
-    foot_kpts: Any = None
-    face_kpts: Any = None
-    lefthand_kpts: Any = None
-    righthand_kpts: Any = None
-
-
-class _Category(msgspec.Struct):
-    """A category as it stands in the file."""
-
-    id: Any
-    name: Any = ""
-    keypoints: Any = None
-
-
-class _File(msgspec.Struct):
-    """The parts of a file that are read."""
-
-    images: list[_Image]
-    annotations: list[_Annotation]
-    categories: list[_Category] = []
 
 
 def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTruth:
     """Read a COCO annotation file; fields it does not need are skipped.
 
-    category: name or id of the category of people, where the file does not tell. A person without a usable box gets
-    the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises InputError
+    category: name or id of the category of people, for files that name none `person`. A person without a usable box
+    gets the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises InputError
     where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates none of its
-    images, or where its category of people cannot be told.
+    images, or where its category of people cannot be determined.
     """
-    content = _decode(Path(path))
+    content = decode_file(Path(path))
     images = tuple(_image(raw, f"{path}: images[{n}]") for n, raw in enumerate(content.images))
     _check_unique(path, "image", (image.id for image in images))
     categories = tuple(
@@ -150,7 +104,7 @@ class _Reader:
     person: Id
     counts: Counter[str] = field(default_factory=Counter)
 
-    def annotation(self, raw: _Annotation, number: int, category: Id | None) -> Annotation | None:
+    def annotation(self, raw: RawAnnotation, number: int, category: Id | None) -> Annotation | None:
         """Return an annotation; None, counted, where it cannot be used."""
         place = f"{self.path}: annotations[{number}]"
         image_id = id_of(raw.image_id, f"{place}.image_id")
@@ -186,7 +140,7 @@ class _Reader:
             **given,
         )
 
-    def report(self, annotations: Sequence[_Annotation]) -> None:
+    def report(self, annotations: Sequence[RawAnnotation]) -> None:
         """Warn in one line of what was counted; raise InputError where no annotation is of a listed image."""
         if annotations and self.counts["stray"] == len(annotations):
             first = annotations[0]
@@ -203,31 +157,7 @@ class _Reader:
             warn(f"{self.path}: {'; '.join(notes)}")
 
 
-def _decode(path: Path) -> _File:
-    try:
-        data = path.read_bytes().removeprefix(_BOM)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
-    try:
-        return msgspec.json.decode(data, type=_File)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path} is no COCO annotation file: {error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return _decode_lenient(path, data, error)
-
-
-def _decode_lenient(path: Path, data: bytes, problem: Exception) -> _File:
-    """Decode what Python's json takes beyond the standard: NaN, Infinity, UTF-16, whole numbers of any length."""
-    try:
-        return msgspec.convert(json.loads(data), _File)
-    except msgspec.ValidationError as error:
-        problem = error
-    except (ValueError, RecursionError):
-        pass  # the strict decoder names the place better
-    raise InputError(f"{path} is no COCO annotation file: {problem}") from problem
-
-
-def _image(raw: _Image, place: str) -> CocoImage:
+def _image(raw: RawImage, place: str) -> CocoImage:
     name = raw.file_name or raw.coco_url
     if not isinstance(name, str):
         raise InputError(f"{place} has no file_name (nor coco_url)")
@@ -241,7 +171,7 @@ def _image(raw: _Image, place: str) -> CocoImage:
     )
 
 
-def _category(raw: _Category, place: str) -> Category:
+def _category(raw: RawCategory, place: str) -> Category:
     names = raw.keypoints if isinstance(raw.keypoints, list) else []
     return Category(
         id=id_of(raw.id, f"{place}.id"),
@@ -250,7 +180,7 @@ def _category(raw: _Category, place: str) -> Category:
     )
 
 
-def _kind(raw: _Annotation, path: str | Path, number: int) -> Id | None:
+def _kind(raw: RawAnnotation, path: str | Path, number: int) -> Id | None:
     if raw.category_id is None:
         return None
     return id_of(raw.category_id, f"{path}: annotations[{number}].category_id")
@@ -274,7 +204,7 @@ def _keypoints(value: Any, path: str, name: Id, counts: Counter[str]) -> tuple[f
 
 
 def _box(
-    raw: _Annotation,
+    raw: RawAnnotation,
     place: str,
     wh: Size | None,
     keypoints: tuple[float, ...],

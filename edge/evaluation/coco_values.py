@@ -54,7 +54,7 @@ def flag_of(value: Any, place: str) -> Literal[0, 1]:
 
 
 def box_of(value: Any, place: str) -> XYWH | None:
-    """Return a box as it stands, NaN for what is missing in it; None for null and an empty list."""
+    """Return a box unchecked, NaN for what is missing in it; None for null and an empty list."""
     if value is None or value == []:
         return None
     values = numbers_of(value, place)

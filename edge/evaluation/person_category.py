@@ -19,7 +19,8 @@ def person_category(
     """Return the id of the category of people.
 
     categories: those the file lists; used: those of its annotations; with_keypoints: those of annotations with a
-    keypoint; wanted: a name in any case, or an id. Raises InputError, listing the categories, where none can be told.
+    keypoint; wanted: a name in any case, or an id. Raises InputError, listing the categories, where
+    none can be determined.
     """
     known = categories or [Category(id=each) for each in used]
     if wanted is not None:
@@ -40,8 +41,8 @@ def person_category(
     chosen = next((ids[0] for ids in choices if len(ids) == 1), None)
     if chosen is None:
         raise InputError(
-            f"{path}: which category is people? It has {_listed(known)}, none called person and not one alone with "
-            "keypoints; name it with --category NAME"
+            f"{path}: cannot determine the category of people: of {_listed(known)}, none is named person, and not "
+            "exactly one has keypoints; choose it with --category NAME"
         )
     return chosen
 

@@ -16,7 +16,7 @@ from runtimes.errors import SourceError
 
 Animated = Literal["gif", "png", "webp", "avif"]
 
-# The bytes that tell a format, and where they stand.
+# A format, and the offset and value of the bytes that mark it.
 _MARKS: tuple[tuple[Animated, int, bytes], ...] = (
     ("gif", 0, b"GIF8"),
     ("png", 0, b"\x89PNG"),

@@ -1,4 +1,4 @@
-"""Image files of a folder or glob, told by their content: hidden files are skipped, broken ones named and counted."""
+"""Image files of a folder or glob, recognised by content: hidden files are skipped, broken ones named and counted."""
 
 import glob
 import itertools

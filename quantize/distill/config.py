@@ -29,7 +29,7 @@ class DistillConfig(Record, frozen=True, kw_only=True):
 
     teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data: COCO.json,
     DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of COCO.json's images.
-    category: of the people in it, where it does not tell. schema: the student's keypoints. init: a
+    category: of the people in it, empty for `person`. schema: the student's keypoints. init: a
     checkpoint of the same network to start from; of another input size, its backbone. token: a trained token file;
     empty to train one if needed. teacher_cache: a folder of teacher heatmaps shared between runs; empty for the run's
     own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch over all processes; a step takes

@@ -97,7 +97,7 @@ def figures(place: Path, edgepose: Callable[..., Any]) -> Callable[..., Any]:
 
 @pytest.fixture(scope="module")
 def expected(place: Path, figures: Callable[..., Any]) -> dict[str, Any]:
-    """The control's figures; its AP tells results apart."""
+    """The control's figures; an AP that differs where people or boxes do."""
     found = figures(place / "control.json").json
     assert 0.2 < found["AP"] < 0.9
     return found
@@ -308,9 +308,9 @@ def test_a_person_without_a_usable_box_gets_that_of_the_keypoints(
         (place / f"{name}.json").write_text(json.dumps(truth))
     done = figures(place / "bad.json")
     assert done.json == figures(place / "good.json").json
-    told = "2 boxes are negative, empty" if kind in BAD_BOXES else "2 people have no box"
+    noted = "2 boxes are negative, empty" if kind in BAD_BOXES else "2 people have no box"
     (line,) = [line for line in done.talk if line.startswith("warning: ")]
-    assert told in line
+    assert noted in line
     assert "1 person without a usable box or a labelled keypoint is left out" in line
 
 
@@ -360,10 +360,10 @@ NOBODY = categories(
 )
 REFUSED: dict[str, tuple[Callable[[File], object], str]] = {
     "two categories with keypoints": (
-        both(NOBODY, add({"category_id": 2})), "1 player, 2 ball, none called person"),
+        both(NOBODY, add({"category_id": 2})), "1 player, 2 ball, none is named person"),
     "one category without keypoints": (
         both(categories({"id": 1, "name": "ball"}), each("annotations", keypoints=gone)),
-        "1 ball, none called person",
+        "1 ball, none is named person",
     ),
     "ids of no category": (
         categories({"id": 0, "name": "person"}, person=1),

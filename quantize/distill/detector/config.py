@@ -11,7 +11,7 @@ class DetectorConfig(Record, frozen=True, kw_only=True):
     """Everything that decides a trained detector; the defaults are those of the shipped one.
 
     student: `rtmdet-nano` and other sizes. data: COCO.json or synth, each `:WEIGHT` to be seen more or less than once
-    an epoch. images: the folder of COCO.json's images. category: of the people in it, where it does not tell. init: a
+    an epoch. images: the folder of COCO.json's images. category: of the people in it, empty for `person`. init: a
     checkpoint of the same network to start from. steps: optimizer steps; None for `epochs` of the data. batch: pictures
     per batch over all processes; a step takes `accumulate` batches. drawn: number of drawn pictures for `synth`.
     """

@@ -1,4 +1,4 @@
-"""Image files: whatever cv2.imread reads, told by content; hidden files skipped, broken ones named and counted."""
+"""Image files: whatever cv2.imread reads, recognised by content; hidden files skipped, broken ones counted."""
 
 from pathlib import Path
 
