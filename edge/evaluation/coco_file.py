@@ -63,9 +63,9 @@ def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTr
     """Read a COCO annotation file; fields it does not need are skipped.
 
     category: name or id of the category of people, for files that name none `person`. A person without a usable box
-    gets the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises InputError
-    where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates none of its
-    images, or where its category of people cannot be determined.
+    gets the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises
+    InputError where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates
+    none of its images, or where its category of people cannot be determined.
     """
     content = decode_file(Path(path))
     images = tuple(_image(raw, f"{path}: images[{n}]") for n, raw in enumerate(content.images))
