@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from runtimes.adapters.onnx_file import external_files
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
 
@@ -25,11 +26,15 @@ def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
         raise InputError(f"give exactly one graph file ({known}), got {', '.join(map(str, given))}")
     runtime, weights = LAYOUTS[graphs[0].suffix]
     files = [graphs[0]]
+    if runtime == "onnxruntime" and graphs[0].is_file():
+        files += _external_data(graphs[0], given)
     if weights:
         named = [path for path in given if path.suffix == weights]
         files += named or [graphs[0].with_suffix(weights)]
     if extra := [str(path) for path in given if path not in files]:
         raise InputError(f"{', '.join(extra)}: not part of a {runtime} model")
+    if len({path.name for path in files}) < len(files):
+        raise InputError("two of the files have one name; give each its own")
     for path in files:
         if not path.is_file():
             needed = (
@@ -37,3 +42,21 @@ def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
             )
             raise InputError(f"{path}: no such file{needed}")
     return runtime, files
+
+
+def _external_data(graph: Path, given: list[Path]) -> list[Path]:
+    """Return the files that an ONNX graph's tensors lie in: of the given ones, or beside it.
+
+    Raises InputError for one that is not in the graph's own directory.
+    """
+    found = []
+    for name in sorted(external_files(graph)):
+        if name != Path(name).name or name in {"", ".", "..", graph.name}:
+            raise InputError(
+                f"{graph}: its weights lie in {name!r}, outside its directory; save it again with them beside it"
+            )
+        named = [path for path in given if path.name == name]
+        found.append(named[0] if named else graph.with_name(name))
+        if not found[-1].is_file():
+            raise InputError(f"{found[-1]}: no such file; {graph.name} has its weights there")
+    return found

@@ -22,7 +22,9 @@ from runtimes.codec_spec import (
 )
 from runtimes.errors import InputError
 from runtimes.naming import MODEL_NAME
+from runtimes.record import MALFORMED
 from runtimes.spec import FORMAT, Calibration, KeptLayer, Lineage, ModelSpec, Precision, Runtime
+from runtimes.spec_rules import contradictions
 
 # Precision of the published files that `--like` knows.
 PRECISIONS: dict[tuple[str, Runtime], Precision] = {
@@ -54,7 +56,7 @@ def read_spec(path: Path) -> ImportSpec:
         return msgspec.json.decode(path.read_bytes(), type=ImportSpec)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path}: {error}; SPEC.json has artifact.json's keys without files, parity and tools"
         ) from error
@@ -106,6 +108,8 @@ def check_spec(spec: ImportSpec) -> None:
     for holds, problem in rules:
         if not holds:
             raise InputError(f"the spec contradicts itself: {problem}")
+    if problem := next(contradictions(spec), ""):
+        raise InputError(f"the spec contradicts itself: {problem}")
 
 
 def _decodes(spec: ImportSpec) -> bool:

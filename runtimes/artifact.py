@@ -8,11 +8,15 @@ import msgspec
 
 from runtimes.errors import ArtifactError
 from runtimes.parity_spec import without_foreign_nulls
+from runtimes.record import MALFORMED
 from runtimes.spec import FORMAT, FileRecord, Manifest
+from runtimes.spec_rules import contradictions
 from runtimes.staging import clean, unfinished
 
 MANIFEST = "artifact.json"
 REFERENCE = "reference.npz"
+# Of the files that an engine may read by itself.
+ENGINE_SUFFIXES = {".param", ".bin", ".xml", ".tflite", ".onnx", ".data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Artifact:
         manifest = read_manifest(path / MANIFEST)
         for record in manifest.files:
             _verify_file(path, record)
+        _refuse_unlisted(path, manifest)
         return cls(path, manifest)
 
     @property
@@ -47,10 +52,13 @@ class Artifact:
 
     def file(self, suffix: str) -> Path:
         """Return the one engine file that ends in `suffix`; raises ArtifactError where there is none."""
-        for record in self.manifest.files:
-            if record.path.endswith(suffix):
-                return self.root / record.path
-        raise ArtifactError(f"{self.root}: artifact.json lists no *{suffix} file; export it again")
+        found = [each.path for each in self.manifest.files if each.path.endswith(suffix)]
+        if len(found) != 1:
+            count = len(found) or "no"
+            raise ArtifactError(
+                f"{self.root}: artifact.json lists {count} *{suffix} files, one is wanted; export it again"
+            )
+        return self.root / found[0]
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -70,9 +78,13 @@ def read_manifest(path: Path) -> Manifest:
             raise ArtifactError(
                 f"{path}: format {version}, this edgepose reads up to {FORMAT}; run: pip install -U edgepose"
             )
-        return msgspec.convert(without_foreign_nulls(document), Manifest)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        manifest = msgspec.convert(without_foreign_nulls(document), Manifest)
+    except MALFORMED as error:
         raise ArtifactError(f"{path}: not a valid manifest ({error}); export it again") from error
+    problem = next(contradictions(manifest), None)
+    if problem:
+        raise ArtifactError(f"{path}: not a valid manifest ({problem}); export it again")
+    return manifest
 
 
 def sha256_of(path: Path) -> str:
@@ -82,6 +94,18 @@ def sha256_of(path: Path) -> str:
         while chunk := stream.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _refuse_unlisted(root: Path, manifest: Manifest) -> None:
+    """Raise ArtifactError for an engine's file that the manifest does not list: it would be read unchecked."""
+    listed = [record.path for record in manifest.files]
+    if len(set(listed)) < len(listed):
+        raise ArtifactError(f"{root}: artifact.json lists a file twice; export it again")
+    for path in sorted(root.iterdir()):
+        if path.suffix in ENGINE_SUFFIXES and path.name not in listed:
+            raise ArtifactError(
+                f"{root}: {path.name} is not listed in artifact.json; remove it, or export the artifact again"
+            )
 
 
 class _Version(msgspec.Struct):

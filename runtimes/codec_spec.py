@@ -1,8 +1,10 @@
 """The `codec` of artifact.json: how to decode outputs, one struct per kind; `edge.codecs` implements them."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from runtimes.record import Record
+from msgspec import Meta
+
+from runtimes.record import Count, NotNegative, Positive, Record, Size
 
 
 class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind"):
@@ -11,8 +13,8 @@ class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind
     sigma: (x, y) of the Gaussian that a keypoint was in training, in bins; None where it is not known.
     """
 
-    split_ratio: float = 2.0
-    sigma: tuple[float, float] | None = None
+    split_ratio: Positive = 2.0
+    sigma: tuple[Positive, Positive] | None = None
 
 
 class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="kind"):
@@ -25,9 +27,9 @@ class HeatmapCodec(Record, frozen=True, kw_only=True, tag="heatmap", tag_field="
     """
 
     refine: Literal["none", "shift", "shift-inside", "dark", "udp"] = "shift"
-    blur_kernel: int = 11
+    blur_kernel: Annotated[int, Meta(ge=1, le=255)] = 11
     shift_flip: bool = False
-    sigma: tuple[float, float] | None = None
+    sigma: tuple[Positive, Positive] | None = None
 
 
 class IntegralCodec(Record, frozen=True, kw_only=True, tag="integral", tag_field="kind"):
@@ -48,17 +50,17 @@ class YxsCodec(Record, frozen=True, kw_only=True, tag="yxs", tag_field="kind"):
 class RTMDetCodec(Record, frozen=True, kw_only=True, tag="rtmdet", tag_field="kind"):
     """Anchor-free per-level logits and distances in pixels; points at (x * stride, y * stride). arXiv:2212.07784."""
 
-    strides: tuple[int, ...] = (8, 16, 32)
-    max_candidates: int = 1000
-    max_detections: int = 100
+    strides: tuple[Count, ...] = (8, 16, 32)
+    max_candidates: Count = 1000
+    max_detections: Count = 100
 
 
 class YOLOXCodec(Record, frozen=True, kw_only=True, tag="yolox", tag_field="kind"):
     """One (B, A, 5 + classes) tensor: (cx, cy, log w, log h) in strides, objectness, class scores. arXiv:2107.08430."""
 
-    strides: tuple[int, ...] = (8, 16, 32)
-    max_candidates: int = 1000
-    max_detections: int = 100
+    strides: tuple[Count, ...] = (8, 16, 32)
+    max_candidates: Count = 1000
+    max_detections: Count = 100
 
 
 class BoxesCodec(Record, frozen=True, kw_only=True, tag="boxes", tag_field="kind"):
@@ -73,8 +75,8 @@ class YoloCodec(Record, frozen=True, kw_only=True, tag="yolo", tag_field="kind")
     """
 
     point_values: Literal[2, 3] = 3
-    max_candidates: int = 1000
-    max_detections: int = 300
+    max_candidates: Count = 1000
+    max_detections: Count = 300
 
 
 class YoloRowsCodec(Record, frozen=True, kw_only=True, tag="yolo-rows", tag_field="kind"):
@@ -121,17 +123,17 @@ class PafCodec(Record, frozen=True, kw_only=True, tag="paf", tag_field="kind"):
     under `min_score`, are dropped.
     """
 
-    limbs: tuple[PafLimb, ...]
-    upsample: int = 1
+    limbs: Annotated[tuple[PafLimb, ...], Meta(min_length=1)]
+    upsample: Annotated[int, Meta(ge=1, le=64)] = 1
     refine: Literal["none", "parabola"] = "parabola"
-    blur: float = 0.0
-    peak_score: float = 0.1
-    separation: float = 1.5
+    blur: NotNegative = 0.0
+    peak_score: Positive = 0.1
+    separation: NotNegative = 1.5
     alignment: float = 0.05
     limb_score: Literal["agreeing", "all"] = "agreeing"
     assembly: Literal["attach", "merge"] = "attach"
-    min_keypoints: int = 3
-    min_score: float = 0.2
+    min_keypoints: Size = 3
+    min_score: NotNegative = 0.2
 
 
 Codec = (

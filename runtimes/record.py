@@ -2,11 +2,28 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Annotated, Any, Protocol, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from runtimes.errors import InputError
+
+# Numbers of files on disk: what is outside names its field when it is read. JSON has neither NaN nor infinity.
+Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
+Positive = Annotated[float, Meta(gt=0, le=1e9)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Size = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1, le=1_000_000)]
+Side = Annotated[
+    int, Meta(ge=1, le=8192)
+]  # of an input image: three times that of the largest published
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Axis = Annotated[int, Meta(ge=-1, le=1 << 31)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+# Errors of decoding what is no JSON of a record; the last of JSON that is nested without end.
+MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -44,7 +61,7 @@ def decode_record(
     """
     try:
         found = msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(f"{path}: no {what} ({error}); {remedy}") from error
     if found.format != version:
         raise InputError(f"{path}: format {found.format}, this edgepose reads {version}; {remedy}")

@@ -4,13 +4,14 @@ These are records on disk. They know neither engines nor poses: `codec` and `cro
 `edge` implements.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from runtimes.codec_spec import Codec
 from runtimes.parity_spec import Parity
-from runtimes.record import Record
+from runtimes.record import Axis, Byte, Number, Positive, Record, Sha256, Share, Side, Size
 
 FORMAT = 1
 
@@ -37,8 +38,8 @@ class FileRecord(Record, frozen=True, kw_only=True):
     """One engine file: a bare name inside the artifact directory, its size in bytes and its sha256."""
 
     path: str
-    bytes: int
-    sha256: str
+    bytes: Size
+    sha256: Sha256
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):
@@ -53,9 +54,9 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     name: str
     engine_name: str = ""
     dtype: str = "float32"
-    shape: tuple[int, ...] = ()
+    shape: tuple[Axis, ...] = ()
     layout: str = ""
-    scale: float | None = None
+    scale: Positive | None = None
     zero_point: int | None = None
 
 
@@ -66,10 +67,10 @@ class ImageSpec(Record, frozen=True, kw_only=True):
     `embedded`: the graph does all that itself and takes uint8 BGR NHWC; otherwise the adapter does it.
     """
 
-    wh: tuple[int, int]
+    wh: tuple[Side, Side]
     order: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    mean: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
+    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
     embedded: bool = False
 
 
@@ -82,27 +83,27 @@ class CropSpec(Record, frozen=True, kw_only=True):
     """
 
     kind: Literal["affine", "letterbox", "letterbox-centre", "square", "stretch"]
-    padding: float = 1.0
+    padding: Positive = 1.0
     udp: bool = False
-    pad_value: int = 0
+    pad_value: Byte = 0
 
 
 class KeypointsSpec(Record, frozen=True, kw_only=True):
     """A keypoint set: names, 0-based edges, left/right index pairs, COCO sigmas (empty where none are published)."""
 
     name: str
-    names: tuple[str, ...]
+    names: Annotated[tuple[str, ...], Meta(min_length=1)]
     edges: tuple[tuple[int, int], ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[float, ...] = ()
+    sigmas: tuple[Positive, ...] = ()
 
 
 class Thresholds(Record, frozen=True, kw_only=True):
     """Thresholds a model was published with: box score, box NMS IoU, keypoint score."""
 
-    score: float = 0.3
-    nms_iou: float = 0.6
-    keypoint: float = 0.3
+    score: Share = 0.3
+    nms_iou: Share = 0.6
+    keypoint: Share = 0.3
 
 
 class ModelSpec(Record, frozen=True, kw_only=True):
@@ -116,7 +117,7 @@ class ModelSpec(Record, frozen=True, kw_only=True):
     crop: CropSpec
     codec: Codec
     keypoints: KeypointsSpec | None = None
-    classes: tuple[str, ...] | None = None
+    classes: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
     thresholds: Thresholds = Thresholds()
 
     @property
@@ -166,7 +167,7 @@ class Calibration(Record, frozen=True, kw_only=True):
 
     method: str
     source: str = ""
-    samples: int = 0
+    samples: Size = 0
     sha256: str = ""
 
 

@@ -108,15 +108,24 @@ class NcnnSession:
     def _run_one(self, net: Any, image: NDArray[np.uint8]) -> Outputs:
         mat = image_mat(self._ncnn, image, self._artifact.manifest.image)
         extractor = net.create_extractor()
-        self._check(extractor.input(common.engine_name(self._input), mat), "its input was refused")
         outputs = self._artifact.manifest.outputs
-        raw = [self._extract(extractor, tensor) for tensor in outputs]
+        try:
+            name = common.engine_name(self._input)
+            self._check(extractor.input(name, mat), "its input was refused")
+            raw = [self._extract(extractor, tensor) for tensor in outputs]
+        finally:
+            # ncnn crashes where the net is freed first, and an error's traceback would keep this alive for longer
+            extractor.clear()
         return name_outputs(self._artifact.root, outputs, raw)
 
     def _extract(self, extractor: Any, tensor: TensorSpec) -> Array:
         blob = common.engine_name(tensor)
         code, mat = extractor.extract(blob)
         self._check(code, f"output {blob} failed")
+        if min(mat.w, mat.h, mat.d, mat.c) < 0:
+            raise EngineError(
+                f"{self._artifact.root}: output {blob} has a negative size; {REFUSED}"
+            )
         if not mat.empty():
             copy: Array = np.array(mat)
             return copy[None]

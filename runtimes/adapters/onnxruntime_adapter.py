@@ -9,9 +9,10 @@ from typing import Any
 
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
+from runtimes.adapters.onnx_file import external_files
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import EngineError, InputError, MissingDependencyError
+from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
 from runtimes.threads import resolve_threads
 
 EXTRA = ("spinning",)
@@ -59,6 +60,7 @@ class OnnxruntimeSession:
         settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning > 0)))
         providers = _providers(ort, options)
         path = str(artifact.file(".onnx"))
+        _require_listed(artifact)
         with common.translated(artifact.root, "ONNX Runtime cannot load it", REFUSED, self._errors):
             self._session: Any = ort.InferenceSession(path, settings, providers=providers)
         if self._session.get_providers()[0] != providers[0][0]:
@@ -104,6 +106,16 @@ class OnnxruntimeSession:
         size = shapes[common.engine_name(self._input)][0]
         fixed = size if isinstance(size, int) else None
         self._dynamic = common.takes_batches(self._artifact.root, self._input, fixed)
+
+
+def _require_listed(artifact: Artifact) -> None:
+    """Raise ArtifactError where the graph reads a file that the manifest does not list: it would not be checked."""
+    listed = {record.path for record in artifact.manifest.files}
+    if unlisted := sorted(external_files(artifact.file(".onnx")) - listed):
+        raise ArtifactError(
+            f"{artifact.root}: the graph reads {unlisted[0]!r}, which artifact.json does not list; "
+            "import it again with its data file, or export it again"
+        )
 
 
 def _read_back(session: Any, version: str) -> Effective:

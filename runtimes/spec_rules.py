@@ -1,0 +1,116 @@
+"""Rules between the fields of a model spec that their types cannot state, checked where artifact.json is read."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from runtimes.codec_spec import (
+    HeatmapCodec,
+    IntegralCodec,
+    PafCodec,
+    RTMDetCodec,
+    SimCCCodec,
+    YOLOXCodec,
+    YxsCodec,
+)
+from runtimes.spec import KeypointsSpec, ModelSpec, TensorSpec
+
+# Names of 4-axis layouts, and the axes of height and width.
+SPATIAL = {"NCHW": (2, 3), "NHWC": (1, 2)}
+
+
+def contradictions(spec: ModelSpec) -> Iterator[str]:
+    """Yield, in words that name the field, what fits no model: indices outside a set, shapes of another size."""
+    for field, tensors in (("inputs", spec.inputs), ("outputs", spec.outputs)):
+        if (twice := _repeated(tensor.name for tensor in tensors)) is not None:
+            yield f"{field} has two tensors called {twice!r}"
+    yield from _image(spec)
+    if spec.keypoints is not None:
+        yield from _keypoints(spec.keypoints)
+        yield from _keypoint_axes(spec, len(spec.keypoints.names))
+    if spec.classes is not None and (twice := _repeated(spec.classes)) is not None:
+        yield f"classes has {twice!r} twice"
+    match spec.codec:
+        case PafCodec():
+            yield from _limbs(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
+        case HeatmapCodec() if spec.codec.blur_kernel % 2 == 0:
+            yield f"codec.blur_kernel is {spec.codec.blur_kernel}, an odd number of bins is wanted"
+
+
+def _image(spec: ModelSpec) -> Iterator[str]:
+    width, height = spec.image.wh
+    for tensor in spec.inputs:
+        axes = SPATIAL.get(tensor.layout)
+        if axes is None or len(tensor.shape) != 4:
+            continue
+        size = tuple(tensor.shape[axis] for axis in axes)
+        if any(known not in {-1, side} for known, side in zip(size, (height, width), strict=True)):
+            yield f"image.wh is {width}x{height}, the input's shape says {size[1]}x{size[0]}"
+
+
+def _keypoints(keypoints: KeypointsSpec) -> Iterator[str]:
+    count = len(keypoints.names)
+    if (twice := _repeated(keypoints.names)) is not None:
+        yield f"keypoints.names has {twice!r} twice"
+    for field, pairs in (("edges", keypoints.edges), ("pairs", keypoints.pairs)):
+        for pair in pairs:
+            if not all(0 <= index < count for index in pair):
+                yield f"keypoints.{field} has {list(pair)}, the keypoints are 0 to {count - 1}"
+    paired = [index for pair in keypoints.pairs for index in pair]
+    if (twice := _repeated(paired)) is not None:
+        yield f"keypoints.pairs has keypoint {twice} twice"
+    if keypoints.sigmas and len(keypoints.sigmas) != count:
+        yield f"keypoints.sigmas has {len(keypoints.sigmas)} values for {count} keypoints"
+
+
+def _limbs(codec: PafCodec, count: int) -> Iterator[str]:
+    channels = 2 * len(codec.limbs)
+    for index, limb in enumerate(codec.limbs):
+        if not all(0 <= end < count for end in limb.ends):
+            yield f"codec.limbs[{index}].ends is {list(limb.ends)}, the keypoints are 0 to {count - 1}"
+        if not all(0 <= channel < channels for channel in limb.channels):
+            yield (
+                f"codec.limbs[{index}].channels is {list(limb.channels)}, {len(codec.limbs)} limbs have"
+                f" channels 0 to {channels - 1}"
+            )
+
+
+def _keypoint_axes(spec: ModelSpec, count: int) -> Iterator[str]:
+    """Compare the sizes that outputs state with those that the codec reads; -1 and unstated shapes fit."""
+    width, height = spec.image.wh
+    match spec.codec:
+        case SimCCCodec(split_ratio=ratio):
+            wanted = [(count, round(side * ratio)) for side in (width, height)]
+            yield from _sizes(spec.outputs, (1, 2), wanted)
+        case HeatmapCodec() | IntegralCodec():
+            yield from _sizes(spec.outputs, (1,), [(count,)])
+        case YxsCodec():
+            yield from _sizes(spec.outputs, (2, 3), [(count, 3)])
+        case PafCodec(limbs=limbs):
+            given = sum(_channels(tensor) for tensor in spec.outputs)
+            total = count + 1 + 2 * len(limbs)
+            if not math.isnan(given) and given != total:
+                yield (
+                    f"outputs have {given:.0f} channels, {count} keypoints and {len(limbs)} codec.limbs want {total}"
+                )
+        case RTMDetCodec() | YOLOXCodec():
+            yield "keypoints are given, but codec finds boxes"
+
+
+def _sizes(
+    tensors: tuple[TensorSpec, ...], axes: tuple[int, ...], wanted: Sequence[tuple[int, ...]]
+) -> Iterator[str]:
+    for tensor, sizes in zip(tensors, wanted, strict=False):
+        for axis, size in zip(axes, sizes, strict=True):
+            if len(tensor.shape) > axis and tensor.shape[axis] not in {-1, size}:
+                yield f"outputs: {tensor.name} has shape {list(tensor.shape)}, axis {axis} should be {size}"
+
+
+def _channels(tensor: TensorSpec) -> float:
+    """Return the channels of maps (B, C, h, w), NaN where they are not stated."""
+    return tensor.shape[1] if len(tensor.shape) == 4 and tensor.shape[1] > 0 else math.nan
+
+
+def _repeated(values: Iterable[object]) -> object:
+    """Return a value that comes twice, or None."""
+    return next((value for value, times in Counter(values).items() if times > 1), None)
