@@ -21,7 +21,6 @@ Side = Annotated[
 ]  # of an input image: three times that of the largest published
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Axis = Annotated[int, Meta(ge=-1, le=1 << 31)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 # Errors of decoding what is no JSON of a record; the last of JSON that is nested without end.
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

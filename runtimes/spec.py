@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from runtimes.codec_spec import Codec
 from runtimes.parity_spec import Parity
-from runtimes.record import Axis, Byte, Number, Positive, Record, Sha256, Share, Side, Size
+from runtimes.record import Axis, Byte, Number, Positive, Record, Share, Side, Size
 
 FORMAT = 1
 
@@ -39,7 +39,7 @@ class FileRecord(Record, frozen=True, kw_only=True):
 
     path: str
     bytes: Size
-    sha256: Sha256
+    sha256: str
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):

@@ -392,8 +392,17 @@ WRONG_SPECS: dict[str, tuple[dict[str, object], str]] = {
     "files": ({"files": []}, "files"),
     "other names": ({"outputs": [{"name": "keypoints", "engine_name": "nope"}]}, "nope"),
     "other shape": (
+        {"outputs": [{"name": "keypoints", "engine_name": "OUT", "shape": [-1, 2, 17, 3]}]},
+        "the manifest says (-1, 2, 17, 3)",
+    ),
+    "shape of other keypoints": (
         {"outputs": [{"name": "keypoints", "engine_name": "OUT", "shape": [-1, 1, 26, 3]}]},
-        "the manifest says (-1, 1, 26, 3)",
+        "axis 2 should be 17",
+    ),
+    "no scale": ({"image": {"wh": [192, 192], "std": [1, 0, 1]}}, "image.std"),
+    "pair of other keypoints": (
+        {"keypoints": {"name": "x", "names": ["nose"], "pairs": [[0, 1]]}},
+        "keypoints.pairs has [0, 1]",
     ),
     "output that the codec cannot read": (
         {
@@ -402,7 +411,13 @@ WRONG_SPECS: dict[str, tuple[dict[str, object], str]] = {
         },
         "correct the spec",
     ),
-    "fewer keypoints": ({"keypoints": {"name": "x", "names": ["nose"]}}, "the spec names 1"),
+    "fewer keypoints": (
+        {
+            "keypoints": {"name": "x", "names": ["nose"]},
+            "outputs": [{"name": "keypoints", "engine_name": "OUT"}],
+        },
+        "the spec names 1",
+    ),
 }
 
 
