@@ -7,7 +7,7 @@ WORKERS ?= 2
 # Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: help setup demo test test-all lint types contracts check floors resolve clean
+.PHONY: help setup demo test test-all lint types contracts check floors resolve wheels clean
 
 help:
 	@echo "make demo      set up, then export, check and run two models on drawn people (into $(OUT)/)"
@@ -15,6 +15,7 @@ help:
 	@echo "make test-all  the slow ones too"
 	@echo "make check     lint, types, import contracts"
 	@echo "make floors    the board's tests with the oldest packages that are allowed, and with Python 3.13"
+	@echo "make wheels    the wheel in fresh environments, one engine each, without torch"
 	@echo "make resolve   whether every Python and CPU finds wheels (installs nothing)"
 
 setup: $(VENV)/.ready
@@ -49,6 +50,9 @@ check: lint types contracts
 
 floors: setup
 	UV=$(BIN)/uv .ci/floors
+
+wheels: setup
+	UV=$(BIN)/uv PYTHON=$(BIN)/python .ci/wheels
 
 resolve: setup
 	UV=$(BIN)/uv .ci/resolve

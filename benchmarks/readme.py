@@ -22,6 +22,7 @@ def main() -> None:
             "real_weights": page("real_weights"),
             "overhead": page("overhead"),
             "startup": startup(),
+            "footprint": page("footprint"),
             "shipped": shipped(),
         },
     )

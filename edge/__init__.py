@@ -1,8 +1,8 @@
 """SDK of edgepose: frames in, poses out.
 
     import edge
-    pose = edge.load("rtmpose-s-192x256.openvino-fp32", threads=4)
-    pipe = edge.Pipeline(pose=pose, detector="rtmdet-nano-320x320.openvino-fp32", skip=5)
+    pose = edge.load("rtmpose-s", threads=4)  # after: edgepose get rtmpose-s rtmdet-nano
+    pipe = edge.Pipeline(pose=pose, detector="artifacts/rtmdet-nano-320x320.openvino-fp32", skip=5)
     poses = pipe(frame_bgr)
 
 Importing it loads no engine, and OpenCV only when a name that needs it is first used.
