@@ -16,6 +16,7 @@ from runtimes.errors import SourceError, warn
 # A file of such a name is meant as an image, even where its content is none: it is broken, and not passed over.
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".avif", ".jp2", ".gif", ".ppm", ".pgm", ".pbm", ".hdr",
+    ".heic", ".heif", ".jxl",
 )  # fmt: skip
 # Files of one image after another, which FFmpeg plays.
 _VIDEO_SUFFIXES = (".mjpeg", ".mjpg")

@@ -16,12 +16,16 @@ import pytest
 pytest.importorskip("faster_coco_eval")
 
 from edge.evaluation.dataset import load_dataset
+from edge.evaluation.predict import predict
+from edge.model import load
+from edge.schema import KeypointSchema
 from export.inputs import gate_inputs
 from quantize.int8.calibration import gather_sets
 from runtimes.artifact import Artifact
 from runtimes.errors import EdgeposeWarning, InputError, SourceError
 
 COUNT, WH, SIDE = 34, (96, 64), 32
+TWO = KeypointSchema("two", ("blue", "red"), (), (), (0.1, 0.1))
 File = dict[str, Any]
 
 
@@ -101,6 +105,34 @@ def expected(place: Path, figures: Callable[..., Any]) -> dict[str, Any]:
     found = figures(place / "control.json").json
     assert 0.2 < found["AP"] < 0.9
     return found
+
+
+def test_the_control_scores_as_by_the_evaluator_alone(
+    place: Path, expected: dict[str, Any]
+) -> None:
+    """The file as it is, read by the evaluator's own reader, and our poses."""
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    with load(place / "pose") as model:
+        results = predict(model, load_dataset(place / "control.json"))
+    records = [
+        {
+            "image_id": each.image_id,
+            "category_id": 1,
+            "score": each.score,
+            "keypoints": list(each.keypoints),
+        }
+        for each in results
+    ]
+    quiet = {"print_function": lambda *_: None}
+    truth = COCO(str(place / "control.json"), **quiet)
+    evaluator = COCOeval_faster(
+        truth, truth.loadRes(records), "keypoints", kpt_oks_sigmas=[0.1, 0.1], **quiet
+    )
+    evaluator.evaluate()
+    evaluator.accumulate()
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]
+    assert expected["AP"] == pytest.approx(float(precision[precision > -1].mean()), abs=1e-9)
 
 
 def each(key: str, **changes: Callable[[Any], Any]) -> Callable[[File], None]:
@@ -527,7 +559,6 @@ def test_the_gate_and_calibration_read_the_same_people(place: Path, kind: str) -
 @pytest.mark.parametrize("kind", CHANGED)
 def test_training_reads_the_same_people(place: Path, kind: str) -> None:
     pytest.importorskip("torch")
-    from edge.schema import KeypointSchema
     from quantize.distill.data.patch_cache import PatchCache
     from quantize.distill.data.sources import load_annotated
     from quantize.distill.detector.data import detection_set
@@ -536,8 +567,7 @@ def test_training_reads_the_same_people(place: Path, kind: str) -> None:
     SAME[kind](truth)
     path = place / "train.json"
     path.write_text(json.dumps(truth))
-    schema = KeypointSchema("two", ("blue", "red"), (), (), (0.1, 0.1))
-    people, wanted = (load_annotated(name, schema) for name in (path, place / "control.json"))
+    people, wanted = (load_annotated(name, TWO) for name in (path, place / "control.json"))
     assert len(people) == 2 * COUNT
     for one, other in zip(people, wanted, strict=True):
         np.testing.assert_array_equal(one.box, other.box)
@@ -551,18 +581,38 @@ def test_training_reads_the_same_people(place: Path, kind: str) -> None:
     assert [len(boxes) for boxes in pictures.boxes[:COUNT]] == [2] * COUNT
 
 
+def test_folders_of_images_are_read_alike_by_every_verb(place: Path, tmp_path: Path) -> None:
+    for path in (place / "images").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "._0.png").write_bytes(b"\0\5\x16\7")
+    spec = Artifact.open(place / "pose").manifest
+    clean = gather_sets(spec, place / "images")
+    assert gather_sets(spec, tmp_path).sha256 == clean.sha256
+    (tmp_path / "0-broken.png").write_bytes((place / "images" / "0.png").read_bytes()[:90])
+    said = rf"{tmp_path}: 1 of {COUNT + 2} images cannot be read: 0-broken\.png"
+    with pytest.warns(EdgeposeWarning, match=said):
+        assert gather_sets(spec, tmp_path).sha256 == clean.sha256
+    with pytest.warns(EdgeposeWarning, match=said):
+        np.testing.assert_array_equal(
+            gate_inputs(spec, tmp_path).images, gate_inputs(spec, place / "images").images
+        )
+    pytest.importorskip("torch")
+    from quantize.distill.data.sources import load_training_set
+
+    with pytest.warns(EdgeposeWarning, match=said):
+        assert len(load_training_set([str(tmp_path)], TWO, drawn=2).instances) == COUNT + 1
+
+
 def test_training_takes_bad_boxes_and_says_so(place: Path) -> None:
     pytest.importorskip("torch")
-    from edge.schema import KeypointSchema
     from quantize.distill.data.sources import load_annotated
 
     truth = control()
     truth["annotations"][0]["bbox"] = BAD_BOXES["negative"]
     path = place / "negative.json"
     path.write_text(json.dumps(truth))
-    schema = KeypointSchema("two", ("blue", "red"), (), (), (0.1, 0.1))
     with pytest.warns(EdgeposeWarning, match=r"1 box is negative"):
-        people = load_annotated(path, schema)
+        people = load_annotated(path, TWO)
     assert len(people) == 2 * COUNT
     x, y, width, height = extent(truth["annotations"][0])
     assert people[0].box.tolist() == [x, y, x + width, y + height]

@@ -105,6 +105,19 @@ def test_broken_images_are_named_and_counted(tmp_path: Path) -> None:
         list(read_images(paths[1:4]))
 
 
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "a.jxl", "b.JPG"])
+def test_images_that_opencv_lacks_a_decoder_for_are_not_passed_over(
+    tmp_path: Path, name: str
+) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), COLOUR)
+    (tmp_path / name).write_bytes(b"\0\0\0\x24ftypheic\0\0\0\0mif1heic and what follows")
+    with open_source(tmp_path) as source:
+        assert len(list(source)) == 1
+        assert source.losses.notes() == [f"1 frame could not be read: {name}"]
+    with pytest.raises(SourceError, match="convert it to JPEG or PNG"):
+        open_source(tmp_path / name)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".png", ".webp", ".avif", ""])
 def test_an_animation_is_played_at_its_own_pace(tmp_path: Path, suffix: str) -> None:
     if not hasattr(cv2, "imwriteanimation"):
