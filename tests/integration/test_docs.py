@@ -8,6 +8,7 @@ does not run here: its edgepose lines are parsed, its Python is compiled.
 import ast
 import importlib
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -142,6 +143,8 @@ def desk(prepared, tmp_path, monkeypatch):
     (tmp_path / "artifacts").mkdir()
     for path in (prepared / "artifacts").iterdir():
         (tmp_path / "artifacts" / path.name).symlink_to(path)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "artifacts").symlink_to(prepared / "artifacts")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
     return tmp_path
@@ -178,7 +181,7 @@ def run(command: list[str], block: Block, edgepose) -> None:
     assert args[0].startswith("examples/")
     done = subprocess.run(
         [sys.executable, *args],
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "OMP_WAIT_POLICY": "passive"},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
@@ -276,3 +279,14 @@ def as_pattern(message: str) -> str:
     parts = [part.strip() for part in message.split("…") if len(part.strip()) > 3]
     assert parts, message
     return r"[^\n]*".join(map(re.escape, parts))
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem
+)
+def test_examples_are_short_and_run(path):
+    assert len(path.read_text().splitlines()) <= 60
+    runs_here = [block for block in SHELL if not block.words]
+    assert any(
+        f"examples/{path.name}" in command for block in runs_here for command in block.commands
+    )
