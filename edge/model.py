@@ -43,7 +43,8 @@ def load(
 ) -> "Model":
     """Open an artifact for running: a directory, or a name in the cache as `edgepose models --local` lists them.
 
-    threads: None means min(4, cores this process may use). precision: of the arithmetic. extra: see `RunOptions`.
+    threads: None means min(4, cores this process may use); ncnn takes fewer where other processes use the cores.
+    precision: of the arithmetic; `session.effective` has the one in use. extra: see `RunOptions`.
     tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
     Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError where nothing
     is tuned here, or where `tuned` comes with options of its own.
@@ -58,7 +59,7 @@ def load(
 
 
 class Model:
-    """A spec and a session; several threads may call it. Use it as a context manager or `close` it."""
+    """A spec and a session; several threads may call it, a forked child may not. Use it as a context manager or `close` it."""
 
     def __init__(self, spec: ModelSpec, session: Session, name: str = "") -> None:
         self.spec = spec

@@ -80,7 +80,9 @@ tuned_option = click.option(
 # fills runtimes.base.RunOptions
 run_options = together(
     click.option(
-        "--threads", type=click.IntRange(1), help="CPU threads. Default: min(4, allowed cores)."
+        "--threads",
+        type=click.IntRange(1),
+        help="CPU threads. Default: min(4, allowed cores); ncnn: fewer where others use them.",
     ),
     setting(
         ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."

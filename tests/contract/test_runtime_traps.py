@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from runtimes.adapters import openvino_adapter
+from runtimes.adapters.free_cores import FreeThreads
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.codec_spec import BoxesCodec
@@ -114,6 +115,18 @@ def test_ncnn_runs_batches_alike_on_one_and_two_threads(tiny_of, photos) -> None
             np.testing.assert_allclose(right[name], value, rtol=0, atol=1e-6)
     one.close()
     two.close()
+
+
+def test_ncnn_answers_alike_where_cores_are_taken(tiny_of, photos) -> None:
+    tiny = tiny_of("ncnn")
+    session = open_session(tiny)
+    for images in (photos[:1], photos):
+        free = session.run({"image": images})
+        with FreeThreads(16).call():  # another call of this process, which leaves one thread
+            taken = session.run({"image": images})
+        for name, value in free.items():
+            np.testing.assert_array_equal(taken[name], value)
+    session.close()
 
 
 def test_ncnn_computes_fp16_stored_weights_in_f32(tiny_of, net, photos, tmp_path) -> None:
