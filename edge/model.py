@@ -59,7 +59,7 @@ def load(
 
 
 class Model:
-    """A spec and a session; several threads may call it, a forked child may not. Use it as a context manager or `close` it."""
+    """A spec and a session; several threads may call it. A context manager; otherwise `close` it."""
 
     def __init__(self, spec: ModelSpec, session: Session, name: str = "") -> None:
         self.spec = spec
