@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from edge.cli.signals import ctrl_c_noted
-from runtimes.errors import EdgeposeError, EdgeposeWarning
+from runtimes.errors import EdgeposeError, EdgeposeWarning, MissingDependencyError
 from runtimes.version import __version__
 
 # verb: (module, one line of help)
@@ -208,8 +208,17 @@ def _explain(error: Exception) -> int:
             if isinstance(error, click.UsageError) and error.ctx is not None:
                 click.echo(f"try: {error.ctx.command_path} --help", err=True)
             return 2
+        case ImportError() if message := _opencv_problem(error):
+            click.echo(f"edgepose: {message}", err=True)
+            return MissingDependencyError.exit_code
         case _:
             raise error
+
+
+def _opencv_problem(error: ImportError) -> str:
+    from edge.cli.opencv import import_problem
+
+    return import_problem(error)
 
 
 def _one_line(text: str) -> str:

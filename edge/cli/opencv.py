@@ -46,6 +46,22 @@ def opencv_problem(installed: Iterable[str]) -> str:
     return ""
 
 
+def import_problem(error: ImportError) -> str:
+    """Return why OpenCV could not be imported and the command that mends it; "" where the error is another's."""
+    text = " ".join(str(error).split())
+    if error.name == "cv2" and isinstance(error, ModuleNotFoundError):
+        return f"OpenCV is not installed; run: pip install {usual_opencv()}"
+    if (
+        "cv2" in (error.path or "") or "OpenCV" in text
+    ):  # a system library is missing, or files of two were mixed
+        remove = " ".join(installed_opencv() or [usual_opencv()])
+        return (
+            f"OpenCV cannot be loaded ({text}); run: pip uninstall -y {remove} && "
+            "pip install opencv-python-headless, which needs no system libraries"
+        )
+    return ""
+
+
 def require_windows() -> None:
     """Raise MissingDependencyError where this build of OpenCV opens no windows."""
     import cv2

@@ -153,6 +153,12 @@ def test_what_cannot_be_got_is_said_in_one_line(edgepose, asked, name, said) -> 
     assert list(artifacts_dir().glob("*")) == []
 
 
+def test_int8_is_made_by_quantize(edgepose, cache) -> None:
+    done = edgepose("get", "rtmpose-s", "--precision", "fp32,int8")
+    assert done.code == 2
+    assert "edgepose quantize rtmpose-s --calib DIR" in done.message
+
+
 def test_the_detector_of_the_cache_goes_with_its_pose_model(edgepose, filled, picture) -> None:
     done = edgepose("run", picture, "--json")
     assert done.code == 0, done.err

@@ -243,6 +243,13 @@ def test_what_is_not_installed_is_named_with_its_command(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["run", "bench", "eval"])
+def test_without_opencv_a_verb_exits_4_with_the_command(process, tmp_path, verb):
+    done = process(verb, "x", "--annotations", "y", hidden=("cv2",), cwd=tmp_path)
+    assert done.code == 4
+    assert "OpenCV is not installed; run: pip install opencv-python" in done.message
+
+
 def test_verify_needs_no_torch(process, pose):
     done = process("verify", pose.path, "--json", hidden=("torch", "onnx"))
     assert done.code == 0

@@ -66,6 +66,10 @@ def command(
         return _unpack(Path(names[0]), force=force, as_json=as_json)
     check_reports((bundle,), force=force)
     known = _known(names)
+    if "int8" in precisions:
+        raise InputError(
+            f"int8 needs images: get fp32, then run: edgepose quantize {names[0]} --calib DIR"
+        )
     kinds = parse_list(precisions, PRECISIONS, "precision")
     targets = [Target(runtime, kind) for runtime in _runtimes(runtimes) for kind in kinds]
     wanted = [(name, target) for name in known for target in targets]
@@ -83,7 +87,7 @@ def command(
             f"runtime {targets[0].runtime}, of {', '.join(installed_runtimes())} here; --runtime chooses"
         )
     if report_written(got):
-        hint("edgepose get with another --runtime or --precision")
+        hint(f"edgepose get {' '.join(names)} --runtime OTHER")
         return 3
     if bundle:
         paths = [*(each.path for each in there), *(each.path for each in got)]

@@ -4,7 +4,7 @@ import cv2
 import pytest
 
 from edge.cli import opencv
-from edge.cli.opencv import opencv_problem, require_windows
+from edge.cli.opencv import import_problem, opencv_problem, require_windows
 from runtimes.errors import MissingDependencyError
 
 
@@ -36,3 +36,27 @@ def test_a_headless_build_opens_no_windows(monkeypatch) -> None:
         require_windows()
     monkeypatch.setattr(cv2, "getBuildInformation", lambda: "\n  GUI:                  QT5\n")
     require_windows()
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModuleNotFoundError("No module named 'cv2'", name="cv2"), "pip install opencv-python"),
+        (
+            ImportError("libGL.so.1: cannot open shared object file", path="/site/cv2/cv2.abi3.so"),
+            "pip install opencv-python-headless",
+        ),
+        (
+            ImportError("OpenCV loader: missing configuration file: ['config.py']"),
+            "pip install opencv-python-headless",
+        ),
+    ],
+)
+def test_an_opencv_that_cannot_be_imported_has_a_remedy(error, said) -> None:
+    assert said in import_problem(error)
+    assert "\n" not in import_problem(error)
+
+
+def test_other_import_errors_are_none_of_opencvs() -> None:
+    assert import_problem(ModuleNotFoundError("No module named 'x'", name="x")) == ""
+    assert import_problem(ImportError("libx.so: cannot open", path="/site/x/x.so")) == ""
