@@ -113,7 +113,10 @@ def _describe_boxes(parity: BoxesParity) -> str:
     if parity.matched_interval:
         low, high = parity.matched_interval
         matched += f", {low:.1%} to {high:.1%}"
-    return matched if parity.limit is None else f"{matched} (limit {parity.limit:.0%})"
+    if parity.limit is not None:
+        matched += f" (limit {parity.limit:.0%})"
+    shift = parity.score_shift
+    return matched if shift is None else f"{matched}, score shift {shift:+.2g}"
 
 
 def verdict(passed: bool | None) -> str:

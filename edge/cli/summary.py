@@ -76,13 +76,21 @@ def report_written(results: "Sequence[Exported]") -> "list[Exported]":
             say(f"failed: {result.path.name}: {' '.join(result.error.split())}")
         elif _undecided(result):
             say(
-                f"undecided, kept for study: {result.path}; the interval spans the limit: more images decide it"
+                f"undecided, kept for study: {result.path}: {reasons(result.parity)}; more images decide it"
             )
         else:
-            say(f"refused, kept for study: {result.path} (report: {result.path}.report.json)")
-            for symptom in (each for record in result.parity for each in record.symptoms):
-                say(f"  {symptom}")
+            say(
+                f"refused, kept for study: {result.path} (report: {result.path}.report.json): {reasons(result.parity)}"
+            )
     return refused
+
+
+def reasons(parity: Sequence[Parity]) -> str:
+    """Return every figure that did not hold its limit, on one line."""
+    from edge.parity.refusals import find_refusals
+
+    figures = [figure for record in parity for figure in find_refusals(record)]
+    return "; ".join(figures) or "nothing judged it"
 
 
 def _verdict(result: "Exported | PlacedArtifact") -> str:

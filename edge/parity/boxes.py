@@ -82,7 +82,7 @@ def judge_boxes(
     enough = count - len(shifts) <= allowed_misses(count, precision)
     return BoxesParity(
         reference=reference,
-        passed=enough and _scores_hold(score_shift),
+        passed=enough and scores_hold(score_shift),
         limit=limit.share,
         samples=samples,
         raw_error=raw_error,
@@ -100,7 +100,7 @@ def judge_by_interval(parity: BoxesParity) -> BoxesParity:
     share = 0.0 if parity.limit is None else parity.limit
     low, high = wilson_interval(round(parity.matched * parity.boxes), parity.boxes)
     passed = None if low < share <= high else low >= share
-    if not _scores_hold(parity.score_shift):
+    if not scores_hold(parity.score_shift):
         passed = False
     return msgspec.structs.replace(parity, passed=passed, matched_interval=(low, high))
 
@@ -129,5 +129,6 @@ def matched_shifts(expected: Detections, got: Detections, iou_limit: float) -> l
     return shifts
 
 
-def _scores_hold(shift: float | None) -> bool:
+def scores_hold(shift: float | None) -> bool:
+    """Return whether the mean score moved by at most SCORE_SHIFT; None, without a matched box, does not hold."""
     return shift is not None and abs(shift) <= SCORE_SHIFT

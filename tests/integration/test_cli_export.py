@@ -108,7 +108,8 @@ def test_what_drifts_is_set_aside_with_a_report(refused, underflowing):
     assert report["raw_error"] > report["limit"]
     again = f"next: edgepose verify {out / '.rejected' / NAME} --layers --weights {underflowing}"
     assert done.talk[-1] == again
-    assert any(line.startswith("refused, kept for study") for line in done.talk)
+    (line,) = (line for line in done.talk if line.startswith("refused, kept for study"))
+    assert line.endswith(f"raw error {report['raw_error']:.4g} (limit {report['limit']:.4g})")
     assert not any(line.startswith("wrote ") for line in done.talk)
 
 
@@ -117,6 +118,9 @@ def test_verify_of_what_was_set_aside_fails_too(edgepose, refused):
     done = edgepose("verify", out / ".rejected" / NAME, "--json")
     assert done.code == 3
     assert done.json["passed"] is False
+    (line,) = (line for line in done.talk if line.startswith("refused: "))
+    assert line.startswith(f"refused: {NAME}: raw error ")
+    assert "(limit " in line
 
 
 def test_layers_name_the_first_that_drifts(edgepose, refused, underflowing):

@@ -192,6 +192,8 @@ def test_a_ruined_detector_is_refused(edgepose, detector, dark, tmp_path) -> Non
     assert "15 held out, and" in record["inputs"]  # without people: images were drawn
     assert record["boxes"] >= MIN_BOXES
     assert record["matched_interval"][1] < 0.5
+    assert f"{record['matched']:.1%} of {record['boxes']} boxes matched" in done.err
+    assert "(limit 95%)" in done.err
 
 
 @pytest.mark.slow

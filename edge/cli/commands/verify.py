@@ -5,8 +5,9 @@ from pathlib import Path
 import click
 
 from edge.cli.checks import require_torch
-from edge.cli.console import describe, emit_json, emit_table, hint, verdict
+from edge.cli.console import describe, emit_json, emit_table, hint, say, verdict
 from edge.cli.options import ARTIFACT, heads_option, json_option, run_options
+from edge.cli.summary import reasons
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
@@ -50,6 +51,7 @@ def command(
     parity = verify_against(opened, other, options) if other else verify(opened, options)
     _show(opened, parity, as_json)
     if parity.passed is False:
+        say(f"refused: {opened.name}: {reasons([parity])}")
         hint(
             f"edgepose verify {artifact} --layers --weights CHECKPOINT names the first block that drifts"
         )

@@ -31,6 +31,10 @@ SHARED = {"reference": "PyTorch float32", "passed": True}
             ),
             "95.8% of 400 boxes matched, 93.3% to 97.3% (limit 95%)",
         ),
+        (
+            BoxesParity(**SHARED, limit=0.95, boxes=83, matched=1.0, score_shift=-0.0123),
+            "100.0% of 83 boxes matched (limit 95%), score shift -0.012",
+        ),
         (BoxesParity(**SHARED, boxes=4, matched=0.5), "50.0% of 4 boxes matched"),
         (RawParity(**SHARED, limit=1e-3, raw_error=2e-6), "raw error 2e-06 (limit 0.001)"),
         (RawParity(**SHARED), "raw error - (limit -)"),
