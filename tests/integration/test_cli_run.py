@@ -236,6 +236,59 @@ def test_avi_is_written_where_asked_for(edgepose, pose, photo, here):
     assert len(frames_of(here / "o.avi")) == 1
 
 
+@pytest.mark.parametrize("name", ["o.jpg", "o.png"])
+def test_one_picture_is_written_where_asked_for(edgepose, pose, photo, clip, here, name):
+    done = edgepose("run", photo, "--pose", pose.path, "--out", name)
+    assert done.code == 0
+    assert f"wrote {name} (1 frame, 1 person)" in done.talk
+    drawn, plain = cv2.imread(str(here / name)), cv2.imread(str(photo))
+    assert drawn.shape == plain.shape
+    assert (drawn != plain).any()
+    more = edgepose("run", clip, "--pose", pose.path, "--out", f"two-{name}")
+    assert more.code == 2
+    assert "holds one picture" in more.message
+    assert "name two-o.mp4 or a directory" in more.message
+    assert kept(here) == {name}
+
+
+def test_existing_outputs_are_replaced_only_when_asked_for(edgepose, pose, photo, clip, here):
+    folders = ("--out", "pictures", "--save-openpose", "op")
+    args = ("--pose", pose.path, *folders, "--save-csv", "o.csv")
+    assert edgepose("run", clip, *args).code == 0
+    refused = edgepose("run", photo, *args)
+    assert refused.code == 2
+    assert "--force" in refused.message
+    assert len(kept(here / "pictures")) == len(kept(here / "op")) == FRAMES
+    done = edgepose("run", photo, *args, "--force")
+    assert done.code == 0
+    assert kept(here / "pictures") == {f"{photo.stem}.jpg"}
+    assert kept(here / "op") == {f"{photo.stem}_keypoints.json"}
+    shutil.copy(photo, here / "pictures" / "holiday.jpg")
+    kept_safe = edgepose("run", photo, *args, "--force")
+    assert kept_safe.code == 2
+    assert "edgepose did not write holiday.jpg" in kept_safe.message
+    assert kept(here / "pictures") == {f"{photo.stem}.jpg", "holiday.jpg"}
+
+
+def test_a_damaged_frame_is_counted_and_the_rest_is_kept(edgepose, pose, clip, here):
+    writer = cv2.VideoWriter("bad.avi", cv2.VideoWriter.fourcc(*"MJPG"), 10, (160, 120))
+    for frame in frames_of(clip):
+        writer.write(cv2.resize(frame, (160, 120)))
+    writer.release()
+    data = bytearray((here / "bad.avi").read_bytes())
+    starts = [at for at in range(len(data)) if data[at : at + 3] == b"\xff\xd8\xff"]
+    data[starts[5] : starts[6] - 8] = bytes(starts[6] - 8 - starts[5])
+    (here / "bad.avi").write_bytes(data)
+    done = edgepose("run", "bad.avi", "--pose", pose.path, *TARGETS, "--json")
+    assert done.code == 0
+    assert (done.json["frames"], done.json["unread_frames"]) == (FRAMES - 1, 1)
+    assert f"{FRAMES - 1} frames, 1 frame could not be read" in done.talk
+    with (here / "o.csv").open() as stream:
+        numbers = [int(row["frame"]) for row in csv.DictReader(stream)]
+    assert numbers == [number for number in range(FRAMES) if number != 5]
+    assert len(frames_of(here / "o.mp4")) == len(kept(here / "op")) == FRAMES - 1
+
+
 def test_random_weights_are_named_wherever_they_show(edgepose, random_pose, pose, photo, here):
     done = edgepose("run", photo, "--pose", random_pose.path, "--out", "random")
     assert done.code == 0
