@@ -171,9 +171,10 @@ def _keypoints(
 def _with_classes(variant: Variant, weights: Weights) -> tuple[Variant, tuple[str, ...]]:
     """Return a detector's variant with the classes that the file names, and a note where it names others or none."""
     named, count = weights.meta.classes, len(variant.classes)
-    if len(named) == count:
+    twice = len(set(named)) < len(named)
+    if len(named) == count and not twice:
         return replace(variant, classes=named), ()
-    says = f"names {len(named)}" if named else "does not name them"
+    says = f"names {'one twice' if twice else len(named)}" if named else "does not name them"
     numbered = variant.classes[0] == "class0"
     shown = f"class0 ... class{count - 1}" if numbered else f"{variant.classes[0]} as in COCO"
     note = f"the network has {count} classes, but the file {says}: {shown}"

@@ -5,20 +5,17 @@ started as `python -m export.first_run DIRECTORY`. It runs the sealed artifact t
 reference.npz, and leaves OUTCOME beside the directory.
 """
 
-import resource
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
-from devices.detect import detect_machine
 from edge.parity.reference import Reference, make_reference, save_reference
 from edge.parity.verify import run_batches
 from export.import_spec import codec_tag, output_axes
 from export.inputs import drawn_inputs
+from export.own_process import confine, run_apart
 from runtimes.artifact import MANIFEST, REFERENCE, Artifact, read_manifest
 from runtimes.base import RunOptions
 from runtimes.errors import ArtifactError, EdgeposeError, EngineError, InputError
@@ -27,8 +24,6 @@ from runtimes.registry import installed_engine, open_session
 from runtimes.spec import model_spec
 
 OUTCOME = "outcome.json"
-TIME_LIMIT_S = 900.0
-LAST_WORDS = 300  # characters
 # the process's errors by name; others become EngineError
 ERRORS: dict[str, type[EdgeposeError]] = {
     each.__name__: each for each in (InputError, ArtifactError, EngineError)
@@ -56,38 +51,17 @@ def first_run(artifact: Artifact) -> Ran:
     its outputs are not what its codec decodes.
     """
     root = artifact.root.resolve()
-    command = (sys.executable, "-m", "export.first_run", str(root))
-    try:
-        # our parent folder as working directory: `-m` finds this `export`, not one in the user's directory
-        done = subprocess.run(  # noqa: S603 our own module, no shell
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=Path(__file__).resolve().parents[1],
-            timeout=TIME_LIMIT_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise EngineError(
-            f"{root}: {artifact.manifest.runtime} did not end within {TIME_LIMIT_S:.0f} s; is the file damaged?"
-        ) from error
-    outcome = root.parent / OUTCOME
-    if done.returncode or not outcome.exists():
-        raise _died(artifact, done)
-    answer = msgspec.json.decode(outcome.read_bytes(), type=Ran | Failed)
+    left = run_apart(
+        "export.first_run",
+        (str(root),),
+        root.parent / OUTCOME,
+        str(artifact.root),
+        artifact.manifest.runtime,
+    )
+    answer = msgspec.json.decode(left, type=Ran | Failed)
     if isinstance(answer, Failed):
         raise ERRORS.get(answer.error, EngineError)(answer.message)
     return answer
-
-
-def _died(artifact: Artifact, done: subprocess.CompletedProcess[bytes]) -> EngineError:
-    code = done.returncode
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
-    words = " ".join(done.stderr.decode(errors="replace").split())[-LAST_WORDS:]
-    return EngineError(
-        f"{artifact.root}: the process that ran it in {artifact.manifest.runtime} ended {how}: the file is damaged, "
-        f"or there is too little memory; convert it again ({words or 'no output'})"
-    )
 
 
 def run_here(root: Path) -> Ran:
@@ -125,9 +99,7 @@ def _check_keypoints(artifact: Artifact, reference: Reference) -> None:
 
 def main(root: Path) -> None:
     """Run, within this machine's memory and without core dumps, and leave the outcome."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if memory := detect_machine().memory_bytes:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    confine()
     np.seterr(all="ignore")  # a damaged file's outputs may be anything
     outcome: Ran | Failed
     try:

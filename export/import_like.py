@@ -1,5 +1,7 @@
 """Specs of ONNX files by the catalogue model that they are of: `edgepose import FILE.onnx --like NAME`."""
 
+import sys
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,36 +15,80 @@ from edge.schema import KeypointSchema, KeypointSet, numbered_schema, schema_of
 from export.graph_match import Match, expected_outputs, match_outputs, usual_wh
 from export.import_spec import ImportSpec
 from export.onnx_graph import Graph, GraphTensor, Size, read_graph
-from runtimes.errors import InputError
+from export.own_process import confine, run_apart
+from runtimes.errors import EdgeposeError, EngineError, InputError
+from runtimes.record import Record
 from runtimes.spec import Lineage, ModelSpec, TensorSpec
 
 PERSON = COCO_CLASSES[:1]
 FREE = -1
+USUAL_WH = (640, 640)  # of Ultralytics
+# the process's errors by name; others become EngineError
+ERRORS: dict[str, type[EdgeposeError]] = {each.__name__: each for each in (InputError, EngineError)}
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What the user says of a file: keypoints, classes, input size; None or empty where the file or NAME is to tell."""
+    """What the user says of a file: keypoints and classes; None or empty where the file or NAME is to tell."""
 
     keypoints: KeypointSchema | None = None
     classes: tuple[str, ...] = ()
-    input_wh: Size | None = None
 
 
 NOTHING = Described()
 
 
+class Failed(Record, frozen=True, kw_only=True, tag="failed"):
+    """One of our errors, by the name of its class."""
+
+    error: str
+    message: str
+
+
+class Found(Record, frozen=True, kw_only=True, tag="found"):
+    """The graph that was read."""
+
+    graph: Graph
+
+
+def read_apart(path: Path, name: str | None, input_wh: Size | None) -> Graph:
+    """Return what `read_like` does, read in a process of its own: a damaged file may crash the engine.
+
+    Raises EngineError where it does.
+    """
+    resolved = path.resolve()
+    with tempfile.TemporaryDirectory(prefix="edgepose-graph-") as folder:
+        outcome = Path(folder) / "outcome.json"
+        size = "{}x{}".format(*input_wh) if input_wh else ""
+        arguments = (str(resolved), name or "", size, str(outcome))
+        left = run_apart("export.import_like", arguments, outcome, str(path), "onnxruntime")
+    answer = msgspec.json.decode(left, type=Found | Failed)
+    if isinstance(answer, Failed):
+        raise ERRORS.get(answer.error, EngineError)(
+            answer.message.replace(str(resolved), str(path))
+        )
+    return replace(answer.graph, path=str(path))
+
+
+def read_like(path: Path, name: str | None, input_wh: Size | None) -> Graph:
+    """Return the graph of an ONNX file, run at the size that it or the user fixes, else that of `name`, else 640x640.
+
+    Raises as `export.onnx_graph.read_graph`.
+    """
+    if name is None:
+        return read_graph(path, input_wh, lambda _: USUAL_WH)
+    base = spec_of(find(name))
+    return read_graph(path, input_wh, lambda outputs: usual_wh(base, outputs))
+
+
 def spec_like(
-    path: Path, name: str, described: Described = NOTHING
+    graph: Graph, name: str, described: Described = NOTHING
 ) -> tuple[ImportSpec, tuple[str, ...]]:
     """Return the spec of an ONNX file of the catalogue model `name`, and notes on what was assumed.
 
-    Raises InputError, with the outputs found and those expected, where the file is another model's; and as
-    `read_graph`.
+    Raises InputError, with the outputs found and those expected, where the file is another model's.
     """
     entry = find(name)
-    base = spec_of(entry)
-    graph = read_graph(path, described.input_wh, lambda outputs: usual_wh(base, outputs))
     base = spec_of(replace(entry, input_wh=graph.input_wh))
     base = msgspec.structs.replace(
         base, image=msgspec.structs.replace(base.image, wh=graph.input_wh)
@@ -52,7 +98,7 @@ def spec_like(
     if match is None:
         found = ", ".join(map(str, graph.outputs))
         raise InputError(
-            f"{path}: its outputs are {found}; {name} is expected to have {expected_outputs(base)}"
+            f"{graph.path}: its outputs are {found}; {name} is expected to have {expected_outputs(base)}"
         )
     keypoints, of_keypoints = _keypoints(graph, base, match, own)
     classes, of_classes = _classes(graph, base, match, described.classes)
@@ -71,9 +117,8 @@ def spec_like(
     return spec, (*of_keypoints, *of_classes)
 
 
-def like_of(path: Path) -> str | None:
+def like_of(graph: Graph) -> str | None:
     """Return the catalogue name that an ONNX file's own metadata means, as Ultralytics writes it; None without."""
-    graph = read_graph(path, None, lambda _: (640, 640))
     tasks = {"detect": "yolo-detect", "pose": "yolo-pose"}
     return tasks.get(graph.notes.get("task", "")) if "stride" in graph.notes else None
 
@@ -114,6 +159,8 @@ def _classes(
         return base.classes, ()
     count, usual = match.classes, base.classes or ()
     if asked:
+        if len(set(asked)) < len(asked):
+            raise InputError(f"--classes names a class twice: {', '.join(asked)}")
         if count not in {None, len(asked)}:
             raise InputError(f"{graph.path}: has {count} classes, but --classes names {len(asked)}")
         return asked, ()
@@ -135,7 +182,7 @@ def _texts(names: Any) -> tuple[str, ...]:
     if isinstance(names, dict):
         names = [names.get(index) for index in range(len(names))]
     texts = isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names)
-    return tuple(names) if texts else ()
+    return tuple(names) if texts and len(set(names)) == len(names) else ()
 
 
 def _image(graph: Graph, base: ModelSpec, match: Match) -> TensorSpec:
@@ -175,3 +222,20 @@ def _lineage(entry: CatalogEntry) -> Lineage:
         commercial_use=entry.commercial_use or None,
         checkpoint=entry.url or "",
     )
+
+
+def main(path: str, name: str, size: str, outcome: str) -> None:
+    """Read a graph and leave it, or the error, in the file `outcome`."""
+    confine()
+    width, _, height = size.partition("x")
+    input_wh = (int(width), int(height)) if size else None
+    answer: Found | Failed
+    try:
+        answer = Found(graph=read_like(Path(path), name or None, input_wh))
+    except EdgeposeError as error:
+        answer = Failed(error=type(error).__name__, message=str(error))
+    Path(outcome).write_bytes(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """Input and outputs of an ONNX file, with the shapes that one run gives: declared ones are often symbolic."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,13 @@ class Graph:
     layout: NCHW or NHWC. free_batch: any number of images may be run at once. notes: the file's own metadata.
     """
 
-    path: Path
+    path: str
     image: GraphTensor
     layout: str
     input_wh: Size
     outputs: tuple[GraphTensor, ...]
     free_batch: bool
-    notes: Mapping[str, str]
+    notes: dict[str, str]
 
     def note(self, key: str) -> Any:
         """Return a Python literal of the metadata, such as Ultralytics' `names`; None where there is none."""
@@ -59,7 +59,7 @@ class Graph:
 def read_graph(
     path: Path, asked_wh: Size | None, usual_wh: Callable[[Sequence[GraphTensor]], Size]
 ) -> Graph:
-    """Load the file and run it once on a black image.
+    """Load the file and run it once on a black image, in this process: a damaged file may end it.
 
     asked_wh: the input size that the user gives; else the file's own; else what `usual_wh` makes of the declared
     outputs. Raises InputError where the file takes no image or another size, EngineError where ONNX Runtime refuses it,
@@ -84,12 +84,12 @@ def read_graph(
             f"{path}: does not run on an image of {width}x{height} ({_reason(error)}); give --input WxH"
         ) from error
     return Graph(
-        path=path,
+        path=str(path),
         image=image,
         layout=layout,
         input_wh=input_wh,
         outputs=tuple(
-            GraphTensor(each.name, each.dtype, np.shape(value))
+            GraphTensor(each.name, each.dtype, tuple(map(int, np.shape(value))))
             for each, value in zip(declared, found, strict=True)
         ),
         free_batch=image.shape[0] < 0,
@@ -111,6 +111,8 @@ def _image(path: Path, inputs: Sequence[GraphTensor]) -> tuple[GraphTensor, str]
             f"{path}: its inputs are {listed}; expected one image (N, 3, H, W) or (N, H, W, 3)"
         )
     (image,) = inputs
+    if image.dtype not in DTYPES.values():
+        raise InputError(f"{path}: its input {image} holds {image.dtype}; expected an image")
     if image.shape[0] not in {-1, 1}:
         raise InputError(
             f"{path}: its batch is fixed at {image.shape[0]}; export it with 1, or free"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.cli.checks import require_engine, require_torch, require_writable
+from edge.cli.checks import require_engine, require_writable
 from edge.cli.console import emit_json, emit_table, hint, say
 from edge.cli.options import (
     PATH,
@@ -64,7 +64,6 @@ def command(
         raise InputError(f"{SAY}, not both")
     if spec is not None and (keypoints or classes or input_wh):
         raise InputError("--keypoints, --classes and --input are in SPEC.json; leave them out")
-    require_torch()
     from export.engine_files import engine_files
     from export.import_model import import_model
     from export.import_spec import read_spec
@@ -76,7 +75,8 @@ def command(
     if spec is not None:
         described = read_spec(spec)
     else:
-        described = _like(runtime, paths[0], like, _described(keypoints, classes, input_wh))
+        wh = parse_wh(input_wh) if input_wh else None
+        described = _like(runtime, paths[0], like, _described(keypoints, classes), wh)
     require_writable(out)
     imported = import_model(paths, described, out, force=force)
     _show(imported, as_json)
@@ -85,32 +85,35 @@ def command(
     hint(f"edgepose eval {path} --images DIR --annotations COCO.json")
 
 
-def _described(keypoints: str | None, classes: str | None, input_wh: str | None) -> "Described":
+def _described(keypoints: str | None, classes: str | None) -> "Described":
     from edge.catalog.keypoint_file import find_keypoints
     from export.import_like import Described
 
-    return Described(
-        find_keypoints(keypoints) if keypoints else None,
-        parse_classes(classes),
-        parse_wh(input_wh) if input_wh else None,
-    )
+    return Described(find_keypoints(keypoints) if keypoints else None, parse_classes(classes))
 
 
-def _like(runtime: Runtime, graph: Path, like: str | None, described: "Described") -> "ImportSpec":
+def _like(
+    runtime: Runtime,
+    graph: Path,
+    like: str | None,
+    described: "Described",
+    input_wh: tuple[int, int] | None,
+) -> "ImportSpec":
     """Return the spec of a file of the model `like`, of its own metadata where None; say what was assumed."""
-    from export.import_like import NOTHING, like_of, spec_like
+    from export.import_like import NOTHING, like_of, read_apart, spec_like
     from export.import_spec import like_spec
 
     if runtime != "onnxruntime":
-        if described != NOTHING:
+        if described != NOTHING or input_wh:
             raise InputError(
                 "--keypoints, --classes and --input are for .onnx files; write a --spec SPEC.json"
             )
         return like_spec(like or "", runtime)
-    like = like or like_of(graph)
+    found = read_apart(graph, like, input_wh)
+    like = like or like_of(found)
     if like is None:
         raise InputError(SAY)
-    spec, notes = spec_like(graph, like, described)
+    spec, notes = spec_like(found, like, described)
     for note in notes:
         say(f"{graph}: {note}")
     return spec

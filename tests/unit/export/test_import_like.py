@@ -1,5 +1,7 @@
 """ONNX files as their own toolchains write them, imported by --like and run: tiny graphs with those signatures."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from edge.catalog.specs_yolo import cells
 from edge.model import load
 from edge.pipeline import Pipeline
 from edge.schema import KeypointSchema
-from export.import_like import Described, like_of, spec_like
+from export.import_like import NOTHING, Described, like_of, read_apart, read_like, spec_like
 from export.import_model import import_model
+from export.import_spec import ImportSpec
 from runtimes.codec_spec import BoxesCodec, RTMDetCodec, SimCCCodec, YoloCodec, YoloRowsCodec
 from runtimes.errors import EdgeposeError, InputError
 
@@ -66,9 +69,16 @@ def write(tmp_path: Path) -> Write:
     return write_graph
 
 
-def imported(path: Path, name: str, described: Described, out: Path) -> Path:
+def spec_at(
+    path: Path, name: str, described: Described = NOTHING, wh: Any = None
+) -> tuple[ImportSpec, tuple[str, ...]]:
+    """Read the file and match it; the command reads it in another process."""
+    return spec_like(read_like(path, name, wh), name, described)
+
+
+def imported(path: Path, name: str, described: Described, out: Path, wh: Any = None) -> Path:
     """Import the file, and return its artifact."""
-    spec, _ = spec_like(path, name, described)
+    spec, _ = spec_at(path, name, described, wh)
     return import_model([path], spec, out).artifact.root
 
 
@@ -103,7 +113,7 @@ def test_mmdeploys_simcc_of_any_keypoints_and_size(
 def test_a_square_simcc_goes_by_its_names(write: Write) -> None:
     x, y = peaks([20], 128), peaks([7], 128)
     path = write({"simcc_y": y, "simcc_x": x}, image=(1, 3, 64, 64))
-    spec, notes = spec_like(path, "rtmpose-m")
+    spec, notes = spec_at(path, "rtmpose-m")
     assert [tensor.engine_name for tensor in spec.outputs] == ["simcc_x", "simcc_y"]
     assert spec.keypoints is not None
     assert spec.keypoints.names == ("kp0",)
@@ -113,7 +123,7 @@ def test_a_square_simcc_goes_by_its_names(write: Write) -> None:
 
 def test_the_bins_give_the_size_of_a_free_input(write: Write) -> None:
     path = write({"simcc_x": peaks([0] * 17, 576), "simcc_y": peaks([0] * 17, 768)})
-    spec, (note,) = spec_like(path, "rtmpose-t")
+    spec, (note,) = spec_at(path, "rtmpose-t")
     assert spec.image.wh == (288, 384)
     assert note.startswith("assumed coco17, as rtmpose-t")
 
@@ -125,7 +135,7 @@ def test_boxes_of_a_graph_with_nms(
 ) -> None:
     dets = np.array([[[8, 4, 40, 60, 0.9], [1, 2, 9, 9, 0.4]]], np.float32)
     path = write({"dets": dets, "labels": np.array([[0, 0]], labels)}, free=("dets", "labels"))
-    root = imported(path, name, Described(input_wh=(64, 64)), tmp_path)
+    root = imported(path, name, Described(), tmp_path, (64, 64))
     with load(root) as model:
         assert isinstance(model.spec.codec, BoxesCodec)
         found = model.detect(np.zeros((128, 128, 3), np.uint8))
@@ -136,8 +146,8 @@ def test_boxes_of_a_graph_with_nms(
 def test_a_detectors_classes_are_the_users(write: Write, tmp_path: Path) -> None:
     dets = np.array([[[8, 4, 40, 60, 0.9], [1, 2, 9, 9, 0.4]]], np.float32)
     path = write({"dets": dets, "labels": np.array([[1, 0]])}, free=("dets", "labels"))
-    described = Described(classes=("player", "ball"), input_wh=(64, 64))
-    detector = imported(path, "rtmdet-nano", described, tmp_path / "a")
+    described = Described(classes=("player", "ball"))
+    detector = imported(path, "rtmdet-nano", described, tmp_path / "a", (64, 64))
     x, y = peaks([20], 128), peaks([7], 128)
     pose = imported(
         write({"simcc_x": x, "simcc_y": y}, image=(1, 3, 64, 64)),
@@ -155,7 +165,7 @@ def test_a_detectors_classes_are_the_users(write: Write, tmp_path: Path) -> None
 def test_rtmdets_raw_heads(write: Write) -> None:
     maps = {f"r{n}": np.zeros((1, 4, n, n), np.float32) for n in (10, 5, 20)[::-1]}
     logits = {f"c{n}": np.zeros((1, 3, n, n), np.float32) for n in (10, 20, 5)}
-    spec, notes = spec_like(write(logits | maps, image=(1, 3, 160, 160)), "rtmdet-s")
+    spec, notes = spec_at(write(logits | maps, image=(1, 3, 160, 160)), "rtmdet-s")
     assert [tensor.engine_name for tensor in spec.outputs] == [
         "c20",
         "c10",
@@ -225,7 +235,7 @@ def test_ultralytics_pose_formats(
     write: Write, shape: tuple[int, ...], notes: Any, codec: Any, count: int
 ) -> None:
     path = write({"output0": np.zeros(shape, np.float32)}, image=(1, 3, 64, 64), notes=notes)
-    spec, _ = spec_like(path, "yolo-pose")
+    spec, _ = spec_at(path, "yolo-pose")
     assert spec.codec == codec
     assert spec.keypoints is not None
     assert len(spec.keypoints.names) == count
@@ -245,16 +255,26 @@ def test_ultralytics_detector_formats(
     write: Write, shape: tuple[int, ...], notes: Any, codec: Any, classes: Any
 ) -> None:
     path = write({"output0": np.zeros(shape, np.float32)}, image=(1, 3, 64, 64), notes=notes)
-    spec, _ = spec_like(path, "yolov8n")
+    spec, _ = spec_at(path, "yolov8n")
     assert (spec.model, spec.codec, spec.classes) == ("yolov8n", codec, classes)
 
 
 def test_ultralytics_files_say_what_they_are(write: Write) -> None:
     values = {"output0": np.zeros((1, 56, 84), np.float32)}
     wh = (1, 3, 64, 64)
-    assert like_of(write(values, image=wh, notes=ULTRALYTICS | {"task": "pose"})) == "yolo-pose"
-    assert like_of(write(values, image=wh, notes=ULTRALYTICS | {"task": "segment"})) is None
-    assert like_of(write(values, image=wh)) is None
+    assert (
+        like_of(
+            read_like(write(values, image=wh, notes=ULTRALYTICS | {"task": "pose"}), None, None)
+        )
+        == "yolo-pose"
+    )
+    assert (
+        like_of(
+            read_like(write(values, image=wh, notes=ULTRALYTICS | {"task": "segment"}), None, None)
+        )
+        is None
+    )
+    assert like_of(read_like(write(values, image=wh), None, None)) is None
 
 
 def outputs_of(name: str) -> dict[str, np.ndarray]:
@@ -281,7 +301,7 @@ def test_every_kind_of_entry_is_matched_by_its_shapes(write: Write, name: str) -
     width, height = spec.image.wh
     image = (1, height, width, 3) if spec.inputs[0].layout == "NHWC" else (1, 3, height, width)
     dtype = "INT32" if spec.inputs[0].dtype == "uint8" else "FLOAT"
-    found, _ = spec_like(write(outputs_of(name), image=image, dtype=dtype), name)
+    found, _ = spec_at(write(outputs_of(name), image=image, dtype=dtype), name)
     assert found.model == name
     assert (found.codec, found.keypoints, found.classes) == (
         spec.codec,
@@ -301,14 +321,14 @@ def test_another_models_outputs_are_one_line(write: Write, name: str) -> None:
     with pytest.raises(
         InputError, match=rf"its outputs are logits \(1, 10\); {name.replace('+', '.')} is"
     ) as said:
-        spec_like(path, name)
+        spec_at(path, name)
     assert "\n" not in str(said.value)
 
 
 @pytest.mark.parametrize(
     ("image", "described", "said"),
     [
-        ((1, 3, 64, 64), Described(input_wh=(96, 96)), "not 96x96; leave --input out"),
+        ((1, 3, 64, 64), (96, 96), "not 96x96; leave --input out"),
         ((4, 3, 64, 64), Described(), "its batch is fixed at 4"),
         ((1, 1, 64, 64), Described(), r"expected one image \(N, 3, H, W\)"),
         ((1, 3), Described(), r"expected one image \(N, 3, H, W\)"),
@@ -316,12 +336,11 @@ def test_another_models_outputs_are_one_line(write: Write, name: str) -> None:
         ((1, 3, 64, 64), Described(classes=("a",)), "is no detector; leave --classes out"),
     ],
 )
-def test_what_does_not_fit_is_one_line(
-    write: Write, image: Any, described: Described, said: str
-) -> None:
+def test_what_does_not_fit_is_one_line(write: Write, image: Any, described: Any, said: str) -> None:
     path = write({"simcc_x": peaks([1], 128), "simcc_y": peaks([1], 128)}, image=image)
+    own, wh = (described, None) if isinstance(described, Described) else (NOTHING, described)
     with pytest.raises(EdgeposeError, match=said) as raised:
-        spec_like(path, "rtmpose-t", described)
+        spec_at(path, "rtmpose-t", own, wh)
     assert "\n" not in str(raised.value)
 
 
@@ -329,4 +348,30 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.onnx"
     path.write_bytes(b"no graph")
     with pytest.raises(EdgeposeError, match="ONNX Runtime cannot load it"):
-        spec_like(path, "rtmpose-t")
+        spec_at(path, "rtmpose-t")
+
+
+def test_the_command_reads_foreign_files_in_a_process_of_its_own(
+    write: Write, tmp_path: Path
+) -> None:
+    path = write({"simcc_x": peaks([1], 128), "simcc_y": peaks([1], 128)}, notes={"task": "pose"})
+    here = read_like(path, "rtmpose-t", (64, 64))
+    assert read_apart(path, "rtmpose-t", (64, 64)) == here
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(EdgeposeError, match=r"broken\.onnx: ONNX Runtime cannot load it") as raised:
+        read_apart(broken, "rtmpose-t", None)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_import_needs_no_torch(write: Write, tmp_path: Path) -> None:
+    path = write({"simcc_x": peaks([1], 128), "simcc_y": peaks([1], 128)}, image=(1, 3, 64, 64))
+    (tmp_path / "torch.py").write_text("raise ImportError('there is no torch on a board')")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from edge.cli import main; main()"
+    arguments = ["import", str(path), "--like", "rtmpose-t", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "wrote" in done.stderr
+    assert (tmp_path / "out" / "rtmpose-t-1keypoints-64x64.onnxruntime-fp32").is_dir()
