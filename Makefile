@@ -7,12 +7,13 @@ WORKERS ?= 2
 # Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: help setup demo test test-all lint types contracts check floors resolve wheels clean
+.PHONY: help setup demo docs test test-all lint types contracts check floors resolve wheels clean
 
 help:
 	@echo "make demo      set up, then export, check and run two models on drawn people (into $(OUT)/)"
 	@echo "make test      set up, then run the tests (without the slow ones), in WORKERS=2 processes"
 	@echo "make test-all  the slow ones too"
+	@echo "make docs      the documentation and the API reference as a static site (site/index.html)"
 	@echo "make check     lint, types, import contracts"
 	@echo "make floors    the board's tests with the oldest packages that are allowed, and with Python 3.13"
 	@echo "make wheels    the wheel in fresh environments, one engine each, without torch"
@@ -35,6 +36,10 @@ test: setup
 
 test-all: setup
 	$(PYTEST)
+
+docs: setup
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python .ci/site.py site
 
 lint: setup
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
     images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
+    people: list[dict[str, Any]] = []
     with (
         edge.Pipeline(args.pose, args.detector) as pipeline,
         edge.open_source(args.folder) as frames,
@@ -29,17 +29,15 @@ def main() -> None:
         schema = pipeline.pose.schema
         for result in pipeline.stream(frames):
             height, width = result.frame.image.shape[:2]
-            number = len(images) + 1
-            name = result.frame.name
+            number, name = len(images) + 1, result.frame.name
             images.append({"id": number, "file_name": name, "width": width, "height": height})
             for person in result.poses.to_coco(image_id=number):
-                annotations.append(labelled(person, len(annotations) + 1, args.kpt_thr))
-        lost = frames.losses.notes()
-    skeleton = [[first + 1, second + 1] for first, second in schema.edges]
-    category = {"id": 1, "name": "person", "keypoints": schema.names, "skeleton": skeleton}
-    found = {"images": images, "annotations": annotations, "categories": [category]}
-    args.out.write_text(json.dumps(found))
-    print("; ".join([f"wrote {args.out}: {len(images)} images, {len(annotations)} people", *lost]))
+                people.append(labelled(person, len(people) + 1, args.kpt_thr))
+    category = {"id": 1, "name": "person", "keypoints": schema.names}
+    args.out.write_text(
+        json.dumps({"images": images, "annotations": people, "categories": [category]})
+    )
+    print(f"wrote {args.out}: {len(images)} images, {len(people)} people", *frames.losses.notes())
 
 
 def labelled(person: dict[str, Any], number: int, threshold: float) -> dict[str, Any]:
