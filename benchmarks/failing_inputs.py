@@ -27,6 +27,7 @@ from export.registry import Variant, load_family
 POSE = "rtmpose-t-drawn-96x128"
 DETECTOR = "rtmdet-nano-drawn-320x320"
 CONTROL_AP = 0.465
+RECOMPRESSED = 0.03  # these JPEG files were compressed once more
 PORT = 18931
 
 
@@ -69,10 +70,12 @@ def _all_in(said: Said, words: tuple[str, ...]) -> bool:
     return all(re.search(word, said.text, re.IGNORECASE) for word in words)
 
 
-def same_ap(said: Said) -> bool:
+def same_ap(said: Said, tolerance: float = 6e-4) -> bool:
     """Judge that an evaluation gives the control's AP."""
     found = re.search(r"0?\.\d{3,}", said.text)
-    return said.code == 0 and found is not None and abs(float(found.group()) - CONTROL_AP) < 6e-4
+    return (
+        said.code == 0 and found is not None and abs(float(found.group()) - CONTROL_AP) < tolerance
+    )
 
 
 def edgepose(*words: object) -> list[str]:
@@ -95,7 +98,9 @@ def coco_cases(folder: Path, pose: Path) -> Iterator[Case]:
     yield Case("half_size/", evaluated(good, "half_size"), "exit 2, both sizes", sizes)
     either = "as annotated, or exit 2"
     turned = evaluated(good, "exif_turned")
-    yield Case("exif_turned/", turned, either, lambda said: same_ap(said) or said.code == 2)
+    yield Case(
+        "exif_turned/", turned, either, lambda said: same_ap(said, RECOMPRESSED) or said.code == 2
+    )
     for name in ("no_width_height", "string_image_ids", "iscrowd_false"):
         yield Case(f"{name}.json", evaluated(f"{name}.json"), same, same_ap)
     people = evaluated("some_people_boxes_only.json")
@@ -168,7 +173,8 @@ def sdk_cases(folder: Path) -> Iterator[Case]:
 
 
 def _unclear(text: str) -> bool:
-    return any(word in text for word in ("AttributeError", "cv2.error", "nan", "'ball'"))
+    wrong = r"AttributeError|cv2\.error|\bnan\b|'ball'"
+    return re.search(wrong, text) is not None
 
 
 def checkpoint_cases(made: Path, scratch: Path) -> Iterator[Case]:
