@@ -8,6 +8,7 @@ import msgspec
 from edge.evaluation.average_precision import evaluate_boxes, evaluate_keypoints
 from edge.evaluation.coco import CocoResult, GroundTruth, subset
 from edge.evaluation.dataset import Dataset
+from edge.evaluation.keypoint_order import check_keypoint_order
 from edge.evaluation.schema_map import scored_schema
 from edge.evaluation.summary import EvalResult, Summary
 from edge.evaluation.wholebody import (
@@ -43,6 +44,8 @@ class Protocol:
 def protocol_of(model: Model, truth: GroundTruth) -> Protocol:
     """Return the protocol for a model's task and keypoints; raises InputError where there is none.
 
+    Annotations of the model's keypoints in another order are refused too.
+
     Whole bodies are scored on all 133 keypoints, which takes the annotations of COCO-WholeBody.
     """
     if model.spec.is_detector:
@@ -53,6 +56,7 @@ def protocol_of(model: Model, truth: GroundTruth) -> Protocol:
         raise InputError(
             f"{model.name}: keypoint set {model.schema.name} has no published sigmas, so no AP"
         )
+    check_keypoint_order(truth, schema)
     if is_whole_body(model):
         truth = part_truth(truth, "all")
     return Protocol(truth, sigmas, use_area=not is_crowdpose(truth))
