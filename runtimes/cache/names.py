@@ -79,8 +79,11 @@ def find(name: str | Path) -> Path | None:
     where no artifact of the model has its engine installed.
     """
     path = Path(name)
-    if path.is_dir():
-        return path
+    try:
+        if path.is_dir():
+            return path
+    except OSError:  # too long for a file's name
+        return None
     cached, _ = list_cache()
     exact = [each.path for each in cached if each.path.name == str(path)]
     named = [each for each in cached if str(path) in _names(each)]

@@ -206,7 +206,10 @@ def test_a_bundle_reaches_a_board_without_torch(
     edgepose, process, filled, picture, tmp_path, monkeypatch
 ) -> None:
     # the address is never asked: the model is in the cache
-    model = {"name": "drawn-pose", "url": "http://127.0.0.1:9/x.pth", "sha256": "0" * 64}
+    from export.bundled import BUNDLED
+
+    sha256 = sha256_of(BUNDLED["rtmpose-t-drawn"].path)
+    model = {"name": "drawn-pose", "url": "http://127.0.0.1:9/x.pth", "sha256": sha256}
     (tmp_path / "own.json").write_text(json.dumps([model]))
     monkeypatch.setenv("EDGEPOSE_CATALOG", str(tmp_path / "own.json"))
     options = ["--runtime", "onnxruntime", "--bundle", tmp_path / "b.tar"]
@@ -216,8 +219,14 @@ def test_a_bundle_reaches_a_board_without_torch(
         done.talk[-1]
         == f"next: copy {tmp_path / 'b.tar'} to the board, and there: edgepose get b.tar"
     )
+    again = ("get", "drawn-pose", "--runtime", "onnx")
+    assert process(*again, hidden=("torch",)).code == 0
+    other = [model | {"sha256": "0" * 64}]  # other weights: what is there is another model's
+    (tmp_path / "own.json").write_text(json.dumps(other))
+    assert process(*again, hidden=("torch",)).code == 4
+    (tmp_path / "own.json").write_text(json.dumps([model]))
     (filled / "reference.npz").write_bytes(b"damaged")  # so it has to be made again
-    assert process("get", "drawn-pose", "--runtime", "onnx", hidden=("torch",)).code == 4
+    assert process(*again, hidden=("torch",)).code == 4
     refused = edgepose("get", "drawn-pose", *options)
     assert refused.code == 2
     assert "b.tar exists" in refused.message

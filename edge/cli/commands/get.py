@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.catalog.lookup import find
+from edge.catalog.lookup import CATALOG, find
 from edge.catalog.user import user_models
 from edge.cli.checks import require_converters, require_writable
 from edge.cli.chosen import FIRST_MODELS
@@ -60,7 +60,7 @@ def command(
     FILE.tar in place of NAMES unpacks a bundle that was made with --bundle on another machine; that needs no torch.
     """
     require_writable(artifacts_dir(), "set EDGEPOSE_CACHE to a writable folder")
-    if any(name.endswith(SUFFIX) for name in names):
+    if any(name.endswith(SUFFIX) or "/" in name for name in names):
         if len(names) > 1 or runtimes or bundle:
             raise InputError("a bundle is unpacked alone: leave out other names and options")
         return _unpack(Path(names[0]), force=force, as_json=as_json)
@@ -128,12 +128,19 @@ def _runtimes(asked: str | None) -> list[Runtime]:
 
 
 def _present(wanted: Iterable[tuple[str, Target]]) -> dict[tuple[str, Target], Artifact]:
-    """Return those that are in the cache, sound."""
+    """Return those that are in the cache, sound, and made of the weights that would be downloaded now."""
     found = {}
     for each in list_cache()[0]:
         key = (each.manifest.model, Target(each.manifest.runtime, each.manifest.precision))
-        found[key] = each.path
+        if each.manifest.lineage.checkpoint_sha256.startswith(_published_hash(each.manifest.model)):
+            found[key] = each.path
     return {key: artifact for key in wanted if (artifact := _sound(found.get(key)))}
+
+
+def _published_hash(name: str) -> str:
+    """Return the first digits of the hash of a model's weights; "" where none is known."""
+    own, entry = user_models().get(name), CATALOG.get(name)
+    return (own.sha256.lower() if own else entry.sha256_prefix if entry else None) or ""
 
 
 def _sound(path: Path | None) -> Artifact | None:

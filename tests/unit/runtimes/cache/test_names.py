@@ -83,6 +83,8 @@ def test_what_is_nowhere_is_said_and_a_path_is_left_alone(put) -> None:
     put("rtmpose-s", "ncnn")
     with pytest.raises(ArtifactError, match=r"rtmpose-m: no artifact there.*edgepose get"):
         locate("rtmpose-m")
+    with pytest.raises(ArtifactError, match="no artifact there"):
+        locate("a" * 300)
     assert locate("some/where") == Path("some/where")
 
 
