@@ -73,8 +73,8 @@ class Result:
 
     def __repr__(self) -> str:
         count = counted(len(self.poses), "person", "people")
-        found = "detected" if self.detected else "followed"
-        return f"Result(frame {self.frame.index}, {count} {found}, {self.timings.total_ms:.1f} ms)"
+        ran = ", detector ran" if self.detected else ""
+        return f"Result(frame {self.frame.index}, {count}{ran}, {self.timings.total_ms:.1f} ms)"
 
 
 class Pipeline:
@@ -215,7 +215,7 @@ class Pipeline:
 
 
 def _solid(found: Detections) -> Detections:
-    """Return the boxes that have an area: keypoints at one place, or a network's whim, can give others."""
+    """Return the boxes that have an area; detectors, and keypoints that all lie at one place, give others."""
     return found[solid_boxes(found.boxes)]
 
 

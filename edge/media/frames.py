@@ -1,4 +1,4 @@
-"""Frames from whatever a caller has: a path, a camera, a URL, or a sequence of paths, images or frames."""
+"""Frames of a path, a camera or a URL, or of a sequence of paths, images or frames."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

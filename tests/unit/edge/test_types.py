@@ -152,7 +152,7 @@ def test_reprs_are_short() -> None:
         repr(frame): "Frame(16, 0.640 s, 64x48, 'clip_000016')",
         repr(DenseMap(np.zeros((2, 3, 4), np.float32))): "DenseMap(2 channels, 4x3)",
         repr(Result(frame, crowd(3), True, Timings(1.0, 2.0, 0.25))): (
-            "Result(frame 16, 3 people detected, 3.2 ms)"
+            "Result(frame 16, 3 people, detector ran, 3.2 ms)"
         ),
     }
     assert list(shown) == list(shown.values())
