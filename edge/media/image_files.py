@@ -2,6 +2,7 @@
 
 import glob
 import itertools
+import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -67,8 +68,12 @@ def read_images(paths: Sequence[Path]) -> Iterator[tuple[Path, U8]]:
 
 
 def image_frames(paths: Sequence[Path], fps: float) -> Source:
-    """Return images as a source whose losses name those that cannot be read; raises SourceError where none can be."""
+    """Return images as a source whose losses name those that cannot be read; raises SourceError where none can be.
+
+    Frames are named by their files, from the folder that holds all of them: "photo.jpg", "monday/photo.jpg".
+    """
     losses = Losses()
+    root = os.path.commonpath([path.parent for path in paths])
 
     def lose(broken: str) -> None:
         losses.unread += 1
@@ -76,7 +81,7 @@ def image_frames(paths: Sequence[Path], fps: float) -> Source:
 
     def frames() -> Generator[Frame]:
         for index, path, image in _readable(paths, lose):
-            yield Frame(image, index, index / fps, path.name)
+            yield Frame(image, index, index / fps, path.relative_to(root).as_posix())
 
     found = frames()
     first = next(found)

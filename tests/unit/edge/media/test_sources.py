@@ -44,6 +44,24 @@ def test_a_folder_or_glob_in_natural_order(tmp_path: Path, pattern: str) -> None
     assert [frame.time_s for frame in frames] == pytest.approx([0, 0.05, 0.1])
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_files_of_several_folders_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, relative: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "x/a.png", "x/y/a.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        write_image(tmp_path / name, picture(1))
+    base = "" if relative else f"{tmp_path}/"
+    for pattern, names in (
+        ("**/*.png", ["a.png", "x/a.png", "x/y/a.png"]),
+        ("x/**/*.png", ["a.png", "y/a.png"]),
+        ("x/*.png", ["a.png"]),
+    ):
+        with open_source(base + pattern) as source:
+            assert sorted(frame.name for frame in source) == names
+
+
 def test_a_video_has_the_containers_rate_and_time(tmp_path: Path) -> None:
     with open_source(make_video(tmp_path / "clip.avi", 5)) as source:
         assert (source.fps, source.frame_count, source.live) == (10, 5, False)
