@@ -15,6 +15,7 @@ from runtimes.staging import clean, unfinished
 
 MANIFEST = "artifact.json"
 REFERENCE = "reference.npz"
+MAX_NAME_BYTES = 255
 # Of the files that an engine may read by itself.
 ENGINE_SUFFIXES = {".param", ".bin", ".xml", ".tflite", ".onnx", ".data"}
 
@@ -96,6 +97,12 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def _is_bare(name: str) -> bool:
+    """Return whether a name is that of a file in its directory, on every file system."""
+    printable = name.isprintable() and len(name.encode()) <= MAX_NAME_BYTES
+    return printable and name == Path(name).name and name not in {"", ".", ".."}
+
+
 def _refuse_unlisted(root: Path, manifest: Manifest) -> None:
     """Raise ArtifactError for an engine's file that the manifest does not list: it would be read unchecked."""
     listed = [record.path for record in manifest.files]
@@ -115,7 +122,7 @@ class _Version(msgspec.Struct):
 
 
 def _verify_file(root: Path, record: FileRecord) -> None:
-    if record.path != Path(record.path).name or record.path in {"", ".", ".."}:
+    if not _is_bare(record.path):
         raise ArtifactError(
             f"{root}: {record.path!r} is not a bare file name; do not use this artifact"
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtimes.errors import InputError
 from runtimes.files import refuse_existing
 from runtimes.spec import ModelSpec, Precision, Runtime
 
@@ -29,7 +30,14 @@ class Destination:
 
 
 def artifact_name(spec: ModelSpec, target: Target) -> str:
-    """Return `<model>-<W>x<H>.<runtime>-<precision>`; an HxW at the end of the model's name is dropped."""
+    """Return `<model>-<W>x<H>.<runtime>-<precision>`; an HxW at the end of the model's name is dropped.
+
+    Raises InputError for a name that is none, such as a path out of the directory.
+    """
+    if not MODEL_NAME.fullmatch(spec.model):
+        raise InputError(
+            f"model is {spec.model!r}, a name has letters, digits and . _ + - only; correct artifact.json"
+        )
     width, height = spec.image.wh
     stem = spec.model.removesuffix(f"-{height}x{width}")
     return f"{stem}-{width}x{height}.{target.runtime}-{target.precision}"

@@ -21,6 +21,7 @@ Side = Annotated[
 ]  # of an input image: three times that of the largest published
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Axis = Annotated[int, Meta(ge=-1, le=1 << 31)]
+Dtype = Annotated[str, Meta(pattern="^(float(16|32|64)|u?int(8|16|32|64)|bool)$")]
 # Errors of decoding what is no JSON of a record; the last of JSON that is nested without end.
 MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from runtimes.codec_spec import Codec
 from runtimes.parity_spec import Parity
-from runtimes.record import Axis, Byte, Number, Positive, Record, Share, Side, Size
+from runtimes.record import Axis, Byte, Dtype, Number, Positive, Record, Share, Side, Size
 
 FORMAT = 1
 
@@ -53,7 +53,7 @@ class TensorSpec(Record, frozen=True, kw_only=True):
 
     name: str
     engine_name: str = ""
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     shape: tuple[Axis, ...] = ()
     layout: str = ""
     scale: Positive | None = None

@@ -33,6 +33,8 @@ def contradictions(spec: ModelSpec) -> Iterator[str]:
     match spec.codec:
         case PafCodec():
             yield from _limbs(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
+        case RTMDetCodec(strides=strides):
+            yield from _levels(spec.outputs, len(strides))
         case HeatmapCodec() if spec.codec.blur_kernel % 2 == 0:
             yield f"codec.blur_kernel is {spec.codec.blur_kernel}, an odd number of bins is wanted"
 
@@ -73,6 +75,14 @@ def _limbs(codec: PafCodec, count: int) -> Iterator[str]:
                 f"codec.limbs[{index}].channels is {list(limb.channels)}, {len(codec.limbs)} limbs have"
                 f" channels 0 to {channels - 1}"
             )
+
+
+def _levels(outputs: tuple[TensorSpec, ...], levels: int) -> Iterator[str]:
+    if len(outputs) != 2 * levels:
+        yield f"outputs are {len(outputs)}, {levels} codec.strides want {2 * levels}"
+    for tensor in outputs:
+        if len(tensor.shape) not in {0, 4}:
+            yield f"outputs: {tensor.name} has shape {list(tensor.shape)}, 4 axes are wanted"
 
 
 def _keypoint_axes(spec: ModelSpec, count: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from devices.profile import Machine
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
-from runtimes.record import Record, decode_record
+from runtimes.record import Count, NotNegative, Positive, Record, Side, Size, decode_record
 from runtimes.spec import Manifest, Precision, Runtime
 
 FORMAT = 1
@@ -36,26 +36,26 @@ class BenchRow(Record, frozen=True, kw_only=True):
     model: str
     runtime: Runtime
     precision: Precision
-    input_wh: tuple[int, int]
-    threads: int
+    input_wh: tuple[Side, Side]
+    threads: Count
     arithmetic: Arithmetic
     accelerator: Accelerator
     engine: str = ""
     asked_threads: int | None
     asked_arithmetic: Arithmetic
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    mean_ms: float
-    min_ms: float
-    runs: int
-    round_p50_ms: tuple[float, ...]
-    warmup_runs: int
-    warmup_ms: float
-    load_ms: float
-    peak_rss_bytes: int | None
-    bytes: int
-    cpu_wall: float
+    p50_ms: Positive
+    p90_ms: Positive
+    p99_ms: Positive
+    mean_ms: Positive
+    min_ms: Positive
+    runs: Size
+    round_p50_ms: tuple[Positive, ...]
+    warmup_runs: Size
+    warmup_ms: NotNegative
+    load_ms: NotNegative
+    peak_rss_bytes: Size | None
+    bytes: Size
+    cpu_wall: NotNegative
     valid: bool | None
     speedup: float | None = None
     speedup_range: tuple[float, float] | None = None

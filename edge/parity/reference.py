@@ -32,7 +32,29 @@ MAX_SAMPLES = 8
 MAX_OUTPUT_BYTES = 4 << 20
 SAMPLE_SEED = 0
 # Errors of a damaged archive: zipfile, zlib and numpy each have their own.
-DAMAGE = (OSError, EOFError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
+DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    RuntimeError,
+    MemoryError,  # a header may announce terabytes
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# Eight images of the largest input, and outputs: a small archive can hold gigabytes of zeros.
+MAX_FILE_BYTES = 1 << 30
+# Kinds of numpy's dtypes, and numbers of axes, of the arrays that every reference or some have.
+ARRAYS = {
+    "images": ("u", 4),
+    "label": ("U", 0),
+    "count": ("i", 1),
+    "xy": ("f", 3),
+    "scores": ("f", None),
+    "boxes": ("f", 2),
+    "labels": ("i", 1),
+    "decidable": ("b", 2),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +129,13 @@ def load_reference(path: Path) -> Reference:
     """Read a reference; raises ArtifactError where the file is not one."""
     try:
         with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > MAX_FILE_BYTES:
+                raise ValueError("it holds more than any reference")
             if damaged := members.testzip():  # checksums first: numpy parses whatever it is given
                 raise zipfile.BadZipFile(f"{damaged} is damaged")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
+        _check_arrays(arrays)
         return Reference(
             images=arrays["images"],
             outputs=_with_prefix(arrays, "output."),
@@ -124,6 +149,20 @@ def load_reference(path: Path) -> Reference:
         raise ArtifactError(
             f"{path}: not a reference file ({error}); export the artifact again"
         ) from error
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Raise ValueError where an array is of another kind than `save_reference` writes, or does not fit the others."""
+    for name, array in arrays.items():
+        kinds, axes = ARRAYS.get(name, ("i", 1) if name.startswith("sample.") else ("fiu", None))
+        if array.dtype.kind not in kinds or (axes is not None and array.ndim != axes):
+            raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    count = arrays["count"]
+    if count.size not in {0, len(arrays["images"])} or (count < 0).any():
+        raise ValueError("count does not fit the images")
+    for name in ("xy", "scores", "boxes", "labels", "decidable"):
+        if count.size and name in arrays and len(arrays[name]) != count.sum():
+            raise ValueError(f"{name} does not fit count")
 
 
 def _with_prefix(arrays: dict[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:

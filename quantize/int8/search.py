@@ -3,6 +3,7 @@
 Trials are logged in a file, so that an interrupted search resumes without repeating them.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -35,10 +36,13 @@ REASON = "left in float by --search: drift {drift:.3g} with these layers, {plain
 
 
 class TrialLog(msgspec.Struct, forbid_unknown_fields=True):
-    """Trials so far: `key` identifies artifact, images, mode and version; drift by the joined names of kept layers."""
+    """Trials so far: `key` identifies artifact, images, mode, limit and version; drift by joined names of kept layers.
+
+    An infinite drift is null: JSON has no infinity.
+    """
 
     key: tuple[str, ...]
-    drift: dict[str, float] = msgspec.field(default_factory=dict)
+    drift: dict[str, float | None] = msgspec.field(default_factory=dict)
 
 
 @dataclass
@@ -59,19 +63,21 @@ class Trials:
         self.began_s = time.monotonic()
         self.reference = float_reference(self.parent, self.sets.search)
         self.sets = replace(self.sets, calibration=self.sets.calibration[:TRIAL_IMAGES])
-        recipe = self.options.recipe(self.parent)
-        key = (sha256_of(self.parent.root / MANIFEST), self.sets.sha256, recipe.mode, __version__)
+        mode, limit = self.options.recipe(self.parent).mode, f"max px {self.options.max_px}"
+        manifest = sha256_of(self.parent.root / MANIFEST)
+        key = (manifest, self.sets.sha256, mode, limit, __version__)
         self.log = _read_log(self.log_path, key)
 
     def drift(self, kept: frozenset[str]) -> float:
         """Return the drift with these layers in float, relative to the gate's limit. Raises OutOfTimeError."""
         name = "\n".join(sorted(kept))
         if name in self.log.drift:
-            return self.log.drift[name]
+            logged = self.log.drift[name]
+            return math.inf if logged is None else logged
         if self.time_limit_s is not None and time.monotonic() - self.began_s > self.time_limit_s:
             raise OutOfTimeError
         value = relative_drift(self._compare(kept))
-        self.log.drift[name] = value
+        self.log.drift[name] = value if math.isfinite(value) else None
         with atomic_file(self.log_path) as stream:
             stream.write(msgspec.json.encode(self.log))
         self.progress(f"{len(kept)} layers in float: {value:.2f} of the limit")
@@ -91,12 +97,12 @@ def relative_drift(parity: Parity) -> float:
     Raises InputError where agreement alone cannot judge the model.
     """
     if parity.symptoms:
-        return float("inf")
+        return math.inf
     if isinstance(parity, PxParity) and parity.px_p95 is not None:
         return parity.px_p95 / (parity.limit or PX_LIMITS["int8"])
     if isinstance(parity, BoxesParity):
         lost = (1 - parity.matched) / (1 - BOX_LIMITS["int8"].share)
-        shift = float("inf") if parity.score_shift is None else abs(parity.score_shift)
+        shift = math.inf if parity.score_shift is None else abs(parity.score_shift)
         return max(lost, shift / SCORE_SHIFT)
     raise InputError(
         "--search compares with the float artifact, and under half of this model's keypoints are decidable; "

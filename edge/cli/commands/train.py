@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from edge.cli.options import json_option, together
 from edge.cli.progress import phases
@@ -25,6 +26,8 @@ from runtimes.errors import InputError
 
 if TYPE_CHECKING:
     from quantize.distill.job import Metrics, TrainingResult
+
+DEFAULT_KEYPOINTS = "coco17"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,11 @@ class TrainOptions:
         values = {name: value for name, value in asdict(self).items() if value is not None}
         keypoints = values.pop("keypoints", None)
         if not is_detector(self.student):
-            return DistillConfig(**values, methods=("none",), schema=keypoints or "coco17")
+            chosen = {"methods": ("none",), "schema": keypoints or DEFAULT_KEYPOINTS}
+            return msgspec.convert(values | chosen, DistillConfig)
         if keypoints:
             raise InputError("--keypoints is for pose models; leave it out to train a detector")
-        return DetectorConfig(**values)
+        return msgspec.convert(values, DetectorConfig)
 
 
 train_options = together(

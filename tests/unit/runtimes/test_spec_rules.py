@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from runtimes.artifact import Artifact
-from runtimes.codec_spec import PafCodec, PafLimb, SimCCCodec, YxsCodec
-from runtimes.errors import ArtifactError
+from runtimes.codec_spec import PafCodec, PafLimb, RTMDetCodec, SimCCCodec, YxsCodec
+from runtimes.errors import ArtifactError, InputError
 from runtimes.files import seal
+from runtimes.naming import Target, artifact_name
 from runtimes.spec import KeypointsSpec, Manifest, TensorSpec
 from runtimes.spec_rules import contradictions
 
@@ -56,6 +57,7 @@ def at(*path: Any, value: object):
         ("thresholds.nms_iou", ("thresholds", "nms_iou"), (-0.1, 30)),
         ("thresholds.keypoint", ("thresholds", "keypoint"), (-1, 2)),
         ("inputs", ("inputs", 0, "scale"), (0, -1, 1e300)),
+        ("outputs", ("outputs", 0, "dtype"), ("a\0b", "object", "float128")),
         ("outputs", ("outputs", 0, "shape"), ([-2], [10**12])),
         ("codec.blur_kernel", ("codec", "blur_kernel"), (0, -3, 4, 10**6)),
         ("keypoints.names", ("keypoints", "names"), ([], ["a", "a", "b"])),
@@ -83,6 +85,19 @@ def test_nesting_without_end(manifest, tmp_path) -> None:
     (tmp_path / "artifact.json").write_text('{"format": 1, "tools": ' + "[" * 100_000)
     with pytest.raises(ArtifactError, match="not a valid manifest"):
         Artifact.open(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "ü" * 200, "a\0b", "a\nb", "sub/x", "..", ""])
+def test_a_file_name_that_no_directory_has(manifest, tmp_path, name) -> None:
+    said = opened(manifest, tmp_path, at("files", 0, "path", value=name))
+    assert "not a bare file name" in said
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("model", ["../x", "", "a/b", "a\nb", ".hidden"])
+def test_a_model_name_is_no_path(manifest, model) -> None:
+    with pytest.raises(InputError, match="a name has letters"):
+        artifact_name(msgspec.structs.replace(manifest, model=model), Target("ncnn", "int8"))
 
 
 def test_a_file_twice(manifest, tmp_path) -> None:
@@ -116,6 +131,11 @@ def paf(limbs=LIMBS, shapes=((-1, 4, 2, 2), (-1, 4, 2, 2)), keypoints=KEYPOINTS)
 def simcc(*shapes: tuple[int, ...]) -> dict[str, object]:
     outputs = tuple(TensorSpec(name=f"o{row}", shape=shape) for row, shape in enumerate(shapes))
     return {"codec": SimCCCodec(), "outputs": outputs, "keypoints": KEYPOINTS}
+
+
+def rtmdet(count: int, shape: tuple[int, ...] = (-1, 1, 4, 4)) -> dict[str, object]:
+    outputs = tuple(TensorSpec(name=f"o{row}", shape=shape) for row in range(count))
+    return {"codec": RTMDetCodec(), "outputs": outputs, "task": "detect"}
 
 
 def limb(ends=(0, 1), channels=(0, 1)):
@@ -155,6 +175,9 @@ def limb(ends=(0, 1), channels=(0, 1)):
         ),
         ({"inputs": (TensorSpec(name="i", shape=(-1, 8, 6, 3), layout="NHWC"),)}, ""),
         ({"outputs": (TensorSpec(name="a"), TensorSpec(name="a"))}, "outputs has two tensors"),
+        (rtmdet(6), ""),
+        (rtmdet(5), "outputs are 5, 3 codec.strides want 6"),
+        (rtmdet(6, (1, 10, 10)), "4 axes are wanted"),
     ],
 )
 def test_fields_that_contradict_each_other(manifest, fields, said) -> None:

@@ -198,3 +198,57 @@ def test_damage_anywhere_is_an_artifact_error_or_harmless(tmp_path) -> None:
     path.write_bytes(sound)
     with zipfile.ZipFile(path) as archive:
         assert "images.npy" in archive.namelist()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"count": np.array([b"a", b"b", b"c"])},
+        {"count": np.array([1, 1, 1], "datetime64[s]")},
+        {"count": np.array([1.0, 1.0, 1.0])},
+        {"count": np.array([1, 1])},
+        {"count": np.array([-1, 2, 2])},
+        {"count": np.array([1, 1, 9])},
+        {"count": np.array(3)},
+        {"images": np.zeros((3, HEIGHT, WIDTH, 3), np.float32)},
+        {"images": np.zeros((HEIGHT, WIDTH, 3), np.uint8)},
+        {"output.heatmap": np.array(["a"])},
+        {"sample.heatmap": np.array([0.5])},
+        {"xy": np.zeros((3, 17), np.float32)},
+        {"scores": np.zeros((2, 17), np.float32)},
+        {"decidable": np.zeros((3, 17), np.float32)},
+        {"label": np.array([1, 2])},
+    ],
+)
+def test_an_array_of_another_kind_is_an_artifact_error(tmp_path, wrong) -> None:
+    path = tmp_path / "reference.npz"
+    save_reference(path, poses(3))
+    with np.load(path) as archive:
+        arrays = {**archive, **wrong}
+    np.savez(path, **arrays)
+    with pytest.raises(ArtifactError, match=r"reference\.npz: not a reference file"):
+        load_reference(path)
+
+
+def test_an_array_that_claims_terabytes(tmp_path) -> None:
+    path = tmp_path / "reference.npz"
+    save_reference(path, poses(1))
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("output.large.npy", data)
+    with pytest.raises(ArtifactError, match="not a reference file"):
+        load_reference(path)
+
+
+def test_a_small_archive_that_holds_gigabytes(tmp_path) -> None:
+    path = tmp_path / "reference.npz"
+    save_reference(path, poses(1))
+    data = bytearray(path.read_bytes())
+    entry = data.index(
+        b"PK\x01\x02"
+    )  # the first record of the directory; its size in the archive, unpacked
+    data[entry + 24 : entry + 28] = (3 << 30).to_bytes(4, "little")
+    path.write_bytes(data)
+    with pytest.raises(ArtifactError, match="more than any reference"):
+        load_reference(path)

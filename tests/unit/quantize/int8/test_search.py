@@ -49,8 +49,9 @@ def test_a_search_resumes_its_log(small_artifact, tmp_path) -> None:
     sets = ImageSets(*np.split(images, 3), source="squares", sha256="0" * 64)
     trials: list[str] = []
 
-    def search():
-        return search_kept_layers(parent, sets, Int8Options(), tmp_path, None, trials.append)
+    def search(max_px=None):
+        options = Int8Options(max_px=max_px)
+        return search_kept_layers(parent, sets, options, tmp_path, None, trials.append)
 
     options, found = search()
     assert (found.met, found.kept, options.kept) == (True, (), ())
@@ -61,6 +62,15 @@ def test_a_search_resumes_its_log(small_artifact, tmp_path) -> None:
     path.write_bytes(msgspec.json.encode(msgspec.structs.replace(log, drift={"": 0.5})))
     assert search()[1].drift == 0.5
     assert len(trials) == 1
+    # JSON has no infinity: it is null on disk, and that trial is not repeated
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(log, drift={"": math.inf})))
+    assert b'"":null' in path.read_bytes()
+    found = search()[1]
+    assert (found.initial_drift, found.met) == (math.inf, False)
+    assert len(trials) == 1
+    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(log, drift={"": 0.5})))
+    assert search(max_px=4.0)[1].drift == 0.0  # of another limit
+    trials.pop()
     path.write_bytes(b"not a log")
     assert search()[1].drift == 0.0
     assert len(trials) == 2
