@@ -83,6 +83,7 @@ def write_page(out: Path, name: str, source: Path) -> None:
     titles = {
         "index": "edgepose",
         **{each: each.capitalize() for each in PAGES},
+        "sdk": "Python SDK",
         "api/index": "API reference",
     }
     menu = "".join(

@@ -124,7 +124,7 @@ INTRODUCTION = """# Models
 
 `edgepose models` lists every named model with its input, keypoints, parameters, multiply-accumulates, published AP and
 its source, licence, and the URL of its official weights; `edgepose models NAME` shows one in full. A checkpoint needs
-no name: family, size and keypoints are read from it; [your-model.md](your-model.md) says how.
+no name: family, size and keypoints are read from it; [export.md](export.md) says how.
 
 RTMPose, RTMDet, ViTPose and Sapiens load at any depth and width. A size that was not published is named after its
 tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1 blocks in the
