@@ -26,7 +26,7 @@ from edge.model import load
 from runtimes.adapters.free_cores import cores_left, read_cpu_times
 from runtimes.threads import allowed_cores
 
-ROUNDS, WARM_S, TIME_S = 3, 0.7, 1.5
+ROUNDS, WARM_S, TIME_S = 3, 0.5, 1.2
 RUNTIMES = ("ncnn", "openvino", "onnxruntime", "tflite")
 # row: runtime, threads (0: default), environment
 ROWS: dict[str, tuple[str, int, dict[str, str]]] = {
@@ -34,7 +34,6 @@ ROWS: dict[str, tuple[str, int, dict[str, str]]] = {
     "ncnn, 2 threads fixed": ("ncnn", 2, {}),
     "ncnn, 1 thread fixed": ("ncnn", 1, {}),
     "ncnn, OMP_WAIT_POLICY=passive": ("ncnn", 0, {"OMP_WAIT_POLICY": "passive"}),
-    "ncnn, GOMP_SPINCOUNT=1000": ("ncnn", 0, {"GOMP_SPINCOUNT": "1000"}),
 }
 SITUATIONS = ("alone", "beside a busy process", "two at once")
 

@@ -43,7 +43,7 @@ def load(
 ) -> "Model":
     """Open an artifact for running: a directory, or a name in the cache as `edgepose models --local` lists them.
 
-    threads: None means min(4, cores this process may use); ncnn takes fewer where other processes use the cores.
+    threads: None means min(4, cores this process may use); ncnn takes fewer where that is faster.
     precision: of the arithmetic; `session.effective` has the one in use. extra: see `RunOptions`.
     tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
     Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError where nothing

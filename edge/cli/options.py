@@ -82,7 +82,7 @@ run_options = together(
     click.option(
         "--threads",
         type=click.IntRange(1),
-        help="CPU threads. Default: min(4, allowed cores); ncnn: fewer where others use them.",
+        help="CPU threads. Default: min(4, allowed cores); ncnn: fewer where that is faster.",
     ),
     setting(
         ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."

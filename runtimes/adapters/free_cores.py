@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from runtimes.base import RunOptions
@@ -21,6 +21,8 @@ STAT = Path("/proc/stat")
 WINDOW_S = 0.15
 # A count is kept while so much of its last core is free, and raised to where more of it is.
 KEEP, RAISE = 0.7, 0.85
+# Calls that measure a count, after how many calls of one count all are measured again, and the gain that more need.
+TRIALS, RETRY, GAIN = 3, 1000, 0.1
 # Variables of OpenMP runtimes: users who set one have chosen for themselves.
 OPENMP = ("OMP_", "GOMP_", "KMP_")
 
@@ -44,13 +46,50 @@ def cores_left(before: CpuTimes, after: CpuTimes) -> float:
     return (idle_s + after.own_s - before.own_s) / wall_s
 
 
-def fitting_count(counts: Sequence[int], current: int, left: float) -> int:
-    """Return the thread count for `left` cores: one of `counts`, ascending; the lowest where none fits.
+def fitting_counts(counts: Sequence[int], current: int, left: float) -> list[int]:
+    """Return those of `counts`, ascending, that `left` cores have room for; the lowest where none fits.
 
     Going up from `current` takes more of a core than staying does, so that the count does not alternate.
     """
     fits = [count for count in counts if left >= count - 1 + (RAISE if count > current else KEEP)]
-    return max(fits, default=counts[0])
+    return fits or [counts[0]]
+
+
+@dataclass(slots=True)
+class Timed:
+    """The shortest call with each thread count, of the first `trials` calls, in seconds.
+
+    Without trials every thread counts as a gain.
+    """
+
+    trials: int
+    shortest_s: dict[int, float] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+
+    def add(self, count: int, call_s: float) -> None:
+        """Record one call; what was measured is forgotten after RETRY calls, since clocks and neighbours change."""
+        self.calls[count] = self.calls.get(count, 0) + 1
+        if self.calls[count] <= self.trials:
+            self.shortest_s[count] = min(call_s, self.shortest_s.get(count, call_s))
+        if self.calls[count] >= RETRY:
+            self.calls.clear()
+            self.shortest_s.clear()
+
+    def best(self, fits: Sequence[int]) -> int:
+        """Return the thread count to use, of `fits`, ascending: one with trials left, else the fastest.
+
+        More threads must be faster by GAIN: light networks lose more by waiting after each layer than they win.
+        """
+        if not self.trials:
+            return fits[-1]
+        for count in fits:
+            if self.calls.get(count, 0) < self.trials:
+                return count
+        best = fits[0]
+        for count in fits[1:]:
+            if self.shortest_s[count] < (1 - GAIN) * self.shortest_s[best]:
+                best = count
+        return best
 
 
 def halved(limit: int) -> tuple[int, ...]:
@@ -100,34 +139,38 @@ def thread_limit(threads: int | None, environment: Mapping[str, str]) -> int:
 
 
 class FreeThreads:
-    """Thread counts, call by call, that fit the cores others leave free; 1 to `limit`.
+    """Thread counts, call by call: the fastest of those that fit the cores others leave free, 1 to `limit`.
 
-    The cores are looked at again after WINDOW_S. Where the system does not report what is in use, the count stays
-    `limit`. Calls of this process that run at the same time share the free cores.
+    The cores are looked at again after WINDOW_S. Where the system does not report what is in use, all count as free.
+    Calls of this process that run at the same time share the free cores. trials: calls that measure each count; 0 takes
+    the most threads that fit.
     """
 
     _lock = threading.Lock()
     _in_use = 0  # threads of calls in progress, of all sessions
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, trials: int = TRIALS) -> None:
         self._counts = halved(limit)
         self._current = limit
         self._left = float(limit)
         self._last = read_cpu_times()
+        self._timed = Timed(trials)
 
     @contextmanager
     def call(self) -> Iterator[int]:
-        """Give the number of threads for one call, which runs within the context."""
+        """Give the number of threads for one call, which runs within the context and is timed."""
         self._look()
         with FreeThreads._lock:
-            self._current = fitting_count(
-                self._counts, self._current, self._left - FreeThreads._in_use
-            )
-            count = self._current
+            left = self._left - FreeThreads._in_use
+            fits = fitting_counts(self._counts, self._current, left)
+            self._current = fits[-1]
+            count = self._timed.best(fits)
             FreeThreads._in_use += count
+        start = time.perf_counter()
         try:
             yield count
         finally:
+            self._timed.add(count, time.perf_counter() - start)
             with FreeThreads._lock:
                 FreeThreads._in_use -= count
 

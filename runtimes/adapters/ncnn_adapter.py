@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.adapters import common
-from runtimes.adapters.free_cores import FreeThreads, adapts, thread_limit
+from runtimes.adapters.free_cores import TRIALS, FreeThreads, adapts, thread_limit
 from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
@@ -22,6 +22,9 @@ from runtimes.spec import ImageSpec, TensorSpec
 
 # winograd=0 makes int8 3x3 convolutions exact (Winograd's int16 accumulators can overflow), and often faster
 EXTRA = ("winograd",)
+
+# Larger weights are not held in memory once more only to find out whether fewer threads are faster.
+LIGHT_BYTES = 32 << 20
 
 REFUSED = "ncnn cannot use it; export it again, or upgrade ncnn: pip install -U 'edgepose[ncnn]'"
 
@@ -38,9 +41,10 @@ def open_session(artifact: Artifact, options: RunOptions) -> "NcnnSession":
 class NcnnSession:
     """One loaded net; batches run one single-threaded extractor per core.
 
-    Unless the user chose a thread count, a call uses as many threads as other processes leave cores for, of at most
-    `effective.threads`. Each count has a net of its own, loaded where it is first used: ncnn packs weights for the
-    thread count at load, and ignores a later change of it with a warning a layer. Results do not depend on the count.
+    Unless the user chose a thread count, a call uses the fastest of the thread counts that other processes leave cores
+    for, of at most `effective.threads`. Each count has a net of its own, loaded where it is first used: ncnn packs
+    weights for the thread count at load, and ignores a later change of it with a warning a layer. Results do not depend
+    on the count.
     """
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
@@ -55,9 +59,10 @@ class NcnnSession:
         self._winograd = bool(common.extra_int(options, "winograd", 1))
         accelerator = _accelerator(self._ncnn, options.accelerator)
         limit = thread_limit(options.threads, os.environ)
-        self._free = (
-            FreeThreads(limit) if accelerator == "cpu" and adapts(options, os.environ) else None
-        )
+        self._free: FreeThreads | None = None
+        if accelerator == "cpu" and adapts(options, os.environ):
+            light = artifact.file(".bin").stat().st_size <= LIGHT_BYTES
+            self._free = FreeThreads(limit, TRIALS if light else 0)
         precision = _arithmetic(self._ncnn, options.precision, accelerator)
         self._effective = Effective(limit, precision, accelerator)
         net = self._load(limit)
@@ -76,12 +81,13 @@ class NcnnSession:
             raise common.closed(self._artifact.root)
         batch = common.image_batch(feeds, self._artifact.manifest)
         limit = self._effective.threads
-        with self._free.call() if self._free else nullcontext(limit) as threads:
-            if len(batch) == 1 or limit == 1 or self._effective.accelerator != "cpu":
-                net = self._net(threads)
-                parts = [self._run_one(net, image) for image in batch]
-            else:
-                parts = self._run_parallel(batch)
+        if len(batch) > 1 and limit > 1 and self._effective.accelerator == "cpu":
+            parts = self._run_parallel(batch)
+        else:
+            parts = []
+            for image in batch:
+                with self._free.call() if self._free else nullcontext(limit) as threads:
+                    parts.append(self._run_one(self._net(threads), image))
         return join_batches(self._artifact.root, self._artifact.manifest.outputs, parts)
 
     def close(self) -> None:

@@ -8,9 +8,10 @@ import pytest
 from runtimes.adapters.free_cores import (
     CpuTimes,
     FreeThreads,
+    Timed,
     adapts,
     cores_left,
-    fitting_count,
+    fitting_counts,
     halved,
     idle_seconds,
     read_cpu_times,
@@ -80,7 +81,7 @@ def test_counts_halve_down_to_one() -> None:
     ],
 )
 def test_the_count_fits_the_cores_left(current, left, count) -> None:
-    assert fitting_count((1, 2, 4), current, left) == count
+    assert fitting_counts((1, 2, 4), current, left)[-1] == count
 
 
 def test_two_processes_on_two_cores_settle_at_one_thread_each() -> None:
@@ -88,10 +89,45 @@ def test_two_processes_on_two_cores_settle_at_one_thread_each() -> None:
     counts = [2, 2]
     for _ in range(5):
         use = [count * 2 / max(2, sum(counts)) for count in counts]
-        counts = [fitting_count((1, 2), counts[each], 2 - use[1 - each]) for each in (0, 1)]
+        counts = [fitting_counts((1, 2), counts[each], 2 - use[1 - each])[-1] for each in (0, 1)]
     assert counts == [1, 1]
     # the other one ends
-    assert fitting_count((1, 2), 1, 2.0) == 2
+    assert fitting_counts((1, 2), 1, 2.0) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("one_ms", "two_ms", "count"),
+    [(12, 7, 2), (12, 16, 1), (12, 12, 1), (12, 11.5, 1)],  # more threads must be worth it
+)
+def test_the_fastest_count_is_used_after_the_trials(one_ms, two_ms, count) -> None:
+    timed = Timed(trials=3)
+    used = []
+    for call in range(12):
+        used.append(timed.best([1, 2]))
+        # the first call of each count loads its network
+        timed.add(used[-1], 90 if call in {0, 3} else {1: one_ms, 2: two_ms}[used[-1]])
+    assert used == [1, 1, 1, 2, 2, 2, *[count] * 6]
+    assert timed.best([1]) == 1
+
+
+def test_counts_are_measured_again_after_many_calls() -> None:
+    timed = Timed(trials=2)
+    for count, call_s in ((1, 1.0), (1, 1.0), (2, 9.0), (2, 9.0)):  # something else was in the way
+        timed.add(count, call_s)
+    calls = 0
+    while timed.best([1, 2]) == 1 and calls < 5000:
+        timed.add(1, 1.0)
+        timed.add(2, 0.5) if timed.best([1, 2]) == 2 else None
+        calls += 1
+    assert timed.best([1, 2]) == 2
+    assert calls < 5000
+
+
+def test_without_trials_the_most_threads_are_used() -> None:
+    timed = Timed(trials=0)
+    timed.add(1, 1.0)
+    timed.add(4, 9.0)
+    assert timed.best([1, 2, 4]) == 4
 
 
 def test_the_user_chooses() -> None:
