@@ -20,9 +20,10 @@ Accelerator = Literal["cpu", "gpu", "npu"]
 class RunOptions:
     """Options of a session; they are set explicitly on the engine, never inferred from the file.
 
-    threads: None means min(4, cores this process may use). ncnn then takes fewer, call by call, where these are
-    faster or other processes use the cores; where OMP_NUM_THREADS or another variable of OpenMP is set, that rules. precision: arithmetic, not
-    storage; where the engine or the CPU lacks it, f32 or the engine's choice, which `Session.effective` reports.
+    threads: None means min(4, cores this process may use). ncnn then takes fewer, call by call, where these are faster
+    or other processes use the cores; where OMP_NUM_THREADS or another variable of OpenMP is set, that rules. precision:
+    arithmetic, not storage; where the engine or the CPU lacks it, f32 or the engine's choice, as `Session.effective`
+    reports.
     extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
     Raises InputError for any other precision or accelerator: an unknown one would be ignored in silence.
     """
