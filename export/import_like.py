@@ -1,7 +1,6 @@
 """Specs of ONNX files by the catalogue model that they are of: `edgepose import FILE.onnx --like NAME`."""
 
 import sys
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from export.own_process import confine, run_apart
 from runtimes.errors import EdgeposeError, EngineError, InputError
 from runtimes.record import Record
 from runtimes.spec import Lineage, ModelSpec, TensorSpec
+from runtimes.staging import scratch
 
 PERSON = COCO_CLASSES[:1]
 FREE = -1
@@ -57,8 +57,8 @@ def read_apart(path: Path, name: str | None, input_wh: Size | None) -> Graph:
     Raises EngineError where it does.
     """
     resolved = path.resolve()
-    with tempfile.TemporaryDirectory(prefix="edgepose-graph-") as folder:
-        outcome = Path(folder) / "outcome.json"
+    with scratch("graph") as folder:
+        outcome = folder / "outcome.json"
         size = "{}x{}".format(*input_wh) if input_wh else ""
         arguments = (str(resolved), name or "", size, str(outcome))
         left = run_apart("export.import_like", arguments, outcome, str(path), "onnxruntime")

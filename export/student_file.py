@@ -13,7 +13,7 @@ from edge.schema import KeypointSchema, KeypointSet
 from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.files import atomic_file
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 from runtimes.spec import KeypointsSpec, Lineage, TrainedOn
 
 CARD = "edgepose"
@@ -62,7 +62,7 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card | None:
         return None
     try:
         card = msgspec.json.decode(metadata[CARD], type=Card)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise CheckpointError(
             f"{path}: its card cannot be read ({error}); update edgepose if a later version wrote it"
         ) from error

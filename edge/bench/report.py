@@ -10,6 +10,7 @@ import msgspec
 from edge.bench.record import BenchRow, BenchRun, decode_run
 from edge.evaluation.summary import EvalResult
 from runtimes.errors import InputError
+from runtimes.record import MALFORMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def read_results(path: Path, label: str) -> list[LabelledResult]:
         raw = msgspec.json.decode(data)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path}: no JSON ({error}); give a RUN.json of `edgepose bench --out`"
         ) from error

@@ -16,7 +16,7 @@ import msgspec
 
 from edge.schema import SCHEMAS, KeypointSchema, load_schema, pairs_by_name
 from runtimes.errors import InputError
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 
 End = int | str
 
@@ -49,7 +49,7 @@ def read_keypoints(path: Path) -> KeypointSchema:
         read = msgspec.json.decode(path.read_bytes(), type=KeypointFile)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(
             f"{path}: {error}; it takes names, and optionally name, pairs, edges, sigmas"
         ) from error

@@ -8,7 +8,7 @@ import msgspec
 
 from runtimes.errors import InputError
 from runtimes.naming import MODEL_NAME
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 
 VARIABLE = "EDGEPOSE_CATALOG"
 SHA256 = re.compile(r"[0-9a-fA-F]{8,64}")
@@ -40,7 +40,7 @@ def user_models() -> dict[str, UserModel]:
         models = msgspec.json.decode(path.read_bytes(), type=list[UserModel])
     except OSError as error:
         raise InputError(f"{path} ({VARIABLE}): cannot be read ({error.strerror})") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except MALFORMED as error:
         raise InputError(
             f'{path} ({VARIABLE}): no list of models ({error}); write [{{"name", "url", "sha256", "like"}}, ...]'
         ) from error

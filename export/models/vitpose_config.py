@@ -15,6 +15,7 @@ from export.models.vitpose_layouts import TRANSFORMERS_MARK
 from export.models.vitpose_sizes import plan_of
 from export.registry import Variant
 from runtimes.errors import CheckpointError
+from runtimes.record import MALFORMED
 
 CONFIG = "config.json"
 
@@ -62,7 +63,7 @@ def read_config(path: Path, state: Mapping[str, Any]) -> ViTPoseConfig | None:
         return None
     try:
         config = msgspec.json.decode(beside.read_bytes(), type=_File)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise CheckpointError(f"{beside}: cannot be read ({error}); copy it again") from error
     if config.model_type != "vitpose" or config.backbone_config is None:
         return None

@@ -9,7 +9,7 @@ import msgspec
 
 from runtimes.errors import InputError, TargetExistsError
 from runtimes.files import atomic_file
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 
 CONFIG = "recipe.json"
 STUDENT = "student.safetensors"
@@ -63,7 +63,7 @@ def read_config(folder: Path, kind: type[C]) -> C:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except FileNotFoundError as error:
         raise InputError(f"{folder}: no training run to resume; leave --resume out") from error
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, *MALFORMED) as error:
         raise InputError(
             f"{path}: cannot be read ({error}); start a new run in another --out"
         ) from error

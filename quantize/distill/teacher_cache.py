@@ -26,7 +26,7 @@ from runtimes.artifact import sha256_of
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError
 from runtimes.files import atomic_file
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 
 INDEX = "index.json"
 SHARD_SIZE = 256
@@ -150,7 +150,7 @@ def _read_index(directory: Path, wanted: Index) -> Index:
         return wanted
     try:
         found = msgspec.json.decode(path.read_bytes(), type=Index)
-    except msgspec.DecodeError as error:
+    except MALFORMED as error:
         raise ArtifactError(f"{path}: is damaged ({error}); delete {directory}") from error
     if msgspec.structs.replace(found, shards=()) != wanted:
         raise ArtifactError(

@@ -24,6 +24,7 @@ from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import atomic_file
 from runtimes.parity_spec import BoxesParity, Parity, PxParity
+from runtimes.record import MALFORMED
 from runtimes.spec import KeptLayer
 from runtimes.staging import scratch
 from runtimes.version import __version__
@@ -139,6 +140,6 @@ def _read_log(path: Path, key: tuple[str, ...]) -> TrialLog:
     """Return the log of an earlier search with the same key, or an empty one."""
     try:
         log = msgspec.json.decode(path.read_bytes(), type=TrialLog)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *MALFORMED):
         return TrialLog(key)
     return log if log.key == key else TrialLog(key)

@@ -40,7 +40,9 @@ def external_files(path: Path) -> set[str]:
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         return set(_locations(memoryview(data), "ModelProto", 0))
     except (IndexError, UnicodeDecodeError, ValueError, OSError) as error:
-        raise ArtifactError(f"{path}: not an ONNX graph ({error}); export it again") from error
+        raise ArtifactError(
+            f"{path}: not an ONNX graph ({error}); copy it again, or convert it again"
+        ) from error
 
 
 def _locations(message: memoryview, kind: str, depth: int) -> Iterator[str]:

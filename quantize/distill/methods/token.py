@@ -27,7 +27,7 @@ from export.registry import Variant, load_family
 from quantize.distill.teacher import Teacher
 from runtimes.errors import CheckpointError, InputError
 from runtimes.files import atomic_file
-from runtimes.record import Record
+from runtimes.record import MALFORMED, Record
 
 CARD = "edgepose-token"
 NAME = "token"
@@ -153,7 +153,7 @@ def read_token(path: Path, teacher: Teacher) -> tuple[torch.Tensor, TokenCard]:
             metadata = file.metadata() or {}
             token = file.get_tensor(NAME)
         card = msgspec.json.decode(metadata[CARD], type=TokenCard)
-    except (OSError, SafetensorError, KeyError, msgspec.DecodeError) as error:
+    except (OSError, SafetensorError, KeyError, *MALFORMED) as error:
         raise CheckpointError(
             f"{path}: is no knowledge token ({error}); train one by leaving --token out"
         ) from error
