@@ -80,7 +80,7 @@ def command(
     from edge.codecs.people import parse_classes
     from edge.evaluation.dataset import load_dataset
     from edge.evaluation.predict import predict
-    from edge.evaluation.score import DEFAULT_SIGMA, assumed_sigmas, evaluate
+    from edge.evaluation.score import evaluate
 
     dataset = load_dataset(annotations, images, category)
     with ExitStack() as stack:
@@ -116,16 +116,24 @@ def command(
         say(
             f"{kind}, {result.people} people on {result.images} images{', flip test' if flip else ''}"
         )
-    if opened.spec.gives_keypoints and assumed_sigmas(opened.schema):
+    _say_assumptions(opened, flip=flip)
+    hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
+
+
+def _say_assumptions(model: Model, *, flip: bool) -> None:
+    """Say what the keypoint set lacks, and what was assumed in its place."""
+    from edge.evaluation.score import DEFAULT_SIGMA, assumed_sigmas
+
+    if not model.spec.gives_keypoints:
+        return
+    name = model.schema.name
+    if assumed_sigmas(model.schema):
         say(
-            f"keypoint set {opened.schema.name} has no sigmas: AP with {DEFAULT_SIGMA} for each keypoint; "
+            f"keypoint set {name} has no sigmas: AP with {DEFAULT_SIGMA} for each keypoint; "
             "give sigmas with --keypoints when you export"
         )
-    if flip and not opened.schema.left_right:
-        say(
-            f"keypoint set {opened.schema.name} has no left/right pairs: the flip test swapped none"
-        )
-    hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
+    if flip and not model.schema.left_right:
+        say(f"keypoint set {name} has no left/right pairs: the flip test swapped none")
 
 
 def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
