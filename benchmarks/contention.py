@@ -26,7 +26,7 @@ from edge.model import load
 from runtimes.adapters.free_cores import cores_left, read_cpu_times
 from runtimes.threads import allowed_cores
 
-ROUNDS, WARM_S, TIME_S = 3, 0.5, 1.2
+ROUNDS, WARM_S, TIME_S = 2, 0.5, 1.2
 RUNTIMES = ("ncnn", "openvino", "onnxruntime", "tflite")
 # row: runtime, threads (0: default), environment
 ROWS: dict[str, tuple[str, int, dict[str, str]]] = {
@@ -155,7 +155,10 @@ def main() -> None:
         artifacts = artifacts_of(args.source, Path(scratch))
         before = others()
         result = measure(artifacts, rows)
-    text = table(result)
+    used = "an unknown number of" if before is None else f"{before:.2f}"
+    text = (
+        table(result) + f"\nOther processes used {used} cores before; above 0.1, measure again.\n"
+    )
     record = {
         "machine": detect_machine(),
         "cores_used_by_others_before": before,
@@ -169,7 +172,6 @@ def main() -> None:
         msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n"
     )
     print(text)
-    print(f"others used {before:.2f} cores before" if before is not None else "")
 
 
 if __name__ == "__main__":
