@@ -39,7 +39,9 @@ class Artifact:
         if not path.exists():
             clean(path.absolute().parent)  # a replacement of it may have been interrupted
         if not path.is_dir():
-            raise ArtifactError(f"{path}: no artifact there; make one with `edgepose export`")
+            raise ArtifactError(
+                f"{path}: no artifact there; make one with `edgepose export`, or `edgepose get` a published model"
+            )
         manifest = read_manifest(path / MANIFEST)
         for record in manifest.files:
             _verify_file(path, record)

@@ -57,18 +57,11 @@ def installed_runtimes() -> list[Runtime]:
 
 
 def locate(name: str | Path) -> Path:
-    """Return the directory of an artifact as `find` does, and a path to nothing as it is.
+    """Return the directory of an artifact as `find` does; a name of nothing stays as it is.
 
-    Raises ArtifactError for a name that is not in the cache, MissingDependencyError as `find` does.
+    Raises MissingDependencyError as `find` does.
     """
-    path = Path(name)
-    found = path if path.name != str(path) else find(path)
-    if found is None:
-        raise ArtifactError(
-            f"{name}: no artifact there, nor of that name in the cache; `edgepose get NAME` gets a published model,"
-            " `edgepose export` makes an artifact of your own"
-        )
-    return found
+    return find(name) or Path(name)
 
 
 def find(name: str | Path) -> Path | None:
@@ -76,14 +69,14 @@ def find(name: str | Path) -> Path | None:
 
     The name is that of an artifact's directory, or of its model (`rtmpose-s`): then, of several, the one whose engine
     is installed and comes first in `runtime_order`, and of these the most precise file. Raises MissingDependencyError
-    where no artifact of the model has its engine installed.
+    where no artifact of the model has its engine installed, ArtifactError for what no file can be called.
     """
     path = Path(name)
     try:
         if path.is_dir():
             return path
-    except OSError:  # too long for a file's name
-        return None
+    except OSError as error:  # too long for a file's name
+        raise ArtifactError(f"{name}: no artifact there ({error.strerror})") from error
     cached, _ = list_cache()
     exact = [each.path for each in cached if each.path.name == str(path)]
     named = [each for each in cached if str(path) in _names(each)]

@@ -12,6 +12,12 @@ import pytest
 BLANK = np.full((48, 64, 3), 90, np.uint8)
 
 
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Use no models of the user's cache."""
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path_factory.getbasetemp() / "empty cache"))
+
+
 def edited(**fields: object) -> Callable[[Path], None]:
     """Change fields of artifact.json by hand."""
 

@@ -89,7 +89,7 @@ def test_installed_script_exits_as_documented():
     [
         (["exprot"], "did you mean 'export'?"),
         (["veryfy", "x"], "did you mean 'verify'?"),
-        (["zzz"], "one of: models, export, import"),
+        (["zzz"], "one of: models, get, export, import"),
         (["export", "rtmpose-t", "--weigths", "random"], "--weights"),
         (["run", "x.mp4", "--kpt-trh", "0.3"], "--kpt-thr"),
         (["export", "rtmpose-t", "weigths=random"], "did you mean weights=random?"),
@@ -221,7 +221,6 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
         ("openvino", "openvino", ["verify", "POSE"]),
         ("openvino", "openvino", ["run", "PHOTO", "--pose", "POSE"]),
         ("torch", "export", ["export", "rtmpose-t", "--weights", "random"]),
-        ("torch", "export", ["import", "GRAPH", "--like", "tinypose-256x192"]),
         ("torch", "quantize", ["quantize", "POSE", "--calib", "synth"]),
         ("torch", "distill", ["distill", "--teacher", "x.pth", "--student", "rtmpose-t"]),
         ("torch", "distill", ["train", "--student", "rtmdet-nano"]),
@@ -230,12 +229,11 @@ def test_a_reader_that_leaves_early_gets_no_traceback():
     ],
 )
 def test_what_is_not_installed_is_named_with_its_command(
-    process, pose, photo, real, tmp_path, package, extra, args
+    process, pose, photo, tmp_path, package, extra, args
 ):
     known = {
         "POSE": pose.path,
         "PHOTO": photo,
-        "GRAPH": real / "models/tinypose-256x192/model.xml",
     }
     done = process(*(known.get(arg, arg) for arg in args), hidden=(package,), cwd=tmp_path)
     assert done.code == 4
@@ -248,6 +246,12 @@ def test_without_opencv_a_verb_exits_4_with_the_command(process, tmp_path, verb)
     done = process(verb, "x", "--annotations", "y", hidden=("cv2",), cwd=tmp_path)
     assert done.code == 4
     assert "OpenCV is not installed; run: pip install opencv-python" in done.message
+
+
+def test_import_needs_no_torch(process, real, tmp_path):
+    graph = real / "models/tinypose-256x192/model.xml"
+    done = process("import", graph, "--like", "tinypose-256x192", hidden=("torch",), cwd=tmp_path)
+    assert done.code == 0
 
 
 def test_verify_needs_no_torch(process, pose):

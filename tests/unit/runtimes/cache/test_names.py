@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runtimes.artifact import Artifact
 from runtimes.cache import names
 from runtimes.cache.names import artifacts_dir, find, latest, list_cache, locate
 from runtimes.errors import ArtifactError, MissingDependencyError
@@ -82,9 +83,9 @@ def test_without_any_engine_the_message_has_the_install_command(put, monkeypatch
 def test_what_is_nowhere_is_said_and_a_path_is_left_alone(put) -> None:
     put("rtmpose-s", "ncnn")
     with pytest.raises(ArtifactError, match=r"rtmpose-m: no artifact there.*edgepose get"):
-        locate("rtmpose-m")
+        Artifact.open(locate("rtmpose-m"))
     with pytest.raises(ArtifactError, match="no artifact there"):
-        locate("a" * 300)
+        find("a" * 300)
     assert locate("some/where") == Path("some/where")
 
 
