@@ -11,7 +11,7 @@ from runtimes.files import cache_dir
 from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Manifest, Precision, Runtime
 
-# Best first. x86: as measured with RTMPose and RTMDet in f32; elsewhere ncnn, which is written for ARM.
+# Best first, a fixed choice; `bench` compares them. ncnn is written for ARM.
 RUNTIMES_X86: tuple[Runtime, ...] = ("openvino", "onnxruntime", "ncnn", "tflite")
 RUNTIMES_ELSEWHERE: tuple[Runtime, ...] = ("ncnn", "tflite", "onnxruntime", "openvino")
 # Closest to the PyTorch model first.
