@@ -109,9 +109,14 @@ class OnnxruntimeSession:
 
 
 def _require_listed(artifact: Artifact) -> None:
-    """Raise ArtifactError where the graph reads a file that the manifest does not list: it would not be checked."""
+    """Raise ArtifactError where the graph reads a file that the manifest does not list: it would not be checked.
+
+    EngineError where the file is no graph.
+    """
     listed = {record.path for record in artifact.manifest.files}
-    if unlisted := sorted(external_files(artifact.file(".onnx")) - listed):
+    with common.translated(artifact.root, "it cannot be loaded", REFUSED, (ArtifactError,)):
+        needed = external_files(artifact.file(".onnx"))
+    if unlisted := sorted(needed - listed):
         raise ArtifactError(
             f"{artifact.root}: the graph reads {unlisted[0]!r}, which artifact.json does not list; "
             "import it again with its data file, or export it again"
