@@ -104,10 +104,13 @@ def test_threads_are_as_asked(tiny, net, photos, threads) -> None:
     session.close()
 
 
-def test_defaults_are_f32_on_the_allowed_cores(session) -> None:
+def test_defaults_are_f32_on_the_allowed_cores(tiny, monkeypatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)  # ncnn goes by it
+    session = open_session(tiny)
     assert session.effective.threads == min(4, allowed_cores())
     assert session.effective.precision == "f32"
     assert session.effective.accelerator == "cpu"
+    session.close()
 
 
 ENGINE_NAMES = {
