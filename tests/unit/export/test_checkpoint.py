@@ -146,7 +146,7 @@ def test_any_number_of_classes(tmp_path: Path, count: int) -> None:
     silent = load_checkpoint(saved({"state_dict": state}, tmp_path))
     first, notes = ("person", 0) if count == 80 else ("class0", 1)
     assert (silent.spec.classes[0], len(silent.notes)) == (first, notes)
-    meta = {"meta": {"dataset_meta": {"classes": classes + ("more",)}}}
+    meta = {"meta": {"dataset_meta": {"classes": (*classes, "more")}}}
     other = load_checkpoint(saved(meta | {"state_dict": state}, tmp_path))
     assert f"has {count} classes, but the file names {count + 1}" in other.notes[0]
 
