@@ -47,6 +47,14 @@ _PROBLEMS = {
         "1 box is negative, empty, not finite or outside its image: the box around the keypoints is used",
         "{} boxes are negative, empty, not finite or outside their image: the boxes around the keypoints are used",
     ),
+    "beyond": (
+        "1 box reaches beyond its image (COCO boxes are x, y, width, height)",
+        "{} boxes reach beyond their images (COCO boxes are x, y, width, height)",
+    ),
+    "far": (
+        "1 person has keypoints far outside the image",
+        "{} people have keypoints far outside their images",
+    ),
     "bad keypoint": (
         "1 keypoint is not finite and counts as unlabelled",
         "{} keypoints are not finite and count as unlabelled",
@@ -91,6 +99,7 @@ def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTr
     ]
     found = tuple(each for each in annotations if each is not None)
     _check_unique(path, "annotation", (each.id for each in found))
+    _refuse_normalised(path, [each for each in found if each.category_id == person])
     reader.report(content.annotations)
     return GroundTruth(images=images, annotations=found, categories=categories, person=person)
 
@@ -127,6 +136,9 @@ class _Reader:
         if box is None and is_person:
             counts["bare"] += 1
             return None
+        if box is not None:
+            counts["beyond"] += _reaches_beyond(box, self.sizes[image_id])
+            counts["far"] += _lies_far_outside(keypoints, self.sizes[image_id])
         area = number_of(raw.area, f"{place}.area")
         if raw.area is not None and not 0 < area < float("inf") and any(keypoints[2::3]):
             counts["bad area"] += 1
@@ -227,6 +239,40 @@ def _is_usable(box: XYWH, wh: Size | None) -> bool:
     if not (usable(box) and width > 0 and height > 0):
         return False
     return wh is None or (x < wh[0] and y < wh[1] and x + width > 0 and y + height > 0)
+
+
+def _reaches_beyond(box: XYWH, wh: Size | None) -> bool:
+    """Return whether a box ends outside its image, by more than rounding: corners read as a size do."""
+    x, y, width, height = box
+    return wh is not None and (x + width > 1.02 * wh[0] + 2 or y + height > 1.02 * wh[1] + 2)
+
+
+def _lies_far_outside(keypoints: tuple[float, ...], wh: Size | None) -> bool:
+    """Return whether a labelled keypoint is more than half an image away from the image."""
+    if wh is None:
+        return False
+    labelled = [keypoints[n : n + 2] for n in range(0, len(keypoints), 3) if keypoints[n + 2] > 0]
+    return any(
+        not -0.5 * side <= value <= 1.5 * side
+        for xy in labelled
+        for value, side in zip(xy, wh, strict=True)
+    )
+
+
+def _refuse_normalised(path: str | Path, people: Sequence[Annotation]) -> None:
+    """Raise InputError where all labelled keypoints lie within 0..1: they are parts of the image, and no pixels."""
+    values = [
+        value
+        for person in people
+        for n in range(0, len(person.keypoints), 3)
+        if person.keypoints[n + 2] > 0
+        for value in person.keypoints[n : n + 2]
+    ]
+    if values and max(map(abs, values)) <= 1:
+        raise InputError(
+            f"{path}: all keypoints lie within 0..1, normalised by the image's size; COCO has pixels: "
+            "multiply boxes and keypoints by width and height"
+        )
 
 
 def _check_unique(path: str | Path, what: str, ids: Iterable[Id]) -> None:
