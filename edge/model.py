@@ -46,8 +46,8 @@ def load(
     threads: None means min(4, cores this process may use); ncnn takes fewer where that is faster.
     precision: of the arithmetic; `session.effective` has the one in use. extra: see `RunOptions`.
     tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
-    Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError where nothing
-    is tuned here, or where `tuned` comes with options of its own.
+    Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError for what
+    is no path, where nothing is tuned here, or where `tuned` comes with options of its own.
     """
     opened = Artifact.open(locate(artifact))
     options = RunOptions(

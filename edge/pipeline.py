@@ -40,12 +40,17 @@ class Follow:
 
     kpt_thr: keypoints below it do not count; min_keypoints: a person with fewer confident ones is lost;
     bbox_scale: padding of the box around them; nms_thr: OKS above which two poses are one person.
+    Raises InputError for a threshold outside [0, 1].
     """
 
     kpt_thr: float = 0.3
     min_keypoints: int = 3
     bbox_scale: float = 1.25
     nms_thr: float = 0.7
+
+    def __post_init__(self) -> None:
+        _check_threshold("kpt_thr", self.kpt_thr)
+        _check_threshold("nms_thr", self.nms_thr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +109,11 @@ class Pipeline:
     ) -> None:
         if pose_nms not in _POSE_NMS:
             raise InputError(f"unknown pose_nms {pose_nms!r}; known: {', '.join(_POSE_NMS)}")
-        if skip < 1:
-            raise InputError(f"skip must be at least 1 (detect on every frame), not {skip}")
-        if max_people is not None and max_people < 1:
-            raise InputError(f"max_people must be at least 1, not {max_people}")
+        _check_count("skip", skip)
+        if max_people is not None:
+            _check_count("max_people", max_people)
+        if det_thr is not None:
+            _check_threshold("det_thr", det_thr)
         self.pose = pose if isinstance(pose, Model) else load(pose)
         found = detector if detector is None or isinstance(detector, Model) else load(detector)
         threshold = DET_THRS[pose_nms] if det_thr is None else det_thr
@@ -212,6 +218,18 @@ class Pipeline:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _check_count(name: str, value: int) -> None:
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
+
+
+def _check_threshold(name: str, value: float) -> None:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not number or not 0 <= value <= 1:  # NaN is not either
+        raise InputError(f"{name} must be a number from 0 to 1, not {value!r}")
 
 
 def _solid(found: Detections) -> Detections:

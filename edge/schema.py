@@ -117,6 +117,11 @@ def numbered_schema(count: int) -> KeypointSchema:
     return KeypointSchema(f"{count}keypoints", tuple(f"kp{index}" for index in range(count)))
 
 
+def numbered_range(stem: str, count: int) -> str:
+    """Return names with numbers in short: `kp0 ... kp16`, or `kp0` where it is the only one."""
+    return f"{stem}0 ... {stem}{count - 1}" if count > 1 else f"{stem}0"
+
+
 def known_schema(names: Sequence[str]) -> str | None:
     """Return the name of the known set with exactly these keypoints in this order, as mmpose or we spell them."""
     wanted = _plain_names(names)

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG, find_by_hash
-from edge.schema import SCHEMAS, KeypointSchema
+from edge.schema import SCHEMAS, KeypointSchema, numbered_range
+from edge.types import counted
 from export.keypoints import (
     Chosen,
     keypoints_of_file,
@@ -176,8 +177,8 @@ def _with_classes(variant: Variant, weights: Weights) -> tuple[Variant, tuple[st
         return replace(variant, classes=named), ()
     says = f"names {'one twice' if twice else len(named)}" if named else "does not name them"
     numbered = variant.classes[0] == "class0"
-    shown = f"class0 ... class{count - 1}" if numbered else f"{variant.classes[0]} as in COCO"
-    note = f"the network has {count} classes, but the file {says}: {shown}"
+    shown = numbered_range("class", count) if numbered else f"{variant.classes[0]} as in COCO"
+    note = f"the network has {counted(count, 'class', 'classes')}, but the file {says}: {shown}"
     return variant, (note,) if named or numbered else ()
 
 

@@ -10,7 +10,8 @@ import msgspec
 from edge.catalog.entry import CatalogEntry
 from edge.catalog.lookup import find, spec_of
 from edge.catalog.specs import COCO_CLASSES
-from edge.schema import KeypointSchema, KeypointSet, numbered_schema, schema_of
+from edge.schema import KeypointSchema, KeypointSet, numbered_range, numbered_schema, schema_of
+from edge.types import counted
 from export.graph_match import Match, expected_outputs, match_outputs, usual_wh
 from export.import_spec import ImportSpec
 from export.onnx_graph import Graph, GraphTensor, Size, read_graph
@@ -133,19 +134,18 @@ def _keypoints(
             )
         return None, ()
     count = match.keypoints or 0
+    those = counted(count, "keypoint")
     if own is not None:
         if len(own) != count:
             raise InputError(
-                f"{graph.path}: gives {count} keypoints, but {own.name} names {len(own)}; correct --keypoints"
+                f"{graph.path}: gives {those}, but {own.name} names {len(own)}; correct --keypoints"
             )
         return own, ()
     usual = base.keypoints
     if len(usual.names) == count:
-        note = (
-            f"assumed {usual.name}, as {base.model}: the file does not name its {count} keypoints"
-        )
+        note = f"assumed {usual.name}, as {base.model}: the file does not name its {those}"
         return usual.name, (f"{note}; give --keypoints SCHEMA.json otherwise",)
-    note = f"the file does not name its {count} keypoints; kp0 ... kp{count - 1} without flip pairs"
+    note = f"the file does not name its {those}; {numbered_range('kp', count)} without flip pairs"
     return numbered_schema(count), (f"{note}: give --keypoints SCHEMA.json to name them",)
 
 
@@ -162,7 +162,8 @@ def _classes(
         if len(set(asked)) < len(asked):
             raise InputError(f"--classes names a class twice: {', '.join(asked)}")
         if count not in {None, len(asked)}:
-            raise InputError(f"{graph.path}: has {count} classes, but --classes names {len(asked)}")
+            has = counted(count or 0, "class", "classes")
+            raise InputError(f"{graph.path}: has {has}, but --classes names {len(asked)}")
         return asked, ()
     named = _texts(graph.note("names"))
     if named and count in {None, len(named)}:
@@ -173,7 +174,8 @@ def _classes(
         return usual, (note,) if many else ()
     known = {1: PERSON, len(COCO_CLASSES): COCO_CLASSES}.get(count or 0)
     numbered = tuple(f"class{index}" for index in range(count or 0))
-    note = f"the file does not name its {count} classes: class0 ... class{(count or 1) - 1}"
+    classes = counted(count or 1, "class", "classes")
+    note = f"the file does not name its {classes}: {numbered_range('class', count or 1)}"
     return known or numbered, () if known else (f"{note}; give --classes a,b,...",)
 
 

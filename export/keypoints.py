@@ -9,9 +9,11 @@ from edge.schema import (
     KeypointSchema,
     KeypointSet,
     known_schema,
+    numbered_range,
     numbered_schema,
     schema_of,
 )
+from edge.types import counted
 from export.dataset_meta import DatasetMeta
 from export.registry import Variant
 from runtimes.errors import CheckpointError
@@ -42,7 +44,7 @@ def own_keypoints(path: Path, variant: Variant, keypoints: KeypointSchema) -> Ke
     """Return the user's set for the network; raises CheckpointError where the network has another number."""
     if len(keypoints) != variant.keypoint_count:
         raise CheckpointError(
-            f"{path}: looks like {variant.family}-{variant.size} with {variant.keypoint_count} keypoints, "
+            f"{path}: looks like {variant.family}-{variant.size} with {counted(variant.keypoint_count, 'keypoint')}, "
             f"but {keypoints.name} names {len(keypoints)}; correct --keypoints"
         )
     known = known_schema(keypoints.names)
@@ -55,8 +57,9 @@ def keypoints_of_task(path: Path, variant: Variant, task: str) -> KeypointSet:
         raise CheckpointError(f"unknown task {task!r}; known: {', '.join(SCHEMA_OF_DATASET)}")
     wanted = SCHEMA_OF_DATASET[task]
     if len(schema_of(wanted)) != variant.keypoint_count:
+        has = counted(variant.keypoint_count, "keypoint")
         raise CheckpointError(
-            f"{path}: looks like {variant.family}-{variant.size}, but has {variant.keypoint_count} keypoints, "
+            f"{path}: looks like {variant.family}-{variant.size}, but has {has}, "
             f"task {task} has {len(schema_of(wanted))}"
         )
     return wanted
@@ -71,20 +74,21 @@ def keypoints_of_file(count: int, meta: DatasetMeta) -> Chosen:
     if own is not None and len(own) == count:
         return Chosen(known_schema(own.names) or distinct(own))
     numbered = numbered_schema(count)
-    last = f"kp0 ... kp{count - 1} without flip pairs: {SAY}"
+    those = counted(count, "keypoint")
+    last = f"{numbered_range('kp', count)} without flip pairs: {SAY}"
     if own is not None or meta.problem:
         why = meta.problem or f"its dataset_meta names {len(own or ())}"
-        return Chosen(numbered, note=f"the network has {count} keypoints, but {why}; {last}")
+        return Chosen(numbered, note=f"the network has {those}, but {why}; {last}")
     if of_data is not None and len(schema_of(of_data)) == count:
         return Chosen(of_data)
     if meta.name and of_data is None:
-        why = f"the file names data set {meta.name} but none of its {count} keypoints"
+        why = f"the file names data set {meta.name} but not its {those}"
         return Chosen(numbered, note=f"{why}; {last}")
     if count in SCHEMA_OF_COUNT:
         assumed = SCHEMA_OF_COUNT[count]
-        note = f"assumed {assumed}: the file does not name its {count} keypoints; {SAY} otherwise"
+        note = f"assumed {assumed}: the file does not name its {those}; {SAY} otherwise"
         return Chosen(assumed, certain=False, note=note)
-    return Chosen(numbered, note=f"the file does not name its {count} keypoints; {last}")
+    return Chosen(numbered, note=f"the file does not name its {those}; {last}")
 
 
 def distinct(keypoints: KeypointSchema) -> KeypointSchema:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from edge.types import counted
 from export.registry import FAMILIES, NO_HINTS, Hints, Variant, load_families, load_family
 from export.state_dict import prefixes
 from export.weights import COUNTER
@@ -73,11 +74,11 @@ def differences(state: Mapping[str, torch.Tensor], expected: Shapes) -> str:
         if key in expected and tuple(value.shape) != expected[key]
     ]
     parts = [
-        f"{len(found)} tensors {word} (first: {found[0]})"
-        for word, found in (
-            ("are missing", missing),
-            ("are unexpected", unexpected),
-            ("differ", shaped),
+        f"{counted(len(found), f'tensor {one}', f'tensors {many}')} (first: {found[0]})"
+        for one, many, found in (
+            ("is missing", "are missing", missing),
+            ("is unexpected", "are unexpected", unexpected),
+            ("differs", "differ", shaped),
         )
         if found
     ]

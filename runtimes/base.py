@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.errors import InputError
+from runtimes.threads import MAX_THREADS
 
 Array = NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -20,12 +21,12 @@ Accelerator = Literal["cpu", "gpu", "npu"]
 class RunOptions:
     """Options of a session; they are set explicitly on the engine, never inferred from the file.
 
-    threads: None means min(4, cores this process may use). ncnn then takes fewer, call by call, where these are faster
-    or other processes use the cores; where OMP_NUM_THREADS or another variable of OpenMP is set, that rules. precision:
-    arithmetic, not storage; where the engine or the CPU lacks it, f32 or the engine's choice, as `Session.effective`
-    reports.
+    threads: 1 to 256; None means min(4, cores this process may use). ncnn then takes fewer, call by call, where that is
+    faster or other processes use the cores; where OMP_NUM_THREADS or another variable of OpenMP is set, that rules.
+    precision: arithmetic, not storage; where the engine or the CPU lacks it, f32 or the engine's choice, as
+    `Session.effective` reports.
     extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
-    Raises InputError for any other precision or accelerator: an unknown one would be ignored in silence.
+    Raises InputError for any other value of the first three: an unknown one would be ignored in silence.
     """
 
     threads: int | None = None
@@ -34,14 +35,21 @@ class RunOptions:
     extra: Mapping[str, int | float | str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads must be at least 1, not {self.threads}")
+        if self.threads is not None and not _is_thread_count(self.threads):
+            raise InputError(
+                f"threads must be a whole number from 1 to {MAX_THREADS}, or None, not {self.threads!r}"
+            )
         for name, value, known in (
             ("precision", self.precision, get_args(Arithmetic)),
             ("accelerator", self.accelerator, get_args(Accelerator)),
         ):
             if value not in known:
                 raise InputError(f"{name} is one of {', '.join(known)}, not {value!r}")
+
+
+def _is_thread_count(value: Any) -> bool:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole and 1 <= value <= MAX_THREADS
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 # Pose networks scale to about four threads and no further (ncnn's own tables: 2.9x at 4, 3.2x at 8 on a 12-core Orin).
 DEFAULT_THREADS = 4
+# More than any board has; engines that are asked for thousands hang.
+MAX_THREADS = 256
 
 
 def resolve_threads(threads: int | None) -> int:

@@ -18,6 +18,7 @@ from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import EngineError, GateError, InputError
 from runtimes.parity_spec import Parity
 from runtimes.spec import Precision
+from runtimes.threads import MAX_THREADS
 
 BUSY = "other processes used its cores, so its times are not its own"
 # p50 within this share are a tie: rounds of a quiet machine spread by 2 to 5 % with one thread.
@@ -127,9 +128,10 @@ def choose(
 
 
 def thread_counts(allowed: int) -> list[int]:
-    """Return the thread counts to try: powers of two up to `allowed` cores, and `allowed`."""
-    powers = [1 << bit for bit in range(allowed.bit_length())]
-    return sorted({*powers, allowed})
+    """Return the thread counts to try: powers of two up to `allowed` cores, and `allowed`; at most MAX_THREADS."""
+    most = min(allowed, MAX_THREADS)
+    powers = [1 << bit for bit in range(most.bit_length())]
+    return sorted({*powers, most})
 
 
 def require_one_model(artifacts: Sequence[Artifact]) -> None:

@@ -14,8 +14,9 @@ PERSON = "person"
 def person_labels(spec: ModelSpec, det_classes: Sequence[str] = ()) -> tuple[int, ...] | None:
     """Return the labels of people, None where every box is one.
 
-    det_classes: names of the detector's classes that are people, in any case of letters. Without them: the class called
-    person; the only class of a detector that has one; every box of a detector without class names.
+    det_classes: names of the detector's classes that are people, in any case of letters; a string is one name.
+    Without them: the class called person; the only class of a detector that has one; every box of a detector without
+    class names.
     Raises InputError, with the detector's classes, where that leaves nothing to go by.
     """
     return _labels(spec.model, spec.classes or (), det_classes)
@@ -34,6 +35,8 @@ def people(
 def _labels(
     detector: str, classes: Sequence[str], det_classes: Sequence[str]
 ) -> tuple[int, ...] | None:
+    if isinstance(det_classes, str):
+        det_classes = (det_classes,) if det_classes else ()
     plain = [name.strip().lower() for name in classes]
     wanted = [name.strip().lower() for name in det_classes]
     if unknown := [

@@ -1,6 +1,7 @@
 """Drawing of results on images: skeletons, boxes, labels, banners.
 
-Every function returns a copy and does not modify its input. Fonts are OpenCV's own.
+Every function returns a copy and does not modify its input. Images are what a model takes: uint8 BGR (H, W, 3), grey
+(H, W), a path or a PIL image. Fonts are OpenCV's own.
 """
 
 from collections.abc import Sequence
@@ -8,8 +9,10 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from edge.image import as_image
+from edge.model import ImageLike
 from edge.schema import KeypointSchema
-from edge.types import F32, U8, Detections, Poses, check_shape
+from edge.types import F32, U8, Detections, Poses
 
 Colour = tuple[int, int, int]
 
@@ -27,14 +30,14 @@ _FAR_PX = 1 << 20
 
 
 def draw_poses(
-    image: U8,
+    image: ImageLike,
     poses: Poses,
     keypoint_threshold: float = 0.3,
     *,
     show_boxes: bool = False,
     show_ids: bool = True,
 ) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with every person's skeleton.
+    """Return a copy of the image, uint8 (H, W, 3) BGR, with every person's skeleton.
 
     Keypoints below the threshold, and their edges, are left out. The person's left is green, the right orange, the
     middle blue; strokes scale with the person. Ids of -1 are not drawn.
@@ -66,8 +69,8 @@ def draw_poses(
     return canvas
 
 
-def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with every box, its class name if given, and its score."""
+def draw_boxes(image: ImageLike, detections: Detections, classes: Sequence[str] = ()) -> U8:
+    """Return a copy of the image, uint8 (H, W, 3) BGR, with every box, its class name if given, and its score."""
     canvas = _copy(image)
     boxes = _clipped(detections.boxes)
     rows = zip(boxes, detections.scores.tolist(), detections.labels.tolist(), strict=True)
@@ -80,8 +83,8 @@ def draw_boxes(image: U8, detections: Detections, classes: Sequence[str] = ()) -
     return canvas
 
 
-def put_banner(image: U8, text: str) -> U8:
-    """Return a copy of image uint8 (H, W, 3) BGR with a banner of text along its lower edge, as large as fits."""
+def put_banner(image: ImageLike, text: str) -> U8:
+    """Return a copy of the image, uint8 (H, W, 3) BGR, with a banner of text along its lower edge, as large as fits."""
     canvas = _copy(image)
     height, width = canvas.shape[:2]
     (natural, _), _ = cv2.getTextSize(text, _FONT, 1.0, 1)
@@ -94,9 +97,8 @@ def put_banner(image: U8, text: str) -> U8:
     return canvas
 
 
-def _copy(image: U8) -> U8:
-    check_shape("image", image, (None, None, 3), np.uint8)
-    return np.array(image, order="C")
+def _copy(image: ImageLike) -> U8:
+    return np.array(as_image(image), order="C")
 
 
 def _joint_colours(schema: KeypointSchema) -> list[Colour]:

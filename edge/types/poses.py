@@ -202,8 +202,11 @@ class Poses(Value):
         classes = np.zeros(len(self), int)
         return supervision.KeyPoints(xy=self.xy, class_id=classes, **scores)
 
-    def plot(self, image: U8, keypoint_threshold: float = 0.3) -> U8:
-        """Return a copy of image uint8 (H, W, 3) BGR with the skeletons; see `edge.draw_poses`."""
+    def plot(self, image: Any, keypoint_threshold: float = 0.3) -> U8:
+        """Return a copy of the image, uint8 (H, W, 3) BGR, with the skeletons; see `edge.draw_poses`.
+
+        image: uint8 BGR (H, W, 3), grey (H, W), the path of a file, or a PIL image. Raises as the models do.
+        """
         from edge.media.draw import draw_poses  # noqa: PLC0415 a method for convenience, a layer above
 
         return draw_poses(image, self, keypoint_threshold)

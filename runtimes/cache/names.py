@@ -1,12 +1,13 @@
 """The user's cache of artifacts, which `edgepose get` fills: what is there, and artifacts found by name."""
 
+import os
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runtimes.artifact import MANIFEST, read_manifest
-from runtimes.errors import ArtifactError, MissingDependencyError
+from runtimes.errors import ArtifactError, InputError, MissingDependencyError
 from runtimes.files import cache_dir
 from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Manifest, Precision, Runtime
@@ -59,7 +60,7 @@ def installed_runtimes() -> list[Runtime]:
 def locate(name: str | Path) -> Path:
     """Return the directory of an artifact as `find` does; a name of nothing stays as it is.
 
-    Raises MissingDependencyError as `find` does.
+    Raises what `find` raises.
     """
     return find(name) or Path(name)
 
@@ -69,8 +70,13 @@ def find(name: str | Path) -> Path | None:
 
     The name is that of an artifact's directory, or of its model (`rtmpose-s`): then, of several, the one whose engine
     is installed and comes first in `runtime_order`, and of these the most precise file. Raises MissingDependencyError
-    where no artifact of the model has its engine installed, ArtifactError for what no file can be called.
+    where no artifact of the model has its engine installed, ArtifactError for what no file can be called, InputError
+    for what is no path.
     """
+    if not isinstance(name, (str, os.PathLike)):
+        raise InputError(
+            f"an artifact is given by its directory or its name in the cache, not {type(name).__name__}"
+        )
     path = Path(name)
     try:
         if path.is_dir():

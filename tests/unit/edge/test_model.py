@@ -300,3 +300,9 @@ def test_closing_frees_the_session() -> None:
 def test_loading_what_is_not_there(tmp_path) -> None:
     with pytest.raises(ArtifactError, match="edgepose export"):
         load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("artifact", [None, 3, b"rtmpose-s", ["rtmpose-s"]])
+def test_loading_what_is_no_path(artifact) -> None:
+    with pytest.raises(InputError, match=f"directory or .*cache, not {type(artifact).__name__}"):
+        load(artifact)

@@ -207,6 +207,8 @@ def test_only_people_are_people() -> None:
         (("ball", "Person", "net"), ("ball",), [0.9]),
         (("ball", "player", "referee"), ("Player", " referee "), [0.8, 0.7]),
         (("player", "player", "ball"), ("player",), [0.9, 0.8]),
+        (("ball", "person", "Player"), "player", [0.7]),  # a string is one name
+        (("ball", "person", "net"), "", [0.8]),
     ],
 )
 def test_det_classes_say_which_boxes_are_people(classes, det_classes, kept) -> None:
@@ -224,6 +226,7 @@ def test_det_classes_say_which_boxes_are_people(classes, det_classes, kept) -> N
         (("player", "ball"), (), "no class is called person; .*--det-classes .* of player, ball"),
         (("player", "ball"), ("plyer",), "no class plyer; its classes are player, ball"),
         (None, ("player",), "no class player; its classes have no names"),
+        (("player", "ball"), "plyer", "no class plyer; its classes are player, ball"),
         (tuple(f"c{i}" for i in range(300)), (), r"c19 \.\.\. \(300 in all\)"),
     ],
 )
@@ -245,10 +248,26 @@ def test_without_a_detector_the_frame_is_one_person() -> None:
         assert result.detected is False
 
 
-@pytest.mark.parametrize("options", [{"skip": 0}, {"skip": -1}, {"max_people": 0}])
-def test_impossible_options_are_refused(options) -> None:
-    with pytest.raises(InputError, match="at least 1"):
-        pipeline(ONE, **options)
+@pytest.mark.parametrize("option", ["skip", "max_people"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, 2.0, float("nan"), True, "2"])
+def test_counts_are_whole_numbers_from_1(option, value) -> None:
+    with pytest.raises(InputError, match=f"{option} must be a whole number of at least 1, not"):
+        pipeline(ONE, **{option: value})
+
+
+@pytest.mark.parametrize("value", [7, -0.1, 1.001, float("nan"), float("inf"), True, "0.5"])
+def test_thresholds_are_numbers_from_0_to_1(value) -> None:
+    with pytest.raises(InputError, match="det_thr must be a number from 0 to 1, not"):
+        pipeline(ONE, det_thr=value)
+    for name in ("kpt_thr", "nms_thr"):
+        with pytest.raises(InputError, match=f"{name} must be a number from 0 to 1, not"):
+            Follow(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0, 0.5, 1, np.float32(0.5)])
+def test_thresholds_and_counts_at_their_limits_are_taken(value) -> None:
+    pipe, _, _ = pipeline(ONE, det_thr=value, skip=np.int64(2), follow=Follow(kpt_thr=value))
+    assert isinstance(pipe(FRAME), Poses)
 
 
 def test_models_in_the_wrong_place_are_refused() -> None:

@@ -175,11 +175,11 @@ def test_levels_get_their_own_memory(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda s: s.pop("neck.out_convs.0.pointwise_conv.conv.weight"), "1 tensors are missing"),
-        (lambda s: s.update(extra=torch.zeros(2)), "1 tensors are unexpected (first: extra)"),
+        (lambda s: s.pop("neck.out_convs.0.pointwise_conv.conv.weight"), "1 tensor is missing"),
+        (lambda s: s.update(extra=torch.zeros(2)), "1 tensor is unexpected (first: extra)"),
         (
             lambda s: s.update({"bbox_head.rtm_reg.0.bias": torch.zeros(5)}),
-            "1 tensors differ (first: bbox_head.rtm_reg.0.bias is (5,) instead of (4,))",
+            "1 tensor differs (first: bbox_head.rtm_reg.0.bias is (5,) instead of (4,))",
         ),
         (
             lambda s: s.update({"backbone.stem.2.conv.weight": torch.zeros(17, 8, 3, 3)}),

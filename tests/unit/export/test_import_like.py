@@ -124,7 +124,7 @@ def test_a_square_simcc_goes_by_its_names(write: Write) -> None:
     assert [tensor.engine_name for tensor in spec.outputs] == ["simcc_x", "simcc_y"]
     assert spec.keypoints is not None
     assert spec.keypoints.names == ("kp0",)
-    assert "does not name its 1 keypoints; kp0" in notes[0]
+    assert "does not name its 1 keypoint; kp0 without flip pairs" in notes[0]
     assert isinstance(spec.codec, SimCCCodec)
 
 
@@ -339,7 +339,7 @@ def test_another_models_outputs_are_one_line(write: Write, name: str) -> None:
         ((4, 3, 64, 64), Described(), "its batch is fixed at 4"),
         ((1, 1, 64, 64), Described(), r"expected one image \(N, 3, H, W\)"),
         ((1, 3), Described(), r"expected one image \(N, 3, H, W\)"),
-        ((1, 3, 64, 64), Described(GATE), "gives 1 keypoints, but gate names 2"),
+        ((1, 3, 64, 64), Described(GATE), "gives 1 keypoint, but gate names 2"),
         ((1, 3, 64, 64), Described(classes=("a",)), "is no detector; leave --classes out"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_file_that_lacks_a_layer_says_which(tmp_path: Path, light: LoadedModel
     gone = "refinement_stages.0.trunk.4.initial.0.weight"
     state = {key: value for key, value in light.module.state_dict().items() if key != gone}
     torch.save(state, tmp_path / "model.pth")
-    with pytest.raises(CheckpointError, match=rf"1 tensors are missing \(first: {gone}\)"):
+    with pytest.raises(CheckpointError, match=rf"1 tensor is missing \(first: {gone}\)"):
         load_checkpoint(tmp_path / "model.pth")
 
 

@@ -10,6 +10,8 @@ import torch
 
 from edge.schema import KeypointSchema, load_schema, numbered_schema
 from export.checkpoint import load_checkpoint
+from export.dataset_meta import DatasetMeta
+from export.keypoints import keypoints_of_file
 from export.random_weights import random_variant
 from export.registry import Variant, load_family
 from export.student_file import Card, write_student
@@ -97,7 +99,7 @@ def test_the_file_is_believed_before_a_count(
         (None, "coco17", "assumed coco17: the file does not name its 17 keypoints"),
         ({"dataset_name": "coco"}, "coco17", ""),
         ({"dataset_name": "ap10k"}, "ap10k17", ""),
-        ({"dataset_name": "pig"}, "17keypoints", "names data set pig but none of its 17 keypoints"),
+        ({"dataset_name": "pig"}, "17keypoints", "names data set pig but not its 17 keypoints"),
         ({"keypoint_id2name": ["a", "b"]}, "17keypoints", "but its dataset_meta names 2; kp0 ..."),
         ({"keypoint_id2name": ["a"] * 17}, "17keypoints", "names must be given and differ"),
     ],
@@ -114,6 +116,11 @@ def test_a_set_is_assumed_only_where_the_file_is_silent(
     assert loaded.spec.keypoints.name == name
     assert len(loaded.notes) == bool(said)
     assert said in "".join(loaded.notes)
+
+
+def test_one_keypoint_is_written_in_the_singular() -> None:
+    note = keypoints_of_file(1, DatasetMeta()).note
+    assert note.startswith("the file does not name its 1 keypoint; kp0 without flip pairs: give")
 
 
 def test_keypoints_that_do_not_fit_are_one_line(

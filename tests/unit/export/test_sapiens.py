@@ -154,9 +154,9 @@ def _bn(state: State) -> None:
         (_narrower, "is 160 wide, and its tensors do not show how many attention heads"),
         (_other_channels, "looks like sapiens-192x1x3-head9, but"),
         (_bn, "of no known family"),
-        (lambda state: state.pop("backbone.layers.0.ln2.bias"), "1 tensors are missing"),
+        (lambda state: state.pop("backbone.layers.0.ln2.bias"), "1 tensor is missing"),
         (lambda state: state.pop("head.final_layer.weight"), "of no known family"),
-        (lambda state: state.update(extra=torch.zeros(1)), "1 tensors are unexpected"),
+        (lambda state: state.update(extra=torch.zeros(1)), "1 tensor is unexpected"),
     ],
 )
 def test_weights_that_fit_no_variant_say_how(change, said: str, tmp_path: Path) -> None:
@@ -190,8 +190,8 @@ def _nineteen_classes(state: State) -> None:
             _nineteen_classes,
             "gives 19 maps; known are 1 (depth), 3 (normals), 20 (body parts), 28 (body parts)",
         ),
-        (lambda state: state.pop("decode_head.conv_seg.bias"), "1 tensors are missing"),
-        (lambda state: state.pop("decode_head.conv_layers.6.bias"), "1 tensors are missing"),
+        (lambda state: state.pop("decode_head.conv_seg.bias"), "1 tensor is missing"),
+        (lambda state: state.pop("decode_head.conv_layers.6.bias"), "1 tensor is missing"),
     ],
 )
 def test_maps_of_no_known_head_say_how(change, said: str, tmp_path: Path) -> None:

@@ -175,7 +175,14 @@ def test_nothing_left_is_an_error_with_its_reasons() -> None:
 
 @pytest.mark.parametrize(
     ("allowed", "counts"),
-    [(1, [1]), (2, [1, 2]), (3, [1, 2, 3]), (6, [1, 2, 4, 6]), (8, [1, 2, 4, 8])],
+    [
+        (1, [1]),
+        (2, [1, 2]),
+        (3, [1, 2, 3]),
+        (6, [1, 2, 4, 6]),
+        (8, [1, 2, 4, 8]),
+        (384, [1 << bit for bit in range(9)]),
+    ],
 )
 def test_thread_candidates(allowed, counts) -> None:
     assert thread_counts(allowed) == counts

@@ -6,9 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from edge.image import write_image
 from edge.media.draw import LEFT, RIGHT, draw_boxes, draw_poses, put_banner
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, Detections, Poses
+from runtimes.errors import InputError
 
 SCHEMA = KeypointSchema(
     "three", ("left", "right", "middle"), edges=((0, 2), (2, 1)), left_right=((0, 1),)
@@ -119,4 +121,16 @@ def test_a_banner_keeps_the_upper_picture_and_fits_long_notes() -> None:
 
 def test_only_uint8_bgr_is_taken() -> None:
     with pytest.raises(ValueError, match="uint8"):
-        put_banner(np.zeros((10, 10, 3), np.float32), "x")  # type: ignore[arg-type]
+        put_banner(np.zeros((10, 10, 3), np.float32), "x")
+
+
+def test_images_are_taken_as_models_take_them(tmp_path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    grey = np.full((120, 100), 128, np.uint8)
+    write_image(tmp_path / "grey.png", picture())
+    wanted = one_pose().plot(picture())
+    for image in (grey, tmp_path / "grey.png", str(tmp_path / "grey.png"), pil.fromarray(grey)):
+        np.testing.assert_array_equal(one_pose().plot(image), wanted)
+    assert (grey == 128).all()
+    with pytest.raises(InputError, match=r"not None: cv2\.imread"):
+        one_pose().plot(None)
