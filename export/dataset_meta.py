@@ -44,8 +44,9 @@ def dataset_meta(content: Any) -> DatasetMeta:
         return DatasetMeta()
     described = meta.get("dataset_meta")
     if not isinstance(described, Mapping):
-        # mmdet 2 has the classes in `meta` itself
-        return DatasetMeta(classes=_texts(_classes(meta)))
+        # mmdet 2 and mmpose 0.x have the classes in `meta` itself, mmpose 0.x the keypoints in `dataset_info`
+        info = meta.get("dataset_info")
+        described = {**(info if isinstance(info, Mapping) else {}), "classes": _classes(meta)}
     name = described.get("dataset_name", "")
     name = name if isinstance(name, str) else ""
     classes = _texts(_classes(described))
@@ -61,7 +62,7 @@ def _classes(meta: Mapping[Any, Any]) -> Any:
 
 def _keypoints(name: str, meta: Mapping[Any, Any]) -> KeypointSchema | None:
     """Return the set that the names describe; None without names. Raises InputError for names that repeat."""
-    info = _in_order(meta.get("keypoint_info"))
+    info = _by_id(meta.get("keypoint_info"))
     names = _texts(meta.get("keypoint_id2name")) or _texts([_part(each, "name") for each in info])
     if not names:
         names = _texts(_ranked(meta.get("keypoint_name2id")))
@@ -142,12 +143,24 @@ def _in_order(value: Any) -> list[Any]:
     """Return the items of a list, a tuple, an array or a dict by index; nothing of anything else."""
     value = _plain(value)
     if isinstance(value, Mapping):
-        value = [value[key] for key in sorted(value)] if _by_index(value) else []
+        value = [value[key] for key in sorted(value, key=int)] if _by_index(value) else []
     return list(value)[:MOST] if isinstance(value, (list, tuple)) else []
 
 
 def _by_index(value: Mapping[Any, Any]) -> bool:
-    return all(isinstance(key, int) for key in value)
+    """Return whether all keys are whole numbers, or texts of them as JSON has them."""
+    return all(
+        isinstance(key, int) or (isinstance(key, str) and re.fullmatch("[0-9]{1,9}", key))
+        for key in value
+    )
+
+
+def _by_id(value: Any) -> list[Any]:
+    """Return keypoint infos in order; a list whose items have ids is sorted by them."""
+    infos = _in_order(value)
+    ids = [_part(each, "id") for each in infos]
+    ranked = not isinstance(value, Mapping) and all(isinstance(each, int) for each in ids)
+    return [infos[at] for at in sorted(range(len(ids)), key=ids.__getitem__)] if ranked else infos
 
 
 def _ranked(value: Any) -> list[Any]:

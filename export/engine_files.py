@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from export.lfs_pointer import LFS_POINTER, is_lfs_pointer
 from runtimes.adapters.onnx_file import external_files
 from runtimes.errors import InputError
 from runtimes.spec import Runtime
@@ -26,6 +27,7 @@ def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
         raise InputError(f"give exactly one graph file ({known}), got {', '.join(map(str, given))}")
     runtime, weights = LAYOUTS[graphs[0].suffix]
     files = [graphs[0]]
+    _refuse_pointer(graphs[0])
     if runtime == "onnxruntime" and graphs[0].is_file():
         files += _external_data(graphs[0], given)
     if weights:
@@ -41,7 +43,13 @@ def engine_files(given: list[Path]) -> tuple[Runtime, list[Path]]:
                 f"; a {runtime} model is a *{graphs[0].suffix} and a *{weights}" if weights else ""
             )
             raise InputError(f"{path}: no such file{needed}")
+        _refuse_pointer(path)
     return runtime, files
+
+
+def _refuse_pointer(path: Path) -> None:
+    if is_lfs_pointer(path):
+        raise InputError(f"{path}: {LFS_POINTER}")
 
 
 def _external_data(graph: Path, given: list[Path]) -> list[Path]:

@@ -58,15 +58,23 @@ def match_outputs(graph: Graph, base: ModelSpec, keypoints: int | None) -> Match
     return _MATCHERS[type(base.codec)](graph, base)
 
 
-def expected_outputs(base: ModelSpec) -> str:
-    """Describe the outputs that a model of this codec has, for a message."""
-    if isinstance(base.codec, YoloCodec):
-        return (
-            "one (1, 5 + 3 K, A) or (1, N, 6 + 3 K)"
-            if base.gives_keypoints
-            else "one (1, 4 + classes, A) or (1, N, 6)"
-        )
-    return _EXPECTED[type(base.codec)]
+def expected_outputs(graph: Graph, base: ModelSpec, keypoints: int | None) -> str:
+    """Describe the outputs that a model of this codec has at the file's input size, for a message.
+
+    keypoints: as in `match_outputs`.
+    """
+    width, height = graph.input_wh
+    usual = cells(graph.input_wh)
+    if isinstance(base.codec, (YoloCodec, YoloRowsCodec)):
+        at = f"A = {usual} at {width}x{height} (P6: {usual + _p6_cells(graph.input_wh)})"
+        if not base.gives_keypoints:
+            return f"one (1, 4 + classes, A) or (1, N, 6) with {at}"
+        noted = graph.note("kpt_shape")
+        points = f", kpt_shape {noted} as the metadata says" if noted else ""
+        if not noted and keypoints is not None:
+            points = f", K = {keypoints} as the keypoints given"
+        return f"one (1, 5 + 3 K, A) or (1, N, 6 + 3 K) with {at}{points}"
+    return _EXPECTED[type(base.codec)].format(width=width, height=height, cells=usual)
 
 
 def usual_wh(base: ModelSpec, outputs: Sequence[GraphTensor]) -> Size:
@@ -236,9 +244,13 @@ def _yolo_output(graph: Graph) -> GraphTensor | None:
 
 def _is_raw(graph: Graph, tensor: GraphTensor) -> bool:
     """Return whether the last axis is the cells of the input, with or without the coarse level of the P6 networks."""
-    width, height = graph.input_wh
     usual = cells(graph.input_wh)
-    return tensor.shape[2] in {usual, usual + (width // P6_STRIDE) * (height // P6_STRIDE)}
+    return tensor.shape[2] in {usual, usual + _p6_cells(graph.input_wh)}
+
+
+def _p6_cells(input_wh: Size) -> int:
+    width, height = input_wh
+    return (width // P6_STRIDE) * (height // P6_STRIDE)
 
 
 def _dense(graph: Graph, base: ModelSpec) -> Match | None:
@@ -262,12 +274,13 @@ _MATCHERS: Mapping[type, Callable[[Graph, ModelSpec], Match | None]] = {
     DenseCodec: _dense,
 }
 _EXPECTED: Mapping[type, str] = {
-    SimCCCodec: "simcc_x (1, K, bins of the width) and simcc_y (1, K, bins of the height)",
-    HeatmapCodec: "one heatmap (1, K, h, w)",
-    IntegralCodec: "one map (1, K, h, w)",
+    SimCCCodec: "simcc_x (1, K, X) and simcc_y (1, K, Y) with X : Y = {width} : {height}, X at least {width}",
+    HeatmapCodec: "one heatmap (1, K, h, w) with w : h = {width} : {height}",
+    IntegralCodec: "one map (1, K, h, w) with w : h = {width} : {height}",
     YxsCodec: "one (1, 1, K, 3)",
     PafCodec: "heatmaps (1, K + 1, h, w) and fields (1, 2 L, h, w), or both in one",
-    RTMDetCodec: "dets (1, N, 5) and labels (1, N), or three (1, classes, h, w) and three (1, 4, h, w)",
-    YOLOXCodec: "one (1, A, 5 + classes), or dets (1, N, 5) and labels (1, N)",
+    RTMDetCodec: "dets (1, N, 5) and labels (1, N), or three (1, classes, h, w) and three (1, 4, h, w) "
+    "of strides 8, 16 and 32 at {width}x{height}",
+    YOLOXCodec: "one (1, A, 5 + classes) with A = {cells} at {width}x{height}, or dets (1, N, 5) and labels (1, N)",
     DenseCodec: "one map (1, C, h, w)",
 }

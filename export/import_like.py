@@ -24,6 +24,7 @@ from runtimes.staging import scratch
 PERSON = COCO_CLASSES[:1]
 FREE = -1
 USUAL_WH = (640, 640)  # of Ultralytics
+TASKS = {"pose": "yolo-pose", "detect": "yolo-detect"}  # of Ultralytics, to names in the catalogue
 # the process's errors by name; others become EngineError
 ERRORS: dict[str, type[EdgeposeError]] = {each.__name__: each for each in (InputError, EngineError)}
 
@@ -89,17 +90,20 @@ def spec_like(
 
     Raises InputError, with the outputs found and those expected, where the file is another model's.
     """
+    _check_task(graph)
     entry = find(name)
     base = spec_of(replace(entry, input_wh=graph.input_wh))
     base = msgspec.structs.replace(
         base, image=msgspec.structs.replace(base.image, wh=graph.input_wh)
     )
     own = described.keypoints
-    match = match_outputs(graph, base, len(own) if own else None)
+    asked = len(own) if own else None
+    match = match_outputs(graph, base, asked)
     if match is None:
         found = ", ".join(map(str, graph.outputs))
         raise InputError(
-            f"{graph.path}: its outputs are {found}; {name} is expected to have {expected_outputs(base)}"
+            f"{graph.path}: its outputs are {found}; "
+            f"{name} is expected to have {expected_outputs(graph, base, asked)}"
         )
     keypoints, of_keypoints = _keypoints(graph, base, match, own)
     classes, of_classes = _classes(graph, base, match, described.classes)
@@ -119,9 +123,21 @@ def spec_like(
 
 
 def like_of(graph: Graph) -> str | None:
-    """Return the catalogue name that an ONNX file's own metadata means, as Ultralytics writes it; None without."""
-    tasks = {"detect": "yolo-detect", "pose": "yolo-pose"}
-    return tasks.get(graph.notes.get("task", "")) if "stride" in graph.notes else None
+    """Return the catalogue name that an ONNX file's own metadata means, as Ultralytics writes it; None without.
+
+    Raises InputError for a task of Ultralytics other than pose and detect.
+    """
+    _check_task(graph)
+    return TASKS.get(graph.notes.get("task", "")) if "stride" in graph.notes else None
+
+
+def _check_task(graph: Graph) -> None:
+    task = graph.notes.get("task", "")
+    if "stride" in graph.notes and task and task not in TASKS:
+        shown = task[:40] if task.isprintable() else ascii(task[:40])
+        raise InputError(
+            f"{graph.path}: an Ultralytics {shown} model; only {' and '.join(TASKS)} are read"
+        )
 
 
 def _keypoints(

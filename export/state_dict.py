@@ -10,7 +10,7 @@ import torch
 from runtimes.errors import CheckpointError
 
 # Keys under which training frameworks store the weights, best first: averaged weights are what is evaluated.
-EMA_KEYS = ("state_dict_ema", "model_ema", "ema_model", "ema", "ema_state_dict")
+EMA_KEYS = ("state_dict_ema", "model_ema", "ema_model", "ema", "ema_state_dict", "shadow")
 RAW_KEYS = ("state_dict", "model", "model_state_dict", "net", "params", "module", "weights")
 # mmengine's EMA hook swaps them when it saves: `state_dict` is the average, and this the weights as trained.
 MMENGINE_RAW = "ema_state_dict"

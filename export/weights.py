@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from export.dataset_meta import NO_META, DatasetMeta, dataset_meta
+from export.lfs_pointer import LFS_POINTER, is_lfs_pointer
 from export.registry import NO_HINTS, Hints
 from export.safetensors_file import read_safetensors
 from export.state_dict import find_state, is_training_state, unwrap
@@ -42,6 +43,8 @@ def read_weights(path: Path) -> Weights:
         raise CheckpointError(f"{path}: no such file; give the path of a checkpoint")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: is empty; download or copy it again")
+    if is_lfs_pointer(path):
+        raise CheckpointError(f"{path}: {LFS_POINTER}")
     if path.suffix == ".safetensors":
         tensors, metadata = read_safetensors(path)
         state, prefix = unwrap(_network_tensors(path, tensors))

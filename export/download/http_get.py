@@ -16,6 +16,7 @@ from runtimes.errors import DownloadError
 CHUNK = 1 << 18
 TIMEOUT_S = 30.0
 AGENT = "edgepose"
+BY_HAND = "edgepose export NAME --weights FILE"  # what to run with a file downloaded elsewhere
 RANGE_NOT_SATISFIABLE = 416
 
 
@@ -44,7 +45,7 @@ def check_url(url: str) -> urllib.parse.SplitResult:
         raise DownloadError(f"{url}: only http:// and https:// addresses are downloaded")
     if parts.username is not None:
         raise DownloadError(
-            "the address holds a user name; download that file yourself and give --weights FILE"
+            f"the address holds a user name; download that file yourself and run: {BY_HAND}"
         )
     return parts
 
@@ -91,7 +92,7 @@ def _open(url: str, offset: int, validator: str) -> http.client.HTTPResponse | N
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DownloadError(
             f"{url}: cannot be reached ({reason}); is there a network? "
-            "Or download the file elsewhere and give --weights FILE"
+            f"Or download the file elsewhere and run: {BY_HAND}"
         ) from error
     return response
 
@@ -100,7 +101,7 @@ def _reply(url: str, response: http.client.HTTPResponse, offset: int) -> Reply:
     if response.headers.get_content_type() == "text/html":
         raise DownloadError(
             f"{url}: is a web page, not a file (or the network asks for a login); "
-            "open it in a browser, and give the downloaded file as --weights FILE"
+            f"download the file in a browser and run: {BY_HAND}"
         )
     partial = response.status == http.client.PARTIAL_CONTENT
     start = 0

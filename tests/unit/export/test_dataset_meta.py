@@ -105,6 +105,51 @@ def test_sigmas_that_do_not_fit_count_as_absent(changes: Any, tmp_path: Path) ->
     assert (own.names, own.sigmas) == (NAMES, ())
 
 
+def test_indices_may_be_text_as_in_json(tmp_path: Path) -> None:
+    names = {str(place): f"p{place}" for place in range(12)}  # "10" comes before "2" as text
+    own = read({"keypoint_id2name": names}, tmp_path).keypoints
+    assert own is not None
+    assert own.names == tuple(f"p{place}" for place in range(12))
+    assert read({"keypoint_id2name": {"0": "a", "x": "b"}}, tmp_path).keypoints is None
+
+
+@pytest.mark.parametrize("kind", ["indices", "texts", "list", "shuffled"])
+def test_dataset_info_of_mmpose_0_is_read(kind: str, tmp_path: Path) -> None:
+    swaps = {"left_ear": "right_ear", "right_ear": "left_ear"}
+    infos = [
+        {
+            "name": name,
+            "id": place,
+            "color": [0, 0, 0],
+            "type": "upper",
+            "swap": swaps.get(name, ""),
+        }
+        for place, name in enumerate(NAMES)
+    ]
+    written: dict[str, Any] = {
+        "indices": dict(enumerate(infos)),
+        "texts": {str(place): info for place, info in enumerate(infos)},
+        "list": infos,
+        "shuffled": infos[::-1],
+    }
+    info = {
+        "dataset_name": "pig",
+        "keypoint_info": written[kind],
+        "skeleton_info": {0: {"link": ("tail", "left_ear"), "id": 0}},
+        "sigmas": list(SIGMAS),
+    }
+    found = read(None, tmp_path, CLASSES=None, dataset_info=info)
+    own = found.keypoints
+    assert own is not None
+    assert (found.name, own.names, own.left_right, own.edges) == (
+        "pig",
+        NAMES,
+        ((1, 2),),
+        ((0, 1),),
+    )
+    assert own.sigmas == pytest.approx(SIGMAS)
+
+
 def test_links_outside_the_set_are_left_out(tmp_path: Path) -> None:
     own = read(mmpose_meta(skeleton_links=[(0, 9), (1, 2), "ab", (1,), 7]), tmp_path).keypoints
     assert own is not None

@@ -275,13 +275,21 @@ def test_ultralytics_files_say_what_they_are(write: Write) -> None:
         )
         == "yolo-pose"
     )
-    assert (
-        like_of(
-            read_like(write(values, image=wh, notes=ULTRALYTICS | {"task": "segment"}), None, None)
-        )
-        is None
-    )
     assert like_of(read_like(write(values, image=wh), None, None)) is None
+
+
+@pytest.mark.parametrize("task", ["segment", "obb", "classify"])
+def test_other_tasks_of_ultralytics_are_named(write: Write, task: str) -> None:
+    # 4 + 80 + 32 mask coefficients, which would also be 16 keypoints of two values
+    values = {"output0": np.zeros((1, 116, 84), np.float32)}
+    notes = ULTRALYTICS | {"task": task, "names": str(dict(enumerate(COCO_CLASSES)))}
+    graph = read_like(write(values, image=(1, 3, 64, 64), notes=notes), None, None)
+    said = f"an Ultralytics {task} model; only pose and detect are read"
+    with pytest.raises(InputError, match=said):
+        like_of(graph)
+    for name in ("yolo-pose", "yolo-detect"):
+        with pytest.raises(InputError, match=said):
+            spec_like(graph, name)
 
 
 def outputs_of(name: str) -> dict[str, np.ndarray]:
@@ -330,6 +338,27 @@ def test_another_models_outputs_are_one_line(write: Write, name: str) -> None:
     ) as said:
         spec_at(path, name)
     assert "\n" not in str(said.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "image", "notes", "said"),
+    [
+        # YOLOX has (640/8)^2 + (640/16)^2 + (640/32)^2 rows; three anchors a cell are YOLOv5's
+        ("yolox-tiny", (1, 8000, 85), (640, 640), {}, "with A = 8400 at 640x640"),
+        ("yolo-detect", (1, 25200, 85), (640, 640), {}, r"with A = 8400 at 640x640 \(P6: 8500\)"),
+        ("yolo-pose", (1, 25200, 56), (640, 640), {}, "with A = 8400 at 640x640"),
+        ("yolo-pose", (1, 56, 84), (64, 64), {"kpt_shape": "[21, 3]"}, r"kpt_shape \[21, 3\]"),
+        ("tinypose-256x192", (1, 17, 60, 40), (192, 256), {}, "with w : h = 192 : 256"),
+        ("rtmdet-nano", (1, 80, 20, 20), (320, 320), {}, "of strides 8, 16 and 32 at 320x320"),
+    ],
+)
+def test_refusals_name_the_numbers_that_are_expected(
+    write: Write, name: str, shape: tuple[int, ...], image: Any, notes: Any, said: str
+) -> None:
+    width, height = image
+    values = {"output0": np.zeros(shape, np.float32)}
+    with pytest.raises(InputError, match=said):
+        spec_at(write(values, image=(1, 3, height, width), notes=notes), name)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ def read(content: Any, folder: Path) -> tuple[dict[str, torch.Tensor], tuple[str
         ({"state_dict_ema": EMA}, "weights taken from state_dict_ema, the averaged ones"),
         ({"model": RAW, "ema": {"module": EMA, "updates": 7}}, "from ema, the averaged ones"),
         ({"model": RAW, "model_ema": EMA}, "from model_ema, the averaged ones"),
+        (
+            {"model": RAW, "ema": {"shadow": EMA, "decay": 0.9}},
+            "from ema, the averaged ones (the file also has model)",
+        ),
         ({"ema_state_dict": EMA}, "from ema_state_dict, the averaged ones"),
         (
             {"ema_state_dict": prefixed(EMA, "module.") | {"steps": torch.tensor(3)}},

@@ -326,7 +326,7 @@ def test_no_network_is_said() -> None:
         port = free.getsockname()[1]
     text = refused(f"http://127.0.0.1:{port}/net.pth")
     assert "cannot be reached" in text
-    assert "--weights FILE" in text
+    assert "Or download the file elsewhere and run: edgepose export NAME --weights FILE" in text
     assert "cannot be reached" in refused("http://no-such-host.invalid/net.pth")
 
 
