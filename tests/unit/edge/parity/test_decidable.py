@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -111,6 +111,7 @@ def test_two_peaks_are_not(codec, wh, place, apart, angle, rival, seed) -> None:
     if isinstance(codec, SimCCCodec):  # axes are decided one by one: along one of them
         step = np.eye(2)[int(angle > np.pi)]
     second = first + np.rint(apart * np.array(codec.sigma) * step)
+    assume(((second >= 0) & (second < shape(codec, wh))).all())  # both peaks lie on the map
     maps = draw(codec, wh, [(first, 1.0, 1.0), (second, rival, 1.0)])
     assert not is_decidable(codec, wh, noisy(maps, 0.01, seed))
 

@@ -97,7 +97,7 @@ def test_drawn_people_have_cocos_points() -> None:
 def test_an_unknown_keypoint_set_is_refused(drawn_json, tmp_path) -> None:
     data = json.loads(drawn_json.read_text())
     for each in data["annotations"]:
-        each["keypoints"] = [1, 1, 2] * 5
+        each["keypoints"] = [90, 90, 2] * 5
     path = tmp_path / "five.json"
     path.write_text(json.dumps(data))
     with pytest.raises(InputError, match="no known keypoint set has 5 keypoints"):
