@@ -40,7 +40,8 @@ def artifacts_dir() -> Path:
 
 def list_cache() -> tuple[list[CachedArtifact], list[ArtifactError]]:
     """Return the cached artifacts, newest first, and an error for each directory that is none."""
-    read = [_read(path) for path in sorted(artifacts_dir().glob("[!.]*/"))]
+    folders = [path for path in artifacts_dir().glob("[!.]*") if path.is_dir()]
+    read = [_read(path) for path in sorted(folders)]
     found = [each for each in read if isinstance(each, CachedArtifact)]
     errors = [each for each in read if isinstance(each, ArtifactError)]
     return sorted(found, key=lambda each: -each.time_ns), errors
