@@ -112,6 +112,11 @@ def schema_of(keypoints: KeypointSet) -> KeypointSchema:
     return keypoints if isinstance(keypoints, KeypointSchema) else load_schema(keypoints)
 
 
+def plain_name(text: str) -> str:
+    """Return a text as the name of a keypoint set, which becomes a part of file names."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
+
+
 def numbered_schema(count: int) -> KeypointSchema:
     """Return `count` keypoints that nothing names: kp0, kp1, ... without edges, pairs and sigmas."""
     return KeypointSchema(f"{count}keypoints", tuple(f"kp{index}" for index in range(count)))

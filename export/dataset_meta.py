@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from edge.schema import KeypointSchema, pairs_by_name
+from edge.schema import KeypointSchema, pairs_by_name, plain_name
 from export.unpickle import ArrayRecord
 from runtimes.errors import InputError
 
@@ -75,7 +75,7 @@ def _keypoints(name: str, meta: Mapping[Any, Any]) -> KeypointSchema | None:
     sigmas = _numbers(meta.get("sigmas"))
     usable = len(sigmas) == len(names) and all(0 < each < math.inf for each in sigmas)
     return KeypointSchema(
-        re.sub(r"[^A-Za-z0-9._+-]+", "_", name) or f"{len(names)}keypoints",
+        plain_name(name) or f"{len(names)}keypoints",
         names,
         tuple(dict.fromkeys(_pairs(links, names))),
         _mirrored(meta, names, swaps),

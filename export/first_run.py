@@ -8,26 +8,21 @@ reference.npz, and leaves OUTCOME beside the directory.
 import sys
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from edge.parity.reference import Reference, make_reference, save_reference
 from edge.parity.verify import run_batches
 from export.import_spec import codec_tag, output_axes
 from export.inputs import drawn_inputs
-from export.own_process import confine, run_apart
+from export.own_process import leave_outcome, run_apart
 from runtimes.artifact import MANIFEST, REFERENCE, Artifact, read_manifest
 from runtimes.base import RunOptions
-from runtimes.errors import ArtifactError, EdgeposeError, EngineError, InputError
+from runtimes.errors import EngineError
 from runtimes.record import Record
 from runtimes.registry import installed_engine, open_session
 from runtimes.spec import model_spec
 
 OUTCOME = "outcome.json"
-# the process's errors by name; others become EngineError
-ERRORS: dict[str, type[EdgeposeError]] = {
-    each.__name__: each for each in (InputError, ArtifactError, EngineError)
-}
 
 
 class Ran(Record, frozen=True, kw_only=True, tag="ran"):
@@ -37,13 +32,6 @@ class Ran(Record, frozen=True, kw_only=True, tag="ran"):
     inputs: str
 
 
-class Failed(Record, frozen=True, kw_only=True, tag="failed"):
-    """One of our errors, by the name of its class."""
-
-    error: str
-    message: str
-
-
 def first_run(artifact: Artifact) -> Ran:
     """Run a sealed artifact on drawn inputs and write its reference.npz, in a process of its own.
 
@@ -51,17 +39,14 @@ def first_run(artifact: Artifact) -> Ran:
     its outputs are not what its codec decodes.
     """
     root = artifact.root.resolve()
-    left = run_apart(
+    return run_apart(
         "export.first_run",
         (str(root),),
         root.parent / OUTCOME,
         str(artifact.root),
         artifact.manifest.runtime,
+        Ran,
     )
-    answer = msgspec.json.decode(left, type=Ran | Failed)
-    if isinstance(answer, Failed):
-        raise ERRORS.get(answer.error, EngineError)(answer.message)
-    return answer
 
 
 def run_here(root: Path) -> Ran:
@@ -99,14 +84,8 @@ def _check_keypoints(artifact: Artifact, reference: Reference) -> None:
 
 def main(root: Path) -> None:
     """Run, within this machine's memory and without core dumps, and leave the outcome."""
-    confine()
     np.seterr(all="ignore")  # a damaged file's outputs may be anything
-    outcome: Ran | Failed
-    try:
-        outcome = run_here(root)
-    except EdgeposeError as error:
-        outcome = Failed(error=type(error).__name__, message=str(error))
-    (root.parent / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+    leave_outcome(root.parent / OUTCOME, lambda: run_here(root))
 
 
 if __name__ == "__main__":

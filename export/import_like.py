@@ -15,8 +15,8 @@ from edge.types import counted
 from export.graph_match import Match, expected_outputs, match_outputs, usual_wh
 from export.import_spec import ImportSpec
 from export.onnx_graph import Graph, GraphTensor, Size, read_graph
-from export.own_process import confine, run_apart
-from runtimes.errors import EdgeposeError, EngineError, InputError
+from export.own_process import leave_outcome, run_apart
+from runtimes.errors import EdgeposeError, InputError
 from runtimes.record import Record
 from runtimes.spec import Lineage, ModelSpec, TensorSpec
 from runtimes.staging import scratch
@@ -25,8 +25,6 @@ PERSON = COCO_CLASSES[:1]
 FREE = -1
 USUAL_WH = (640, 640)  # of Ultralytics
 TASKS = {"pose": "yolo-pose", "detect": "yolo-detect"}  # of Ultralytics, to names in the catalogue
-# the process's errors by name; others become EngineError
-ERRORS: dict[str, type[EdgeposeError]] = {each.__name__: each for each in (InputError, EngineError)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,6 @@ class Described:
 
 
 NOTHING = Described()
-
-
-class Failed(Record, frozen=True, kw_only=True, tag="failed"):
-    """One of our errors, by the name of its class."""
-
-    error: str
-    message: str
 
 
 class Found(Record, frozen=True, kw_only=True, tag="found"):
@@ -59,17 +50,17 @@ def read_apart(path: Path, name: str | None, input_wh: Size | None) -> Graph:
     Raises EngineError where it does.
     """
     resolved = path.resolve()
+    size = "{}x{}".format(*input_wh) if input_wh else ""
     with scratch("graph") as folder:
         outcome = folder / "outcome.json"
-        size = "{}x{}".format(*input_wh) if input_wh else ""
         arguments = (str(resolved), name or "", size, str(outcome))
-        left = run_apart("export.import_like", arguments, outcome, str(path), "onnxruntime")
-    answer = msgspec.json.decode(left, type=Found | Failed)
-    if isinstance(answer, Failed):
-        raise ERRORS.get(answer.error, EngineError)(
-            answer.message.replace(str(resolved), str(path))
-        )
-    return replace(answer.graph, path=str(path))
+        try:
+            found = run_apart(
+                "export.import_like", arguments, outcome, str(path), "onnxruntime", Found
+            )
+        except EdgeposeError as error:
+            raise type(error)(str(error).replace(str(resolved), str(path))) from error
+    return replace(found.graph, path=str(path))
 
 
 def read_like(path: Path, name: str | None, input_wh: Size | None) -> Graph:
@@ -244,15 +235,9 @@ def _lineage(entry: CatalogEntry) -> Lineage:
 
 def main(path: str, name: str, size: str, outcome: str) -> None:
     """Read a graph and leave it, or the error, in the file `outcome`."""
-    confine()
     width, _, height = size.partition("x")
     input_wh = (int(width), int(height)) if size else None
-    answer: Found | Failed
-    try:
-        answer = Found(graph=read_like(Path(path), name or None, input_wh))
-    except EdgeposeError as error:
-        answer = Failed(error=type(error).__name__, message=str(error))
-    Path(outcome).write_bytes(msgspec.json.encode(answer))
+    leave_outcome(Path(outcome), lambda: Found(graph=read_like(Path(path), name or None, input_wh)))
 
 
 if __name__ == "__main__":

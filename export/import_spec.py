@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import msgspec
-
 from edge.catalog.lookup import find
 from edge.catalog.specs import published_spec
 from runtimes.codec_spec import (
@@ -22,7 +20,7 @@ from runtimes.codec_spec import (
 )
 from runtimes.errors import InputError
 from runtimes.naming import MODEL_NAME
-from runtimes.record import MALFORMED
+from runtimes.record import read_json
 from runtimes.spec import FORMAT, Calibration, KeptLayer, Lineage, ModelSpec, Precision, Runtime
 from runtimes.spec_rules import contradictions
 
@@ -52,14 +50,11 @@ class ImportSpec(ModelSpec, frozen=True, kw_only=True):
 
 def read_spec(path: Path) -> ImportSpec:
     """Read SPEC.json strictly; raises InputError with the path of the bad field."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=ImportSpec)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except MALFORMED as error:
-        raise InputError(
-            f"{path}: {error}; SPEC.json has artifact.json's keys without files, parity and tools"
-        ) from error
+    return read_json(
+        path,
+        ImportSpec,
+        "SPEC.json has artifact.json's keys without files, parity and tools",
+    )
 
 
 def like_spec(name: str, runtime: Runtime) -> ImportSpec:

@@ -4,22 +4,45 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from devices.detect import detect_machine
-from runtimes.errors import EngineError
+from runtimes.errors import ArtifactError, EdgeposeError, EngineError, InputError
+from runtimes.record import Record
 
 TIME_LIMIT_S = 900.0
 LAST_WORDS = 300  # characters
+# the process's errors by name; others become EngineError
+ERRORS: dict[str, type[EdgeposeError]] = {
+    each.__name__: each for each in (InputError, ArtifactError, EngineError)
+}
+
+Answer = TypeVar("Answer", bound=Record)
+
+
+class Failed(Record, frozen=True, kw_only=True, tag="failed"):
+    """One of our errors, by the name of its class."""
+
+    error: str
+    message: str
 
 
 def run_apart(
-    module: str, arguments: tuple[str, ...], outcome: Path, about: str, engine: str
-) -> bytes:
-    """Run `python -m module arguments` and return the bytes that it left in the file `outcome`.
+    module: str,
+    arguments: tuple[str, ...],
+    outcome: Path,
+    about: str,
+    engine: str,
+    kind: type[Answer],
+) -> Answer:
+    """Run `python -m module arguments` and return what it left in the file `outcome` with `leave_outcome`.
 
-    about: the file or directory, and engine: who reads it, for messages. Raises EngineError where the process crashes,
-    does not end, or leaves nothing.
+    kind: of the answer, a tagged record. about: the file or directory, and engine: who reads it, for messages. Raises
+    the error of ours that the process ended with, and EngineError where it crashes, does not end, or leaves nothing.
     """
     try:
         # our parent folder as working directory: `-m` finds this `export`, not one in the user's directory
@@ -37,7 +60,21 @@ def run_apart(
         ) from error
     if done.returncode or not outcome.exists():
         raise _died(about, engine, done)
-    return outcome.read_bytes()
+    answer: Answer | Failed = msgspec.json.decode(outcome.read_bytes(), type=kind | Failed)
+    if isinstance(answer, Failed):
+        raise ERRORS.get(answer.error, EngineError)(answer.message)
+    return answer
+
+
+def leave_outcome(outcome: Path, work: Callable[[], Record]) -> None:
+    """Do the work, confined, and write its answer or our error to the file `outcome`, for `run_apart`."""
+    confine()
+    answer: Record
+    try:
+        answer = work()
+    except EdgeposeError as error:
+        answer = Failed(error=type(error).__name__, message=str(error))
+    outcome.write_bytes(msgspec.json.encode(answer))
 
 
 def confine() -> None:

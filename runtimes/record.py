@@ -40,6 +40,20 @@ class Versioned(Protocol):
 
 
 T = TypeVar("T", bound=Versioned)
+R = TypeVar("R", bound=Record)
+
+
+def read_json(path: Path, kind: type[R], remedy: str) -> R:
+    """Read a record from a JSON file of the user's.
+
+    Raises InputError where it cannot be read or is no such record; the message names the field and ends with `remedy`.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except MALFORMED as error:
+        raise InputError(f"{path}: {error}; {remedy}") from error
 
 
 def decode_record(

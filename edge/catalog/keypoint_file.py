@@ -9,14 +9,11 @@ keypoint, for AP and duplicate removal. name: by default the file's own name.
 """
 
 import math
-import re
 from pathlib import Path
 
-import msgspec
-
-from edge.schema import SCHEMAS, KeypointSchema, load_schema, pairs_by_name
+from edge.schema import SCHEMAS, KeypointSchema, load_schema, pairs_by_name, plain_name
 from runtimes.errors import InputError
-from runtimes.record import MALFORMED, Record
+from runtimes.record import Record, read_json
 
 End = int | str
 
@@ -45,19 +42,14 @@ def find_keypoints(text: str) -> KeypointSchema:
 
 def read_keypoints(path: Path) -> KeypointSchema:
     """Read SCHEMA.json strictly; raises InputError, one line, that says what is wrong."""
-    try:
-        read = msgspec.json.decode(path.read_bytes(), type=KeypointFile)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except MALFORMED as error:
-        raise InputError(
-            f"{path}: {error}; it takes names, and optionally name, pairs, edges, sigmas"
-        ) from error
+    read = read_json(
+        path, KeypointFile, "it takes names, and optionally name, pairs, edges, sigmas"
+    )
     if not all(math.isfinite(sigma) and sigma > 0 for sigma in read.sigmas):
         raise InputError(f"{path}: sigmas must be positive numbers")
     if not all(name.strip() and name.isprintable() for name in read.names):
         raise InputError(f"{path}: keypoint names must be printable text")
-    name = re.sub(r"[^A-Za-z0-9._+-]+", "_", read.name or path.stem).lstrip(".") or "own"
+    name = plain_name(read.name or path.stem).lstrip(".") or "own"
     pairs = pairs_by_name(read.names) if read.pairs is None else _indices(path, read, read.pairs)
     try:
         return KeypointSchema(
