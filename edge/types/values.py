@@ -12,8 +12,8 @@ from edge.types.arrays import F32, I32, U8, Value, check_shape, counted
 class Frame(Value):
     """One frame of a source: `image` uint8 (H, W, 3) BGR, `index` from 0, `time_s` since the start of the source.
 
-    Frames that were damaged or dropped leave gaps in `index`. name: the image file's, or the video's with the frame's
-    number ("clip_000016"); empty where there is none.
+    Frames that were dropped, or that the decoder reports as damaged, leave gaps in `index`. name: the image file's, or
+    the video's with the frame's number ("clip_000016"); empty where there is none.
     """
 
     image: U8
