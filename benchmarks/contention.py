@@ -135,7 +135,8 @@ def artifacts_of(source: Path, scratch: Path) -> dict[str, Path]:
 
     loaded = load_weights("rtmdet-nano", str(source))
     targets = [Target(runtime, "fp32") for runtime in RUNTIMES]
-    return {each.runtime: each.path for each in export_model(loaded, targets, scratch)}
+    made = export_model(loaded, targets, scratch)
+    return {each.target.runtime: each.path for each in made}
 
 
 def main() -> None:
@@ -148,6 +149,8 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--only", help="Rows, comma-separated and by their place: 0,4.")
     args = parser.parse_args()
+    from progress import machine_words  # it imports torch, which the measured processes must not
+
     rows = list(ROWS)
     if args.only:
         rows = [rows[int(place)] for place in args.only.split(",")]
@@ -156,8 +159,10 @@ def main() -> None:
         before = others()
         result = measure(artifacts, rows)
     used = "an unknown number of" if before is None else f"{before:.2f}"
+    model = next(iter(artifacts.values())).name.partition(".")[0]
     text = (
-        table(result) + f"\nOther processes used {used} cores before; above 0.1, measure again.\n"
+        f"{table(result)}\n{model}, f32, {machine_words()} Medians of {ROUNDS} rounds of {TIME_S} s. "
+        f"Other processes used {used} cores before; above 0.1, measure again.\n"
     )
     record = {
         "machine": detect_machine(),

@@ -16,6 +16,7 @@ import cv2
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from progress import machine_words, write_report
 
 from edge.codecs import decode_poses
 from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, people_by_image
@@ -195,7 +196,7 @@ def markdown(rows: list[Row]) -> str:
     note = (
         "Reasons as in `edge/parity/decidable.py`; a keypoint may have several, and SimCC has two axes. One hill: the "
         "bins above 90 % of the best hang together, by flood fill. Labels: medians over visible "
-        "keypoints, input 192 x 256."
+        f"keypoints, input 192 x 256. {machine_words()}"
     )
     return "\n".join([*lines, "", note, ""])
 
@@ -213,10 +214,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         rows = drawn_rows() + real_rows(args.real, Path(scratch))
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / "decidable.md").write_text(markdown(rows))
-    report = msgspec.json.encode({"rows": [asdict(row) for row in rows]})
-    (args.out / "decidable.json").write_bytes(msgspec.json.format(report, indent=1) + b"\n")
+    write_report(args.out, "decidable", markdown(rows), [asdict(row) for row in rows])
     print(markdown(rows))
 
 
