@@ -90,6 +90,7 @@ def test_two_processes_have_the_curve_of_one(alone, together) -> None:
         torch.testing.assert_close(states[1][name], value, rtol=0, atol=1e-4, msg=name)
 
 
+@pytest.mark.slow
 def test_a_detector_has_the_curve_of_one_process(pictures, alone, tmp_path) -> None:
     """The losses' normaliser is that of the whole batch, whichever process sees how many people."""
     curves = [
