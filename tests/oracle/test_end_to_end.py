@@ -18,6 +18,8 @@ from export.torch_session import TorchSession
 from runtimes.registry import ENGINES, installed_engine
 
 SOURCES = {"real:rtmdet-nano": "rtmdet-nano-real-hw", "oracle:rtmdet-nano": "rtmdet-nano"}
+# As in test_export_raw, which shares these exports.
+QUICK = ("openvino", "ncnn")
 PRECISIONS = {"fp32": (0.05, 1e-4), "fp16": (0.5, 1e-3)}  # px, score
 
 
@@ -51,7 +53,10 @@ def test_boxes_of_pytorch(oracles, real: Path, loaded_model, source: str) -> Non
     check_photographs(model, np.load(oracles(f"{SOURCES[source]}.npz")), real, 0.01, 1e-5)
 
 
-@pytest.mark.parametrize("runtime", ENGINES)
+@pytest.mark.parametrize(
+    "runtime",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each not in QUICK)) for each in ENGINES],
+)
 def test_boxes_of_artifacts(oracles, real: Path, exported, runtime: str) -> None:
     """Of trained weights alone: half precision moves boxes of random ones, whose outputs test_export_raw compares."""
     source = "real:rtmdet-nano"
