@@ -56,8 +56,8 @@ ORACLES = {
         renamed={"heatmap": "stage1_heatmaps", "paf": "stage1_pafs"},
     ),
 }
-# A small one, on the runtimes that are exported to in seconds, shows what the rest confirm. The contract tests export the
-# same network, with random weights, to all of them.
+# A small one, on the runtimes that are exported to in seconds, shows what the rest confirm. The contract tests export
+# the same network, with random weights, to all of them.
 QUICK = [("real:rtmdet-nano", "openvino"), ("real:rtmdet-nano", "ncnn")]
 CASES = [
     pytest.param(source, runtime, marks=[pytest.mark.slow] * ((source, runtime) not in QUICK))
