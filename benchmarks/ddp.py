@@ -36,13 +36,13 @@ from quantize.distill.data.batches import (
 from quantize.distill.data.instances import drawn_instances
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.distributed import close_fabric, local_batches, open_fabric
+from quantize.distill.loop.distributed import close_fabric, local_batches, open_fabric
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.train import StepResult, TrainSettings, train
+from quantize.distill.loop.train_state import new_train_state
 from quantize.distill.losses.terms import WeightedLoss, label_loss
-from quantize.distill.optimizer import LrSchedule
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.train import StepResult, TrainSettings, train
-from quantize.distill.train_state import new_train_state
 
 STUDENT = "vitpose-192x6x3-simple"
 BATCH = 16

@@ -30,18 +30,18 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, load_training_set
-from quantize.distill.distributed import open_fabric
+from quantize.distill.loop.distributed import open_fabric
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.run_folder import CONFIG
+from quantize.distill.loop.train import StepResult, TrainSettings, train
+from quantize.distill.loop.train_state import new_train_state
 from quantize.distill.methods.token import random_token, token_variant
 from quantize.distill.methods.token_training import load_or_train_token
-from quantize.distill.optimizer import LrSchedule
 from quantize.distill.pose_task import PoseTask
-from quantize.distill.run_folder import CONFIG
 from quantize.distill.runner import train_student
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teacher import Teacher, open_teacher
-from quantize.distill.teacher_cache import TeacherCache, build_teacher_cache
-from quantize.distill.train import StepResult, TrainSettings, train
-from quantize.distill.train_state import new_train_state
+from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache
+from quantize.distill.teachers.teacher import Teacher, open_teacher
 from quantize.distill.validation import PoseMetrics, drawn_dataset, validate
 
 COCO = load_schema("coco17")

@@ -30,7 +30,7 @@ from export.import_model import import_model
 from export.import_spec import like_spec
 from export.torch_session import TorchSession
 from quantize.distill.config import DistillConfig
-from quantize.distill.run_folder import CONFIG, STUDENT
+from quantize.distill.loop.run_folder import CONFIG, STUDENT
 from quantize.distill.runner import train_student
 from quantize.distill.validation import PoseMetrics, validate, validate_model
 

@@ -40,7 +40,7 @@ from quantize.distill.data.targets import (
 )
 from quantize.distill.losses.terms import TeacherMaps
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teacher_cache import SHARD_SIZE, UDP, TeacherCache
+from quantize.distill.teachers.cache import SHARD_SIZE, UDP, TeacherCache
 from runtimes.codec_spec import HeatmapCodec
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"

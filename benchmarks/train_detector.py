@@ -34,7 +34,7 @@ from export.checkpoint import load_checkpoint
 from export.torch_session import TorchSession
 from quantize.distill.detector.config import DetectorConfig
 from quantize.distill.detector.runner import VAL_PICTURES, VAL_SEED, drawn_set, train_detector
-from quantize.distill.run_folder import CONFIG, LOG
+from quantize.distill.loop.run_folder import CONFIG, LOG
 
 NAME = "rtmdet-nano-drawn"
 METHOD = "benchmarks/train_detector.py: drawn people only; dynamic soft labels, quality focal and GIoU losses"

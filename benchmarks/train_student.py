@@ -22,7 +22,7 @@ from edge.model import Model
 from export import load_checkpoint
 from export.torch_session import TorchSession
 from quantize.distill.config import DistillConfig
-from quantize.distill.run_folder import CONFIG, CURVES, LOG
+from quantize.distill.loop.run_folder import CONFIG, CURVES, LOG
 from quantize.distill.runner import train_student
 from quantize.distill.validation import drawn_dataset, validate_model
 

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from quantize.distill.config import DistillConfig
     from quantize.distill.detector.config import DetectorConfig
     from quantize.distill.detector.runner import train_detector
-    from quantize.distill.job import TrainingResult
+    from quantize.distill.loop.job import TrainingResult
     from quantize.distill.runner import train_student
     from quantize.int8.calibration import ImageSets, gather_sets
     from quantize.int8.run import Int8Options, int8_destination, quantize_artifact
@@ -20,7 +20,7 @@ else:
             "quantize.distill.config": ("DistillConfig",),
             "quantize.distill.detector.config": ("DetectorConfig",),
             "quantize.distill.detector.runner": ("train_detector",),
-            "quantize.distill.job": ("TrainingResult",),
+            "quantize.distill.loop.job": ("TrainingResult",),
             "quantize.distill.runner": ("train_student",),
             "quantize.int8.calibration": ("ImageSets", "gather_sets"),
             "quantize.int8.run": ("Int8Options", "int8_destination", "quantize_artifact"),

@@ -14,7 +14,7 @@ from edge.cli.options import PATH, Decorator, parse_wh, setting, together
 from runtimes.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from quantize.distill.job import Metrics, TrainingResult
+    from quantize.distill.loop.job import Metrics, TrainingResult
 
 # Modules that training imports, and the packages that provide them.
 PACKAGES = {

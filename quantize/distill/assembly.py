@@ -17,7 +17,7 @@ from export.models.vit import at_input
 from export.registry import Variant, load_family
 from quantize.distill.config import DistillConfig
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.distributed import shard_teacher
+from quantize.distill.loop.distributed import shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
 from quantize.distill.losses.terms import TeacherMaps, WeightedLoss, label_loss, teacher_map_loss
 from quantize.distill.methods.deep_supervision import (
@@ -40,8 +40,8 @@ from quantize.distill.methods.token import (
     read_token,
 )
 from quantize.distill.student import load_init, new_student, student_spec
-from quantize.distill.teacher import Teacher
-from quantize.distill.teacher_cache import TeacherCache
+from quantize.distill.teachers.cache import TeacherCache
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 

@@ -31,19 +31,19 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
-from quantize.distill.distributed import Device, close_fabric, open_fabric
-from quantize.distill.errors import translate_training_errors, translate_write_errors
-from quantize.distill.job import TrainingJob, TrainingResult, run_job
+from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
+from quantize.distill.loop.errors import translate_training_errors, translate_write_errors
+from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.progress import ProgressListener, step_reporter
+from quantize.distill.loop.run_folder import check_run_folder, write_config
+from quantize.distill.loop.train import TrainSettings
 from quantize.distill.methods.token import token_variant
 from quantize.distill.methods.token_training import load_or_train_token
-from quantize.distill.optimizer import LrSchedule
 from quantize.distill.pose_task import PoseTask
-from quantize.distill.progress import ProgressListener, step_reporter
-from quantize.distill.run_folder import check_run_folder, write_config
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teacher import Teacher, open_teacher
-from quantize.distill.teacher_cache import TeacherCache, build_teacher_cache
-from quantize.distill.train import TrainSettings
+from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache
+from quantize.distill.teachers.teacher import Teacher, open_teacher
 from quantize.distill.validation import PoseMetrics, validate, validation_set
 
 TEACHER_CACHE = "lessons"

@@ -35,14 +35,19 @@ from quantize.distill.detector.network import detector_variant, new_detector
 from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import LATE, DetectorSchedule, Phase
 from quantize.distill.detector.task import DetectorTask
-from quantize.distill.distributed import close_fabric, local_batches, open_fabric, shard_teacher
+from quantize.distill.loop.distributed import (
+    close_fabric,
+    local_batches,
+    open_fabric,
+    shard_teacher,
+)
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.run_folder import STATE
+from quantize.distill.loop.train import TrainSettings, train
+from quantize.distill.loop.train_state import new_train_state
 from quantize.distill.losses.terms import WeightedLoss, label_loss
-from quantize.distill.optimizer import LrSchedule
 from quantize.distill.pose_task import PoseTask
-from quantize.distill.run_folder import STATE
 from quantize.distill.student import new_student, student_spec, student_variant
-from quantize.distill.train import TrainSettings, train
-from quantize.distill.train_state import new_train_state
 from runtimes.errors import EdgeposeError
 
 WH = (48, 64)

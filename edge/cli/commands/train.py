@@ -25,7 +25,7 @@ from quantize.distill.detector.config import DetectorConfig, is_detector
 from runtimes.errors import InputError
 
 if TYPE_CHECKING:
-    from quantize.distill.job import Metrics, TrainingResult
+    from quantize.distill.loop.job import Metrics, TrainingResult
 
 DEFAULT_KEYPOINTS = "coco17"
 

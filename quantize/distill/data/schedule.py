@@ -16,7 +16,7 @@ from quantize.distill.data.batches import (
     split_into_batches,
 )
 from quantize.distill.data.samples import Sampler
-from quantize.distill.distributed import local_batches
+from quantize.distill.loop.distributed import local_batches
 
 AUGMENTATIONS = {"strong": STRONG, "weak": WEAK, "gentle": GENTLE, "still": NO_AUGMENTATION}
 # RTMPose switches from strong to weak for the last 30 of 420 epochs (arXiv:2303.07399); short runs need more.

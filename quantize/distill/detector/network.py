@@ -5,7 +5,7 @@ from torch import nn
 
 from export.registry import Variant, load_family
 from quantize.distill.detector.config import FAMILY, is_detector
-from quantize.distill.optimizer import WeightAverage
+from quantize.distill.loop.optimizer import WeightAverage
 from quantize.distill.student import load_init
 from runtimes.errors import InputError
 

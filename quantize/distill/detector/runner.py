@@ -24,13 +24,13 @@ from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import DetectionBatch, DetectorSchedule, default_phases
 from quantize.distill.detector.task import DetectorTask
 from quantize.distill.detector.validation import BoxMetrics, validate_detector
-from quantize.distill.distributed import Device, close_fabric, open_fabric
-from quantize.distill.errors import translate_training_errors
-from quantize.distill.job import TrainingJob, TrainingResult, run_job
-from quantize.distill.optimizer import LrSchedule
-from quantize.distill.progress import ProgressListener
-from quantize.distill.run_folder import check_run_folder, write_config
-from quantize.distill.train import TrainSettings
+from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
+from quantize.distill.loop.errors import translate_training_errors
+from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.progress import ProgressListener
+from quantize.distill.loop.run_folder import check_run_folder, write_config
+from quantize.distill.loop.train import TrainSettings
 from runtimes.errors import InputError
 from runtimes.files import cache_dir
 

@@ -16,7 +16,7 @@ from edge.types import F32, U8
 from quantize.distill.data.augment import Augmentation
 from quantize.distill.data.batches import epoch_order, epoch_steps, prefetch, split_into_batches
 from quantize.distill.detector.data import DetectionSet, load_sample
-from quantize.distill.distributed import local_batches
+from quantize.distill.loop.distributed import local_batches
 
 EARLY = Augmentation(
     scale=(0.6, 1.7),

@@ -11,8 +11,8 @@ from quantize.distill.data.batches import Batch
 from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints, select
 from quantize.distill.losses.functional import simcc_kl
 from quantize.distill.losses.terms import Outputs, WeightedLoss
-from quantize.distill.online_teacher import OnlineTeacher, input_scale
-from quantize.distill.teacher import Teacher
+from quantize.distill.teachers.online import OnlineTeacher, input_scale
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

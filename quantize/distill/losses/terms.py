@@ -23,7 +23,7 @@ from quantize.distill.data.targets import (
     suppress_noise,
 )
 from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl
-from quantize.distill.teacher_cache import TeacherCache
+from quantize.distill.teachers.cache import TeacherCache
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

@@ -24,8 +24,8 @@ from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.losses.functional import feature_mse
 from quantize.distill.losses.simcc import simcc_distill_loss
 from quantize.distill.losses.terms import PoseLoss, WeightedLoss
-from quantize.distill.online_teacher import OnlineTeacher
-from quantize.distill.teacher import Teacher
+from quantize.distill.teachers.online import OnlineTeacher
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

@@ -18,9 +18,9 @@ from quantize.distill.data.batches import Batch
 from quantize.distill.losses.functional import heatmap_mse
 from quantize.distill.losses.simcc import simcc_distill_loss
 from quantize.distill.losses.terms import PoseLoss, WeightedLoss
-from quantize.distill.online_teacher import OnlineTeacher
 from quantize.distill.student import new_student, student_spec
-from quantize.distill.teacher import Teacher
+from quantize.distill.teachers.online import OnlineTeacher
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec

@@ -24,7 +24,7 @@ from torch.nn.utils import parametrize
 from export.models.vit import Vit
 from export.models.vitpose_sizes import KNOWLEDGE_SUFFIX
 from export.registry import Variant, load_family
-from quantize.distill.teacher import Teacher
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.errors import CheckpointError, InputError
 from runtimes.files import atomic_file
 from runtimes.record import MALFORMED, Record

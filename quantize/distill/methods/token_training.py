@@ -14,14 +14,14 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, convert_keypoints
+from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.run_folder import STATE
+from quantize.distill.loop.train import StepResult, TrainSettings, train
+from quantize.distill.loop.train_state import new_train_state
 from quantize.distill.losses.terms import WeightedLoss, label_loss
 from quantize.distill.methods.token import TokenCard, read_token, token_teacher, write_token
-from quantize.distill.optimizer import LrSchedule
 from quantize.distill.pose_task import PoseTask
-from quantize.distill.run_folder import STATE
-from quantize.distill.teacher import Teacher
-from quantize.distill.train import StepResult, TrainSettings, train
-from quantize.distill.train_state import new_train_state
+from quantize.distill.teachers.teacher import Teacher
 
 FILE = "token.safetensors"
 FOLDER = "token"

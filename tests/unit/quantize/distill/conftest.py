@@ -8,7 +8,7 @@ import pytest
 
 if TYPE_CHECKING:
     from quantize.distill.data.batches import Batch
-    from quantize.distill.teacher import Teacher
+    from quantize.distill.teachers.teacher import Teacher
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def teacher_of() -> Callable[..., "Teacher"]:
     def make(name: str, wh: tuple[int, int], schema: str = "coco17", seed: int = 0) -> "Teacher":
         from export.torch_session import TorchSession
         from quantize.distill.student import new_student, student_spec, student_variant
-        from quantize.distill.teacher import Teacher
+        from quantize.distill.teachers.teacher import Teacher
         from runtimes.spec import Lineage
 
         variant = student_variant(name, wh, schema)

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from quantize.distill.config import DistillConfig, check_methods, parse_methods
-from quantize.distill.run_folder import CONFIG, check_run_folder, read_config, write_config
+from quantize.distill.loop.run_folder import CONFIG, check_run_folder, read_config, write_config
 from runtimes.errors import InputError, TargetExistsError
 
 CONFIG_A = DistillConfig(student="rtmpose-t", teacher="t.pth", methods=("heatmap",))

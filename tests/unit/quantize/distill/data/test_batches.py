@@ -18,7 +18,7 @@ from quantize.distill.data.batches import (  # noqa: E402
 from quantize.distill.data.instances import drawn_instances  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
-from quantize.distill.distributed import rank_part  # noqa: E402
+from quantize.distill.loop.distributed import rank_part  # noqa: E402
 from runtimes.errors import SourceError  # noqa: E402
 from runtimes.spec import CropSpec  # noqa: E402
 

@@ -33,10 +33,10 @@ from quantize.distill.detector.schedule import (  # noqa: E402
     default_phases,
 )
 from quantize.distill.detector.task import DetectorTask  # noqa: E402
-from quantize.distill.optimizer import LrSchedule  # noqa: E402
-from quantize.distill.run_folder import LOG, STATE  # noqa: E402
-from quantize.distill.train import TrainSettings, train  # noqa: E402
-from quantize.distill.train_state import TrainState, new_train_state  # noqa: E402
+from quantize.distill.loop.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.loop.run_folder import LOG, STATE  # noqa: E402
+from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
+from quantize.distill.loop.train_state import TrainState, new_train_state  # noqa: E402
 from runtimes.errors import CheckpointError, InputError, TrainingError  # noqa: E402
 
 VARIANT = detector_variant("rtmdet-nano")

@@ -13,7 +13,7 @@ from export.torch_session import normalise  # noqa: E402
 from quantize.distill.data.targets import simcc_labels, simcc_sigma  # noqa: E402
 from quantize.distill.losses.functional import simcc_kl  # noqa: E402
 from quantize.distill.losses.simcc import resample_logits, simcc_losses, teacher_bins  # noqa: E402
-from quantize.distill.online_teacher import OnlineTeacher  # noqa: E402
+from quantize.distill.teachers.online import OnlineTeacher  # noqa: E402
 from runtimes.codec_spec import SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

@@ -26,7 +26,7 @@ from quantize.distill.data.targets import (  # noqa: E402
     strides,
 )
 from quantize.distill.losses.terms import TeacherMaps, label_loss, teacher_map_loss  # noqa: E402
-from quantize.distill.teacher_cache import UDP, TeacherCache  # noqa: E402
+from quantize.distill.teachers.cache import UDP, TeacherCache  # noqa: E402
 
 COCO = load_schema("coco17")
 WH, MAP = (96, 128), (24, 32)

@@ -21,6 +21,9 @@ from quantize.distill.data.targets import (  # noqa: E402
     simcc_labels,
     simcc_sigma,
 )
+from quantize.distill.loop.optimizer import LrSchedule, parameter_groups  # noqa: E402
+from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
+from quantize.distill.loop.train_state import new_train_state  # noqa: E402
 from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl  # noqa: E402
 from quantize.distill.losses.terms import WeightedLoss  # noqa: E402
 from quantize.distill.methods.feature import (  # noqa: E402
@@ -33,12 +36,9 @@ from quantize.distill.methods.feature import (  # noqa: E402
     with_feature_output,
     without_adapter,
 )
-from quantize.distill.optimizer import LrSchedule, parameter_groups  # noqa: E402
 from quantize.distill.pose_task import PoseTask  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train import TrainSettings, train  # noqa: E402
-from quantize.distill.train_state import new_train_state  # noqa: E402
+from quantize.distill.teachers.teacher import Teacher  # noqa: E402
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

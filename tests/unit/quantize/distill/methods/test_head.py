@@ -11,13 +11,13 @@ pytest.importorskip("lightning_fabric")
 from lightning_fabric import Fabric  # noqa: E402
 
 from export.torch_session import normalise  # noqa: E402
+from quantize.distill.loop.optimizer import LrSchedule, parameter_groups  # noqa: E402
+from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
+from quantize.distill.loop.train_state import new_train_state  # noqa: E402
 from quantize.distill.methods.head import fresh_head, head_losses  # noqa: E402
-from quantize.distill.optimizer import LrSchedule, parameter_groups  # noqa: E402
 from quantize.distill.pose_task import PoseTask  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train import TrainSettings, train  # noqa: E402
-from quantize.distill.train_state import new_train_state  # noqa: E402
+from quantize.distill.teachers.teacher import Teacher  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
 WH = (64, 64)

@@ -9,6 +9,8 @@ pytest.importorskip("safetensors")
 
 from export.registry import load_family  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
+from quantize.distill.loop.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.loop.train_state import new_train_state  # noqa: E402
 from quantize.distill.methods.token import (  # noqa: E402
     TokenCard,
     add_token,
@@ -19,10 +21,8 @@ from quantize.distill.methods.token import (  # noqa: E402
     token_variant,
     write_token,
 )
-from quantize.distill.optimizer import LrSchedule  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.teacher import Teacher  # noqa: E402
-from quantize.distill.train_state import new_train_state  # noqa: E402
+from quantize.distill.teachers.teacher import Teacher  # noqa: E402
 from runtimes.errors import CheckpointError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402
 

@@ -16,12 +16,12 @@ from edge.catalog.specs import rtmdet_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
-from quantize.distill import teacher_cache as cache_module  # noqa: E402
 from quantize.distill.data.instances import Instance  # noqa: E402
 from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
-from quantize.distill.teacher import Teacher, open_teacher, predict_maps, simcc_to_heatmaps  # noqa: E402
-from quantize.distill.teacher_cache import build_teacher_cache  # noqa: E402
+from quantize.distill.teachers import cache as cache_module  # noqa: E402
+from quantize.distill.teachers.cache import build_teacher_cache  # noqa: E402
+from quantize.distill.teachers.teacher import Teacher, open_teacher, predict_maps, simcc_to_heatmaps  # noqa: E402
 from runtimes.errors import ArtifactError, InputError  # noqa: E402
 from runtimes.spec import Lineage  # noqa: E402
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from quantize.distill.optimizer import LrSchedule, WeightAverage, parameter_groups
+from quantize.distill.loop.optimizer import LrSchedule, WeightAverage, parameter_groups
 from runtimes.errors import CheckpointError
 from runtimes.files import atomic_file
 

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from quantize.distill.plots import _smoothed, plot_curves, read_log
+from quantize.distill.loop.plots import _smoothed, plot_curves, read_log
 
 
 def test_a_log_becomes_columns(tmp_path) -> None:

@@ -22,13 +22,13 @@ from quantize.distill.data.batches import SourceSlice, epoch_order, pose_batches
 from quantize.distill.data.instances import drawn_instances  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
+from quantize.distill.loop.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.loop.run_folder import LOG, STATE, trim_log  # noqa: E402
+from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
+from quantize.distill.loop.train_state import new_train_state  # noqa: E402
 from quantize.distill.losses.terms import WeightedLoss, label_loss  # noqa: E402
-from quantize.distill.optimizer import LrSchedule  # noqa: E402
 from quantize.distill.pose_task import PoseTask  # noqa: E402
-from quantize.distill.run_folder import LOG, STATE, trim_log  # noqa: E402
 from quantize.distill.student import new_student, student_spec, student_variant  # noqa: E402
-from quantize.distill.train import TrainSettings, train  # noqa: E402
-from quantize.distill.train_state import new_train_state  # noqa: E402
 from runtimes.errors import CheckpointError, TrainingError  # noqa: E402
 
 COCO = load_schema("coco17")

@@ -5,7 +5,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from quantize.distill.distributed import local_batches, open_fabric, shard_teacher  # noqa: E402
+from quantize.distill.loop.distributed import local_batches, open_fabric, shard_teacher  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 
 from export.models.vitpose import build  # noqa: E402
 from export.registry import Variant  # noqa: E402
-from quantize.distill.optimizer import (  # noqa: E402
+from quantize.distill.loop.optimizer import (  # noqa: E402
     LrSchedule,
     WeightAverage,
     lr_factor,

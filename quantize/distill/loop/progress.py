@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-from quantize.distill.train import StepResult
+from quantize.distill.loop.train import StepResult
 
 
 class ProgressListener(Protocol):

@@ -15,7 +15,7 @@ from edge.types import F64
 from export.torch_session import normalise
 from quantize.distill.backbone_head import Outputs, backbone_of, last_map, run_head
 from quantize.distill.data.batches import Batch
-from quantize.distill.teacher import Teacher
+from quantize.distill.teachers.teacher import Teacher
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from quantize.distill.errors import translate_training_errors, translate_write_errors  # noqa: E402
+from quantize.distill.loop.errors import translate_training_errors, translate_write_errors  # noqa: E402
 from runtimes.errors import InputError, TrainingError  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[4]
@@ -71,7 +71,7 @@ def test_sigterm_is_translated_and_the_next_one_ignored() -> None:
     """In a process of its own: after the contract tests, pytest's died of the signal (a segmentation fault)."""
     code = """
 import os, signal
-from quantize.distill.errors import translate_training_errors
+from quantize.distill.loop.errors import translate_training_errors
 from runtimes.errors import TrainingError
 try:
     with translate_training_errors(2):

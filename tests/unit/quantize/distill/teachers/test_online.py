@@ -12,9 +12,9 @@ from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from export.torch_session import TorchSession, normalise  # noqa: E402
 from quantize.distill.backbone_head import backbone_of, last_map, map_channels  # noqa: E402
 from quantize.distill.data.crop_view import CropView, crop_to_crop, view_crop  # noqa: E402
-from quantize.distill.online_teacher import OnlineTeacher, input_scale, resize_crops  # noqa: E402
 from quantize.distill.student import new_student, student_variant  # noqa: E402
-from quantize.distill.teacher import Teacher  # noqa: E402
+from quantize.distill.teachers.online import OnlineTeacher, input_scale, resize_crops  # noqa: E402
+from quantize.distill.teachers.teacher import Teacher  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -76,7 +76,7 @@ def test_outputs_are_kept_for_one_batch(teacher_of, batch_of) -> None:
 
 
 def test_an_artifact_answers_as_its_network_does(exported, loaded_model, batch_of) -> None:
-    from quantize.distill.teacher import open_teacher
+    from quantize.distill.teachers.teacher import open_teacher
 
     artifact = open_teacher(str(exported("random:rtmpose-t", "onnxruntime")["fp32"].path))
     loaded = loaded_model("random:rtmpose-t")

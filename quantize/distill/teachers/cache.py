@@ -21,7 +21,7 @@ from quantize.distill.data.keypoint_transfer import KeypointMap, select, warp_ma
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import warp_patch
 from quantize.distill.data.targets import strides
-from quantize.distill.teacher import Teacher, predict_maps
+from quantize.distill.teachers.teacher import Teacher, predict_maps
 from runtimes.artifact import sha256_of
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError

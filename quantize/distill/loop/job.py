@@ -10,11 +10,11 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from export.student_file import Card, write_student
-from quantize.distill.errors import translate_write_errors
-from quantize.distill.optimizer import WeightAverage
-from quantize.distill.plots import plot_curves, read_log
-from quantize.distill.progress import ProgressListener, step_reporter
-from quantize.distill.run_folder import (
+from quantize.distill.loop.errors import translate_write_errors
+from quantize.distill.loop.optimizer import WeightAverage
+from quantize.distill.loop.plots import plot_curves, read_log
+from quantize.distill.loop.progress import ProgressListener, step_reporter
+from quantize.distill.loop.run_folder import (
     CURVES,
     LOG,
     METRICS,
@@ -25,8 +25,8 @@ from quantize.distill.run_folder import (
     trim_log,
     write_json,
 )
-from quantize.distill.train import B, StepResult, Task, TrainSettings, train
-from quantize.distill.train_state import TrainState, new_train_state
+from quantize.distill.loop.train import B, StepResult, Task, TrainSettings, train
+from quantize.distill.loop.train_state import TrainState, new_train_state
 
 
 class Metrics(Protocol):

@@ -15,10 +15,10 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from quantize.distill.errors import translate_training_errors, translate_write_errors
-from quantize.distill.optimizer import LrSchedule, lr_factor, set_lr
-from quantize.distill.run_folder import LOG, STATE, append_row, trim_log
-from quantize.distill.train_state import TrainState
+from quantize.distill.loop.errors import translate_training_errors, translate_write_errors
+from quantize.distill.loop.optimizer import LrSchedule, lr_factor, set_lr
+from quantize.distill.loop.run_folder import LOG, STATE, append_row, trim_log
+from quantize.distill.loop.train_state import TrainState
 from runtimes.errors import TrainingError
 
 

@@ -1,0 +1,1 @@
+"""The training loop of every task: steps, state, optimization, processes, run folder, progress."""
