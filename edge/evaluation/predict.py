@@ -1,84 +1,95 @@
 """COCO results of a model: every image of a COCO-style set in, records ready for the evaluator out."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from edge.codecs.people import person_labels, with_labels
-from edge.evaluation.coco import Annotation, CocoResult, Id, as_results, boxes_xyxy, people_by_image
+from edge.evaluation.box_sources import BoxSource, annotated_boxes
+from edge.evaluation.coco import CocoResult, Id, as_results
 from edge.evaluation.dataset import Dataset
-from edge.evaluation.duplicates import drop_duplicates
+from edge.evaluation.duplicates import Suppress, drop_duplicates
 from edge.evaluation.schema_map import as_schema, scored_schema
 from edge.model import Model
-from edge.types import U8, Poses
+from edge.nms.overlap import oks_nms, soft_oks_nms
+from edge.nms.parametric import constants_of, merge_people
+from edge.pipeline import PoseNMS
+from edge.types import Poses
+from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
 
 Advance = Callable[[], object]
-
-
-@dataclass(frozen=True, slots=True)
-class PersonFinder:
-    """A detector, and the labels of its boxes that are people (None: all)."""
-
-    detector: Model
-    labels: tuple[int, ...] | None
 
 
 def predict(
     model: Model,
     dataset: Dataset,
     *,
-    detector: Model | None = None,
+    boxes: BoxSource | None = None,
     flip: bool = False,
+    pose_nms: PoseNMS = "oks",
     det_classes: Sequence[str] = (),
     advance: Advance = lambda: None,
 ) -> list[CocoResult]:
-    """Run `model` on every image: a detector's boxes, or poses in ground-truth (or the detector's) boxes.
+    """Run `model` on every image: a detector's boxes, or poses in the annotated (or given) boxes.
 
-    Poses come in the keypoint set that they are scored in; those of top-down models go through OKS NMS, as in mmpose.
-    Bottom-up models take no boxes. flip: flip test, for top-down models. det_classes: the detector's classes that are
-    people, as `person_labels` takes them. `advance` is called after each
-    image. Raises InputError for a detector or a flip test that the model has no use for.
+    Poses come in the keypoint set that they are scored in. pose_nms, of top-down models: "oks" and "soft-oks" are
+    mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the original set (AlphaPose).
+    Bottom-up models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the
+    classes of a detector that is evaluated that are people, as `person_labels` takes them. `advance` is called after
+    each image. Raises InputError for boxes or a flip test that the model has no use for.
     """
     if model.spec.is_detector:
         labels = person_labels(model.spec, det_classes)
         return as_results(_box_records(model, dataset, labels, advance))
     schema = scored_schema(model.schema)
+    top_down = not model.spec.is_bottom_up
     records: list[dict[str, Any]] = []
-    finder = PersonFinder(detector, person_labels(detector.spec, det_classes)) if detector else None
-    for image_id, poses in _poses(model, dataset, finder, flip=flip):
-        records += as_schema(poses, schema).to_coco(image_id, dataset.truth.person)
+    for image_id, poses in _poses(model, dataset, boxes, flip=flip):
+        merge = _MERGES[pose_nms] if top_down else _as_they_are
+        merged = as_schema(merge(poses, model.spec.codec), schema)
+        records += merged.to_coco(image_id, dataset.truth.person)
         advance()
     results = as_results(records)
-    nms = not model.spec.is_bottom_up and bool(schema.sigmas)
-    return drop_duplicates(results, schema.sigmas) if nms else results
+    suppress = _SUPPRESSIONS.get(pose_nms)
+    if suppress is None or not top_down or not schema.sigmas:
+        return results
+    return drop_duplicates(results, schema.sigmas, suppress=suppress)
 
 
 def _poses(
-    model: Model, dataset: Dataset, finder: PersonFinder | None, *, flip: bool
+    model: Model, dataset: Dataset, boxes: BoxSource | None, *, flip: bool
 ) -> Iterator[tuple[Id, Poses]]:
     """Yield every image's id and the poses found there."""
-    if model.spec.is_bottom_up and (finder is not None or flip):
+    if model.spec.is_bottom_up and (boxes is not None or flip):
         raise InputError(
-            f"{model.name} is bottom-up and finds all people itself; leave out the detector and the flip test"
+            f"{model.name} is bottom-up and finds all people itself; leave out the boxes and the flip test"
         )
-    truth = people_by_image(dataset.truth)
+    find = boxes or annotated_boxes(dataset.truth)
     for image_id in dataset.paths:
         image = dataset.image(image_id)
         if model.spec.is_bottom_up:
             yield image_id, model.poses(image)
-        elif finder is not None:
-            found = with_labels(finder.detector.detect(image), finder.labels)
-            yield image_id, model.poses(image, found.boxes, found.scores, flip=flip)
         else:
-            yield image_id, _in_labelled_boxes(model, image, truth[image_id], flip=flip)
+            found = find(image_id, image)
+            yield image_id, model.poses(image, found.boxes, found.scores, flip=flip)
 
 
-def _in_labelled_boxes(model: Model, image: U8, there: list[Annotation], *, flip: bool) -> Poses:
-    boxes = boxes_xyxy([person for person in there if person.labelled])
-    return model.poses(image, boxes, np.ones(len(boxes), np.float32), flip=flip)
+def _as_they_are(poses: Poses, _codec: Codec) -> Poses:
+    return poses
+
+
+def _parametric(poses: Poses, codec: Codec) -> Poses:
+    return merge_people(poses, constants_of(codec, len(poses.schema)))
+
+
+# Of the poses of an image, and of all results by OKS.
+_MERGES: dict[PoseNMS, Callable[[Poses, Codec], Poses]] = {
+    "oks": _as_they_are,
+    "soft-oks": _as_they_are,
+    "parametric": _parametric,
+    "none": _as_they_are,
+}
+_SUPPRESSIONS: dict[PoseNMS, Suppress] = {"oks": oks_nms, "soft-oks": soft_oks_nms}
 
 
 def _box_records(

@@ -98,6 +98,13 @@ def part_results(results: Results, part: Part) -> list[CocoResult]:
     return found
 
 
+def part_fields(result: CocoResult) -> dict[str, tuple[float, ...]]:
+    """Return the five keypoint fields of a result that has all 133 keypoints in one; nothing for any other."""
+    if len(result.keypoints) != 3 * _SLICES["all"].stop:
+        return {}
+    return {_FIELDS[part][0]: _triplets(result, part) for part in PARTS if part != "all"}
+
+
 def is_crowdpose(truth: GroundTruth) -> bool:
     """Whether every image has a crowd index, as in CrowdPose."""
     return bool(truth.images) and all(each.crowd_index is not None for each in truth.images)

@@ -3,6 +3,8 @@
 The control is a plain file of people with two keypoints, a blue and a red square, and a network that finds those.
 """
 
+import contextlib
+import io
 import json
 import struct
 from collections.abc import Callable
@@ -17,6 +19,7 @@ pytest.importorskip("faster_coco_eval")
 
 from edge.evaluation.dataset import load_dataset
 from edge.evaluation.predict import predict
+from edge.evaluation.summary import FIGURES
 from edge.model import load
 from edge.schema import KeypointSchema
 from export.inputs import gate_inputs
@@ -133,6 +136,99 @@ def test_the_control_scores_as_by_the_evaluator_alone(
     evaluator.accumulate()
     precision = evaluator.eval["precision"][:, :, :, 0, -1]
     assert expected["AP"] == pytest.approx(float(precision[precision > -1].mean()), abs=1e-9)
+
+
+def detections() -> list[File]:
+    """Boxes as a detector gives them: beside the people, twice, where nobody is, and one of another category."""
+    rng = np.random.default_rng(3)
+    found = []
+    for each in control()["annotations"]:
+        x, y, w, h = each["bbox"]
+        for score in rng.choice([0.95, 0.6, 0.3, 0.05], rng.integers(1, 4), replace=False).tolist():
+            beside = np.add((x, y, w, h), rng.integers(-3, 4, 4)).tolist()
+            found.append({"image_id": each["image_id"], "bbox": beside, "score": score})
+    found += [{"image_id": COUNT + 1, "bbox": [0, 0, 40, 30], "score": 0.2}]
+    return [each | {"category_id": 1} for each in found]
+
+
+def judged(truth: Path, results: Path) -> list[float]:
+    """Score a result file with COCO's own evaluator where it is installed, else with its faster equal."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            from pycocotools.coco import COCO
+            from pycocotools.cocoeval import COCOeval
+        except ImportError:
+            from faster_coco_eval import COCO
+            from faster_coco_eval import COCOeval_faster as COCOeval
+        reference = COCO(str(truth))
+        evaluator = COCOeval(reference, reference.loadRes(str(results)), "keypoints")
+        evaluator.params.kpt_oks_sigmas = np.array([0.1, 0.1])
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return [float(value) for value in evaluator.stats[:10]]
+
+
+@pytest.mark.parametrize("options", [[], ["--det-thr", 0.3], ["--pose-nms", "none"]])
+def test_in_detected_boxes_the_figures_are_those_of_the_result_file(
+    place: Path, edgepose: Callable[..., Any], tmp_path: Path, options: list[object]
+) -> None:
+    boxes, out = tmp_path / "boxes.json", tmp_path / "results.json"
+    boxes.write_text(json.dumps(detections()))
+    args = ("eval", place / "pose", "--annotations", place / "control.json", "--out", out)
+    done = edgepose(*args, "--detections", boxes, "--json", *options)
+    assert done.code == 0, done.err
+    figures = [done.json[name] for name in FIGURES]
+    expected = judged(place / "control.json", out)
+    assert 0.05 < expected[0] < 0.9
+    assert [-1.0 if each is None else each for each in figures] == pytest.approx(expected, abs=5e-5)
+    scores = [each["score"] for each in detections()]
+    wanted = sum(score >= 0.3 for score in scores) if "--det-thr" in options else len(scores)
+    results = json.loads(out.read_text())
+    assert len(results) == wanted if "--pose-nms" in options else len(results) < wanted
+    again = edgepose(*args, "--detections", boxes)
+    assert (again.code, "add --force" in again.message) == (2, True)
+
+
+def test_a_score_is_the_boxs_times_the_mean_of_the_confident_keypoints(
+    place: Path, edgepose: Callable[..., Any], tmp_path: Path
+) -> None:
+    """As mmpose's score_mode bbox_keypoint, and as SimpleBaseline's rescoring with in_vis_thre .2."""
+    boxes, out = tmp_path / "boxes.json", tmp_path / "results.json"
+    boxes.write_text(json.dumps(detections()))
+    args = ("--annotations", place / "control.json", "--detections", boxes, "--pose-nms", "none")
+    assert edgepose("eval", place / "pose", *args, "--out", out).code == 0
+    results = json.loads(out.read_text())
+    by_image = {(each["image_id"], *each["bbox"]): each["score"] for each in detections()}
+    assert len(results) == len(detections())
+    for each in results:
+        confident = [score for score in each["keypoints"][2::3] if score > 0.2]
+        box = by_image[(each["image_id"], *each["bbox"])]
+        mean = sum(confident) / len(confident) if confident else 0.0
+        assert each["score"] == pytest.approx(box * mean, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image_id": 4711}, "images that the annotations do not list"),
+        ({"category_id": 99}, "no box is of category 1"),
+    ],
+)
+def test_boxes_of_another_set_are_refused(
+    place: Path,
+    edgepose: Callable[..., Any],
+    tmp_path: Path,
+    changes: File,
+    said: str,
+) -> None:
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps([each | changes for each in detections()]))
+    args = ("--annotations", place / "control.json", "--detections", boxes)
+    # the model is not opened: there is none
+    done = edgepose("eval", "rtmpose-t", "--weights", "gone.pth", *args)
+    assert done.code == 2
+    assert said in done.message
 
 
 def each(key: str, **changes: Callable[[Any], Any]) -> Callable[[File], None]:

@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge.evaluation.box_sources import listed_boxes
 from edge.evaluation.dataset import Dataset, load_dataset
+from edge.evaluation.detections import load_detections
 from edge.evaluation.predict import predict
+from edge.evaluation.result_file import encode_results
 from edge.evaluation.score import score
 from edge.image import read_image
 from edge.model import Model, load
@@ -131,6 +134,34 @@ def test_imported_models_find_people(
     found = summary.AP
     assert found is not None
     assert found >= FOREIGN[name, file]
+
+
+def test_in_simple_baselines_boxes_the_ap_is_that_of_the_result_file(
+    real: Path, tmp_path: Path
+) -> None:
+    """118 boxes of AP_H_56 on four photographs; pycocotools 2.0.11 and xtcocotools 1.14.3 gave .79353."""
+    if installed_engine("openvino") is None:
+        pytest.skip("openvino is not installed")
+    faster_coco_eval = pytest.importorskip("faster_coco_eval")
+    dataset = load_dataset(real / "mmpose-coco" / "test_coco.json", real / "mmpose-coco")
+    found = load_detections(real / "mmpose-coco" / "test_coco_det_AP_H_56.json", dataset.truth)
+    assert sum(map(len, found.values())) == 118
+    paths = [real / "models" / "tinypose-256x192" / "model.xml"]
+    imported = import_model(paths, like_spec("tinypose-256x192", "openvino"), tmp_path)
+    with load(imported.artifact.root) as model:
+        results = predict(model, dataset, boxes=listed_boxes(found))
+        summary = score(model, dataset, results)
+    assert pytest.approx(0.7935, abs=0.005) == summary.AP
+    (tmp_path / "results.json").write_bytes(encode_results(results))
+    quiet = {"print_function": lambda *_: None}
+    truth = faster_coco_eval.COCO(str(real / "mmpose-coco" / "test_coco.json"), **quiet)
+    judge = faster_coco_eval.COCOeval_faster(
+        truth, truth.loadRes(str(tmp_path / "results.json")), "keypoints", **quiet
+    )
+    judge.evaluate()
+    judge.accumulate()
+    judge.summarize()
+    assert list(summary.figures().values()) == pytest.approx(judge.stats[:10].tolist(), abs=5e-5)
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
-"""edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint."""
+"""edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint, in annotated or detected boxes."""
 
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -13,20 +14,28 @@ from edge.cli.options import (
     PATH,
     category_option,
     det_classes_option,
+    force_option,
     heads_option,
     json_option,
     keypoints_option,
     run_options,
     task_option,
+    together,
     tuned_option,
 )
+from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
 from edge.cli.weights import load as load_model
 from edge.evaluation.summary import FIGURES, EvalResult
 from edge.model import Model, load
+from edge.pipeline import PoseNMS
 from runtimes.base import RunOptions
 from runtimes.cache.names import find
 from runtimes.errors import InputError, warn
+
+if TYPE_CHECKING:
+    from edge.evaluation.box_sources import BoxSource
+    from edge.evaluation.dataset import Dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,68 @@ class Described:
     task: str | None = None
     keypoints: str | None = None
     heads: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GivenBoxes:
+    """Where a top-down model's boxes come from, in place of the annotations, and which of them count."""
+
+    detector: Path | None
+    detections: Path | None
+    det_thr: float | None
+    det_classes: str | None
+
+    def check(self) -> None:
+        """Raise InputError for options that contradict each other."""
+        if self.detector and self.detections:
+            raise InputError("--detector and --detections are two sources of boxes; give one")
+        if self.det_thr is not None and not (self.detector or self.detections):
+            raise InputError("--det-thr is for boxes of --detector ARTIFACT or --detections FILE")
+
+    def check_use(self, model: Model) -> None:
+        """Raise InputError for options that the model has no use for."""
+        if self.det_classes and not (self.detector or model.spec.is_detector):
+            raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
+        if self.detections and (model.spec.is_detector or model.spec.is_bottom_up):
+            raise InputError(
+                f"{model.name} finds people itself: --detections is for top-down pose models"
+            )
+
+    def read(self, dataset: "Dataset") -> "BoxSource | None":
+        """Read the file of boxes; None where there is none."""
+        from edge.evaluation.box_sources import listed_boxes
+        from edge.evaluation.detections import load_detections
+
+        if not self.detections:
+            return None
+        return listed_boxes(load_detections(self.detections, dataset.truth, self.det_thr or 0))
+
+    @property
+    def source(self) -> str:
+        """Where the boxes come from, in words."""
+        if self.detections:
+            return f"boxes of {self.detections}"
+        return "the detector's boxes" if self.detector else "ground-truth boxes"
+
+
+boxes_options = together(
+    click.option(
+        "--detector",
+        type=ARTIFACT,
+        help="Detector artifact to take boxes from, in place of the ground truth.",
+    ),
+    click.option(
+        "--detections",
+        type=PATH,
+        help="COCO detection results (a list of image_id, category_id, bbox, score) to take boxes from.",
+    ),
+    click.option(
+        "--det-thr",
+        type=click.FloatRange(0, 1),
+        help="Box score threshold. Default: 0 of --detections, the detector's own of --detector.",
+    ),
+    det_classes_option,
+)
 
 
 @click.command("eval", cls=Verb)
@@ -53,13 +124,16 @@ class Described:
     help="COCO.json with ground truth.",
 )
 @category_option
+@boxes_options
 @click.option(
-    "--detector",
-    type=ARTIFACT,
-    help="Detector artifact to take boxes from, in place of the ground truth.",
+    "--pose-nms",
+    type=click.Choice(get_args(PoseNMS)),
+    help="Duplicate poses of one person: keep the best (oks: mmpose's, threshold .9), or (parametric) merge them. "
+    "Default: oks.",
 )
-@det_classes_option
 @click.option("--flip", is_flag=True, help="Flip test: average with the mirrored input.")
+@click.option("--out", type=PATH, help="Write the COCO results, which other evaluators read.")
+@force_option
 @json_option
 @tuned_option
 @run_options
@@ -69,9 +143,11 @@ def command(
     images: Path | None,
     annotations: Path,
     category: str | None,
-    detector: Path | None,
-    det_classes: str | None,
+    given: GivenBoxes,
+    pose_nms: PoseNMS | None,
     flip: bool,
+    out: Path | None,
+    force: bool,
     as_json: bool,
     tuned: bool,
     options: RunOptions,
@@ -80,44 +156,71 @@ def command(
     from edge.codecs.people import parse_classes
     from edge.evaluation.dataset import load_dataset
     from edge.evaluation.predict import predict
+    from edge.evaluation.result_file import encode_results
     from edge.evaluation.score import evaluate
 
+    check_reports([out], force=force)
+    given.check()
     dataset = load_dataset(annotations, images, category)
+    listed = given.read(dataset)
     with ExitStack() as stack:
         opened = stack.enter_context(_open(model, described, options, tuned=tuned))
-        if det_classes and not (detector or opened.spec.is_detector):
-            raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
-        if opened.spec.is_detector and (detector or flip):
-            raise InputError(
-                f"{opened.name} is a detector: --detector and --flip are for pose models"
-            )
-        boxes = stack.enter_context(_load(detector, options, tuned=tuned)) if detector else None
-        if boxes and not boxes.spec.is_detector:
-            raise InputError(f"--detector {detector}: finds no boxes (task {boxes.spec.task})")
+        _check_use(opened, given, pose_nms, flip=flip)
+        boxes = listed or _detector_boxes(given, stack, options, tuned=tuned)
         with progress(opened.name, len(dataset.paths)) as advance:
             results = predict(
                 opened,
                 dataset,
-                detector=boxes,
+                boxes=boxes,
                 flip=flip,
-                det_classes=parse_classes(det_classes),
+                pose_nms=pose_nms or "oks",
+                det_classes=parse_classes(given.det_classes),
                 advance=advance,
             )
         result = evaluate(opened, dataset, results)
     if not result.people:
         warn(f"{annotations}: no person in it is labelled, so AP is undefined")
+    if out:
+        write_report(out, encode_results(results))
     if as_json:
         emit_json(result)
     else:
         emit_table(*figure_table(result))
-        given = "the detector's" if detector else "ground-truth"
-        where = "" if opened.spec.is_bottom_up else f" in {given} boxes"
+        where = "" if opened.spec.is_bottom_up else f" in {given.source}"
         kind = "boxes" if result.iou_type == "bbox" else f"keypoints{where}"
         say(
             f"{kind}, {result.people} people on {result.images} images{', flip test' if flip else ''}"
         )
     _say_assumptions(opened, flip=flip)
     hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
+
+
+def _check_use(model: Model, given: GivenBoxes, pose_nms: PoseNMS | None, *, flip: bool) -> None:
+    """Raise InputError for an option that the model has no use for."""
+    given.check_use(model)
+    if model.spec.is_detector and (given.detector or flip or pose_nms):
+        raise InputError(
+            f"{model.name} is a detector: --detector, --flip and --pose-nms are for pose models"
+        )
+    if model.spec.is_bottom_up and pose_nms:
+        raise InputError(f"{model.name} is bottom-up: --pose-nms is for top-down models")
+
+
+def _detector_boxes(
+    given: GivenBoxes, stack: ExitStack, options: RunOptions, *, tuned: bool
+) -> "BoxSource | None":
+    """Open the detector; None where there is none."""
+    from edge.codecs.people import parse_classes
+    from edge.evaluation.box_sources import detector_boxes
+
+    if not given.detector:
+        return None
+    detector = stack.enter_context(_load(given.detector, options, tuned=tuned))
+    if not detector.spec.is_detector:
+        raise InputError(f"--detector {given.detector}: finds no boxes (task {detector.spec.task})")
+    if given.det_thr is not None:
+        detector = detector.with_threshold(given.det_thr)
+    return detector_boxes(detector, parse_classes(given.det_classes))
 
 
 def _say_assumptions(model: Model, *, flip: bool) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from edge.catalog.specs_openpose import openpose_spec, openpose_tf_spec
+from edge.evaluation.box_sources import annotated_boxes
 from edge.evaluation.coco import PERSON, Annotation, Category, CocoImage, GroundTruth
 from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
@@ -184,7 +185,7 @@ def test_evaluation_finds_the_people_by_itself(tmp_path) -> None:
     assert pytest.approx(1.0) == score(net, dataset, results).AP
     two = score(net, dataset, results[:2])
     assert pytest.approx(2 / 3) == two.AR
-    for options in ({"detector": net}, {"flip": True}):
+    for options in ({"boxes": annotated_boxes(dataset.truth)}, {"flip": True}):
         with pytest.raises(InputError, match="finds all people itself"):
             predict(net, dataset, **options)
 

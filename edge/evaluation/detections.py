@@ -1,0 +1,122 @@
+"""Reader of COCO detection results: boxes of people that a detector found before, one list for a whole data set.
+
+The file is a list of {image_id, category_id, bbox, score}, bbox xywh, such as SimpleBaseline's
+COCO_val2017_detections_AP_H_56_person.json. As in SimpleBaseline and mmpose's `bbox_file`, boxes are neither
+suppressed again nor clipped, and by default none is too weak.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edge.evaluation.coco import XYWH, GroundTruth, Id
+from edge.evaluation.coco_values import box_of, id_of, number_of, short
+from edge.geometry import solid_boxes
+from edge.types import Detections
+from runtimes.errors import InputError, warn
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Box(msgspec.Struct):
+    """A detection before its values are checked."""
+
+    image_id: Any
+    bbox: Any
+    score: Any
+    category_id: Any
+
+
+def load_detections(
+    path: str | Path, truth: GroundTruth, min_score: float = 0.0
+) -> dict[Id, Detections]:
+    """Read a file of boxes for the images of `truth`: those of its category that score at least `min_score`.
+
+    Every image has an entry, best score first, xyxy; labels are 0. Boxes of other categories are left out, as are boxes
+    without an area, with a warning that has their numbers. Raises InputError where the file cannot be read or is no
+    such list, where a box is of an image that `truth` does not list, has a value of the wrong kind or no score, and
+    where no box is of the category of people.
+    """
+    raw = _decode(Path(path))
+    boxes = [_checked(each, f"{path}: [{n}]") for n, each in enumerate(raw)]
+    _check_images(path, [image_id for image_id, *_ in boxes], truth)
+    ours = [each for each in boxes if each[1] == truth.person]
+    if boxes and not ours:
+        found = sorted({str(category) for _, category, *_ in boxes})
+        raise InputError(
+            f"{path}: no box is of category {truth.person}, the people of the annotations; its boxes are of "
+            f"{', '.join(found[:8])}: choose the category with --category, or correct category_id"
+        )
+    if others := len(boxes) - len(ours):
+        warn(f"{path}: {others} of {len(boxes)} boxes are of other categories and left out")
+    by_image: dict[Id, list[tuple[XYWH, float]]] = {image.id: [] for image in truth.images}
+    for image_id, _, box, score in ours:
+        if score >= min_score:
+            by_image[image_id].append((box, score))
+    gathered = {image_id: _gather(found) for image_id, found in by_image.items()}
+    solid = {image_id: each[solid_boxes(each.boxes)] for image_id, each in gathered.items()}
+    if empty := sum(map(len, gathered.values())) - sum(map(len, solid.values())):
+        warn(f"{path}: {empty} of {len(boxes)} boxes have no area and are left out")
+    return solid
+
+
+def _decode(path: Path) -> list[_Box]:
+    try:
+        data = path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}; check the path") from error
+    try:
+        # Python's reader takes NaN and names no field: values are checked with their place afterwards
+        content = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is no JSON: {error}") from error
+    if isinstance(content, Mapping):
+        hint = "it is an annotation file" if "annotations" in content else "it is an object"
+        raise InputError(
+            f"{path}: {hint}; detections are a list of {{image_id, category_id, bbox, score}}"
+        )
+    try:
+        return msgspec.convert(content, list[_Box])
+    except msgspec.ValidationError as error:
+        raise InputError(
+            f"{path}: no list of detections {{image_id, category_id, bbox, score}}: {error}"
+        ) from error
+
+
+def _checked(raw: _Box, place: str) -> tuple[Id, Id, XYWH, float]:
+    """Return image, category, box and score of a detection."""
+    box = box_of(raw.bbox, f"{place}.bbox")
+    if box is None or not all(map(math.isfinite, box)):
+        raise InputError(f"{place}.bbox is {short(raw.bbox)}, not x, y, width, height")
+    score = number_of(raw.score, f"{place}.score")
+    if not math.isfinite(score):
+        raise InputError(f"{place}.score is {short(raw.score)}, not a number")
+    image_id = id_of(raw.image_id, f"{place}.image_id")
+    return image_id, id_of(raw.category_id, f"{place}.category_id"), box, score
+
+
+def _check_images(path: str | Path, ids: Sequence[Id], truth: GroundTruth) -> None:
+    known = {image.id for image in truth.images}
+    strays = [each for each in ids if each not in known]
+    if strays:
+        raise InputError(
+            f"{path}: {len(strays)} of {len(ids)} boxes are of images that the annotations do not list, the first of "
+            f"image {short(strays[0])}; give the annotations that the boxes were found for"
+        )
+
+
+def _gather(found: Sequence[tuple[XYWH, float]]) -> Detections:
+    if not found:
+        return Detections.empty()
+    boxes = np.array([box for box, _ in found], np.float64)
+    boxes[:, 2:] += boxes[:, :2]
+    scores = np.array([score for _, score in found], np.float32)
+    order = np.argsort(-scores, kind="stable")
+    return Detections(
+        boxes[order].astype(np.float32), scores[order], np.zeros(len(order), np.int32)
+    )

@@ -1,0 +1,91 @@
+"""Reading of COCO detection results: what is kept, and what is refused before a model runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge.evaluation.coco import Category, CocoImage, GroundTruth
+from edge.evaluation.detections import load_detections
+from runtimes.errors import EdgeposeWarning, InputError
+
+TRUTH = GroundTruth(
+    images=tuple(CocoImage(id=n, file_name=f"{n}.png") for n in (7, 8)),
+    annotations=(),
+    categories=(Category(id=1, name="person"), Category(id=2, name="dog")),
+)
+
+
+def box(score: Any, image: Any = 7, category: Any = 1, bbox: Any = (10, 20, 30, 40)) -> Any:
+    return {"image_id": image, "category_id": category, "bbox": bbox, "score": score}
+
+
+def written(path: Path, content: Any) -> Path:
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "boxes.json"
+
+
+def test_boxes_come_by_image_best_first_as_corners(path: Path) -> None:
+    found = load_detections(
+        written(path, [box(0.25), box(0.75, bbox=[1.5, 2, 3, 4]), box(0.5, image="7.0")]), TRUTH
+    )
+    assert found[7].scores.tolist() == [0.75, 0.5, 0.25]
+    assert found[7].boxes.tolist() == [[1.5, 2, 4.5, 6], [10, 20, 40, 60], [10, 20, 40, 60]]
+    assert len(found[8]) == 0
+
+
+def test_a_score_at_the_threshold_counts_as_in_mmpose(path: Path) -> None:
+    written(path, [box(0.25), box(0.5), box(0.75)])
+    assert load_detections(path, TRUTH, 0.5)[7].scores.tolist() == [0.75, 0.5]
+    assert len(load_detections(path, TRUTH)[7]) == 3
+
+
+def test_boxes_of_other_categories_and_without_area_are_counted(path: Path) -> None:
+    written(path, [box(0.5), box(0.5, category=2), box(0.5, bbox=[1, 1, 0, 5])])
+    with pytest.warns(EdgeposeWarning) as said:
+        found = load_detections(path, TRUTH)
+    assert len(found[7]) == 1
+    texts = [str(each.message) for each in said]
+    assert len(texts) == 2
+    assert "1 of 3 boxes are of other categories" in texts[0]
+    assert "1 of 3 boxes have no area" in texts[1]
+
+
+def test_no_boxes_are_no_error(path: Path) -> None:
+    assert [len(each) for each in load_detections(written(path, []), TRUTH).values()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ([box(0.5), box(0.5, image=9)], "1 of 2 boxes are of images that the annotations do not"),
+        ([box(0.5, category=3)], "no box is of category 1"),
+        ([box(0.5, bbox=[1, 2, 3])], r"\[0\].bbox has 3 values"),
+        ([box(0.5, bbox=None)], r"\[0\].bbox is None"),
+        ([box(0.5, bbox=[1, 2, 3, float("nan")])], r"\[0\].bbox is \[1, 2, 3, nan\]"),
+        ([box(None)], r"\[0\].score is None"),
+        ([box("high")], r"\[0\].score is 'high'"),
+        ([{"image_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}], "category_id"),
+        ([3], "no list of detections"),
+        ({"images": [], "annotations": []}, "it is an annotation file"),
+        ({"7": []}, "it is an object"),
+        ("{no", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+    ],
+)
+def test_what_is_no_list_of_boxes_of_these_images_is_refused(
+    path: Path, content: Any, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        load_detections(written(path, content), TRUTH)
+
+
+def test_a_missing_file_is_named(path: Path) -> None:
+    with pytest.raises(InputError, match=r"cannot read .*boxes\.json"):
+        load_detections(path, TRUTH)
