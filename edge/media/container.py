@@ -91,6 +91,11 @@ def lacks_index(path: Path) -> bool:
     return b"moov" not in _top_level_boxes(path)
 
 
+def has_stray_index(path: Path) -> bool:
+    """Return whether an index (`moov`) is in the file, wherever it is."""
+    return any(b"moov" in part for part in _ends(path))
+
+
 def counts_frames(path: Path) -> bool:
     """Return whether the container stores its number of frames (AVI, MP4); others only have a duration."""
     head, _ = _ends(path)

@@ -11,25 +11,28 @@ class Losses:
     """Frames that a source did not give, counted while it is iterated.
 
     unread: damaged frames that were skipped; dropped: frames of a live source that a newer one replaced before they
-    were taken; missing: frames that a video's container promises and the file does not hold, known at its end;
-    broken: names of image files that could not be read, counted in `unread` too.
+    were taken; missing: frames that a video's container promises and the file does not hold, all known at its end;
+    broken: names of files and frames that could not be read, counted in `unread` too; holes: first and last number of
+    missing frames that follow each other.
     """
 
     unread: int = 0
     dropped: int = 0
     missing: int = 0
     broken: list[str] = field(default_factory=list)
+    holes: list[tuple[int, int]] = field(default_factory=list)
 
     def notes(self) -> list[str]:
         """Return one sentence for each kind of loss that occurred."""
         notes = []
         if self.unread:
-            named = f": {', '.join(self.broken[:5])}" if self.broken else ""
-            more = f" and {len(self.broken) - 5} more" if len(self.broken) > 5 else ""
-            notes.append(f"{counted(self.unread, 'frame')} could not be read{named}{more}")
+            named = f": {_shown(self.broken)}" if self.broken else ""
+            notes.append(f"{counted(self.unread, 'frame')} could not be read{named}")
         if self.missing:
+            ranges = [f"{a} to {b}" if a < b else str(a) for a, b in self.holes]
+            named = f" ({_shown(ranges)})" if ranges else ""
             notes.append(
-                f"{counted(self.missing, 'frame')} that the container promises {_verb(self.missing)} missing: "
+                f"{counted(self.missing, 'frame')} that the container promises {_verb(self.missing)} missing{named}: "
                 "the file is truncated or damaged"
             )
         if self.dropped:
@@ -71,6 +74,12 @@ class Source:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _shown(names: list[str]) -> str:
+    """Return the first five, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{', '.join(names[:5])}{more}"
 
 
 def _verb(count: int) -> str:

@@ -1,4 +1,4 @@
-"""Frames of a video file: damaged frames are skipped and counted, and what its container promises is compared."""
+"""Frames of a video file: damaged and missing frames are skipped, counted and named."""
 
 import itertools
 import math
@@ -9,7 +9,14 @@ from pathlib import Path
 import cv2
 
 from edge.image import quiet_opencv
-from edge.media.container import codec_in_file, codec_name, counts_frames, lacks_index
+from edge.media.container import (
+    codec_in_file,
+    codec_name,
+    counts_frames,
+    has_stray_index,
+    lacks_index,
+)
+from edge.media.damage import has_hole, surviving_frames
 from edge.media.source import Losses, Source
 from edge.types import Frame
 from runtimes.errors import SourceError
@@ -43,7 +50,8 @@ def captured_file(capture: cv2.VideoCapture, name: str, path: Path | None) -> So
     count = frame_count(capture)
     exact = path is not None and counts_frames(path)
     stem = path.stem if path else "stream"
-    frames = _frames(capture, stem, fps, losses, promised=count, exact=exact)
+    numbering = _Numbering(path, fps, losses)
+    frames = _frames(capture, stem, fps, losses, numbering, promised=count, exact=exact)
     first = next(frames, None)
     if first is None:
         problem = _no_frames(capture, name, path)
@@ -67,38 +75,99 @@ def frame_count(capture: cv2.VideoCapture) -> int:
     return int(count) if math.isfinite(count) and 0 < count < 1e9 else 0
 
 
+class _Numbering:
+    """Numbers and times of a file's frames, in the file's own count; `losses` gets those that a hole swallowed."""
+
+    def __init__(self, path: Path | None, fps: float, losses: Losses) -> None:
+        self._path = path
+        self._fps = fps
+        self._losses = losses
+        self._survivors = surviving_frames(path) if path else None
+        self._damaged: bool | None = None  # found out at the first gap
+        self._reads = 0
+        self._longest_s = 1 / fps
+        self._next = 0
+        self._time_s = -1.0
+
+    def failed(self) -> int:
+        """Return the number of a frame that could not be read."""
+        self._skip_to(self._read_number())
+        self._next += 1
+        return self._next - 1
+
+    def given(self, time_s: float, failed: int) -> tuple[int, float]:
+        """Return number and time of a frame that was read after `failed` others were not.
+
+        time_s: the container's timestamp (frames may be unevenly spaced); otherwise the time follows from the number.
+        """
+        self._skip_to(self._read_number())
+        if self._survivors is not None:
+            time_s = self._next / self._fps
+        elif time_s > self._time_s:
+            self._find_gap(time_s, failed)
+        else:
+            time_s = max(self._next / self._fps, self._time_s + 1 / self._fps)
+        self._time_s = time_s
+        self._next += 1
+        return self._next - 1, time_s
+
+    def _read_number(self) -> int:
+        self._reads += 1
+        if self._survivors is None or self._reads > len(self._survivors):
+            return self._next
+        return self._survivors[self._reads - 1]
+
+    def _find_gap(self, time_s: float, failed: int) -> None:
+        """Skip the frames between two times further apart than any before, where the file is damaged."""
+        step_s = (time_s - self._time_s) / (1 + failed)
+        if self._time_s < 0 or step_s <= 1.5 * self._longest_s:
+            self._longest_s = max(self._longest_s, step_s if self._time_s >= 0 else 0.0)
+            return
+        if self._damaged is None:
+            self._damaged = self._path is not None and has_hole(self._path)
+        if self._damaged:
+            lost = round((time_s - self._time_s) * self._fps) - 1 - failed
+            self._skip_to(self._next + max(lost, 0))
+
+    def _skip_to(self, number: int) -> None:
+        if number > self._next:
+            self._losses.missing += number - self._next
+            self._losses.holes.append((self._next, number - 1))
+            self._next = number
+
+
 def _frames(
     capture: cv2.VideoCapture,
     stem: str,
     fps: float,
     losses: Losses,
+    numbering: _Numbering,
     *,
     promised: int,
     exact: bool,
 ) -> Iterator[Frame]:
     """Yield the frames that can be decoded, under their numbers in the file; count the others at the end."""
-    last, failed, given = -1.0, 0, 0
-    for index in itertools.count():
+    failed: list[int] = []
+    given, last, time_s = 0, -1, -1.0
+    while True:
         read, image = capture.read()
         if not read:
-            failed += 1
-            if failed > _patience(promised, index, given):
+            failed.append(numbering.failed())
+            if len(failed) > _patience(promised, failed[-1], given):
                 break
             continue
-        losses.unread += failed
-        failed = 0
-        # the container's timestamp where it has one (frames may be unevenly spaced), else by the frame rate
-        time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-        if not time_s > last:
-            time_s = index / fps if index / fps > last else last + 1 / fps
-        last = time_s
+        last, time_s = numbering.given(capture.get(cv2.CAP_PROP_POS_MSEC) / 1000, len(failed))
+        losses.unread += len(failed)
+        losses.broken += [f"{stem}_{number:06d}" for number in failed]
+        failed = []
         given += 1
-        yield Frame(image, index, time_s, f"{stem}_{index:06d}")
-    found = given + losses.unread
+        yield Frame(image, last, time_s, f"{stem}_{last:06d}")
     # a count that is only duration times mean rate is wrong for uneven frames; the time tells
-    ends_early = last + 2 / fps < promised / fps
-    if given and found < promised and (exact or ends_early):
-        losses.missing = promised - found
+    ends_early = time_s + 2 / fps < promised / fps
+    rest = promised - given - losses.unread - losses.missing
+    if given and rest > 0 and (exact or ends_early):
+        losses.missing += rest
+        losses.holes.append((promised - rest, promised - 1))
 
 
 def _patience(promised: int, index: int, given: int) -> int:
@@ -111,9 +180,10 @@ def _patience(promised: int, index: int, given: int) -> int:
 def _no_frames(capture: cv2.VideoCapture, name: str, path: Path | None) -> str:
     """Return why a file gives no frame, and what to do."""
     if path and lacks_index(path):
-        return (
-            f"{path} has no index (moov): its recording was cut off before it was finished; "
-            "record it again, or repair it with untrunc"
+        return f"{path} has no index (moov)" + (
+            " where the file says: bytes are missing before it; copy it again, or repair it with untrunc"
+            if has_stray_index(path)
+            else ": its recording was cut off before it was finished; record it again, or repair it with untrunc"
         )
     codec = None
     if capture.isOpened():

@@ -1,6 +1,8 @@
 """Damaged, truncated and undecodable videos: the rest is read, and what is lost is counted and named."""
 
+import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -61,7 +63,9 @@ def test_damaged_frames_are_skipped_and_counted(tmp_path: Path, bad: list[int]) 
     )
     assert (source.losses.unread, source.losses.missing) == (len(bad), 0)
     plural = "s" * (len(bad) > 1)
-    assert source.losses.notes() == [f"{len(bad)} frame{plural} could not be read"]
+    named = ", ".join(f"clip_{index:06d}" for index in bad[:5])
+    more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
+    assert source.losses.notes() == [f"{len(bad)} frame{plural} could not be read: {named}{more}"]
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,96 @@ def test_a_truncated_file_says_so(tmp_path: Path, suffix: str, codec: str, share
     assert source.losses.missing > 0
     assert "the container promises" in source.losses.notes()[-1]
     assert "truncated" in source.losses.notes()[-1]
+
+
+def make_long_video(path: Path, codec: str) -> Path:
+    """60 frames, 10 a second, whose brightness is four times their number."""
+    rng = np.random.default_rng(5)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), 10, (64, 48))
+    assert writer.isOpened()
+    for index in range(60):
+        writer.write((rng.integers(0, 8, (48, 64, 3)) + 4 * index).astype(np.uint8))
+    writer.release()
+    return path
+
+
+def zeroed(data: bytes, start: int, end: int) -> bytes:
+    return data[:start] + bytes(end - start) + data[end:]
+
+
+def removed(data: bytes, start: int, end: int) -> bytes:
+    return data[:start] + data[end:]
+
+
+@pytest.mark.parametrize("damage", [zeroed, removed])
+@pytest.mark.parametrize("holes", [[(0.45, 0.6)], [(0.45, 0.5), (0.7, 0.76)]])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [
+        (".avi", "MJPG"),
+        (".avi", "I420"),
+        (".mkv", "MJPG"),
+        (".mkv", "mp4v"),
+        (".webm", "VP80"),
+        (".ts", "mp4v"),
+        (".flv", "FLV1"),
+    ],
+)
+def test_frames_behind_a_hole_keep_their_numbers_and_times(
+    tmp_path: Path,
+    suffix: str,
+    codec: str,
+    holes: list[tuple[float, float]],
+    damage: Callable[[bytes, int, int], bytes],
+) -> None:
+    if codec == "I420":
+        holes = holes[:1]  # frames of one size do not tell how many lie between two cuts
+    path = make_long_video(tmp_path / f"clip{suffix}", codec)
+    data = path.read_bytes()
+    size = len(data)
+    for start, end in reversed(holes):
+        data = damage(data, int(start * size), int(end * size))
+    path.write_bytes(data)
+    with open_source(path) as source:
+        frames = list(source)
+    losses = source.losses
+    assert 20 < len(frames) < 60
+    assert len(frames) + losses.unread + losses.missing == 60
+    shown = np.array([(frame.image.mean() - 3.5) / 4 for frame in frames])
+    # a frame whose data a hole cuts in two may be decoded from what is left of it
+    apart = np.abs(shown - [frame.index for frame in frames]) > 2
+    assert apart.sum() <= 2 * len(holes)
+    assert not apart[-3:].any()
+    assert [frame.time_s for frame in frames] == pytest.approx(
+        [frame.index / 10 for frame in frames], abs=0.002
+    )
+    lost = sum(last - first + 1 for first, last in losses.holes)
+    assert lost == losses.missing
+    first, last = losses.holes[0]
+    assert f"({first} to {last}" in losses.notes()[-1]
+
+
+def test_uneven_times_of_a_sound_file_are_no_loss(tmp_path: Path) -> None:
+    path = make_long_video(tmp_path / "clip.mkv", "MJPG")
+    data = bytearray(path.read_bytes())
+    blocks = [match.start() for match in re.finditer(rb"\x81(..)[\x00\x80]\xff\xd8\xff", data)]
+    assert len(blocks) == 60
+    for at in blocks[-5:]:  # the last five half a second later
+        late = int.from_bytes(data[at + 1 : at + 3], "big") + 500
+        data[at + 1 : at + 3] = late.to_bytes(2, "big")
+    path.write_bytes(data)
+    with open_source(path) as source:
+        times = [frame.time_s for frame in source]
+    assert len(times) == 60
+    assert times[55] - times[54] == pytest.approx(0.6, abs=0.002)
+    assert source.losses.notes() == []
+
+
+def test_an_mp4_file_that_lacks_bytes_says_so(tmp_path: Path) -> None:
+    path = make_long_video(tmp_path / "clip.mp4", "mp4v")
+    path.write_bytes(removed(path.read_bytes(), 1000, 1500))
+    with pytest.raises(SourceError, match=r"clip\.mp4 has no index .*bytes are missing before it"):
+        open_source(path)
 
 
 @pytest.mark.parametrize(
