@@ -17,10 +17,11 @@ from runtimes.spec import CropSpec
 Size = tuple[int, int]
 
 
-def check_boxes(boxes: Any) -> F32:
-    """Return boxes as float32 (N, 4) xyxy; an empty sequence has N = 0.
+def check_boxes(boxes: Any, frame_wh: Size) -> F32:
+    """Return boxes in a frame as float32 (N, 4) xyxy; an empty sequence has N = 0.
 
-    Raises InputError for another shape, NaN, and boxes without area or with their corners exchanged.
+    Raises InputError for another shape, NaN, and boxes without area, with their corners exchanged or wholly outside the
+    frame.
     """
     if isinstance(boxes, Detections):
         raise InputError("boxes must be (N, 4) xyxy, not Detections; pass .boxes, and .scores")
@@ -41,6 +42,13 @@ def check_boxes(boxes: Any) -> F32:
         raise InputError(
             f"box {bad[0]} is [{box}]: {_fault(found[bad[0]])}; wanted x0 < x1 and y0 < y1"
         )
+    outside = np.flatnonzero(~reaching(found, frame_wh))
+    if len(outside):
+        box = ", ".join(f"{value:.6g}" for value in found[outside[0]].tolist())
+        raise InputError(
+            f"box {outside[0]} is [{box}]: it lies outside the frame, {frame_wh[0]}x{frame_wh[1]}; "
+            "leave it out, or scale it to the frame"
+        )
     return found
 
 
@@ -49,6 +57,12 @@ def solid_boxes(boxes: F32) -> Mask:
     wide = boxes[:, 2:] > boxes[:, :2]
     solid: Mask = np.logical_and.reduce([*np.isfinite(boxes).T, *wide.T])
     return solid
+
+
+def reaching(boxes: F32, frame_wh: Size) -> Mask:
+    """Return which boxes float32 (N, 4) xyxy have a part inside the frame, bool (N,)."""
+    inside: Mask = np.logical_and.reduce([*(boxes[:, :2] < frame_wh).T, *(boxes[:, 2:] > 0).T])
+    return inside
 
 
 def _fault(box: F32) -> str:

@@ -82,7 +82,8 @@ class Model:
 
         boxes: (N, 4) xyxy for top-down pose models; None means the whole frame, N = 0 gives no poses. Bottom-up
         models, detectors and dense models take none. Results are in frame pixels. Raises InputError for an image or a
-        box that cannot be used (None, no pixels, NaN, no area), and SourceError for a file that cannot be read.
+        box that cannot be used (None, no pixels, NaN, no area, wholly outside the frame), and SourceError for a file
+        that cannot be read.
         """
         if not self.spec.is_detector and not self.spec.is_dense:
             return self.poses(image, boxes)
@@ -145,7 +146,7 @@ class Model:
             crops = self.crops(image, _frame_box(image))
             (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
             return people_in_frame(found, crops[0], schema)
-        wanted = _frame_box(image) if boxes is None else check_boxes(boxes)
+        wanted = _frame_box(image) if boxes is None else check_boxes(boxes, image.shape[1::-1])
         sure = np.ones(len(wanted), np.float32)
         if box_scores is not None:
             sure = np.asarray(box_scores, np.float32)

@@ -19,7 +19,7 @@ from edge.codecs.people import (
     person_labels,
     with_labels,
 )
-from edge.geometry import keypoint_boxes, solid_boxes, whole_frame
+from edge.geometry import keypoint_boxes, reaching, solid_boxes, whole_frame
 from edge.image import as_image
 from edge.media.frames import Frames, frames_of
 from edge.model import ImageLike, Model, load
@@ -33,14 +33,18 @@ PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
 # Where poses are merged, weak and duplicate boxes improve the result; elsewhere they would add false positives.
 DET_THRS: dict[PoseNMS, float] = {"oks": 0.3, "soft-oks": 0.3, "parametric": 0.1, "none": 0.3}
 
+# Of the box around a person's keypoints.
+_MOST_SCALE = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Follow:
     """Boxes from the last poses, between detections.
 
-    kpt_thr: keypoints below it do not count; min_keypoints: a person with fewer confident ones is lost;
+    kpt_thr: keypoints below it do not count; min_keypoints: a person with fewer confident ones is lost (of sets of
+    fewer keypoints, all are wanted);
     bbox_scale: padding of the box around them; nms_thr: OKS above which two poses are one person.
-    Raises InputError for a threshold outside [0, 1].
+    Raises InputError for a threshold outside [0, 1], a count below 1 and a scale that is not above 0.
     """
 
     kpt_thr: float = 0.3
@@ -51,6 +55,8 @@ class Follow:
     def __post_init__(self) -> None:
         _check_threshold("kpt_thr", self.kpt_thr)
         _check_threshold("nms_thr", self.nms_thr)
+        _check_count("min_keypoints", self.min_keypoints)
+        _check_scale("bbox_scale", self.bbox_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +203,8 @@ class Pipeline:
                 whole_frame((width, height)), np.ones(1, np.float32), np.zeros(1, np.int32)
             )
         if not detected:
-            return _solid(follow_boxes(self._last, self._follow))
-        found = _solid(with_labels(self.detector.detect(image), self._person_labels))
+            return _usable(follow_boxes(self._last, self._follow), image)
+        found = _usable(with_labels(self.detector.detect(image), self._person_labels), image)
         return found if self._max_people is None else found[: self._max_people]
 
     def deduplicate(self, poses: Poses) -> Poses:
@@ -226,15 +232,27 @@ def _check_count(name: str, value: int) -> None:
         raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
 
 
+def _check_scale(name: str, value: float) -> None:
+    if not _is_number(value) or not 0 < value <= _MOST_SCALE:
+        raise InputError(f"{name} must be a number above 0, at most {_MOST_SCALE}, not {value!r}")
+
+
 def _check_threshold(name: str, value: float) -> None:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 <= value <= 1:  # NaN is not either
+    if not _is_number(value) or not 0 <= value <= 1:  # NaN is not either
         raise InputError(f"{name} must be a number from 0 to 1, not {value!r}")
 
 
-def _solid(found: Detections) -> Detections:
-    """Return the boxes that have an area; detectors, and keypoints that all lie at one place, give others."""
-    return found[solid_boxes(found.boxes)]
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+
+
+def _usable(found: Detections, image: U8) -> Detections:
+    """Return the boxes that have an area and reach into the frame.
+
+    Detectors, keypoints that all lie at one place, and people who left the frame give others.
+    """
+    height, width = image.shape[:2]
+    return found[solid_boxes(found.boxes) & reaching(found.boxes, (width, height))]
 
 
 def _no_poses(model: Model) -> str:
@@ -289,7 +307,7 @@ def follow_boxes(poses: Poses, follow: Follow) -> Detections:
     Other keypoints may lie anywhere, so they do not stretch the box. Without people there are no boxes.
     """
     confident = poses.scores >= follow.kpt_thr
-    alive = confident.sum(axis=1) >= follow.min_keypoints
+    alive = confident.sum(axis=1) >= min(follow.min_keypoints, confident.shape[1])
     poses, confident = poses[alive], confident[alive]
     if not len(poses):
         return Detections.empty()

@@ -10,12 +10,14 @@ import click
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.cache.names import locate
 from runtimes.errors import InputError
+from runtimes.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     from edge.evaluation.dataset import Dataset
 
 Decorator = Callable[[Any], Any]
 PATH = click.Path(path_type=Path)
+_MOST_DIGITS = 9
 
 
 class ArtifactParam(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has no parameter
@@ -81,8 +83,8 @@ tuned_option = click.option(
 run_options = together(
     click.option(
         "--threads",
-        type=click.IntRange(1),
-        help="CPU threads. Default: min(4, allowed cores); ncnn: fewer where that is faster.",
+        type=click.IntRange(1, MAX_THREADS),
+        help=f"CPU threads, 1 to {MAX_THREADS}. Default: min(4, allowed cores); ncnn: fewer where that is faster.",
     ),
     setting(
         ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."
@@ -178,17 +180,24 @@ def parse_list(text: str, known: dict[str, Any], what: str) -> list[Any]:
     return list(dict.fromkeys(known[name] for name in names))
 
 
-def parse_counts(text: str, option: str) -> list[int]:
-    """Split `1,2,4` into whole numbers from 1, each once; raises InputError for anything else."""
+def parse_threads(text: str) -> list[int]:
+    """Split `1,2,4` into thread counts, each once; raises InputError for anything else."""
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and part.isascii() and int(part) for part in parts):
-        raise InputError(f"{option} wants whole numbers from 1, such as 1,2,4, not {text!r}")
+    if not all(is_whole(part) and 1 <= int(part) <= MAX_THREADS for part in parts):
+        raise InputError(
+            f"--threads wants whole numbers from 1 to {MAX_THREADS}, such as 1,2,4, not {text!r}"
+        )
     return list(dict.fromkeys(int(part) for part in parts))
+
+
+def is_whole(text: str) -> bool:
+    """Return whether a text is a whole number in digits, of at most nine."""
+    return text.isdecimal() and text.isascii() and len(text) <= _MOST_DIGITS
 
 
 def parse_wh(text: str) -> tuple[int, int]:
     """Parse `WxH`, two positive integers."""
     width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+    if not (is_whole(width) and is_whole(height) and int(width) and int(height)):
         raise InputError(f"--input wants WxH such as 192x256, not {text!r}")
     return int(width), int(height)

@@ -9,13 +9,14 @@ from edge.evaluation.coco import CocoResult, Id, as_results
 from edge.evaluation.dataset import Dataset
 from edge.evaluation.duplicates import Suppress, drop_duplicates
 from edge.evaluation.schema_map import as_schema, scored_schema
+from edge.geometry import reaching
 from edge.model import Model
 from edge.nms.overlap import oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
 from edge.pipeline import PoseNMS
-from edge.types import Poses
+from edge.types import Poses, counted
 from runtimes.codec_spec import Codec
-from runtimes.errors import InputError
+from runtimes.errors import InputError, warn
 
 Advance = Callable[[], object]
 
@@ -65,13 +66,20 @@ def _poses(
             f"{model.name} is bottom-up and finds all people itself; leave out the boxes and the flip test"
         )
     find = boxes or annotated_boxes(dataset.truth)
+    outside = 0
     for image_id in dataset.paths:
         image = dataset.image(image_id)
         if model.spec.is_bottom_up:
             yield image_id, model.poses(image)
         else:
             found = find(image_id, image)
-            yield image_id, model.poses(image, found.boxes, found.scores, flip=flip)
+            inside = found[reaching(found.boxes, image.shape[1::-1])]
+            outside += len(found) - len(inside)
+            yield image_id, model.poses(image, inside.boxes, inside.scores, flip=flip)
+    if outside:
+        warn(
+            f"{counted(outside, 'box lies', 'boxes lie')} wholly outside the image: no poses there"
+        )
 
 
 def _as_they_are(poses: Poses, _codec: Codec) -> Poses:

@@ -84,6 +84,7 @@ def test_bench_prints_a_table_with_what_is_in_effect(edgepose, plain) -> None:
         (["gone"], "gone: no artifact there"),
         (["PLAIN", "PLAIN"], "named twice"),
         (["PLAIN", "--threads", "0"], "--threads wants whole numbers from 1"),
+        (["PLAIN", "--threads", "2,257"], "--threads wants whole numbers from 1 to 256"),
         (["PLAIN", "--threads", "1,two"], "--threads wants whole numbers from 1"),
         (["PLAIN", "--threads", ""], "--threads wants whole numbers from 1"),
         (["PLAIN", "--precision", "f64"], "f64"),

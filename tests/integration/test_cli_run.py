@@ -282,7 +282,7 @@ def test_a_damaged_frame_is_counted_and_the_rest_is_kept(edgepose, pose, clip, h
     done = edgepose("run", "bad.avi", "--pose", pose.path, *TARGETS, "--json")
     assert done.code == 0
     assert (done.json["frames"], done.json["unread_frames"]) == (FRAMES - 1, 1)
-    assert f"{FRAMES - 1} frames, 1 frame could not be read" in done.talk
+    assert f"{FRAMES - 1} frames, 1 frame could not be read: bad_000005" in done.talk
     with (here / "o.csv").open() as stream:
         numbers = [int(row["frame"]) for row in csv.DictReader(stream)]
     assert numbers == [number for number in range(FRAMES) if number != 5]

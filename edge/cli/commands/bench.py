@@ -18,8 +18,8 @@ from edge.cli.options import (
     force_option,
     html_option,
     json_option,
-    parse_counts,
     parse_list,
+    parse_threads,
     plan_options,
     setting,
     tuned_option,
@@ -34,7 +34,8 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 @click.command("bench", cls=Verb)
 @click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
 @click.option(
-    "--threads", help="Comma-separated: 1,2,4 makes three rows. Default: min(4, allowed cores)."
+    "--threads",
+    help="Comma-separated, 1 to 256: 1,2,4 makes three rows. Default: min(4, allowed cores).",
 )
 @setting(["--precision"], str, "f32", "Arithmetic, comma-separated: f32,bf16,f16 makes three rows.")
 @accelerator_option
@@ -63,7 +64,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure ARTIFACTS side by side: one process each, taking turns, batch 1, on their stored inputs."""
-    counts = [None] if threads is None else parse_counts(threads, "--threads")
+    counts = [None] if threads is None else parse_threads(threads)
     arithmetic = parse_list(precision, PRECISIONS, "precision")
     check_reports((out, html), force=force)
     cases = make_cases(open_artifacts(artifacts), counts, arithmetic, accelerator)

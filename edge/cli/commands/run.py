@@ -20,6 +20,7 @@ from edge.cli.options import (
     PATH,
     det_classes_option,
     force_option,
+    is_whole,
     json_option,
     run_options,
     together,
@@ -187,7 +188,7 @@ def _keeping(source: str, asked: PipelineOptions, frames: Source) -> str:
 
 
 def _skip(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if not is_whole(text) or int(text) < 1:
         raise InputError(f"--skip wants a number of frames from 1 up, not {text!r}")
     return int(text)
 

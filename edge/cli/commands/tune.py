@@ -32,7 +32,7 @@ from edge.cli.console import (
     say,
     verdict,
 )
-from edge.cli.options import ARTIFACT, json_option, parse_counts, plan_options
+from edge.cli.options import ARTIFACT, json_option, parse_threads, plan_options
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
 from runtimes.errors import GateError
@@ -43,7 +43,7 @@ from runtimes.threads import allowed_cores
 @click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
 @click.option(
     "--threads",
-    help="Comma-separated: 1,2,4. Default: powers of two up to the allowed cores, and all of them.",
+    help="Comma-separated, 1 to 256: 1,2,4. Default: powers of two up to the allowed cores, and all of them.",
 )
 @click.option(
     "--under-load",
@@ -60,9 +60,7 @@ def command(
     The choice is written to tuned.json beside the engine's files; `run`, `eval` and `bench` use it with --tuned,
     `edge.load` with tuned=True.
     """
-    counts = (
-        thread_counts(allowed_cores()) if threads is None else parse_counts(threads, "--threads")
-    )
+    counts = thread_counts(allowed_cores()) if threads is None else parse_threads(threads)
     opened = open_artifacts(artifacts)
     require_one_model(opened)
     say("asking each engine which arithmetic and accelerators it supports here")

@@ -247,6 +247,13 @@ GOOD = [0, 0, 9, 9]
         ([[0, 9, 9, 0]], "box 0 .*corners are exchanged"),
         ([[100, 100, 100, 100]], "box 0 .*no area"),
         ([[100, 100, 100, 200]], "box 0 .*no area"),
+        (
+            [GOOD, [-90, 0, -10, 50]],
+            r"box 1 is \[-90, 0, -10, 50\]: it lies outside the frame, \d+x\d+",
+        ),
+        ([[0, -50, 9, 0]], "box 0 .*outside the frame"),
+        ([[5000, 0, 5100, 50]], "box 0 .*outside the frame"),
+        ([[0, 5000, 9, 5100]], "box 0 .*outside the frame"),
         ([0, 0, 9, 9], r"not \(4,\); one box is \[\["),
         (np.zeros(4, np.float32), r"boxes must be \(N, 4\)"),
         (np.zeros((2, 5)), r"not \(2, 5\)"),

@@ -9,7 +9,7 @@ import pytest
 
 from edge.model import Model
 from edge.pipeline import Follow, Pipeline, follow_boxes
-from edge.schema import load_schema
+from edge.schema import KeypointSchema, load_schema
 from edge.types import Frame, Poses
 from runtimes.base import Outputs
 from runtimes.codec_spec import BoxesCodec, YxsCodec
@@ -253,6 +253,23 @@ def test_without_a_detector_the_frame_is_one_person() -> None:
 def test_counts_are_whole_numbers_from_1(option, value) -> None:
     with pytest.raises(InputError, match=f"{option} must be a whole number of at least 1, not"):
         pipeline(ONE, **{option: value})
+    with pytest.raises(InputError, match="min_keypoints must be a whole number of at least 1, not"):
+        Follow(min_keypoints=value)
+
+
+@pytest.mark.parametrize("value", [0, -1, 101, float("nan"), float("inf"), True, "2", None])
+def test_the_scale_of_a_followed_box_is_above_0(value) -> None:
+    with pytest.raises(InputError, match="bbox_scale must be a number above 0, at most 100, not"):
+        Follow(bbox_scale=value)
+
+
+def test_people_of_few_keypoints_are_followed_by_all_of_them() -> None:
+    schema = KeypointSchema("ends", ("top", "bottom"), (), (), ())
+    xy = np.array([[[10, 10], [30, 50]]] * 2, np.float32)
+    scores = np.array([[0.9, 0.9], [0.9, 0.1]], np.float32)
+    boxes = np.array([[10, 10, 30, 50]] * 2, np.float32)
+    poses = Poses(xy, scores, boxes, scores[:, 0], np.full(2, -1, np.int32), schema)
+    assert len(follow_boxes(poses, Follow(min_keypoints=3))) == 1
 
 
 @pytest.mark.parametrize("value", [7, -0.1, 1.001, float("nan"), float("inf"), True, "0.5"])
@@ -350,11 +367,15 @@ def test_what_gives_no_frame_is_named(source, error, said) -> None:
         list(pipe.stream(source))
 
 
-def test_boxes_without_area_are_left_out() -> None:
+def test_boxes_without_area_and_outside_the_frame_are_left_out() -> None:
     """A network may give them, and keypoints that all lie at one place are followed by one."""
     flat = found([10, 10, 10, 90, 0.9], [100, 100, 200, 200, 0.8], [50, 50, 40, 90, 0.7])
     pipe, _, _ = pipeline(flat)
     assert pipe(FRAME).box_scores.tolist() == pytest.approx([0.8])
+
+    beside = found([-90, 10, -1, 90, 0.9], [9000, 10, 9100, 90, 0.8], [-20, 10, 50, 90, 0.7])
+    pipe, _, _ = pipeline(beside)
+    assert pipe(FRAME).box_scores.tolist() == pytest.approx([0.7])
 
     def heap(feeds: Outputs) -> Outputs:
         outputs = ring(feeds)

@@ -12,6 +12,7 @@ from edge.evaluation.predict import predict
 from edge.evaluation.score import evaluate, protocol_of
 from edge.image import write_image
 from edge.model import Model
+from edge.types import Detections
 from runtimes.base import Outputs
 from runtimes.codec_spec import YxsCodec
 from runtimes.fake import FakeSession
@@ -64,6 +65,16 @@ def test_poses_in_labelled_boxes_are_right_where_the_model_is(folder: Path) -> N
     model = Model(SPEC, FakeSession(corners))
     results = predict(model, dataset)
     assert pytest.approx(1) == evaluate(model, dataset, results).AP
+
+
+def test_boxes_outside_the_image_give_no_poses_and_are_counted(folder: Path) -> None:
+    """Of a file of detections, of a detector, or of annotations that do not state the images' sizes."""
+    dataset = Dataset(truth(labelled(1, 0), labelled(2, 150)), {1: folder / "a.png"})
+    rows = np.array([[0, 0, 80, 80], [300, 0, 380, 80], [-90, 5, 0, 60], [150, -9, 230, 80]])
+    found = Detections(rows.astype(np.float32), np.ones(4, np.float32), np.zeros(4, np.int32))
+    with pytest.warns(UserWarning, match="2 boxes lie wholly outside the image: no poses there"):
+        results = predict(Model(SPEC, FakeSession(corners)), dataset, boxes=lambda *_: found)
+    assert len(results) == 2
 
 
 def test_poses_that_repeat_another_by_oks_are_dropped_in_labelled_boxes_too(folder: Path) -> None:
