@@ -173,7 +173,8 @@ def _summary(evaluator: Any, truth: GroundTruth) -> Summary:
         ARL=_mean(recall[..., large]),
         images=len(truth.images),
         people=sum(
-            not each.iscrowd and (iou_type == "bbox" or each.labelled) for each in truth.people
+            not each.iscrowd and (iou_type == "bbox" or (each.labelled and not each.ignore))
+            for each in truth.people
         ),
     )
 
@@ -194,7 +195,7 @@ def _truth_record(person: Annotation, points: int, *, use_area: bool) -> dict[st
         "area": BOX_FILL * person.bbox[2] * person.bbox[3] if area is None else area,
         "iscrowd": person.iscrowd,
         "keypoints": list(keypoints),
-        "num_keypoints": sum(v > 0 for v in keypoints[2::3]),
+        "num_keypoints": 0 if person.ignore else sum(v > 0 for v in keypoints[2::3]),
     }
 
 

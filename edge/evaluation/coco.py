@@ -45,7 +45,11 @@ class WholeBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Annotation(WholeBody, frozen=True, kw_only=True):
-    """One labelled person. `bbox` is xywh; `area` is the segment's in square pixels, None where the file has none."""
+    """One labelled person. `bbox` is xywh; `area` is the segment's in square pixels, None where the file has none.
+
+    num_keypoints: as the file says, which only CrowdPose's protocol goes by. ignore: such a person is neither expected
+    nor a false positive where it is found, as a crowd region and a person without labels are in any case.
+    """
 
     id: Id
     image_id: Id
@@ -53,6 +57,8 @@ class Annotation(WholeBody, frozen=True, kw_only=True):
     bbox: XYWH
     area: float | None = None
     iscrowd: Literal[0, 1] = 0
+    num_keypoints: int | None = None
+    ignore: bool = False
 
     @property
     def labelled(self) -> bool:

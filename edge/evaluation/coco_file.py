@@ -10,14 +10,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edge.evaluation.coco import XYWH, Annotation, Category, CocoImage, GroundTruth, Id, extent_xywh
 from edge.evaluation.coco_json import RawAnnotation, RawCategory, RawImage, decode_file
 from edge.evaluation.coco_values import (
     box_of,
+    count_of,
     flag_of,
     id_of,
+    is_usable,
+    lies_far_outside,
     number_of,
     numbers_of,
+    reaches_beyond,
     side_of,
     usable,
 )
@@ -75,6 +81,58 @@ def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTr
     InputError where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates
     none of its images, or where its category of people cannot be determined.
     """
+    file = _read(path)
+    person = person_category(path, file.categories, file.used, file.with_keypoints, category)
+    check_used(path, file.categories, file.used, person)
+    # an annotation without a category can only be of the one there is
+    only = person if len(file.categories) <= 1 else None
+    return _ground_truth(
+        file, person, [(n, only if kind is None else kind) for n, kind in enumerate(file.kinds)]
+    )
+
+
+def load_categories(path: str | Path) -> list[GroundTruth]:
+    """Read every category that has keypoints on its own, such as AP-10K's animals: `person` of each is one of them.
+
+    Warns and raises as `load_ground_truth`, and where no category has keypoints.
+    """
+    file = _read(path)
+    listed = [each.id for each in file.categories] or sorted(file.used, key=str)
+    wanted = [each for each in listed if each in file.with_keypoints]
+    if not wanted:
+        raise InputError(f"{path}: no annotation has keypoints; there is nothing to evaluate on")
+    return [
+        _ground_truth(file, each, [(n, kind) for n, kind in enumerate(file.kinds) if kind == each])
+        for each in wanted
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A decoded file: `kinds` has each annotation's category, None where it has none."""
+
+    path: str
+    images: tuple[CocoImage, ...]
+    categories: tuple[Category, ...]
+    annotations: Sequence[RawAnnotation]
+    kinds: Sequence[Id | None]
+
+    @property
+    def used(self) -> set[Id]:
+        """The categories of annotations."""
+        return {kind for kind in self.kinds if kind is not None}
+
+    @property
+    def with_keypoints(self) -> set[Id]:
+        """The categories of annotations that have keypoints."""
+        return {
+            kind
+            for kind, raw in zip(self.kinds, self.annotations, strict=True)
+            if kind is not None and isinstance(raw.keypoints, list) and any(raw.keypoints)
+        }
+
+
+def _read(path: str | Path) -> _File:
     content = decode_file(Path(path))
     images = tuple(_image(raw, f"{path}: images[{n}]") for n, raw in enumerate(content.images))
     _check_unique(path, "image", (image.id for image in images))
@@ -82,26 +140,20 @@ def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTr
         _category(raw, f"{path}: categories[{n}]") for n, raw in enumerate(content.categories)
     )
     kinds = [_kind(raw, path, n) for n, raw in enumerate(content.annotations)]
-    used = {kind for kind in kinds if kind is not None}
-    with_keypoints = {
-        kind
-        for kind, raw in zip(kinds, content.annotations, strict=True)
-        if kind is not None and isinstance(raw.keypoints, list) and any(raw.keypoints)
-    }
-    person = person_category(path, categories, used, with_keypoints, category)
-    check_used(path, categories, used, person)
-    reader = _Reader(str(path), {image.id: image.wh for image in images}, person)
-    # an annotation without a category can only be of the one there is
-    only = person if len(categories) <= 1 else None
-    annotations = [
-        reader.annotation(raw, n, only if kind is None else kind)
-        for n, (raw, kind) in enumerate(zip(content.annotations, kinds, strict=True))
-    ]
-    found = tuple(each for each in annotations if each is not None)
-    _check_unique(path, "annotation", (each.id for each in found))
-    _refuse_normalised(path, [each for each in found if each.category_id == person])
-    reader.report(content.annotations)
-    return GroundTruth(images=images, annotations=found, categories=categories, person=person)
+    return _File(str(path), images, categories, content.annotations, kinds)
+
+
+def _ground_truth(file: _File, person: Id, wanted: Sequence[tuple[int, Id | None]]) -> GroundTruth:
+    """Convert the annotations of these places, whose categories come with them."""
+    reader = _Reader(file.path, {image.id: image.wh for image in file.images}, person)
+    read = [reader.annotation(file.annotations[n], n, kind) for n, kind in wanted]
+    found = tuple(each for each in read if each is not None)
+    _check_unique(file.path, "annotation", (each.id for each in found))
+    _refuse_normalised(file.path, [each for each in found if each.category_id == person])
+    reader.report([file.annotations[n] for n, _ in wanted])
+    return GroundTruth(
+        images=file.images, annotations=found, categories=file.categories, person=person
+    )
 
 
 @dataclass(slots=True)
@@ -137,20 +189,21 @@ class _Reader:
             counts["bare"] += 1
             return None
         if box is not None:
-            counts["beyond"] += _reaches_beyond(box, self.sizes[image_id])
-            counts["far"] += _lies_far_outside(keypoints, self.sizes[image_id])
+            counts["beyond"] += reaches_beyond(box, self.sizes[image_id])
+            counts["far"] += lies_far_outside(keypoints, self.sizes[image_id])
         area = number_of(raw.area, f"{place}.area")
         if raw.area is not None and not 0 < area < float("inf") and any(keypoints[2::3]):
             counts["bad area"] += 1
-        return Annotation(
+        person = Annotation(
             id=name,
             image_id=image_id,
             category_id=category,
             bbox=box or (0.0, 0.0, 0.0, 0.0),
             area=area if 0 < area < float("inf") else None,
             iscrowd=flag_of(raw.iscrowd, f"{place}.iscrowd"),
-            **given,
+            num_keypoints=count_of(raw.num_keypoints),
         )
+        return msgspec.structs.replace(person, **given)
 
     def report(self, annotations: Sequence[RawAnnotation]) -> None:
         """Warn in one line of what was counted; raise InputError where no annotation is of a listed image."""
@@ -224,7 +277,7 @@ def _box(
 ) -> XYWH | None:
     """Return the box, else the one around the labelled keypoints, else None."""
     box = box_of(raw.bbox, f"{place}.bbox")
-    if box is not None and _is_usable(box, wh):
+    if box is not None and is_usable(box, wh):
         return box
     points = [keypoints[n : n + 3] for n in range(0, len(keypoints), 3) if keypoints[n + 2] > 0]
     if not points:
@@ -232,31 +285,6 @@ def _box(
     counts["no box" if box is None else "bad box"] += 1
     x, y, width, height = extent_xywh(sum(points, ()))
     return x, y, max(width, 1.0), max(height, 1.0)
-
-
-def _is_usable(box: XYWH, wh: Size | None) -> bool:
-    x, y, width, height = box
-    if not (usable(box) and width > 0 and height > 0):
-        return False
-    return wh is None or (x < wh[0] and y < wh[1] and x + width > 0 and y + height > 0)
-
-
-def _reaches_beyond(box: XYWH, wh: Size | None) -> bool:
-    """Return whether a box ends outside its image, by more than rounding: corners read as a size do."""
-    x, y, width, height = box
-    return wh is not None and (x + width > 1.02 * wh[0] + 2 or y + height > 1.02 * wh[1] + 2)
-
-
-def _lies_far_outside(keypoints: tuple[float, ...], wh: Size | None) -> bool:
-    """Return whether a labelled keypoint is more than half an image away from the image."""
-    if wh is None:
-        return False
-    labelled = [keypoints[n : n + 2] for n in range(0, len(keypoints), 3) if keypoints[n + 2] > 0]
-    return any(
-        not -0.5 * side <= value <= 1.5 * side
-        for xy in labelled
-        for value, side in zip(xy, wh, strict=True)
-    )
 
 
 def _refuse_normalised(path: str | Path, people: Sequence[Annotation]) -> None:

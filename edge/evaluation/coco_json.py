@@ -32,6 +32,7 @@ class RawAnnotation(msgspec.Struct):
     area: Any = None
     iscrowd: Any = None
     keypoints: Any = None
+    num_keypoints: Any = None
     foot_kpts: Any = None
     face_kpts: Any = None
     lefthand_kpts: Any = None

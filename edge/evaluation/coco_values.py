@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from edge.evaluation.coco import XYWH, Id
+from edge.geometry import Size
 from runtimes.errors import InputError
 
 # No coordinate of a picture is beyond it, and float32 holds it exactly.
@@ -45,6 +46,14 @@ def side_of(value: Any, place: str) -> int | None:
     return int(side) if 1 <= side <= LARGEST else None
 
 
+def count_of(value: Any) -> int | None:
+    """Return a count, given as a number or its text; None for anything else."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+
+
 def flag_of(value: Any, place: str) -> Literal[0, 1]:
     """Return a flag given as 0, 1, a boolean, their text, or null for 0; raises InputError for anything else."""
     known = value.strip().lower() if isinstance(value, str) else value
@@ -82,6 +91,32 @@ def usable(values: Sequence[float]) -> bool:
     # a sum with NaN in it is NaN, which equals nothing; files have millions of values, hence no loop
     total = sum(values)
     return not values or (min(values) >= -LARGEST and max(values) <= LARGEST and total == total)  # noqa: PLR0124
+
+
+def is_usable(box: XYWH, wh: Size | None) -> bool:
+    """Return whether a box has an area, part of it in its image."""
+    x, y, width, height = box
+    if not (usable(box) and width > 0 and height > 0):
+        return False
+    return wh is None or (x < wh[0] and y < wh[1] and x + width > 0 and y + height > 0)
+
+
+def reaches_beyond(box: XYWH, wh: Size | None) -> bool:
+    """Return whether a box ends outside its image, by more than rounding: corners read as a size do."""
+    x, y, width, height = box
+    return wh is not None and (x + width > 1.02 * wh[0] + 2 or y + height > 1.02 * wh[1] + 2)
+
+
+def lies_far_outside(keypoints: tuple[float, ...], wh: Size | None) -> bool:
+    """Return whether a labelled keypoint is more than half an image away from the image."""
+    if wh is None:
+        return False
+    labelled = [keypoints[n : n + 2] for n in range(0, len(keypoints), 3) if keypoints[n + 2] > 0]
+    return any(
+        not -0.5 * side <= value <= 1.5 * side
+        for xy in labelled
+        for value, side in zip(xy, wh, strict=True)
+    )
 
 
 def short(value: Any) -> str:

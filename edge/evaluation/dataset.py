@@ -1,13 +1,13 @@
 """Labelled data sets: an annotation file with its images; evaluation, calibration and training read them here."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from edge.evaluation.coco import GroundTruth, Id, boxes_xyxy, people_by_image
-from edge.evaluation.coco_file import load_ground_truth
+from edge.evaluation.coco_file import load_categories, load_ground_truth
 from edge.geometry import Size
 from edge.image import read_image
 from edge.types import F32, U8
@@ -29,6 +29,10 @@ class Dataset:
         """Return the annotated width and height of an image; None where the file does not say."""
         return self._sizes[image_id]
 
+    def only(self, image_ids: Container[Id]) -> "Dataset":
+        """Return the set with the files of these images alone; the ground truth stays, and is scored as a whole."""
+        return Dataset(self.truth, {n: path for n, path in self.paths.items() if n in image_ids})
+
     def image(self, image_id: Id) -> U8:
         """Return an image uint8 BGR (H, W, 3), turned as it was annotated; raises SourceError as `read_image`."""
         return read_image(self.paths[image_id], self.size(image_id))
@@ -42,6 +46,15 @@ def load_dataset(
     if not truth.images:
         raise InputError(f"{annotations} lists no images; there is nothing to evaluate on")
     return Dataset(truth, find_images(truth, annotations, images_dir))
+
+
+def load_category_datasets(
+    annotations: str | Path, images_dir: str | Path | None = None
+) -> list[Dataset]:
+    """Read each category that has keypoints as a data set of all images; raises as `load_dataset`."""
+    truths = load_categories(annotations)
+    paths = find_images(truths[0], annotations, images_dir)
+    return [Dataset(truth, paths) for truth in truths]
 
 
 def first_people(dataset: Dataset) -> Iterator[tuple[U8, F32 | None]]:

@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -33,36 +33,50 @@ class _Box(msgspec.Struct):
 
 
 def load_detections(
-    path: str | Path, truth: GroundTruth, min_score: float = 0.0
-) -> dict[Id, Detections]:
-    """Read a file of boxes for the images of `truth`: those of its category that score at least `min_score`.
+    path: str | Path, truths: Sequence[GroundTruth], min_score: float = 0.0
+) -> list[dict[Id, Detections]]:
+    """Read a file of boxes: for each truth those of its category (`person`) that score at least `min_score`.
 
-    Every image has an entry, best score first, xyxy; labels are 0. Boxes of other categories are left out, as are boxes
-    without an area, with a warning that has their numbers. Raises InputError where the file cannot be read or is no
-    such list, where a box is of an image that `truth` does not list, has a value of the wrong kind or no score, and
-    where no box is of the category of people.
+    truths: one, or several categories of the same images. Every image has an entry, best score first, xyxy; labels are
+    0. Boxes of other categories are left out, as are boxes without an area, with a warning that has their numbers.
+    Raises InputError where the file cannot be read or is no such list, where a box is of an image that the truths do
+    not list, has a value of the wrong kind or no score, and where no box is of these categories.
     """
     raw = _decode(Path(path))
     boxes = [_checked(each, f"{path}: [{n}]") for n, each in enumerate(raw)]
-    _check_images(path, [image_id for image_id, *_ in boxes], truth)
-    ours = [each for each in boxes if each[1] == truth.person]
+    _check_images(path, [each.image_id for each in boxes], truths[0])
+    people = {truth.person for truth in truths}
+    ours = [each for each in boxes if each.category in people]
     if boxes and not ours:
-        found = sorted({str(category) for _, category, *_ in boxes})
+        found = sorted({str(each.category) for each in boxes})
         raise InputError(
-            f"{path}: no box is of category {truth.person}, the people of the annotations; its boxes are of "
-            f"{', '.join(found[:8])}: choose the category with --category, or correct category_id"
+            f"{path}: no box is of category {', '.join(map(str, people))}, which the annotations are scored on; its "
+            f"boxes are of {', '.join(found[:8])}: choose the category with --category, or correct category_id"
         )
     if others := len(boxes) - len(ours):
         warn(f"{path}: {others} of {len(boxes)} boxes are of other categories and left out")
-    by_image: dict[Id, list[tuple[XYWH, float]]] = {image.id: [] for image in truth.images}
-    for image_id, _, box, score in ours:
-        if score >= min_score:
-            by_image[image_id].append((box, score))
-    gathered = {image_id: _gather(found) for image_id, found in by_image.items()}
-    solid = {image_id: each[solid_boxes(each.boxes)] for image_id, each in gathered.items()}
-    if empty := sum(map(len, gathered.values())) - sum(map(len, solid.values())):
+    solid = [each for each in ours if each.is_solid]
+    if empty := len(ours) - len(solid):
         warn(f"{path}: {empty} of {len(boxes)} boxes have no area and are left out")
-    return solid
+    strong = [each for each in solid if each.score >= min_score]
+    return [
+        _by_image(truth, [each for each in strong if each.category == truth.person])
+        for truth in truths
+    ]
+
+
+class _Checked(NamedTuple):
+    image_id: Id
+    category: Id
+    box: XYWH
+    score: float
+
+    @property
+    def is_solid(self) -> bool:
+        """Whether the box has an area, in float32 too."""
+        x, y, width, height = self.box
+        corners = np.array([[x, y, x + width, y + height]], np.float32)
+        return bool(solid_boxes(corners)[0])
 
 
 def _decode(path: Path) -> list[_Box]:
@@ -88,8 +102,7 @@ def _decode(path: Path) -> list[_Box]:
         ) from error
 
 
-def _checked(raw: _Box, place: str) -> tuple[Id, Id, XYWH, float]:
-    """Return image, category, box and score of a detection."""
+def _checked(raw: _Box, place: str) -> _Checked:
     box = box_of(raw.bbox, f"{place}.bbox")
     if box is None or not all(map(math.isfinite, box)):
         raise InputError(f"{place}.bbox is {short(raw.bbox)}, not x, y, width, height")
@@ -97,7 +110,7 @@ def _checked(raw: _Box, place: str) -> tuple[Id, Id, XYWH, float]:
     if not math.isfinite(score):
         raise InputError(f"{place}.score is {short(raw.score)}, not a number")
     image_id = id_of(raw.image_id, f"{place}.image_id")
-    return image_id, id_of(raw.category_id, f"{place}.category_id"), box, score
+    return _Checked(image_id, id_of(raw.category_id, f"{place}.category_id"), box, score)
 
 
 def _check_images(path: str | Path, ids: Sequence[Id], truth: GroundTruth) -> None:
@@ -110,12 +123,19 @@ def _check_images(path: str | Path, ids: Sequence[Id], truth: GroundTruth) -> No
         )
 
 
-def _gather(found: Sequence[tuple[XYWH, float]]) -> Detections:
+def _by_image(truth: GroundTruth, found: Sequence[_Checked]) -> dict[Id, Detections]:
+    by_image: dict[Id, list[_Checked]] = {image.id: [] for image in truth.images}
+    for each in found:
+        by_image[each.image_id].append(each)
+    return {image_id: _gather(there) for image_id, there in by_image.items()}
+
+
+def _gather(found: Sequence[_Checked]) -> Detections:
     if not found:
         return Detections.empty()
-    boxes = np.array([box for box, _ in found], np.float64)
+    boxes = np.array([each.box for each in found], np.float64)
     boxes[:, 2:] += boxes[:, :2]
-    scores = np.array([score for _, score in found], np.float32)
+    scores = np.array([each.score for each in found], np.float32)
     order = np.argsort(-scores, kind="stable")
     return Detections(
         boxes[order].astype(np.float32), scores[order], np.zeros(len(order), np.int32)

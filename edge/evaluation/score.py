@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import msgspec
 
@@ -10,12 +11,13 @@ from edge.evaluation.coco import CocoResult, GroundTruth, subset
 from edge.evaluation.dataset import Dataset
 from edge.evaluation.keypoint_order import check_keypoint_order
 from edge.evaluation.schema_map import scored_schema
-from edge.evaluation.summary import EvalResult, Summary
+from edge.evaluation.summary import FIGURES, EvalResult, Summary
 from edge.evaluation.wholebody import (
     LEVELS,
     PARTS,
     WHOLE_BODY,
     crowd_level,
+    crowd_truth,
     is_crowdpose,
     part_results,
     part_sigmas,
@@ -59,7 +61,9 @@ def protocol_of(model: Model, truth: GroundTruth) -> Protocol:
     check_keypoint_order(truth, schema)
     if is_whole_body(model):
         truth = part_truth(truth, "all")
-    return Protocol(truth, sigmas, use_area=not is_crowdpose(truth))
+    if is_crowdpose(truth):
+        return Protocol(crowd_truth(truth), sigmas, use_area=False)
+    return Protocol(truth, sigmas)
 
 
 def assumed_sigmas(schema: KeypointSchema) -> tuple[float, ...]:
@@ -95,6 +99,37 @@ def evaluate(model: Model, dataset: Dataset, results: Sequence[CocoResult]) -> E
     elif protocol.sigmas and is_crowdpose(protocol.truth):
         breakdown = _levels(protocol, results)
     return EvalResult(artifact=model.name, breakdown=breakdown, **msgspec.structs.asdict(summary))
+
+
+def evaluate_categories(
+    model: Model, datasets: Sequence[Dataset], results: Sequence[CocoResult]
+) -> EvalResult:
+    """Return the means over the categories of a set, as COCO's evaluator gives them, and each category's own figures.
+
+    datasets: one a category, as `load_category_datasets`; results: of all of them. AP-10K is scored so. A figure that
+    a category does not define, such as APL without large animals, is left out of the mean.
+    """
+    breakdown = {_category_name(each.truth): score(model, each, results) for each in datasets}
+    summaries = list(breakdown.values())
+    defined = {
+        name: [value for each in summaries if (value := each.figures()[name]) is not None]
+        for name in FIGURES
+    }
+    means = {name: fmean(values) if values else None for name, values in defined.items()}
+    return EvalResult(
+        artifact=model.name,
+        breakdown=breakdown,
+        iou_type="keypoints",
+        images=len(datasets[0].truth.images),
+        people=sum(each.people for each in summaries),
+        **means,
+    )
+
+
+def _category_name(truth: GroundTruth) -> str:
+    name = next((each.name for each in truth.categories if each.id == truth.person), "")
+    names = [each.name for each in truth.categories]
+    return name if name and names.count(name) == 1 else f"{name} {truth.person}".strip()
 
 
 def _parts(protocol: Protocol, results: Sequence[CocoResult]) -> dict[str, Summary]:

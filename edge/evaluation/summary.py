@@ -39,8 +39,8 @@ class Summary(Record, frozen=True, kw_only=True):
 class EvalResult(Summary, frozen=True, kw_only=True, omit_defaults=True):
     """The figures of one artifact or checkpoint on one set.
 
-    breakdown: the figures of a whole body's parts (body, foot, face, lefthand, righthand), or of a crowded set's levels
-    (easy, medium, hard); empty elsewhere.
+    breakdown: the figures of a whole body's parts (body, foot, face, lefthand, righthand), of a crowded set's levels
+    (easy, medium, hard), or of the categories whose mean this is; empty elsewhere.
     """
 
     artifact: str

@@ -110,6 +110,21 @@ def is_crowdpose(truth: GroundTruth) -> bool:
     return bool(truth.images) and all(each.crowd_index is not None for each in truth.images)
 
 
+def crowd_truth(truth: GroundTruth) -> GroundTruth:
+    """Return CrowdPose's ground truth with people ignored whose `num_keypoints` is 0.
+
+    CrowdPose counts there the keypoints that are seen (v = 2), so that people whose labels are all hidden (v = 1) are
+    not expected.
+    """
+    return msgspec.structs.replace(
+        truth,
+        annotations=tuple(
+            msgspec.structs.replace(each, ignore=True) if each.num_keypoints == 0 else each
+            for each in truth.annotations
+        ),
+    )
+
+
 def crowd_level(truth: GroundTruth, level: Level) -> list[Id]:
     """Return the ids of CrowdPose's easy, medium or hard images; raises InputError without crowd indices."""
     bounds = {

@@ -186,6 +186,11 @@ def known(pose, detector, photo, weights, real):
             ["eval", "POSE", "annotations=COCO", "detections=COCO", "detector=DETECTOR"],
             "two sources of boxes",
         ),
+        (
+            ["eval", "POSE", "annotations=COCO", "category=all", "detector=DETECTOR"],
+            "give --detections FILE",
+        ),
+        (["eval", "DETECTOR", "annotations=COCO", "category=all"], "top-down pose models"),
         (["eval", "POSE", "annotations=COCO", "weights=random"], "an artifact has its own"),
         (["eval", "POSE", "annotations=COCO", "images=gone"], "--images DIR"),
     ],

@@ -231,6 +231,42 @@ def test_boxes_of_another_set_are_refused(
     assert said in done.message
 
 
+@pytest.mark.parametrize("source", ["annotated", "detected"])
+def test_the_mean_over_all_categories_is_the_evaluators(
+    place: Path, edgepose: Callable[..., Any], tmp_path: Path, source: str
+) -> None:
+    """Two kinds of animals with the same keypoints, as in AP-10K; the second kind's labels are further off."""
+    truth = control()
+    truth["categories"] = [
+        {"id": 5, "name": "cat"},
+        {"id": 6, "name": "ox"},
+        {"id": 9, "name": "-"},
+    ]
+    for each in truth["annotations"]:
+        second = each["id"] % 2 == 0
+        each["category_id"] = 6 if second else 5
+        each["keypoints"][0] += 2 * second
+    path, boxes, out = (place / f"animals_{name}.json" for name in ("truth", "boxes", "results"))
+    path.write_text(json.dumps(truth))
+    kind = {each["image_id"]: 5 + each["image_id"] % 2 for each in truth["annotations"]}
+    found = [each | {"category_id": kind.get(each["image_id"], 5)} for each in detections()]
+    boxes.write_text(json.dumps(found))
+    chosen = ["--detections", boxes] if source == "detected" else []
+    args = ("eval", place / "pose", "--annotations", path, "--category", "all", *chosen)
+    done = edgepose(*args, "--out", out, "--force", "--json")
+    assert done.code == 0, done.err
+    figures = [done.json[name] for name in FIGURES]
+    expected = judged(path, out)
+    assert [-1.0 if each is None else each for each in figures] == pytest.approx(expected, abs=5e-5)
+    each_kind = done.json["breakdown"]
+    assert list(each_kind) == ["cat", "ox"]
+    assert each_kind["cat"]["AP"] != each_kind["ox"]["AP"]
+    assert (done.json["images"], done.json["people"]) == (COUNT + 1, 2 * COUNT)
+    alone = edgepose("eval", place / "pose", "--annotations", path, "--category", "ox", "--json")
+    if source == "annotated":
+        assert alone.json["AP"] == pytest.approx(each_kind["ox"]["AP"])
+
+
 def each(key: str, **changes: Callable[[Any], Any]) -> Callable[[File], None]:
     """Change fields of all images, annotations or categories; to a value of ... removes them."""
 

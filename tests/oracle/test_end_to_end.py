@@ -144,7 +144,7 @@ def test_in_simple_baselines_boxes_the_ap_is_that_of_the_result_file(
         pytest.skip("openvino is not installed")
     faster_coco_eval = pytest.importorskip("faster_coco_eval")
     dataset = load_dataset(real / "mmpose-coco" / "test_coco.json", real / "mmpose-coco")
-    found = load_detections(real / "mmpose-coco" / "test_coco_det_AP_H_56.json", dataset.truth)
+    (found,) = load_detections(real / "mmpose-coco" / "test_coco_det_AP_H_56.json", [dataset.truth])
     assert sum(map(len, found.values())) == 118
     paths = [real / "models" / "tinypose-256x192" / "model.xml"]
     imported = import_model(paths, like_spec("tinypose-256x192", "openvino"), tmp_path)

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from edge.cli.box_options import ALL, GivenBoxes, boxes_options, read_sets
 from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
-    ARTIFACT,
     PATH,
-    category_option,
-    det_classes_option,
     force_option,
     heads_option,
     json_option,
     keypoints_option,
     run_options,
     task_option,
-    together,
     tuned_option,
 )
 from edge.cli.outputs import check_reports, write_report
@@ -34,8 +31,13 @@ from runtimes.cache.names import find
 from runtimes.errors import InputError, warn
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.evaluation.box_sources import BoxSource
+    from edge.evaluation.coco import CocoResult
     from edge.evaluation.dataset import Dataset
+
+_MOST_COLUMNS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,68 +48,6 @@ class Described:
     task: str | None = None
     keypoints: str | None = None
     heads: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GivenBoxes:
-    """Where a top-down model's boxes come from, in place of the annotations, and which of them count."""
-
-    detector: Path | None
-    detections: Path | None
-    det_thr: float | None
-    det_classes: str | None
-
-    def check(self) -> None:
-        """Raise InputError for options that contradict each other."""
-        if self.detector and self.detections:
-            raise InputError("--detector and --detections are two sources of boxes; give one")
-        if self.det_thr is not None and not (self.detector or self.detections):
-            raise InputError("--det-thr is for boxes of --detector ARTIFACT or --detections FILE")
-
-    def check_use(self, model: Model) -> None:
-        """Raise InputError for options that the model has no use for."""
-        if self.det_classes and not (self.detector or model.spec.is_detector):
-            raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
-        if self.detections and (model.spec.is_detector or model.spec.is_bottom_up):
-            raise InputError(
-                f"{model.name} finds people itself: --detections is for top-down pose models"
-            )
-
-    def read(self, dataset: "Dataset") -> "BoxSource | None":
-        """Read the file of boxes; None where there is none."""
-        from edge.evaluation.box_sources import listed_boxes
-        from edge.evaluation.detections import load_detections
-
-        if not self.detections:
-            return None
-        return listed_boxes(load_detections(self.detections, dataset.truth, self.det_thr or 0))
-
-    @property
-    def source(self) -> str:
-        """Where the boxes come from, in words."""
-        if self.detections:
-            return f"boxes of {self.detections}"
-        return "the detector's boxes" if self.detector else "ground-truth boxes"
-
-
-boxes_options = together(
-    click.option(
-        "--detector",
-        type=ARTIFACT,
-        help="Detector artifact to take boxes from, in place of the ground truth.",
-    ),
-    click.option(
-        "--detections",
-        type=PATH,
-        help="COCO detection results (a list of image_id, category_id, bbox, score) to take boxes from.",
-    ),
-    click.option(
-        "--det-thr",
-        type=click.FloatRange(0, 1),
-        help="Box score threshold. Default: 0 of --detections, the detector's own of --detector.",
-    ),
-    det_classes_option,
-)
 
 
 @click.command("eval", cls=Verb)
@@ -123,7 +63,11 @@ boxes_options = together(
     required=True,
     help="COCO.json with ground truth.",
 )
-@category_option
+@click.option(
+    "--category",
+    help="Category to score, by name or id; `all`: the mean over those with keypoints, as AP-10K is scored. "
+    "Default: person, or the only one with keypoints.",
+)
 @boxes_options
 @click.option(
     "--pose-nms",
@@ -153,31 +97,24 @@ def command(
     options: RunOptions,
 ) -> None:
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
-    from edge.codecs.people import parse_classes
-    from edge.evaluation.dataset import load_dataset
-    from edge.evaluation.predict import predict
     from edge.evaluation.result_file import encode_results
-    from edge.evaluation.score import evaluate
+    from edge.evaluation.score import evaluate, evaluate_categories
 
     check_reports([out], force=force)
-    given.check()
-    dataset = load_dataset(annotations, images, category)
-    listed = given.read(dataset)
+    given.check(category)
+    sets = read_sets(given, annotations, images, category)
     with ExitStack() as stack:
         opened = stack.enter_context(_open(model, described, options, tuned=tuned))
-        _check_use(opened, given, pose_nms, flip=flip)
-        boxes = listed or _detector_boxes(given, stack, options, tuned=tuned)
-        with progress(opened.name, len(dataset.paths)) as advance:
-            results = predict(
-                opened,
-                dataset,
-                boxes=boxes,
-                flip=flip,
-                pose_nms=pose_nms or "oks",
-                det_classes=parse_classes(given.det_classes),
-                advance=advance,
-            )
-        result = evaluate(opened, dataset, results)
+        _check_use(opened, given, pose_nms, category, flip=flip)
+        detected = _detector_boxes(given, stack, options, tuned=tuned)
+        asked = [(dataset, boxes or detected) for dataset, boxes in sets]
+        results = _predict(opened, asked, given, pose_nms or "oks", flip=flip)
+        datasets = [dataset for dataset, _ in sets]
+        result = (
+            evaluate_categories(opened, datasets, results)
+            if category == ALL
+            else evaluate(opened, datasets[0], results)
+        )
     if not result.people:
         warn(f"{annotations}: no person in it is labelled, so AP is undefined")
     if out:
@@ -195,7 +132,40 @@ def command(
     hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
 
 
-def _check_use(model: Model, given: GivenBoxes, pose_nms: PoseNMS | None, *, flip: bool) -> None:
+def _predict(
+    model: Model,
+    sets: "Sequence[tuple[Dataset, BoxSource | None]]",
+    given: GivenBoxes,
+    pose_nms: PoseNMS,
+    *,
+    flip: bool,
+) -> "list[CocoResult]":
+    from edge.codecs.people import parse_classes
+    from edge.evaluation.predict import predict
+
+    results = []
+    with progress(model.name, sum(len(dataset.paths) for dataset, _ in sets)) as advance:
+        for dataset, boxes in sets:
+            results += predict(
+                model,
+                dataset,
+                boxes=boxes,
+                flip=flip,
+                pose_nms=pose_nms,
+                det_classes=parse_classes(given.det_classes),
+                advance=advance,
+            )
+    return results
+
+
+def _check_use(
+    model: Model,
+    given: GivenBoxes,
+    pose_nms: PoseNMS | None,
+    category: str | None,
+    *,
+    flip: bool,
+) -> None:
     """Raise InputError for an option that the model has no use for."""
     given.check_use(model)
     if model.spec.is_detector and (given.detector or flip or pose_nms):
@@ -204,6 +174,8 @@ def _check_use(model: Model, given: GivenBoxes, pose_nms: PoseNMS | None, *, fli
         )
     if model.spec.is_bottom_up and pose_nms:
         raise InputError(f"{model.name} is bottom-up: --pose-nms is for top-down models")
+    if category == ALL and (model.spec.is_detector or model.spec.is_bottom_up):
+        raise InputError(f"{model.name}: --category {ALL} is for top-down pose models")
 
 
 def _detector_boxes(
@@ -240,10 +212,21 @@ def _say_assumptions(model: Model, *, flip: bool) -> None:
 
 
 def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
-    """Return the header and a row for each metric: its value over all, then over each part or level."""
-    columns = [result, *result.breakdown.values()]
-    heads = ["all", *result.breakdown] if result.breakdown else ["value"]
-    rows = [[name, *(number(each.figures()[name]) for each in columns)] for name in FIGURES]
+    """Return the header and a row for each metric: its value over all, then over each part or level.
+
+    Many categories are a row each.
+    """
+    columns = {"all": result, **result.breakdown}
+    if len(columns) > _MOST_COLUMNS:
+        rows = [
+            [name, *(number(value) for value in each.figures().values())]
+            for name, each in columns.items()
+        ]
+        return ["category", *FIGURES], rows
+    heads = list(columns) if result.breakdown else ["value"]
+    rows = [
+        [name, *(number(each.figures()[name]) for each in columns.values())] for name in FIGURES
+    ]
     return ["figure", *heads], rows
 
 

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from edge.evaluation.coco import Category, CocoImage, GroundTruth
+from edge.evaluation.coco import Category, CocoImage, GroundTruth, Id
 from edge.evaluation.detections import load_detections
+from edge.types import Detections
 from runtimes.errors import EdgeposeWarning, InputError
 
 TRUTH = GroundTruth(
@@ -21,6 +23,11 @@ def box(score: Any, image: Any = 7, category: Any = 1, bbox: Any = (10, 20, 30, 
     return {"image_id": image, "category_id": category, "bbox": bbox, "score": score}
 
 
+def boxes_of(path: Path, truth: GroundTruth, min_score: float = 0.0) -> dict[Id, Detections]:
+    (found,) = load_detections(path, [truth], min_score)
+    return found
+
+
 def written(path: Path, content: Any) -> Path:
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return path
@@ -32,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_boxes_come_by_image_best_first_as_corners(path: Path) -> None:
-    found = load_detections(
+    found = boxes_of(
         written(path, [box(0.25), box(0.75, bbox=[1.5, 2, 3, 4]), box(0.5, image="7.0")]), TRUTH
     )
     assert found[7].scores.tolist() == [0.75, 0.5, 0.25]
@@ -42,14 +49,14 @@ def test_boxes_come_by_image_best_first_as_corners(path: Path) -> None:
 
 def test_a_score_at_the_threshold_counts_as_in_mmpose(path: Path) -> None:
     written(path, [box(0.25), box(0.5), box(0.75)])
-    assert load_detections(path, TRUTH, 0.5)[7].scores.tolist() == [0.75, 0.5]
-    assert len(load_detections(path, TRUTH)[7]) == 3
+    assert boxes_of(path, TRUTH, 0.5)[7].scores.tolist() == [0.75, 0.5]
+    assert len(boxes_of(path, TRUTH)[7]) == 3
 
 
 def test_boxes_of_other_categories_and_without_area_are_counted(path: Path) -> None:
     written(path, [box(0.5), box(0.5, category=2), box(0.5, bbox=[1, 1, 0, 5])])
     with pytest.warns(EdgeposeWarning) as said:
-        found = load_detections(path, TRUTH)
+        found = boxes_of(path, TRUTH)
     assert len(found[7]) == 1
     texts = [str(each.message) for each in said]
     assert len(texts) == 2
@@ -58,7 +65,7 @@ def test_boxes_of_other_categories_and_without_area_are_counted(path: Path) -> N
 
 
 def test_no_boxes_are_no_error(path: Path) -> None:
-    assert [len(each) for each in load_detections(written(path, []), TRUTH).values()] == [0, 0]
+    assert [len(each) for each in boxes_of(written(path, []), TRUTH).values()] == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -83,9 +90,17 @@ def test_what_is_no_list_of_boxes_of_these_images_is_refused(
     path: Path, content: Any, said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
-        load_detections(written(path, content), TRUTH)
+        boxes_of(written(path, content), TRUTH)
 
 
 def test_a_missing_file_is_named(path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot read .*boxes\.json"):
-        load_detections(path, TRUTH)
+        boxes_of(path, TRUTH)
+
+
+def test_several_categories_are_read_apart(path: Path) -> None:
+    written(path, [box(0.5), box(0.25, category=2), box(0.75, category=2, image=8)])
+    dogs = msgspec.structs.replace(TRUTH, person=2)
+    people, animals = load_detections(path, [TRUTH, dogs])
+    assert [len(people[n]) for n in (7, 8)] == [1, 0]
+    assert [animals[n].scores.tolist() for n in (7, 8)] == [[0.25], [0.75]]
