@@ -38,12 +38,14 @@ def setting(flags: Sequence[str], kind: Any, default: Any, text: str) -> Decorat
     return click.option(*flags, type=kind, default=default, show_default=True, help=text)
 
 
-def together(*options: Decorator) -> Decorator:
-    """Return one decorator that adds all these options; the help lists them in this order."""
+def together(*options: Decorator, section: str = "") -> Decorator:
+    """Return one decorator that adds all these options; the help lists them in this order, under `section`."""
 
     def add(function: Any) -> Any:
         for option in reversed(options):
             function = option(function)
+            if section:
+                function.__click_params__[-1].section = section
         return function
 
     return add

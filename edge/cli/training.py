@@ -4,14 +4,17 @@ import importlib.util
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import msgspec
+from click.core import ParameterSource
 
 from edge.cli.checks import require_torch, require_writable
 from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, Decorator, parse_wh, setting, together
 from runtimes.errors import MissingDependencyError
+from runtimes.record import Record
 
 if TYPE_CHECKING:
     from quantize.distill.loop.job import Metrics, TrainingResult
@@ -22,6 +25,8 @@ PACKAGES = {
     "safetensors": "safetensors",
     "matplotlib": "matplotlib",
 }
+PARAMETERS = {"schema": "keypoints"}  # settings that an option of another name fills
+C = TypeVar("C", bound=Record)
 PRECISIONS = ("f32", "bf16", "f16")
 POSITIVE = click.FloatRange(0, min_open=True)
 
@@ -35,6 +40,7 @@ network_options = together(
         "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
     ),
     click.option("--init", default="", help="Checkpoint of the same network to start from."),
+    section="Network",
 )
 data_options = together(
     click.option(
@@ -51,6 +57,7 @@ data_options = together(
         help="Category of the people in COCO.json, by name or id. Default: person, or the only one with keypoints.",
     ),
     setting(["--workers"], click.IntRange(1), 1, "Data loading threads."),
+    section="Data",
 )
 length_options = together(
     setting(["--epochs"], click.IntRange(1), 10, "Passes over the data."),
@@ -58,11 +65,45 @@ length_options = together(
         "--max-steps",
         "steps",
         type=click.IntRange(1),
-        help="Optimizer steps, in place of --epochs.",
+        help="Optimizer steps, in place of --epochs. With --resume also more than the run had.",
     ),
     setting(["--accumulate"], click.IntRange(1), 1, "Batches in an optimizer step."),
     setting(["--precision"], click.Choice(PRECISIONS), "f32", "Arithmetic of training."),
     setting(["--seed"], click.IntRange(0), 0, "Seed of everything random."),
+    section="Length",
+)
+optimizer_options = together(
+    click.option(
+        "--weight-decay",
+        type=click.FloatRange(0),
+        help="Weight decay. Default: the paper's for the student.",
+    ),
+    click.option(
+        "--warmup-steps", type=click.IntRange(0), help="Steps of warm-up. Default: 5 % of all."
+    ),
+    click.option(
+        "--ema",
+        type=click.FloatRange(0, 1),
+        help="Window of the weights' moving average as a share of all steps, 0 for none. Default: the paper's, or .05.",
+    ),
+    section="Optimization",
+)
+validation_options = together(
+    click.option("--val", default="", help="COCO.json to validate on. Default: drawn people."),
+    click.option("--val-images", default="", help="Directory of the images that --val lists."),
+    click.option(
+        "--validate-every",
+        type=click.IntRange(1),
+        help="Steps between validations. Default: as --save-every.",
+    ),
+    setting(["--keep"], click.Choice(["best", "last"]), "best", "Weights to write as the student."),
+    setting(
+        ["--patience"],
+        click.IntRange(0),
+        0,
+        "Stop after this many validations without a better AP; 0 for never.",
+    ),
+    section="Validation",
 )
 
 
@@ -80,16 +121,41 @@ class TrainingRun:
 def training_run_options(out: str) -> Decorator:
     """Return the options of a training run whose directory is `out` by default."""
     return together(
-        click.option("--val", default="", help="COCO.json to validate on. Default: drawn people."),
-        click.option("--val-images", default="", help="Directory of the images that --val lists."),
+        setting(["--out"], PATH, Path(out), "Directory of the training run."),
+        click.option(
+            "--resume",
+            is_flag=True,
+            help="Resume the training run in --out, with its settings where none are given.",
+        ),
+        setting(["--save-every"], click.IntRange(1), 200, "Steps between saves of the state."),
         click.option(
             "--device",
             type=click.Choice(["cpu", "cuda"]),
             help="Default: a GPU where there is one.",
         ),
-        setting(["--out"], PATH, Path(out), "Directory of the training run."),
-        click.option("--resume", is_flag=True, help="Resume the training run in --out."),
+        section="Training run",
     )
+
+
+def resumed(config: C, run: TrainingRun) -> C:
+    """Return the configuration to train with: with --resume, the run's own but for the options that were given.
+
+    Raises InputError where --out holds no run of this kind.
+    """
+    if not run.resume:
+        return config
+    from quantize.distill.loop.run_folder import read_config
+
+    stored = read_config(run.out, type(config))
+    ctx = click.get_current_context()
+    given = {
+        name: getattr(config, name)
+        for name in config.__struct_fields__
+        if ctx.get_parameter_source(PARAMETERS.get(name, name)) is ParameterSource.COMMANDLINE
+    }
+    if "epochs" in given:
+        given.setdefault("steps", None)
+    return msgspec.structs.replace(stored, **given)
 
 
 def require_training(out: Path) -> None:

@@ -19,6 +19,19 @@ class Verb(click.Command):
                 ctx.params[name] = kind(**{each: ctx.params.pop(each) for each in fields})
         return super().invoke(ctx)
 
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options by section (see `edge.cli.options.together`), those without one last."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx)
+            if record is not None:
+                sections.setdefault(getattr(param, "section", ""), []).append(record)
+        rest = sections.pop("", [])
+        for title, records in (*sections.items(), ("Options", rest)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
 
 def _is_struct(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

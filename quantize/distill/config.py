@@ -21,10 +21,34 @@ Augment = Literal["strong", "weak", "gentle", "still"]
 Precision = Literal["f32", "bf16", "f16"]
 
 
+Kept = Literal["best", "last"]
+Part = Literal["backbone", "attention", "ffn"]
+
+
 BATCH, LR, DRAWN = 32, 1e-3, 2000
+# Format 1 (edgepose 0.1) averaged weights over a fixed number of steps, and decayed all families' weights alike.
+FORMAT = 2
 
 
-class DistillConfig(Record, frozen=True, kw_only=True):
+class LoopConfig(Record, frozen=True, kw_only=True):
+    """Settings of the training loop, of any task.
+
+    warmup_steps: None for 5 % of the steps. validate_every: steps between validations, None for `save_every`. patience:
+    validations without a better result after which training stops, 0 for never. keep: which weights become the
+    student's file, those of the best validation or the last ones. batch_norm: statistics of each process's part of a
+    batch, or of all parts (CUDA only). tensorboard: write TensorBoard events beside log.csv.
+    """
+
+    warmup_steps: int | None = None
+    save_every: int = 200
+    validate_every: int | None = None
+    patience: int = 0
+    keep: Kept = "last"
+    batch_norm: Literal["local", "sync"] = "local"
+    tensorboard: bool = False
+
+
+class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     """Everything that decides the student of a distillation.
 
     teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data: COCO.json,
@@ -35,10 +59,13 @@ class DistillConfig(Record, frozen=True, kw_only=True):
     own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch over all processes; a step takes
     `accumulate` batches. heatmap_weight: of the loss against the teacher's heatmaps. deep_supervision: initial weight
     of the heatmaps at a convolutional student's inner maps, 0 for none. augment, jitter: see `data.augment`; still is
-    none. drawn: number of drawn pictures for `synth`.
+    none. drawn: number of drawn pictures for `synth`. ema: window of the weights' moving average as a share of the
+    steps, 0 for no average. drop_path: probability that a sample skips the last transformer block's branches. freeze:
+    parts of the network that are not trained. lr, weight_decay, layer_decay, ema and drop_path: None for the family's
+    usual value (`defaults`).
     """
 
-    format: int = 1
+    format: int = FORMAT
     student: str
     teacher: str = ""
     teacher_weights: str | None = None
@@ -58,8 +85,12 @@ class DistillConfig(Record, frozen=True, kw_only=True):
     steps: int | None = None
     batch: int = BATCH
     accumulate: int = 1
-    lr: float = LR
-    layer_decay: float = 1.0
+    lr: float | None = None
+    weight_decay: float | None = None
+    layer_decay: float | None = None
+    ema: float | None = None
+    drop_path: float | None = None
+    freeze: tuple[Part, ...] = ()
     heatmap_weight: float = msgspec.field(default=1.0, name="teacher_share")
     deep_supervision: float = msgspec.field(default=0.01, name="guide")
     augment: Augment = msgspec.field(default="strong", name="views")
@@ -68,7 +99,6 @@ class DistillConfig(Record, frozen=True, kw_only=True):
     precision: Precision = "f32"
     seed: int = 0
     workers: int = 1
-    save_every: int = 200
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:

@@ -31,10 +31,11 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
+from quantize.distill.defaults import with_defaults
 from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
 from quantize.distill.loop.errors import translate_training_errors, translate_write_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
-from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.optimizer import LrSchedule, average_of
 from quantize.distill.loop.progress import ProgressListener, step_reporter
 from quantize.distill.loop.run_folder import check_run_folder, write_config
 from quantize.distill.loop.train import TrainSettings
@@ -103,10 +104,11 @@ def _prepare(
     resume: bool,
 ) -> Setup:
     check_methods(config)
-    check_run_folder(folder, config, resume=resume)
     schema = find_keypoints(config.schema)
     known = config.schema in SCHEMAS
     variant = student_variant(config.student, config.input_wh, config.schema if known else schema)
+    config = with_defaults(config, variant.family, variant.size)
+    check_run_folder(folder, config, resume=resume)
     if "token" in config.methods:
         variant = token_variant(variant)
     teacher = None
@@ -184,10 +186,12 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
     student = assemble(config, setup.variant, setup.schema, supervision)
     spec = student_spec(setup.variant, "student")
     schedule = plan_batches(training_set.slices, config)
+    warmup = config.warmup_steps
     lr_schedule = LrSchedule(
-        config.lr,
-        warmup_steps=max(round(schedule.steps * WARMUP_SHARE), 1),
-        layer_decay=config.layer_decay,
+        config.lr or 0.0,
+        config.weight_decay or 0.0,
+        warmup_steps=max(round(schedule.steps * WARMUP_SHARE), 1) if warmup is None else warmup,
+        layer_decay=config.layer_decay or 1.0,
     )
     sampler = Sampler(
         setup.patch_cache, setup.schema, spec.crop, setup.variant.input_wh, config.seed
@@ -198,18 +202,21 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
 
     return TrainingJob(
         module=student.module,
-        average=None,
+        average=average_of(student.module, schedule.steps, config.ema),
         task=PoseTask(spec.image, student.losses),
         settings=TrainSettings(
             schedule.steps,
             lr_schedule,
             accumulate=config.accumulate,
             save_every=config.save_every,
+            validate_every=config.validate_every or config.save_every,
+            seed=config.seed,
         ),
         batches=lambda done: schedule.batches(sampler, done, setup.fabric, config.workers),
         extract=student.extract,
         evaluate=evaluate,
         card=_card(setup),
+        options=config,
         samples={"people": len(training_set.instances)},
     )
 

@@ -83,7 +83,7 @@ def test_a_resumed_detector_is_the_same(train, detector, home) -> None:
     assert path.read_bytes() == before
     other = train("detector", *DETECTOR, "--resume", "--lr", "0.5")
     assert other.code == 2
-    assert "started with lr 0.002, not 0.5" in other.message
+    assert "started with lr 0.0007071, not 0.5" in other.message
     twice = train("detector", *DETECTOR)
     assert twice.code == 2
     assert "holds a training run; resume it with --resume" in twice.message
@@ -104,6 +104,42 @@ def test_a_pose_model_without_a_teacher(train, home) -> None:
     assert done.out.splitlines()[0].split()[:3] == ["student", "steps", "AP"]
     with (home / "pose/log.csv").open() as stream:
         assert list(next(csv.DictReader(stream)))[:3] == ["step", "loss", "truth"]
+
+
+def test_the_best_weights_are_kept_and_training_stops_without_better_ones(train, home) -> None:
+    """At a learning rate of nearly nothing the first validation stays the best: two more, and it ends."""
+    still = (*POSE, "--lr", "1e-12", "--ema", "0", "--validate-every", "1")
+    done = train("patient", *still, "--max-steps", "9", "--patience", "2", "--json")
+    assert done.code == 0, done.err
+    folder = home / "patient"
+    with (folder / "marks.csv").open() as stream:
+        marks = list(csv.DictReader(stream))
+    result = json.loads((folder / "result.json").read_text())
+    best = max(marks, key=lambda row: (float(row["ap"]), float(row["pck"]), -int(row["step"])))
+    assert result["kept_step"] == int(best["step"])
+    assert done.json["steps"] == result["steps"] == int(best["step"]) + 2
+    assert (folder / "student.safetensors").read_bytes() == (
+        folder / "best.safetensors"
+    ).read_bytes()
+    assert done.json["pck"] == float(best["pck"])
+
+
+def test_a_finished_run_is_extended(train, home) -> None:
+    """With its own settings where none are given; never to fewer steps than it has made."""
+    first = train("longer", *POSE, "--max-steps", "3", "--keep", "last", "--lr", "2e-3")
+    assert first.code == 0, first.err
+    fewer = train("longer", *POSE, "--resume", "--max-steps", "2")
+    assert fewer.code == 2
+    assert "has made 3 steps already; give --max-steps 3 or more" in fewer.message
+    done = train("longer", *POSE, "--resume", "--max-steps", "5", "--json")
+    assert done.code == 0, done.err
+    assert done.json["steps"] == 5
+    with (home / "longer/log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == list("12345")
+    recipe = json.loads((home / "longer/recipe.json").read_text())
+    assert (recipe["steps"], recipe["keep"], recipe["lr"]) == (5, "last", 2e-3)
+    assert json.loads((home / "longer/result.json").read_text())["kept_step"] == 5
 
 
 REFUSED = {

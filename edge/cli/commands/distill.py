@@ -11,12 +11,15 @@ from edge.cli.training import (
     is_first_process,
     length_options,
     network_options,
+    optimizer_options,
     require_training,
+    resumed,
     show_result,
     training_run_options,
+    validation_options,
 )
 from edge.cli.verb import Verb
-from quantize.distill.config import BATCH, DRAWN, LR, DistillConfig, parse_methods
+from quantize.distill.config import BATCH, DRAWN, DistillConfig, parse_methods
 
 AUGMENT = ("strong", "weak", "gentle", "still")
 JITTER = ("none", "detector")
@@ -43,13 +46,27 @@ teacher_options = together(
         help="none, heatmap, token, simcc, feature, head; `heatmap,token` for both.",
     ),
     click.option("--token", default="", help="A trained knowledge token to use."),
+    setting(["--token-steps"], click.IntRange(1), 300, "Steps to train a knowledge token."),
     click.option("--teacher-cache", default="", help="Directory of a teacher cache to share."),
+    setting(
+        ["--heatmap-weight"],
+        click.FloatRange(0),
+        1.0,
+        "Weight of the loss against the teacher's heatmaps; that of labels is 1.",
+    ),
+    click.option(
+        "--shard-teacher",
+        is_flag=True,
+        help="Shard the teacher over torchrun's processes (simcc, feature).",
+    ),
+    section="Teacher",
 )
 student_options = together(
     click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ..."),
     setting(["--keypoints", "schema"], str, "coco17", "Keypoint set of the student."),
+    section="Network",
 )
-pose_options = together(
+augment_options = together(
     setting(["--drawn"], click.IntRange(1), DRAWN, "Number of drawn pictures, for synth."),
     setting(
         ["--augment"],
@@ -58,13 +75,19 @@ pose_options = together(
         "Strength of the augmentation; `still` is none.",
     ),
     setting(["--jitter"], click.Choice(JITTER), "none", "Noise on the boxes, as of a detector."),
+    section="Data",
+)
+pose_options = together(
     setting(["--batch"], click.IntRange(1), BATCH, "Crops in a batch, over all processes."),
-    setting(["--lr"], POSITIVE, LR, "Learning rate."),
-    setting(
-        ["--layer-decay"],
-        click.FloatRange(0, 1, min_open=True),
-        1.0,
-        "Factor on the learning rate from each layer to the one below.",
+    click.option(
+        "--lr",
+        type=POSITIVE,
+        help="Learning rate. Default: 1e-3 for 32 crops a step, with the square root of their number.",
+    ),
+    click.option(
+        "--layer-decay",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Factor on the learning rate from each layer to the one below. Default: the paper's with --init, else 1.",
     ),
     setting(
         ["--deep-supervision"],
@@ -72,21 +95,20 @@ pose_options = together(
         0.01,
         "Initial weight of deep supervision of a convolutional student; 0 for none.",
     ),
+    section="Optimization",
 )
 
 
 @click.command("distill", cls=Verb)
-@teacher_options
 @student_options
 @network_options
+@teacher_options
 @data_options
-@pose_options
+@augment_options
 @length_options
-@click.option(
-    "--shard-teacher",
-    is_flag=True,
-    help="Shard the teacher over torchrun's processes (simcc, feature).",
-)
+@pose_options
+@optimizer_options
+@validation_options
 @training_run_options("distilled")
 @json_option
 def command(config: DistillConfig, run: TrainingRun, shard_teacher: bool, as_json: bool) -> int:
@@ -96,6 +118,7 @@ def command(config: DistillConfig, run: TrainingRun, shard_teacher: bool, as_jso
     On several processes or machines: torchrun --no-python --nproc-per-node N edgepose distill ...
     """
     require_training(run.out)
+    config = resumed(config, run)
     from quantize.distill.runner import train_student
 
     with phases(quiet=not is_first_process()) as listener:

@@ -1,16 +1,14 @@
-"""The detector to train: the network of a name, its initial weights, and the average that is kept."""
+"""The detector to train: the network of a name, and its initial weights."""
 
 import torch
 from torch import nn
 
 from export.registry import Variant, load_family
 from quantize.distill.detector.config import FAMILY, is_detector
-from quantize.distill.loop.optimizer import WeightAverage
 from quantize.distill.student import load_init
 from runtimes.errors import InputError
 
 HEAD_STD = 0.01  # mmdet's initial last layers: all points start alike
-AVERAGED_SHARE = 0.05  # of the steps: roughly how many of the last ones the average covers
 
 
 def detector_variant(name: str, input_wh: tuple[int, int] | None = None) -> Variant:
@@ -47,9 +45,3 @@ def new_detector(variant: Variant, seed: int, init: str = "") -> nn.Module:
             module.neck.load_state_dict(loaded.module.neck.state_dict())
     converted: nn.Module = module.to(memory_format=torch.channels_last)  # twice as fast on CPUs
     return converted
-
-
-def detector_average(module: nn.Module, steps: int) -> WeightAverage:
-    """Return the moving average of a detector's weights over the last steps of a run."""
-    reach = steps * AVERAGED_SHARE
-    return WeightAverage(module, momentum=1 / max(reach, 1), gamma=reach)

@@ -7,6 +7,7 @@ student.safetensors, curves.png and result.json.
 import os
 from pathlib import Path
 
+import msgspec
 from lightning_fabric import Fabric
 from torch import nn
 
@@ -17,9 +18,10 @@ from export.registry import Variant, load_family
 from export.student_file import Card
 from quantize.distill.data.batches import epoch_steps
 from quantize.distill.data.sources import DRAWN, split_weight, trained_on
-from quantize.distill.detector.config import DetectorConfig
+from quantize.distill.defaults import scaled_lr
+from quantize.distill.detector.config import BATCH, LR, DetectorConfig
 from quantize.distill.detector.data import DetectionSet, detection_set
-from quantize.distill.detector.network import detector_average, detector_variant, new_detector
+from quantize.distill.detector.network import detector_variant, new_detector
 from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import DetectionBatch, DetectorSchedule, default_phases
 from quantize.distill.detector.task import DetectorTask
@@ -27,7 +29,7 @@ from quantize.distill.detector.validation import BoxMetrics, validate_detector
 from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
 from quantize.distill.loop.errors import translate_training_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
-from quantize.distill.loop.optimizer import LrSchedule
+from quantize.distill.loop.optimizer import LrSchedule, average_of
 from quantize.distill.loop.progress import ProgressListener
 from quantize.distill.loop.run_folder import check_run_folder, write_config
 from quantize.distill.loop.train import TrainSettings
@@ -55,6 +57,7 @@ def train_detector(
     continue.
     """
     with translate_training_errors(int(os.environ.get("WORLD_SIZE", "1"))):
+        config = msgspec.structs.replace(config, lr=config.lr or default_lr(config))
         check_run_folder(folder, config, resume=resume)
         variant = detector_variant(config.student, config.input_wh)
         module = new_detector(variant, config.seed, config.init)
@@ -72,6 +75,11 @@ def train_detector(
         result = run_job(job, folder, fabric, listener, resume=resume)
         close_fabric(fabric)
     return result
+
+
+def default_lr(config: DetectorConfig) -> float:
+    """Return the learning rate for the pictures of a step."""
+    return scaled_lr(LR, BATCH, config.batch * config.accumulate)
 
 
 def load_images(config: DetectorConfig, listener: ProgressListener) -> DetectionSet:
@@ -132,6 +140,8 @@ def _job(
     spec = family.spec(variant, "student")
     schedule = detector_schedule(config, images, variant)
     warmup = min(MAX_WARMUP_STEPS, max(round(schedule.steps * WARMUP_SHARE), 1))
+    if config.warmup_steps is not None:
+        warmup = config.warmup_steps
 
     def extract(state: object) -> nn.Module:
         network: nn.Module = family.build(variant)
@@ -143,19 +153,22 @@ def _job(
 
     return TrainingJob(
         module=module,
-        average=detector_average(module, schedule.steps),
+        average=average_of(module, schedule.steps, config.ema),
         task=DetectorTask(spec.image, fabric),
         settings=TrainSettings(
             schedule.steps,
-            LrSchedule(config.lr, warmup_steps=warmup),
+            LrSchedule(config.lr or LR, config.weight_decay, warmup_steps=warmup),
             accumulate=config.accumulate,
             clip_norm=CLIP_NORM,
             save_every=config.save_every,
+            validate_every=config.validate_every or config.save_every,
+            seed=config.seed,
         ),
         batches=lambda done: schedule.batches(done, fabric, config.workers),
         extract=extract,
         evaluate=evaluate,
         card=_card(config, variant),
+        options=config,
         samples={"pictures": len(images.paths)},
     )
 

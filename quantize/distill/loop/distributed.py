@@ -5,7 +5,7 @@ Several processes are started by torchrun, on one machine or several that share 
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
@@ -25,8 +25,8 @@ K = TypeVar("K")
 Device = Literal["cpu", "cuda"]
 # Fabric's names: weights stay float32, computation is narrower.
 PRECISIONS: dict[Precision, Any] = {"f32": "32-true", "bf16": "bf16-mixed", "f16": "16-mixed"}
-# The others wait while process 0 runs a large teacher over the training set. A lost process is noticed long before: its
-# connections close, and torchrun ends the rest.
+# The others wait while process 0 draws people or lists a large training set. A lost process is noticed long before:
+# its connections close, and torchrun ends the rest.
 TIMEOUT = timedelta(hours=24)
 
 
@@ -85,6 +85,25 @@ def local_batches(plan: Sequence[Sequence[K]], fabric: Fabric) -> list[list[K]]:
 def rank_part(batch: Sequence[K], rank: int, world: int) -> list[K]:
     """Return one process's part of a batch: every `world`-th sample."""
     return list(batch[rank::world])
+
+
+def gather(part: K, fabric: Fabric) -> list[K]:
+    """Return every process's part, in the order of their ranks, on all of them."""
+    if fabric.world_size == 1:
+        return [part]
+    parts: list[Any] = [None] * fabric.world_size
+    torch.distributed.all_gather_object(parts, part)
+    return parts
+
+
+def first_state(state: Mapping[str, torch.Tensor], fabric: Fabric) -> Mapping[str, torch.Tensor]:
+    """Return process 0's tensors on all of them: statistics of batch norms differ between processes."""
+    if fabric.world_size == 1:
+        return state
+    copies = {name: value.clone() for name, value in state.items()}
+    for value in copies.values():
+        torch.distributed.broadcast(value, 0)
+    return copies
 
 
 def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:

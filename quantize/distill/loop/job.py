@@ -5,28 +5,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import msgspec
 import torch
 from lightning_fabric import Fabric
 from torch import nn
 
 from export.student_file import Card, write_student
+from quantize.distill.config import LoopConfig
+from quantize.distill.loop.distributed import first_state
 from quantize.distill.loop.errors import translate_write_errors
 from quantize.distill.loop.optimizer import WeightAverage
 from quantize.distill.loop.plots import plot_curves, read_log
 from quantize.distill.loop.progress import ProgressListener, step_reporter
 from quantize.distill.loop.run_folder import (
+    BEST,
+    BEST_METRICS,
     CURVES,
+    LAST,
     LOG,
     METRICS,
     RESULT,
     STATE,
     STUDENT,
     append_row,
+    copy_file,
     trim_log,
     write_json,
 )
+from quantize.distill.loop.selection import best_row, read_rows, waited
 from quantize.distill.loop.train import B, StepResult, Task, TrainSettings, train
 from quantize.distill.loop.train_state import TrainState, new_train_state
+from runtimes.errors import InputError
 
 
 class Metrics(Protocol):
@@ -52,25 +61,26 @@ M_co = TypeVar("M_co", bound=Metrics, covariant=True)
 class TrainingJob(Generic[B, M]):
     """A network to train, its task and data, and how the result is validated and described.
 
-    module: the network as it is trained; average: the moving average of its weights, None for the default. batches: the
-    batches after a step. extract: from a trained state dict to the network that is kept. samples: size of the training
-    set by what it holds, for result.json.
+    module: the network as it is trained; average: the moving average of its weights, which is validated and written.
+    batches: the batches after a step. extract: from a trained state dict to the network that is kept. evaluate: called
+    by all processes. options: see `LoopConfig`. samples: size of the training set by what it holds, for result.json.
     """
 
     module: nn.Module
-    average: WeightAverage | None
+    average: WeightAverage
     task: Task[B]
     settings: TrainSettings
     batches: Callable[[int], Iterator[B]]
     extract: Callable[[Mapping[str, torch.Tensor]], nn.Module]
     evaluate: Callable[[nn.Module], M]
     card: Card
+    options: LoopConfig
     samples: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult(Generic[M_co]):
-    """A finished run: the student's file, its metrics on the validation set, and the steps made."""
+    """A finished run: the student's file, the metrics of its weights on the validation set, and the steps made."""
 
     student: Path
     metrics: M_co
@@ -85,51 +95,107 @@ def run_job(
     *,
     resume: bool,
 ) -> TrainingResult[M]:
-    """Train in `folder`, or continue there, and write the student; raises TrainingError as `train` does."""
+    """Train in `folder`, or continue there, and write the student; raises TrainingError as `train` does.
+
+    Raises InputError where more steps are made already than the run shall have.
+    """
     settings = job.settings
     state = new_train_state(job.module, settings.schedule, job.average)
     if resume and (folder / STATE).exists():
         state.load(folder / STATE)
+    if state.done > settings.steps:
+        raise InputError(
+            f"{folder} has made {state.done} steps already; give --max-steps {state.done} or more"
+        )
     trim_log(folder / METRICS, state.done)
+    run = _Run(job, state, folder, fabric, listener)
     report = step_reporter(listener, "student")
 
     def on_step(step: StepResult) -> None:
         report(step, settings.steps)
-        if step.number % settings.save_every == 0 and step.number < settings.steps:
-            with translate_write_errors(folder):
-                _validate(job, state, folder, listener)
 
-    train(fabric, state, job.task, job.batches(state.done), settings, folder, on_step)
-    metrics: Any = None
-    if fabric.is_global_zero:
-        with translate_write_errors(folder):
-            metrics = _finish(job, state, folder, listener)
-    return TrainingResult(folder / STUDENT, fabric.broadcast(metrics), state.done)
+    if not run.waited_enough():
+        train(
+            fabric, state, job.task, job.batches(state.done), settings, folder, on_step, run.go_on
+        )
+    return TrainingResult(folder / STUDENT, run.finish(), state.done)
 
 
-def _validate(
-    job: TrainingJob[B, M], state: TrainState, folder: Path, listener: ProgressListener
-) -> M:
-    """Validate the averaged weights and log the metrics."""
-    metrics = job.evaluate(job.extract(state.average.state))
-    row = {name: "" if value is None else value for name, value in metrics.curves.items()}
-    append_row(folder / METRICS, {"step": state.done, **row})
-    shown = (
-        f"{name} {'-' if value is None else f'{value:.4g}'}"
-        for name, value in metrics.table.items()
-    )
-    listener.say(f"step {state.done}: validation {', '.join(shown)}")
-    return metrics
+@dataclass(frozen=True, slots=True)
+class _Run(Generic[B, M]):
+    """A job in its folder; the methods are called by all processes, and the first one writes."""
 
+    job: TrainingJob[B, M]
+    state: TrainState
+    folder: Path
+    fabric: Fabric
+    listener: ProgressListener
 
-def _finish(
-    job: TrainingJob[B, M], state: TrainState, folder: Path, listener: ProgressListener
-) -> M:
-    """Validate, write the student with its card, and plot the curves."""
-    trim_log(folder / METRICS, state.done - 1)
-    metrics = _validate(job, state, folder, listener)
-    write_student(folder / STUDENT, job.extract(state.average.state), job.card)
-    log, curves = read_log(folder / LOG), read_log(folder / METRICS)
-    plot_curves(log, curves, folder.name, folder / CURVES)
-    write_json(folder / RESULT, {"marks": metrics.to_dict(), "steps": state.done, **job.samples})
-    return metrics
+    def go_on(self) -> bool:
+        """Validate, keep the weights if they are the best, and return whether to train on."""
+        self._validate()
+        return not self.waited_enough()
+
+    def waited_enough(self) -> bool:
+        """Return whether `patience` validations were no better than the best one."""
+        patience = self.job.options.patience
+        enough = False
+        if patience and self.fabric.is_global_zero:
+            rows = read_rows(self.folder / METRICS)
+            if enough := waited(rows) >= patience:
+                best = rows[best_row(rows)]["step"]
+                self.listener.say(
+                    f"stopped at step {self.state.done}: {patience} validations without a better one than at step "
+                    f"{best} (--patience)"
+                )
+        return bool(self.fabric.broadcast(enough))
+
+    def finish(self) -> M:
+        """Validate the last weights, write the student with its card, plot the curves; return the student's metrics."""
+        if self.fabric.is_global_zero:
+            trim_log(self.folder / METRICS, self.state.done - 1)
+        metrics, network = self._validate()
+        if self.fabric.is_global_zero:
+            with translate_write_errors(self.folder):
+                metrics = self._write(metrics, network)
+        kept: M = self.fabric.broadcast(metrics)
+        return kept
+
+    def _validate(self) -> tuple[M, nn.Module]:
+        """Return the metrics of the averaged weights and their network, logged, and kept if they are the best."""
+        network = self.job.extract(first_state(self.state.average.state, self.fabric))
+        metrics = self.job.evaluate(network)
+        if self.fabric.is_global_zero:
+            with translate_write_errors(self.folder):
+                self._log(metrics, network)
+        return metrics, network
+
+    def _log(self, metrics: M, network: nn.Module) -> None:
+        done, folder = self.state.done, self.folder
+        row = {name: "" if value is None else value for name, value in metrics.curves.items()}
+        append_row(folder / METRICS, {"step": done, **row})
+        rows = read_rows(folder / METRICS)
+        if best_row(rows) == len(rows) - 1 or not (folder / BEST).exists():
+            write_student(folder / BEST, network, self.job.card)
+            write_json(folder / BEST_METRICS, {"step": done, "marks": metrics.to_dict()})
+        shown = (
+            f"{name} {'-' if value is None else f'{value:.4g}'}"
+            for name, value in metrics.table.items()
+        )
+        self.listener.say(f"step {done}: validation {', '.join(shown)}")
+
+    def _write(self, metrics: M, network: nn.Module) -> M:
+        """Write the kept weights as the student, and what is reported of them; return their metrics."""
+        folder, step = self.folder, self.state.done
+        if self.job.options.keep == "best":
+            write_student(folder / LAST, network, self.job.card)
+            copy_file(folder / BEST, folder / STUDENT)
+            best = msgspec.json.decode((folder / BEST_METRICS).read_bytes())
+            step, metrics = best["step"], msgspec.convert(best["marks"], type(metrics))
+        else:
+            write_student(folder / STUDENT, network, self.job.card)
+        log, curves = read_log(folder / LOG), read_log(folder / METRICS)
+        plot_curves(log, curves, folder.name, folder / CURVES)
+        result = {"marks": metrics.to_dict(), "steps": self.state.done, "kept_step": step}
+        write_json(folder / RESULT, {**result, **self.job.samples})
+        return metrics

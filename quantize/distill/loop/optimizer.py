@@ -105,6 +105,17 @@ class WeightAverage:
         self._averaged.n_averaged.fill_(int(saved["steps"]) + 1)
 
 
+def average_of(module: nn.Module, steps: int, share: float | None) -> WeightAverage:
+    """Return the average that is kept: over roughly the last `share` of the steps, 0 for the weights as they are.
+
+    None: the average of edgepose 0.1, whose window is 7 steps at step 4000, for runs that began with it.
+    """
+    if share is None:
+        return WeightAverage(module)
+    reach = max(steps * share, 1.0) if share else 1.0
+    return WeightAverage(module, momentum=1 / reach, gamma=reach)
+
+
 def _names(module: nn.Module) -> Iterator[str]:
     return (name for name, _ in module.named_parameters())
 

@@ -1,6 +1,7 @@
 """The folder of a training run: file names, the stored configuration, and what may change when a run is resumed."""
 
 import csv
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,13 +14,27 @@ from runtimes.record import MALFORMED, Record
 
 CONFIG = "recipe.json"
 STUDENT = "student.safetensors"
+BEST = "best.safetensors"
+BEST_METRICS = "best.json"
+LAST = "last.safetensors"
 STATE = "state.pt"
 LOG = "log.csv"
 METRICS = "marks.csv"
 CURVES = "curves.png"
 RESULT = "result.json"
 # Settings that do not change the student, and may differ when a run is resumed.
-NOT_DECISIVE = ("workers", "save_every", "teacher_cache")
+NOT_DECISIVE = (
+    *(
+        "workers",
+        "save_every",
+        "validate_every",
+        "patience",
+        "keep",
+        "tensorboard",
+        "teacher_cache",
+    ),
+    *("steps", "epochs"),  # the schedule is then that of the new length, from the step reached on
+)
 
 C = TypeVar("C", bound=Record)
 
@@ -95,6 +110,12 @@ def append_row(path: Path, row: Mapping[str, object]) -> None:
         if fresh:
             writer.writerow(row)
         writer.writerow(row.values())
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file atomically, replacing an older one."""
+    with source.open("rb") as read, atomic_file(target) as stream:
+        shutil.copyfileobj(read, stream)
 
 
 def write_json(path: Path, value: Any) -> None:

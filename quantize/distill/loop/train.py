@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -52,13 +53,28 @@ class Task(Protocol[B_contra]):
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """Length and course of a run: optimizer steps, learning rate, batches per step, clipping, steps between saves."""
+    """Length and course of a run: optimizer steps, learning rate, batches per step, clipping.
+
+    save_every, validate_every: steps between saves and validations; a validation, 0 for none, follows a save. seed: of
+    the random numbers that the network draws itself.
+    """
 
     steps: int
     schedule: LrSchedule
     accumulate: int = 1
     clip_norm: float = 1.0
     save_every: int = 200
+    validate_every: int = 0
+    seed: int = 0
+
+    def saves_at(self, step: int) -> bool:
+        """Return whether the state is saved after a step."""
+        return step % self.save_every == 0 or step == self.steps or self.validates_at(step)
+
+    def validates_at(self, step: int) -> bool:
+        """Return whether a validation follows a step; the one after the last is the caller's."""
+        due = self.validate_every > 0 and step % self.validate_every == 0
+        return due and step < self.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +96,14 @@ def train(
     settings: TrainSettings,
     folder: Path,
     on_step: Callable[[StepResult], None],
+    validate: Callable[[], bool] = lambda: True,
 ) -> None:
     """Train until `settings.steps`; `batches` must start at the state's step, `accumulate` of them per step.
 
     Of several processes each is given its own part of every batch, all of equal size. Process 0 alone writes the state
-    and the log into `folder` and calls `on_step`. Raises TrainingError where a loss or gradient is NaN or infinite
-    (naming the batch), memory or the disk is full, or a worker is lost; the state on disk is then the last good one.
+    and the log into `folder` and calls `on_step`. All call `validate`, and stop where it returns False. Raises
+    TrainingError where a loss or gradient is NaN or infinite (naming the batch), memory or the disk is full, or a
+    worker is lost; the state on disk is then the last good one.
     """
     with translate_training_errors(fabric.world_size):
         loop = _start(fabric, state, task, settings)
@@ -105,10 +123,12 @@ def train(
             if fabric.is_global_zero:
                 with translate_write_errors(folder):
                     append_row(folder / LOG, _log_row(step))
-                    if state.done % settings.save_every == 0 or state.done == settings.steps:
+                    if settings.saves_at(state.done):
                         state.precision = fabric.strategy.precision.state_dict()
                         state.save(folder / STATE)
                 on_step(step)
+            if settings.validates_at(state.done) and not validate():
+                break
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +169,7 @@ class _Loop(Generic[B]):
         progress = self.state.done / self.settings.steps
         sums = dict.fromkeys(self.task.loss_names, 0.0)
         for place, batch in enumerate(batches):
+            self._seed(place)
             last = place == len(batches) - 1
             with self.fabric.no_backward_sync(self.module, enabled=not last):
                 losses = self.task.losses(self.module, batch, progress)
@@ -158,6 +179,11 @@ class _Loop(Generic[B]):
                 shared: Any = self.fabric.all_reduce(loss.detach(), reduce_op="mean")
                 sums[name] += float(shared) / len(batches)
         return sums
+
+    def _seed(self, place: int) -> None:
+        """Let what the network draws itself (drop path) follow from the step alone: a resumed run repeats it."""
+        key = (self.settings.seed, self.state.done, place, self.fabric.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1)[0]))
 
     def _check_finite(self, numbers: Mapping[str, float], batches: Sequence[B]) -> None:
         wrong = [name for name, value in numbers.items() if not math.isfinite(value)]

@@ -21,7 +21,6 @@ from export.torch_session import TorchSession  # noqa: E402
 from quantize.distill.data.augment import NO_AUGMENTATION  # noqa: E402
 from quantize.distill.detector.data import DetectionSet, detection_set  # noqa: E402
 from quantize.distill.detector.network import (  # noqa: E402
-    detector_average,
     detector_variant,
     new_detector,
 )
@@ -33,7 +32,7 @@ from quantize.distill.detector.schedule import (  # noqa: E402
     default_phases,
 )
 from quantize.distill.detector.task import DetectorTask  # noqa: E402
-from quantize.distill.loop.optimizer import LrSchedule  # noqa: E402
+from quantize.distill.loop.optimizer import LrSchedule, average_of  # noqa: E402
 from quantize.distill.loop.run_folder import LOG, STATE  # noqa: E402
 from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
 from quantize.distill.loop.train_state import TrainState, new_train_state  # noqa: E402
@@ -64,7 +63,7 @@ def short(images) -> DetectorSchedule:
 
 def new_state(schedule: DetectorSchedule) -> TrainState:
     module = new_detector(VARIANT, schedule.seed)
-    return new_train_state(module, RATES, detector_average(module, schedule.steps))
+    return new_train_state(module, RATES, average_of(module, schedule.steps, 0.05))
 
 
 def run(schedule: DetectorSchedule, folder: Path, *, resume: bool = False, after: int = 0):

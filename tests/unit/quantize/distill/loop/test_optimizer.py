@@ -14,6 +14,7 @@ from export.registry import Variant  # noqa: E402
 from quantize.distill.loop.optimizer import (  # noqa: E402
     LrSchedule,
     WeightAverage,
+    average_of,
     lr_factor,
     parameter_groups,
     set_lr,
@@ -92,3 +93,14 @@ def test_the_average_follows_its_formula_and_is_resumed() -> None:
             average.load_state_dict(saved)
     assert average.state["weight"].item() == pytest.approx(expected, rel=1e-5)
     assert average.state["num_batches_tracked"].item() == 19
+
+
+@pytest.mark.parametrize(("share", "wanted"), [(0.0, 100.0), (0.1, 90.5)])
+def test_an_average_covers_its_share_of_the_steps(share, wanted) -> None:
+    """Of weights that rise by 1 a step, an average over the last n lags about n - 1 steps behind."""
+    module = nn.Linear(1, 1, bias=False)
+    average = average_of(module, 100, share)
+    for step in range(1, 101):
+        module.weight.data.fill_(float(step))
+        average.update(module)
+    assert average.state["weight"].item() == pytest.approx(wanted, abs=1.0 if share else 0.0)

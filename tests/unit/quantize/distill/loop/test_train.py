@@ -290,3 +290,39 @@ def test_a_line_that_was_cut_short_is_dropped(tmp_path, cut) -> None:
     trim_log(tmp_path / LOG, 3)
     whole = (len(text) - cut - len(head)) // len(lines[0])
     assert (tmp_path / LOG).read_bytes().decode() == "".join([head, *lines[:whole]])
+
+
+def test_a_validation_follows_a_save_and_may_stop_it(sampler, tmp_path) -> None:
+    """Every third step, but for the last; the state on disk is then that of the step."""
+    found = []
+
+    def validate() -> bool:
+        saved = torch.load(tmp_path / STATE, weights_only=True)["done"]
+        found.append(saved)
+        return saved < 9
+
+    state = new_train_state(new_student(VARIANT, 0), RATES)
+    task = PoseTask(SPEC.image, {"truth": WeightedLoss(label_loss(SPEC))})
+    settings = TrainSettings(12, RATES, save_every=100, validate_every=3)
+    fabric = Fabric(accelerator="cpu", devices=1)
+    train(fabric, state, task, batches(sampler), settings, tmp_path, [].append, validate)
+    assert found == [3, 6, 9]
+    assert state.done == 9
+
+
+def test_what_the_network_draws_is_drawn_again(sampler, tmp_path) -> None:
+    """Random numbers of a step follow from the step: the same in a resumed run, others in the next step."""
+
+    def noisy(outputs, batch) -> torch.Tensor:
+        return outputs[0].mean() * 0 + torch.rand(())
+
+    def drawn(folder: Path, *, resume: bool = False) -> list[float]:
+        _, reported = run(sampler, folder, 8, losses={"noisy": WeightedLoss(noisy)}, resume=resume)
+        return [step.loss for step in reported]
+
+    first = drawn(tmp_path / "a")
+    torch.rand(3)
+    (tmp_path / "b").mkdir()
+    run(sampler, tmp_path / "b", 4, losses={"noisy": WeightedLoss(noisy)})
+    assert drawn(tmp_path / "b", resume=True) == first[4:]
+    assert len(set(first)) == 8
