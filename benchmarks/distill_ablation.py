@@ -25,7 +25,6 @@ from export import load_checkpoint
 from quantize.distill.assembly import Supervision, assemble
 from quantize.distill.config import DistillConfig
 from quantize.distill.data.batches import Batch
-from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
@@ -134,7 +133,7 @@ def prepared(args: Any) -> Stage:
         args.out / "teacher_cache",
         teacher,
         patch_cache,
-        map_keypoints(teacher.schema, COCO),
+        COCO,
         MAP_WH,
         lambda done, _: listener.advance(done, "cached"),
     )

@@ -23,7 +23,7 @@ from timing import interleaved_cpu_us
 from edge.geometry import make_crops
 from edge.schema import load_schema
 from quantize.distill.data.augment import NO_AUGMENTATION, STRONG, WEAK, random_view
-from quantize.distill.data.batches import Batch, collate
+from quantize.distill.data.batches import collate
 from quantize.distill.data.crop_view import CropView, box_view, view_crop
 from quantize.distill.data.instances import Instance, annotated_instances, drawn_instances
 from quantize.distill.data.keypoint_transfer import map_keypoints
@@ -40,11 +40,20 @@ from quantize.distill.data.targets import (
 )
 from quantize.distill.losses.terms import TeacherMaps
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers.cache import SHARD_SIZE, UDP, TeacherCache
+from quantize.distill.teachers.cache import (
+    SHARD_SIZE,
+    UDP,
+    TeacherCache,
+    cache_records,
+    join_records,
+)
+from quantize.distill.teachers.teacher import PredictedMaps
 from runtimes.codec_spec import HeatmapCodec
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"
 COCO = load_schema("coco17")
+SAME = map_keypoints(COCO, COCO)
+NOISE = 0.01  # of a teacher's maps
 SPEC = student_spec(student_variant("vitpose-192x6x3-simple"), "student")
 WH = SPEC.image.wh
 MAP_WH = (WH[0] // 4, WH[1] // 4)
@@ -100,14 +109,17 @@ def target_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     xy = batch.xy.numpy().reshape(-1, 2)
     stride = strides(WH, MAP_WH, UDP)
     plain = strides(WH, MAP_WH, HeatmapCodec())
-    small, large = (_teacher_maps(people, batch, scale) for scale in (1, 2))
-    maps = small.of(batch, MAP_WH, plain)[0].numpy().reshape(-1, MAP_WH[1], MAP_WH[0])
+    small, large = (_teacher_maps(people, scale) for scale in (1, 2))
+    sigma = heatmap_sigma(WH) / stride
+    split = small.split(batch, MAP_WH, plain)[0]
+    peaks = (split.xy.reshape(-1, 2), split.heights.reshape(-1), split.amplitudes.reshape(-1))
+    rest = split.rest.reshape(-1, MAP_WH[1], MAP_WH[0])
     return {
-        "label heatmaps": lambda: heatmaps(xy / stride, MAP_WH, heatmap_sigma(WH) / stride),
+        "label heatmaps": lambda: heatmaps(xy / stride, MAP_WH, sigma),
         "SimCC labels": lambda: simcc_labels(xy, WH, SPLIT, simcc_sigma(WH)),
-        "teacher maps warped, 48x64": lambda: small.of(batch, MAP_WH, stride),
-        "teacher maps warped, 96x128": lambda: large.of(batch, MAP_WH, stride),
-        "marginals of teacher maps": lambda: marginals(maps, plain, WH, SPLIT),
+        "teacher maps warped, 48x64": lambda: small.of(batch, MAP_WH, stride, sigma),
+        "teacher maps warped, 96x128": lambda: large.of(batch, MAP_WH, stride, sigma),
+        "marginals of teacher maps": lambda: marginals(peaks, rest, plain, WH, SPLIT),
     }
 
 
@@ -173,16 +185,26 @@ def _random_view(person: Instance, rng: np.random.Generator) -> CropView:
     return random_view(box_view(person.box, SPEC.crop.padding), person.keypoints, COCO, WEAK, rng)
 
 
-def _teacher_maps(people: Sequence[Instance], batch: Batch, scale: int) -> TeacherMaps:
-    """Return teacher maps of random content, on which their cost does not depend."""
+def _teacher_maps(people: Sequence[Instance], scale: int) -> TeacherMaps:
+    """Return the maps of a teacher that sees every keypoint, with some noise."""
     map_wh = (scale * MAP_WH[0], scale * MAP_WH[1])
-    shape = (len(people), len(COCO), map_wh[1], map_wh[0])
-    maps = np.random.default_rng(0).random(shape).astype(np.float16)
-    shards = tuple(maps[start : start + SHARD_SIZE] for start in range(0, len(maps), SHARD_SIZE))
+    stride = strides(WH, map_wh, UDP)
     boxes = np.stack([person.box for person in people])
-    crops = np.stack([crop.matrix for crop in make_crops(boxes, (0, 0), SPEC.crop, WH)])
-    teacher_cache = TeacherCache(shards, crops, strides(WH, map_wh, UDP))
-    return TeacherMaps(teacher_cache, map_keypoints(COCO, COCO), COCO)
+    crops = make_crops(boxes, (0, 0), SPEC.crop, WH)
+    rng = np.random.default_rng(0)
+    records = []
+    for crop, person in zip(crops, people, strict=True):
+        bins = crop.to_input(person.keypoints[:, :2]) / stride
+        maps = heatmaps(bins, map_wh, heatmap_sigma(WH) / stride)
+        maps += rng.normal(0, NOISE, maps.shape).astype(np.float32)
+        predicted = PredictedMaps(maps[None], stride, heatmap_sigma(WH) / stride)
+        records += cache_records(predicted, SAME, stride, map_wh)
+    shards = [
+        join_records(records[at : at + SHARD_SIZE]) for at in range(0, len(records), SHARD_SIZE)
+    ]
+    matrices = np.stack([crop.matrix for crop in crops])
+    teacher_cache = TeacherCache(tuple(shards), len(COCO), map_wh, matrices, stride)
+    return TeacherMaps(teacher_cache, SAME, COCO)
 
 
 def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:

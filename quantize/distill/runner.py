@@ -26,7 +26,6 @@ from quantize.distill.assembly import (
 )
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
-from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
@@ -43,7 +42,7 @@ from quantize.distill.methods.token import token_variant
 from quantize.distill.methods.token_training import load_or_train_token
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache
+from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache, check_teacher_cache
 from quantize.distill.teachers.teacher import Teacher, open_teacher
 from quantize.distill.validation import PoseMetrics, validate, validation_set
 
@@ -142,6 +141,14 @@ def _supervision(setup: Setup) -> Supervision:
     supervision = Supervision(setup.training_set.labelled, teacher)
     if teacher is None:
         return supervision
+    if "heatmap" in config.methods:
+        check_teacher_cache(
+            _cache_folder(setup),
+            teacher,
+            setup.training_set.instances,
+            setup.schema,
+            _cached_map_wh(setup, teacher),
+        )
     if "token" in config.methods:
         token = load_or_train_token(
             config,
@@ -160,21 +167,25 @@ def _supervision(setup: Setup) -> Supervision:
 
 
 def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
-    config, listener = setup.config, setup.listener
-    folder = Path(config.teacher_cache) if config.teacher_cache else setup.folder / TEACHER_CACHE
+    listener = setup.listener
     listener.phase("teacher", len(setup.patch_cache))
     return build_teacher_cache(
-        folder,
+        _cache_folder(setup),
         teacher,
         setup.patch_cache,
-        map_keypoints(teacher.schema, setup.schema),
+        setup.schema,
         _cached_map_wh(setup, teacher),
         lambda done, _: listener.advance(done, "running the teacher"),
     )
 
 
+def _cache_folder(setup: Setup) -> Path:
+    shared = setup.config.teacher_cache
+    return Path(shared) if shared else setup.folder / TEACHER_CACHE
+
+
 def _cached_map_wh(setup: Setup, teacher: Teacher) -> tuple[int, int]:
-    """Return the size of cached heatmaps: the teacher's, at most twice the student's."""
+    """Return the size at which the rest of heatmaps is cached: the teacher's, at most twice the student's."""
     theirs = (side // 4 for side in teacher.spec.image.wh)
     ours = (side // 4 for side in setup.variant.input_wh)
     width, height = (min(their, 2 * our) for their, our in zip(theirs, ours, strict=True))

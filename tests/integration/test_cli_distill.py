@@ -68,6 +68,27 @@ def test_what_is_left_in_the_folder(distill, teacher, home) -> None:
     assert (folder / "token.safetensors").is_file()
 
 
+def test_another_teachers_cache_is_refused_before_work(distill, teacher, home) -> None:
+    other = {
+        "format": 2,
+        "teacher": "another",
+        "views": "upright",
+        "people": "",
+        "map_wh": [12, 16],
+        "keypoints": [],
+        "sources": [],
+        "count": 1,
+    }
+    folder = home / "another-cache"
+    folder.mkdir()
+    (folder / "index.json").write_text(json.dumps(other))
+    options = ("--method", "heatmap,token", "--teacher-cache", str(folder))
+    done = distill("refused", "--teacher", str(teacher), *options)
+    assert done.code == 2
+    assert "is the cache of another teacher, other views" in done.err
+    assert not (home / "refused" / "token.safetensors").exists()
+
+
 def test_a_student_needs_no_flag_to_be_exported(edgepose, distill, teacher, home) -> None:
     done = distill("taught", "--teacher", str(teacher), "--method", "token")
     assert done.code == 0, done.err

@@ -11,14 +11,15 @@ from edge.types import F32, F64
 from runtimes.codec_spec import HeatmapCodec
 
 NOISE_FLOOR = 0.1  # of a map's peak: below it lies the network's noise
-LOG_FLOOR = 1e-3  # of a row's peak, before taking logarithms
-EPSILON = 1e-12
 
 
 def heatmaps(bins: NDArray[np.floating], map_wh: Size, sigma: F64) -> F32:
-    """Return Gaussians float32 (K, h, w) of height 1 at `bins` (K, 2), fractional; sigma (x, y) in bins."""
+    """Return Gaussians float32 (K, h, w) of height 1 at `bins` (K, 2), fractional.
+
+    sigma: in bins, (2,) as (x, y), or (K, 2).
+    """
     across, down = (
-        _gaussian(np.arange(count), np.asarray(bins[:, axis], np.float64), float(sigma[axis]))
+        _gaussian(np.arange(count), np.asarray(bins[:, axis], np.float64), sigma[..., axis])
         for axis, count in enumerate(map_wh)
     )
     maps: F32 = down[:, :, None] * across[:, None, :]
@@ -48,26 +49,41 @@ def simcc_labels(xy: F32, input_wh: Size, split_ratio: float, sigma: F64) -> tup
     """
     centres = np.rint(np.asarray(xy, np.float64) * split_ratio)
     across, down = (
-        _gaussian(np.arange(round(side * split_ratio)), centres[:, axis], float(sigma[axis]))
+        _gaussian(np.arange(round(side * split_ratio)), centres[:, axis], sigma[axis])
         for axis, side in enumerate(input_wh)
     )
     return across, down
 
 
-def marginals(maps: F32, stride: F64, input_wh: Size, split_ratio: float) -> tuple[F32, F32]:
-    """Return SimCC labels (K, W * split) and (K, H * split), 1 at the peak, as the marginals of heatmaps (K, h, w).
+def marginals(
+    peaks: tuple[F32, F32, F32], rest: F32, stride: F64, input_wh: Size, split_ratio: float
+) -> tuple[F32, F32]:
+    """Return SimCC labels (K, W * split) and (K, H * split), 1 at the peak, as the marginals of split heatmaps.
 
-    stride: input pixels per bin, (x, y). Values below a tenth of the peak are dropped, since summed over an axis the
-    noise would hide the peak; and because a heatmap's Gaussian is three times as wide as a label's, marginals are
-    raised to the power that maps one to the other. A map without a positive value gives zeros.
+    peaks: places (K, 2) in input pixels, heights (K,) of the maps there and amplitudes (K,) of their Gaussians; rest:
+    (K, h, w), the maps without them; stride: input pixels per bin, (x, y). Each peak is the Gaussian of a heatmap's
+    label around the bin that a SimCC label rounds to. Of the rest, values below a tenth of the peak are dropped, since
+    summed over an axis the noise would hide the peak. A heatmap's Gaussian is wider than a SimCC label's: marginals
+    are raised to the power that maps one to the other. A map without a positive value gives zeros.
     """
-    mass = suppress_noise(maps)
-    sharpen = (heatmap_sigma(input_wh) / simcc_sigma(input_wh) * split_ratio) ** 2
-    across, down = (
-        _resampled(mass.sum(axis=1 + axis), split_ratio * stride[axis], side, sharpen[axis])
-        for axis, side in enumerate(np.array(input_wh) * split_ratio)
-    )
-    return across, down
+    xy, heights, amplitudes = peaks
+    wide, narrow = heatmap_sigma(input_wh) * split_ratio, simcc_sigma(input_wh)
+    kept = np.where(np.abs(rest) > NOISE_FLOOR * heights[:, None, None], rest, 0)
+    centres = np.rint(np.asarray(xy, np.float64) * split_ratio)
+    rows = []
+    for axis, side in enumerate(input_wh):
+        bins = np.arange(round(side * split_ratio))
+        # the sum of a Gaussian over the other axis, in bins of the map
+        area = (
+            amplitudes
+            * np.float32(np.sqrt(2 * np.pi))
+            * heatmap_sigma(input_wh)[1 - axis]
+            / stride[1 - axis]
+        )
+        mass = area[:, None] * _gaussian(bins, centres[:, axis], wide[axis])
+        mass += _interpolated(kept.sum(axis=1 + axis), bins / (split_ratio * stride[axis]))
+        rows.append(_sharpened(mass, (wide[axis] / narrow[axis]) ** 2))
+    return rows[0], rows[1]
 
 
 def suppress_noise(maps: F32) -> F32:
@@ -90,30 +106,25 @@ def simcc_sigma(input_wh: Size) -> F64:
     return np.array(input_wh, np.float64) * (4.9 / 192, 5.66 / 256)
 
 
-def _resampled(mass: F32, stride: float, side: float, power: float) -> F32:
-    """Resample (K, bins) to (K, side), `stride` times as fine, each row raised to `power` with peak 1, or all 0.
-
-    The logarithm of a Gaussian is a parabola, which a cubic through four bins (Catmull-Rom) reproduces exactly.
-    """
-    places = np.clip(np.arange(round(side)) / stride, 0, mass.shape[1] - 1)
-    low = np.floor(places).astype(int)
-    part = places - low
-    logs = np.log(np.maximum(mass, LOG_FLOOR * mass.max(axis=1, keepdims=True)) + EPSILON)
-    before, here, after, beyond = (
-        logs[:, np.clip(low + offset, 0, mass.shape[1] - 1)] for offset in (-1, 0, 1, 2)
-    )
-    slope, next_slope = (after - before) / 2, (beyond - here) / 2
-    rise = after - here
-    curve = here + part * (
-        slope + part * (3 * rise - 2 * slope - next_slope + part * (slope + next_slope - 2 * rise))
-    )
-    heights: F32 = np.exp(power * (curve - curve.max(axis=1, keepdims=True))).astype(np.float32)
-    heights[mass.max(axis=1) <= 0] = 0
-    return heights
+def _interpolated(rows: F32, places: F64) -> F32:
+    """Return rows (K, bins) at fractional places (n,), linear between two bins, constant beyond the ends: (K, n)."""
+    last = rows.shape[1] - 1
+    inside_row = np.clip(places, 0, last)
+    low = np.minimum(inside_row.astype(int), max(last - 1, 0))
+    part = (inside_row - low).astype(np.float32)
+    values: F32 = rows[:, low] * (1 - part) + rows[:, np.minimum(low + 1, last)] * part
+    return values
 
 
-def _gaussian(bins: NDArray[np.int_], centres: F64, sigma: float) -> F32:
-    """Return exp(-(bin - centre)^2 / (2 sigma^2)), float32 (K, bins)."""
-    offsets = (bins - centres[:, None]) / sigma
+def _sharpened(rows: F32, power: float) -> F32:
+    """Return rows (K, bins) over their maximum, raised to `power`; those without a positive value as zeros."""
+    top = rows.max(axis=1, keepdims=True)
+    raised: F32 = np.clip(rows / np.where(top > 0, top, 1), 0, None) ** np.float32(power)
+    return raised * (top > 0)
+
+
+def _gaussian(bins: NDArray[np.int_], centres: F64, sigma: F64) -> F32:
+    """Return exp(-(bin - centre)^2 / (2 sigma^2)), float32 (K, bins); one sigma or (K,)."""
+    offsets = (bins - centres[:, None]) / np.reshape(sigma, (-1, 1))
     heights: F32 = np.exp(-0.5 * offsets**2).astype(np.float32)
     return heights

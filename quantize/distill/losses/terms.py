@@ -13,9 +13,11 @@ from edge.types import F32, F64
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.crop_view import crop_to_crop, to_bins
 from quantize.distill.data.keypoint_transfer import KeypointMap, warp_maps
+from quantize.distill.data.split_maps import SplitMaps, join_maps
 from quantize.distill.data.targets import (
     heatmap_sigma,
     heatmaps,
+    inside,
     marginals,
     simcc_labels,
     simcc_sigma,
@@ -80,35 +82,56 @@ class SimCCLoss:
         return _simcc_loss(outputs, labels, batch.weights)
 
 
-@dataclass(frozen=True, slots=True)
 class TeacherMaps:
-    """A teacher's cached heatmaps, warped to the student's crops: the target of every heatmap distillation loss."""
+    """A teacher's cached heatmaps in the students' crops: the target of every heatmap distillation loss.
 
-    teacher_cache: TeacherCache
-    keypoints: KeypointMap
-    schema: KeypointSchema
+    The records of the last batch are kept, since several losses read them.
+    """
 
-    def of(self, batch: Batch, map_wh: Size, stride: F64) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return maps float32 (B, K, h, w) in the student's bins, and weights: 0 outside the teacher's crop."""
-        maps = torch.from_numpy(self.teacher_cache.maps_of(batch.rows))
-        matrices = np.stack(
-            [
-                to_bins(
-                    crop_to_crop(Crop(self.teacher_cache.crops[row], crop.wh), crop),
-                    self.teacher_cache.stride,
-                    stride,
-                )
-                for row, crop in zip(batch.rows, batch.crops, strict=True)
-            ]
+    def __init__(
+        self, teacher_cache: TeacherCache, keypoints: KeypointMap, schema: KeypointSchema
+    ) -> None:
+        self._cache = teacher_cache
+        self._known = torch.from_numpy(keypoints.known).float()
+        self._flip = schema.flip_order
+        self._batch: Batch | None = None
+        self._cached: SplitMaps | None = None
+
+    def of(
+        self, batch: Batch, map_wh: Size, stride: F64, sigma: F64
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return maps float32 (B, K, h, w) in the student's bins, and weights: 0 outside the teacher's crop.
+
+        Main peaks are Gaussians of `sigma` (bins, x and y), the width of the student's labels.
+        """
+        split, weights = self.split(batch, map_wh, stride)
+        return torch.from_numpy(join_maps(split, stride, sigma)), weights
+
+    def split(self, batch: Batch, map_wh: Size, stride: F64) -> tuple[SplitMaps, torch.Tensor]:
+        """Return the maps split, peaks in the student's input pixels, and weights as `of` does."""
+        cached = self._read(batch)
+        moves = [
+            crop_to_crop(Crop(self._cache.crops[row], crop.wh), crop)
+            for row, crop in zip(batch.rows, batch.crops, strict=True)
+        ]
+        matrices = np.stack([to_bins(move, self._cache.stride, stride) for move in moves])
+        rest, covered = warp_maps(torch.from_numpy(cached.rest), matrices, map_wh)
+        weights = self._known.view(1, -1, 1, 1) * covered
+        linear, offset = np.split(np.stack(moves), [2], axis=2)
+        xy = cached.xy @ linear.transpose(0, 2, 1) + offset.transpose(0, 2, 1)
+        split = SplitMaps(
+            xy.astype(np.float32), cached.heights.copy(), cached.amplitudes.copy(), rest.numpy()
         )
-        warped, inside = warp_maps(maps, matrices, map_wh)
-        known = torch.from_numpy(self.keypoints.known).float()
-        weights = known.view(1, -1, 1, 1) * inside
-        flip = torch.from_numpy(self.schema.flip_order)
         for place in np.flatnonzero(batch.flipped):
-            warped[place] = warped[place, flip]
-            weights[place] = weights[place, flip]
-        return warped, weights
+            weights[place] = weights[place, self._flip]
+            for each in (split.xy, split.heights, split.amplitudes, split.rest):
+                each[place] = each[place, self._flip]
+        return split, weights
+
+    def _read(self, batch: Batch) -> SplitMaps:
+        if batch is not self._batch or self._cached is None:
+            self._batch, self._cached = batch, self._cache.read(batch.rows)
+        return self._cached
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +147,17 @@ class HeatmapDistillLoss:
         (predicted,) = outputs
         map_wh = (predicted.shape[3], predicted.shape[2])
         stride = strides(self.spec.image.wh, map_wh, self.codec)
-        target, weights = self.teacher.of(batch, map_wh, stride)
+        sigma = heatmap_sigma(self.spec.image.wh) / stride
+        target, weights = self.teacher.of(batch, map_wh, stride, sigma)
         return heatmap_mse(predicted, target.to(predicted), weights.to(predicted))
 
 
 @dataclass(frozen=True, slots=True)
 class MarginalDistillLoss:
-    """KL divergence of SimCC outputs from the marginals of the teacher's heatmaps, weighted by their peaks' height."""
+    """KL divergence of SimCC outputs from the marginals of the teacher's heatmaps, weighted by their peaks' height.
+
+    As with labels, a keypoint whose peak is outside the student's crop has weight 0.
+    """
 
     spec: ModelSpec
     codec: SimCCCodec
@@ -138,14 +165,20 @@ class MarginalDistillLoss:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (x logits, y logits)."""
-        width, height = self.spec.image.wh
+        labels, weights = self.targets(batch)
+        return _simcc_loss(outputs, labels, weights)
+
+    def targets(self, batch: Batch) -> tuple[tuple[F32, F32], torch.Tensor]:
+        """Return labels (B * K, bins) for x and y, and weights (B, K)."""
+        width, height = wh = self.spec.image.wh
         map_wh = (width // 4, height // 4)
-        stride = strides((width, height), map_wh, NO_UDP)
-        maps, weights = self.teacher.of(batch, map_wh, stride)
-        known = maps * weights
-        flat = known.numpy().reshape(-1, *maps.shape[2:])
-        labels = marginals(flat, stride, (width, height), self.codec.split_ratio)
-        return _simcc_loss(outputs, labels, known.amax(dim=(2, 3)).clamp(0, 1))
+        stride = strides(wh, map_wh, NO_UDP)
+        split, seen = self.teacher.split(batch, map_wh, stride)
+        rest = (split.rest * seen.numpy()).reshape(-1, *split.rest.shape[2:])
+        peaks = (split.xy.reshape(-1, 2), split.heights.reshape(-1), split.amplitudes.reshape(-1))
+        labels = marginals(peaks, rest, stride, wh, self.codec.split_ratio)
+        weights = torch.from_numpy(split.heights.clip(0, 1) * inside(split.xy, wh))
+        return labels, weights * seen.amax(dim=(2, 3))
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +213,9 @@ class IntegralDistillLoss:
         """Return the loss of (logits of maps,)."""
         (predicted,) = outputs
         map_wh = (predicted.shape[3], predicted.shape[2])
-        maps, weights = self.teacher.of(batch, map_wh, strides(self.spec.image.wh, map_wh, NO_UDP))
+        stride = strides(self.spec.image.wh, map_wh, NO_UDP)
+        sigma = heatmap_sigma(self.spec.image.wh) / stride
+        maps, weights = self.teacher.of(batch, map_wh, stride, sigma)
         known = (maps * weights).numpy()
         bins = torch.from_numpy(mean_bins(suppress_noise(known))).to(predicted)
         peaks = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1)).to(predicted)

@@ -64,7 +64,7 @@ class DeepSupervisionLoss:
         xy = batch.xy.numpy().reshape(-1, 2)
         for predicted in outputs[self.own :]:
             stride = _stride(predicted, self.spec)
-            sigma = np.maximum(heatmap_sigma(self.spec.image.wh) / stride, MIN_SIGMA)
+            sigma = _sigma(self.spec, stride)
             map_wh = (predicted.shape[3], predicted.shape[2])
             target = torch.from_numpy(heatmaps(xy / stride, map_wh, sigma)).to(predicted)
             error = (predicted - target.reshape(predicted.shape)).square()
@@ -85,7 +85,8 @@ class DeepSupervisionDistillLoss:
         total = outputs[0].new_zeros(())
         for predicted in outputs[self.own :]:
             map_wh = (predicted.shape[3], predicted.shape[2])
-            maps, weights = self.teacher.of(batch, map_wh, _stride(predicted, self.spec))
+            stride = _stride(predicted, self.spec)
+            maps, weights = self.teacher.of(batch, map_wh, stride, _sigma(self.spec, stride))
             error = (predicted - maps.to(predicted)).square() * weights.to(predicted)
             total = total + error.sum(dim=(2, 3)).mean()
         return total
@@ -124,3 +125,9 @@ def without_deep_supervision(state: Mapping[str, torch.Tensor]) -> dict[str, tor
 def _stride(predicted: torch.Tensor, spec: ModelSpec) -> F64:
     """Return input pixels per bin of a heatmap, (x, y)."""
     return np.array(spec.image.wh, np.float64) / (predicted.shape[3], predicted.shape[2])
+
+
+def _sigma(spec: ModelSpec, stride: F64) -> F64:
+    """Return the sigma of Gaussians on a heatmap, in bins, (x, y)."""
+    sigma: F64 = np.maximum(heatmap_sigma(spec.image.wh) / stride, MIN_SIGMA)
+    return sigma

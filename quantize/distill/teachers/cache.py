@@ -1,105 +1,153 @@
 """The teacher cache: a teacher's heatmaps of every training person, computed once and stored on disk.
 
-A directory of shards (float16 heatmaps) and an index with the hashes of teacher, people and shards. Each shard is
-written atomically, so an interrupted run continues after the last complete one.
+A directory of shards and an index with the hashes of teacher, people and shards. A shard is one byte array: where each
+person's record begins, then the records (`data.packed_maps`). Each shard is written atomically, so an interrupted
+run continues after the last complete one.
 """
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from edge.geometry import Size, make_crops
+from edge.schema import KeypointSchema
 from edge.types import F32, F64, U8
 from quantize.distill.data.instances import Instance
-from quantize.distill.data.keypoint_transfer import KeypointMap, select, warp_maps
+from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints, select, warp_maps
+from quantize.distill.data.packed_maps import pack, unpack
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import warp_patch
+from quantize.distill.data.split_maps import SplitMaps, split_maps
 from quantize.distill.data.targets import strides
-from quantize.distill.teachers.teacher import Teacher, predict_maps
+from quantize.distill.teachers.teacher import PredictedMaps, Teacher, predict_maps
 from runtimes.artifact import sha256_of
 from runtimes.codec_spec import HeatmapCodec
-from runtimes.errors import ArtifactError
+from runtimes.errors import ArtifactError, InputError
 from runtimes.files import atomic_file
-from runtimes.record import MALFORMED, Record
+from runtimes.record import Record, decode_record
 
 INDEX = "index.json"
+FORMAT = 2
 SHARD_SIZE = 256
 BATCH = 8
 UDP = HeatmapCodec(refine="udp")
+VIEWS = "upright"  # each person is seen in one crop, as at inference
 
 
 class Index(Record, frozen=True, kw_only=True):
-    """The index of a cache directory: what the heatmaps are of, and the sha256 of the complete shards, in order."""
+    """The index of a cache directory: what the heatmaps are of, and the sha256 of the complete shards, in order.
 
-    format: int = 1
+    teacher: hash of its weights; views: how it saw the people; people: hash of their boxes; keypoints: names of the
+    student's; sources: the teacher's index of each, -1 where it lacks the keypoint; map_wh: of the rest of the maps.
+    """
+
+    format: int = FORMAT
     teacher: str
+    views: str
     people: str
     map_wh: Size
-    keypoints: int
+    keypoints: tuple[str, ...]
+    sources: tuple[int, ...]
     count: int
     shards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TeacherCache:
-    """A teacher's heatmaps by row of the patch cache.
+    """A teacher's split heatmaps by row of the patch cache.
 
-    maps: one memory-mapped float16 (n, K, h, w) per shard; crops: float32 (N, 2, 3), frame to the teacher's input;
-    stride: input pixels of the teacher per bin.
+    shards: one uint8 array, memory-mapped, per SHARD_SIZE people; crops: float32 (N, 2, 3), frame to the teacher's
+    input; stride: input pixels of the teacher per bin of the rest, whose size is map_wh.
     """
 
-    maps: tuple[NDArray[np.float16], ...]
+    shards: tuple[U8, ...]
+    keypoints: int
+    map_wh: Size
     crops: F32
     stride: F64
 
-    def maps_of(self, rows: Sequence[int]) -> F32:
-        """Return heatmaps float32 (len(rows), K, h, w)."""
-        taken = [self.maps[row // SHARD_SIZE][row % SHARD_SIZE] for row in rows]
-        return np.stack(taken).astype(np.float32)
+    def read(self, rows: Sequence[int]) -> SplitMaps:
+        """Return the split maps of these people, in pixels of the teacher's input."""
+        packed = [_record(self.shards[row // SHARD_SIZE], row % SHARD_SIZE) for row in rows]
+        return unpack(packed, self.keypoints, self.map_wh)
 
 
 def build_teacher_cache(
     directory: Path,
     teacher: Teacher,
     patch_cache: PatchCache,
-    keypoints: KeypointMap,
+    schema: KeypointSchema,
     map_wh: Size,
     progress: Callable[[int, int], None],
 ) -> TeacherCache:
     """Run the teacher on every person, or continue an interrupted run, and return the cache.
 
-    map_wh: size in bins at which heatmaps are stored (resampled from the teacher's own). progress(done, total).
-    Raises ArtifactError where the directory holds another cache or a damaged shard, OSError where the disk is full;
-    complete shards stay.
+    schema: the student's keypoints; map_wh: size in bins at which the rest of the heatmaps is stored (resampled from
+    the teacher's own). progress(done, total). Raises ArtifactError where the directory holds another cache or a
+    damaged shard, OSError where the disk is full; complete shards stay.
     """
-    wanted = Index(
-        teacher=teacher.identity,
-        people=_digest(patch_cache.instances),
-        map_wh=map_wh,
-        keypoints=len(keypoints.indices),
-        count=len(patch_cache),
-    )
+    keypoints = map_keypoints(teacher.schema, schema)
+    index = check_teacher_cache(directory, teacher, patch_cache.instances, schema, map_wh)
     directory.mkdir(parents=True, exist_ok=True)
-    index = _read_index(directory, wanted)
     first = len(index.shards) * SHARD_SIZE
     for start in range(first, len(patch_cache), SHARD_SIZE):
         rows = range(start, min(start + SHARD_SIZE, len(patch_cache)))
         progress(start, len(patch_cache))
         path = _shard_path(directory, start // SHARD_SIZE)
-        maps = _predict(teacher, patch_cache, rows, keypoints, map_wh)
+        shard = join_records(_predict(teacher, patch_cache, rows, keypoints, map_wh))
         with atomic_file(path) as stream:
-            np.save(stream, maps, allow_pickle=False)
+            np.save(stream, shard, allow_pickle=False)
         index = msgspec.structs.replace(index, shards=(*index.shards, sha256_of(path)))
         with atomic_file(directory / INDEX) as stream:
             stream.write(msgspec.json.encode(index))
     progress(len(patch_cache), len(patch_cache))
     return _open(directory, index, teacher, patch_cache)
+
+
+def check_teacher_cache(
+    directory: Path,
+    teacher: Teacher,
+    instances: Sequence[Instance],
+    schema: KeypointSchema,
+    map_wh: Size,
+) -> Index:
+    """Return the index of a directory, new or begun; raises ArtifactError where it holds another cache."""
+    keypoints = map_keypoints(teacher.schema, schema)
+    wanted = Index(
+        teacher=teacher.identity,
+        views=_views(teacher),
+        people=_digest(instances),
+        map_wh=map_wh,
+        keypoints=schema.names,
+        sources=tuple(np.where(keypoints.known, keypoints.indices, -1).tolist()),
+        count=len(instances),
+    )
+    return _read_index(directory, wanted)
+
+
+def cache_records(
+    predicted: PredictedMaps, keypoints: KeypointMap, stride: F64, map_wh: Size
+) -> list[bytes]:
+    """Return the record of each crop. Maps are split as the teacher gives them; only their rest is resampled.
+
+    stride, map_wh: of the rest as it is stored.
+    """
+    maps = select(torch.from_numpy(predicted.maps), keypoints).numpy()
+    split = split_maps(maps, predicted.stride, predicted.sigma)
+    matrix = np.concatenate([np.diag(predicted.stride / stride), np.zeros((2, 1))], axis=1)
+    rest, _ = warp_maps(torch.from_numpy(split.rest), np.tile(matrix, (len(maps), 1, 1)), map_wh)
+    return pack(replace(split, rest=rest.numpy()))
+
+
+def join_records(records: Sequence[bytes]) -> U8:
+    """Return a shard: where each record begins and where the last one ends, uint64, then the records."""
+    begins = 8 * (len(records) + 1) + np.cumsum([0, *(len(each) for each in records)])
+    return np.frombuffer(begins.astype("<u8").tobytes() + b"".join(records), np.uint8)
 
 
 def upright_crops(teacher: Teacher, instances: Sequence[Instance]) -> F32:
@@ -114,23 +162,24 @@ def cache_stride(teacher: Teacher, map_wh: Size) -> F64:
     return strides(teacher.spec.image.wh, map_wh, UDP)
 
 
+def _record(shard: U8, number: int) -> bytes:
+    begin, end = np.frombuffer(shard[8 * number : 8 * number + 16].tobytes(), "<u8").tolist()
+    return shard[begin:end].tobytes()
+
+
 def _predict(
     teacher: Teacher,
     patch_cache: PatchCache,
     rows: Sequence[int],
     keypoints: KeypointMap,
     map_wh: Size,
-) -> NDArray[np.float16]:
-    stored = []
+) -> list[bytes]:
+    records = []
     for start in range(0, len(rows), BATCH):
-        some = rows[start : start + BATCH]
-        predicted = predict_maps(teacher, _crops(teacher, patch_cache, some))
-        scale = predicted.stride / cache_stride(teacher, map_wh)
-        matrix = np.concatenate([np.diag(scale), np.zeros((2, 1))], axis=1)
-        maps = select(torch.from_numpy(predicted.maps), keypoints)
-        resampled, _ = warp_maps(maps, np.tile(matrix, (len(some), 1, 1)), map_wh)
-        stored.append(resampled.numpy().astype(np.float16))
-    return np.concatenate(stored)
+        crops = _crops(teacher, patch_cache, rows[start : start + BATCH])
+        predicted = predict_maps(teacher, crops)
+        records += cache_records(predicted, keypoints, cache_stride(teacher, map_wh), map_wh)
+    return records
 
 
 def _crops(teacher: Teacher, patch_cache: PatchCache, rows: Sequence[int]) -> U8:
@@ -144,30 +193,50 @@ def _crops(teacher: Teacher, patch_cache: PatchCache, rows: Sequence[int]) -> U8
     return np.stack(images)
 
 
+def _views(teacher: Teacher) -> str:
+    """Return how a teacher sees people: the crop and input size decide what its cached maps are of."""
+    crop, (width, height) = teacher.spec.crop, teacher.spec.image.wh
+    return f"{VIEWS} {crop.kind} {width}x{height}, padding {crop.padding:g}, udp {crop.udp}, pad value {crop.pad_value}"
+
+
 def _read_index(directory: Path, wanted: Index) -> Index:
     path = directory / INDEX
     if not path.exists():
         return wanted
+    remedy = f"delete {directory} or name another folder"
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Index)
-    except MALFORMED as error:
-        raise ArtifactError(f"{path}: is damaged ({error}); delete {directory}") from error
+        data = path.read_bytes()
+        found = decode_record(path, data, Index, FORMAT, "index of a teacher cache", remedy)
+    except InputError as error:
+        raise ArtifactError(str(error)) from error
+    pairs = (
+        ("another teacher", found.teacher, wanted.teacher),
+        (f"other views ({found.views}; now {wanted.views})", found.views, wanted.views),
+        ("other people", found.people, wanted.people),
+        ("other keypoints", found.keypoints, wanted.keypoints),
+    )
+    differing = [name for name, theirs, ours in pairs if theirs != ours]
     if msgspec.structs.replace(found, shards=()) != wanted:
-        raise ArtifactError(
-            f"{directory}: is the cache of another teacher or of other people; delete it or name another folder"
-        )
+        of = ", ".join(differing) or "another map size"
+        raise ArtifactError(f"{directory}: is the cache of {of}; {remedy}")
     return found
 
 
 def _open(directory: Path, index: Index, teacher: Teacher, patch_cache: PatchCache) -> TeacherCache:
-    maps = []
+    shards = []
     for number, wanted in enumerate(index.shards):
         path = _shard_path(directory, number)
         if not path.is_file() or sha256_of(path) != wanted:
             raise ArtifactError(f"{path}: is missing or damaged; delete {directory}")
-        maps.append(np.load(path, mmap_mode="r", allow_pickle=False))
+        shards.append(np.load(path, mmap_mode="r", allow_pickle=False))
     crops = upright_crops(teacher, patch_cache.instances)
-    return TeacherCache(tuple(maps), crops, cache_stride(teacher, index.map_wh))
+    return TeacherCache(
+        tuple(shards),
+        len(index.keypoints),
+        index.map_wh,
+        crops,
+        cache_stride(teacher, index.map_wh),
+    )
 
 
 def _shard_path(directory: Path, number: int) -> Path:

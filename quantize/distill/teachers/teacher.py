@@ -8,12 +8,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edge.catalog.label_sigma import simcc_label_sigma
 from edge.codecs.integral import normalise
 from edge.schema import KeypointSchema
 from edge.types import F32, F64, U8
 from export import load_weights
 from export.torch_session import TorchSession
-from quantize.distill.data.targets import strides
+from quantize.distill.data.targets import heatmap_sigma, strides
 from runtimes.artifact import MANIFEST, Artifact
 from runtimes.base import Outputs, RunOptions, Session
 from runtimes.cache.names import find
@@ -47,10 +48,14 @@ class Teacher:
 
 @dataclass(frozen=True, slots=True)
 class PredictedMaps:
-    """Heatmaps float32 (B, K, h, w), and input pixels of the teacher per bin, (x, y)."""
+    """Heatmaps float32 (B, K, h, w), and input pixels of the teacher per bin, (x, y).
+
+    sigma: of the Gaussians that the teacher learned, in bins, (x, y); None where it learned none.
+    """
 
     maps: F32
     stride: F64
+    sigma: F64 | None
 
 
 def open_teacher(
@@ -83,8 +88,7 @@ def open_teacher(
 def predict_maps(teacher: Teacher, images: U8) -> PredictedMaps:
     """Return the teacher's heatmaps of crops, uint8 BGR (B, H, W, 3) of its own input size."""
     outputs = teacher.session.run({teacher.spec.inputs[0].name: images})
-    maps, stride = _as_heatmaps(outputs, teacher.spec)
-    return PredictedMaps(np.ascontiguousarray(maps, np.float32), stride)
+    return _as_heatmaps(outputs, teacher.spec)
 
 
 def simcc_to_heatmaps(logits_x: F32, logits_y: F32) -> F32:
@@ -101,16 +105,21 @@ def simcc_to_heatmaps(logits_x: F32, logits_y: F32) -> F32:
     return maps
 
 
-def _as_heatmaps(outputs: Outputs, spec: ModelSpec) -> tuple[F32, F64]:
-    tensors = [outputs[tensor.name] for tensor in spec.outputs]
+def _as_heatmaps(outputs: Outputs, spec: ModelSpec) -> PredictedMaps:
+    tensors = [np.asarray(outputs[tensor.name], np.float32) for tensor in spec.outputs]
+    wh = spec.image.wh
     match spec.codec:
-        case HeatmapCodec():
-            return tensors[0], strides(spec.image.wh, tensors[0].shape[:1:-1], spec.codec)
-        case IntegralCodec():
-            positive = normalise(tensors[0], spec.codec)
-            return positive, strides(spec.image.wh, positive.shape[:1:-1], HeatmapCodec())
-        case SimCCCodec(split_ratio=split):
-            return simcc_to_heatmaps(tensors[0], tensors[1]), np.full(2, 1 / split)
+        case HeatmapCodec(sigma=sigma) as codec:
+            stride = strides(wh, tensors[0].shape[:1:-1], codec)
+            learned = np.array(sigma) if sigma else heatmap_sigma(wh) / stride
+            return PredictedMaps(tensors[0], stride, learned)
+        case IntegralCodec() as codec:
+            positive = normalise(tensors[0], codec)
+            return PredictedMaps(positive, strides(wh, positive.shape[:1:-1], HeatmapCodec()), None)
+        case SimCCCodec(split_ratio=split, sigma=sigma):
+            maps = simcc_to_heatmaps(tensors[0], tensors[1])
+            learned = np.array(sigma or simcc_label_sigma(wh))
+            return PredictedMaps(maps, np.full(2, 1 / split), learned)
         case _:
             raise InputError(_unsuitable(spec))
 

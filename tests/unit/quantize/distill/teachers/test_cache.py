@@ -1,5 +1,6 @@
 """The teacher cache: peaks at the keypoints, written once, resumable, bound to teacher and people."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,8 @@ from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
 from quantize.distill.data.instances import Instance  # noqa: E402
-from quantize.distill.data.keypoint_transfer import map_keypoints  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
+from quantize.distill.data.split_maps import join_maps  # noqa: E402
 from quantize.distill.teachers import cache as cache_module  # noqa: E402
 from quantize.distill.teachers.cache import build_teacher_cache  # noqa: E402
 from quantize.distill.teachers.teacher import Teacher, open_teacher, predict_maps, simcc_to_heatmaps  # noqa: E402
@@ -76,7 +77,7 @@ def kept(directory: Path, people: list[Instance], who: Teacher, map_wh=(24, 32))
         directory,
         who,
         patch_cache,
-        map_keypoints(COCO, COCO),
+        COCO,
         map_wh,
         lambda *step: steps.append(step),
     )
@@ -86,7 +87,8 @@ def kept(directory: Path, people: list[Instance], who: Teacher, map_wh=(24, 32))
 @pytest.mark.parametrize("map_wh", [(24, 32), (48, 64)], ids=["the teacher's", "twice"])
 def test_maps_peak_where_the_keypoints_are(people, tmp_path, map_wh) -> None:
     made, _ = kept(tmp_path / "cache", people, teacher(), map_wh)
-    maps = made.maps_of(range(5))
+    split = made.read(range(5))
+    maps = join_maps(split, made.stride, 8 / made.stride)
     assert maps.shape == (5, 17, *map_wh[::-1])
     for number, person in enumerate(people):
         inputs = person.keypoints[:, :2] @ made.crops[number][:, :2].T + made.crops[number][:, 2]
@@ -108,13 +110,13 @@ def test_an_interrupted_cache_is_continued(people, tmp_path, monkeypatch) -> Non
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_teacher_cache(
-            tmp_path / "cut", teacher(), patch_cache, map_keypoints(COCO, COCO), (24, 32), stop
-        )
+        build_teacher_cache(tmp_path / "cut", teacher(), patch_cache, COCO, (24, 32), stop)
     assert len(list((tmp_path / "cut").glob("*.npy"))) == 2
     again, steps = kept(tmp_path / "cut", people, teacher())
     assert steps == [(4, 5), (5, 5)]
-    np.testing.assert_array_equal(again.maps_of(range(5)), whole.maps_of(range(5)))
+    ours, theirs = again.read(range(5)), whole.read(range(5))
+    np.testing.assert_array_equal(ours.rest, theirs.rest)
+    np.testing.assert_array_equal(ours.xy, theirs.xy)
     _, steps = kept(tmp_path / "cut", people, teacher())
     assert steps == [(5, 5)]
 
@@ -123,8 +125,27 @@ def test_caches_of_others_are_refused(people, tmp_path) -> None:
     kept(tmp_path / "cache", people, teacher())
     with pytest.raises(ArtifactError, match="is the cache of another teacher"):
         kept(tmp_path / "cache", people, teacher("other"))
-    with pytest.raises(ArtifactError, match="or of other people"):
+    with pytest.raises(ArtifactError, match="is the cache of other people"):
         kept(tmp_path / "cache", people[:4], teacher())
+    with pytest.raises(
+        ArtifactError, match=r"of other views \(upright affine 96x128, padding 1.25"
+    ):
+        kept(tmp_path / "cache", people, teacher(wh=(64, 96)))
+    padded = teacher()
+    crop = msgspec.structs.replace(padded.spec.crop, padding=1.5)
+    spec = msgspec.structs.replace(padded.spec, crop=crop)
+    with pytest.raises(ArtifactError, match=r"is the cache of other views .* now .* padding 1.5"):
+        kept(tmp_path / "cache", people, replace(padded, spec=spec))
+    with pytest.raises(ArtifactError, match="is the cache of another map size"):
+        kept(tmp_path / "cache", people, teacher(), (48, 64))
+
+
+def test_caches_of_earlier_releases_are_refused(people, tmp_path) -> None:
+    (tmp_path / "index.json").write_text(
+        '{"format": 1, "teacher": "", "people": "", "map_wh": [24, 32], "keypoints": 17, "count": 5}'
+    )
+    with pytest.raises(ArtifactError, match=r"index\.json: .*; delete .* or name another folder"):
+        kept(tmp_path, people, teacher())
 
 
 def test_a_damaged_shard_is_found(people, tmp_path) -> None:
