@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from runtimes.codec_spec import (
+    DenseCodec,
     HeatmapCodec,
     IntegralCodec,
     PafCodec,
     RTMDetCodec,
     SimCCCodec,
+    YoloCodec,
     YOLOXCodec,
     YxsCodec,
 )
@@ -28,8 +30,10 @@ def contradictions(spec: ModelSpec) -> Iterator[str]:
     if spec.keypoints is not None:
         yield from _keypoints(spec.keypoints)
         yield from _keypoint_axes(spec, len(spec.keypoints.names))
-    if spec.classes is not None and (twice := _repeated(spec.classes)) is not None:
-        yield f"classes has {twice!r} twice"
+    if spec.classes is not None:
+        if (twice := _repeated(spec.classes)) is not None:
+            yield f"classes has {twice!r} twice"
+        yield from _class_axes(spec, len(spec.classes))
     match spec.codec:
         case PafCodec():
             yield from _limbs(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
@@ -105,6 +109,29 @@ def _keypoint_axes(spec: ModelSpec, count: int) -> Iterator[str]:
                 )
         case RTMDetCodec() | YOLOXCodec():
             yield "keypoints are given, but codec finds boxes"
+
+
+def _class_axes(spec: ModelSpec, count: int) -> Iterator[str]:
+    """Compare the number of classes with that of the outputs that state one; -1 and unstated shapes fit."""
+    points = len(spec.keypoints.names) if spec.keypoints else 0
+    match spec.codec:
+        case RTMDetCodec(strides=strides):
+            scored, axis, others = spec.outputs[: len(strides)], 1, 0
+        case DenseCodec():
+            scored, axis, others = spec.outputs, 1, 0
+        case YOLOXCodec():
+            scored, axis, others = spec.outputs, 2, 5
+        case YoloCodec(point_values=values):
+            scored, axis, others = spec.outputs, 1, 4 + points * values
+        case _:
+            return
+    for tensor in scored:
+        size = tensor.shape[axis] if len(tensor.shape) > axis else -1
+        if size not in {-1, others + count}:
+            yield (
+                f"classes has {count} names, output {tensor.name} of shape {list(tensor.shape)} has "
+                f"{size - others} classes"
+            )
 
 
 def _sizes(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.codecs.class_names import check_labels
 from edge.types import Detections
 from runtimes.base import Array
 from runtimes.codec_spec import BoxesCodec
@@ -14,10 +15,11 @@ def decode(tensors: Sequence[Array], _codec: BoxesCodec, spec: ModelSpec) -> lis
     """Return the boxes above `thresholds.score`, best first.
 
     tensors: dets (B, N, 5) as x0, y0, x1, y1, score in input pixels; labels (B, N), -1 where a row is padding.
+    Raises InputError for a label without a class name.
     """
     dets, labels = tensors
     return [
-        _above(rows, classes, spec.thresholds.score)
+        check_labels(_above(rows, classes, spec.thresholds.score), spec)
         for rows, classes in zip(dets, labels, strict=True)
     ]
 

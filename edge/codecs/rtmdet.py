@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.codecs.class_names import check_class_count
 from edge.nms.overlap import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
@@ -20,10 +21,12 @@ def decode(tensors: Sequence[Array], codec: RTMDetCodec, spec: ModelSpec) -> lis
     """Return the boxes above `thresholds.score`, clipped to the input, best first.
 
     tensors, float32: class logits (B, C, h, w) of each level, then distances to the left, top, right and bottom side
-    (B, 4, h, w) of each level, in pixels. Distances may be negative; boxes without area are dropped.
+    (B, 4, h, w) of each level, in pixels. Distances may be negative; boxes without area are dropped. Raises InputError
+    for another number of classes than the model's.
     """
     levels = len(codec.strides)
     logits, distances = tensors[:levels], tensors[levels:]
+    check_class_count(logits[0].shape[1], spec)
     return [
         _decode_one([level[i] for level in logits], [level[i] for level in distances], codec, spec)
         for i in range(len(tensors[0]))

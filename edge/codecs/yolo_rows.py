@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.codecs.class_names import check_labels
 from edge.codecs.yolo import keypoints
 from edge.types import Detections, Keypoints
 from runtimes.base import Array
@@ -17,7 +18,8 @@ def decode(
 ) -> list[Keypoints] | list[Detections]:
     """Return the boxes above `thresholds.score`, best first, or their keypoints where the model gives poses.
 
-    tensors: one (B, N, 6 + K * point_values) float32. Raises InputError for another number of columns.
+    tensors: one (B, N, 6 + K * point_values) float32. Raises InputError for another number of columns and
+    for a label without a class name.
     """
     (values,) = tensors
     points = len(spec.keypoints.names) if spec.keypoints else 0
@@ -28,10 +30,13 @@ def decode(
         )
     kept = [_above(rows, spec.thresholds.score) for rows in values]
     boxes = [
-        Detections(
-            np.ascontiguousarray(rows[:, :4]),
-            np.ascontiguousarray(rows[:, 4]),
-            rows[:, 5].astype(np.int32),
+        check_labels(
+            Detections(
+                np.ascontiguousarray(rows[:, :4]),
+                np.ascontiguousarray(rows[:, 4]),
+                rows[:, 5].astype(np.int32),
+            ),
+            spec,
         )
         for rows in kept
     ]

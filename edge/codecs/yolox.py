@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.codecs.class_names import check_class_count
 from edge.nms.overlap import class_nms
 from edge.types import F32, Detections
 from runtimes.base import Array
@@ -19,9 +20,11 @@ from runtimes.spec import ModelSpec
 def decode(tensors: Sequence[Array], codec: YOLOXCodec, spec: ModelSpec) -> list[Detections]:
     """Return the boxes above `thresholds.score`, best first; a cell gives its best class only.
 
-    tensors: one (B, A, 5 + classes) float32. Raises InputError unless A is the number of cells of `image.wh`.
+    tensors: one (B, A, 5 + classes) float32. Raises InputError unless A is the number of cells of `image.wh`, and for
+    another number of classes than the model's.
     """
     (values,) = tensors
+    check_class_count(values.shape[2] - 5, spec)
     grid = _grid(spec.image.wh, codec.strides)
     if values.shape[1] != len(grid):
         raise InputError(

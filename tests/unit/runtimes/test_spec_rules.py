@@ -7,7 +7,18 @@ import msgspec
 import pytest
 
 from runtimes.artifact import Artifact
-from runtimes.codec_spec import PafCodec, PafLimb, RTMDetCodec, SimCCCodec, YxsCodec
+from runtimes.codec_spec import (
+    BoxesCodec,
+    Codec,
+    DenseCodec,
+    PafCodec,
+    PafLimb,
+    RTMDetCodec,
+    SimCCCodec,
+    YoloCodec,
+    YOLOXCodec,
+    YxsCodec,
+)
 from runtimes.errors import ArtifactError, InputError
 from runtimes.files import seal
 from runtimes.naming import Target, artifact_name
@@ -138,6 +149,12 @@ def rtmdet(count: int, shape: tuple[int, ...] = (-1, 1, 4, 4)) -> dict[str, obje
     return {"codec": RTMDetCodec(), "outputs": outputs, "task": "detect"}
 
 
+def of_classes(codec: Codec, shape: tuple[int, ...], count: int) -> dict[str, object]:
+    outputs = (TensorSpec(name="o", shape=shape),)
+    classes = tuple(f"c{index}" for index in range(count))
+    return {"codec": codec, "outputs": outputs, "task": "detect", "classes": classes}
+
+
 def limb(ends=(0, 1), channels=(0, 1)):
     return (PafLimb(ends=ends, channels=channels), LIMBS[1])
 
@@ -176,6 +193,25 @@ def limb(ends=(0, 1), channels=(0, 1)):
         ({"inputs": (TensorSpec(name="i", shape=(-1, 8, 6, 3), layout="NHWC"),)}, ""),
         ({"outputs": (TensorSpec(name="a"), TensorSpec(name="a"))}, "outputs has two tensors"),
         (rtmdet(6), ""),
+        (rtmdet(6) | {"classes": ("person",)}, ""),
+        (
+            rtmdet(6) | {"classes": ("a", "b")},
+            "classes has 2 names, output o0 of shape [-1, 1, 4, 4] has 1 classes",
+        ),
+        (of_classes(YOLOXCodec(), (-1, 99, 8), 3), ""),
+        (
+            of_classes(YOLOXCodec(), (-1, 99, 8), 4),
+            "classes has 4 names, output o of shape [-1, 99, 8] has 3 classes",
+        ),
+        (of_classes(YoloCodec(), (-1, 7, 99), 3), ""),
+        (
+            of_classes(YoloCodec(), (-1, 7, 99), 1),
+            "classes has 1 names, output o of shape [-1, 7, 99] has 3 classes",
+        ),
+        (of_classes(YoloCodec(), (-1, 14, 99), 1) | {"keypoints": KEYPOINTS}, ""),
+        (of_classes(YoloCodec(), (-1, -1, 99), 5), ""),
+        (of_classes(DenseCodec(), (-1, 3, 9, 9), 4), "classes has 4 names"),
+        (of_classes(BoxesCodec(), (-1, -1, 5), 4), ""),
         (rtmdet(5), "outputs are 5, 3 codec.strides want 6"),
         (rtmdet(6, (1, 10, 10)), "4 axes are wanted"),
     ],

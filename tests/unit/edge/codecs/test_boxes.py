@@ -1,5 +1,6 @@
 """Boxes from a graph with NMS, and what `decode` says to a wrong output name."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -50,3 +51,12 @@ def test_no_rows_are_no_boxes() -> None:
 def test_a_missing_output_is_named() -> None:
     with pytest.raises(InputError, match="end2end: no output labels among boxes, dets"):
         decode({"dets": np.zeros((1, 0, 5)), "boxes": np.zeros((1, 0))}, SPEC)
+
+
+def test_a_label_without_a_name_is_no_box_of_anything() -> None:
+    """With one name every box would count as a person."""
+    named = msgspec.structs.replace(SPEC, classes=("person",))
+    dets = np.tile(np.array([0, 0, 9, 9, 0.9], np.float32), (1, 2, 1))
+    assert len(decode({"dets": dets, "labels": np.array([[0, -1]])}, named)[0]) == 1
+    with pytest.raises(InputError, match=r"end2end: gives boxes of class 16, .* spec names 1;"):
+        decode({"dets": dets, "labels": np.array([[0, 16]])}, named)

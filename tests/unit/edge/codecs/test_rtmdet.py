@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from edge.codecs import decode
 from edge.nms.overlap import pairwise_iou
 from runtimes.base import Outputs
 from runtimes.codec_spec import RTMDetCodec
+from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -114,3 +116,10 @@ def test_a_batch_is_each_input_alone() -> None:
         (alone,) = decode({name: values[i : i + 1] for name, values in outputs.items()}, spec())
         np.testing.assert_array_equal(got.boxes, alone.boxes)
         np.testing.assert_array_equal(got.scores, alone.scores)
+
+
+@pytest.mark.parametrize("names", [("person",), ("a", "b", "c")])
+def test_outputs_have_as_many_classes_as_are_named(names) -> None:
+    named = msgspec.structs.replace(spec(), classes=names)
+    with pytest.raises(InputError, match=f"have 2 classes, its spec names {len(names)};"):
+        decode(grids(0, classes=2), named)

@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -79,3 +80,9 @@ def test_nothing_likely_is_no_box() -> None:
 def test_cells_that_do_not_fit_the_input_are_refused() -> None:
     with pytest.raises(InputError, match=r"yolox: 10 cells, but \(96, 64\)"):
         decode({"output": cells()[:, :10]}, spec(YOLOXCodec()))
+
+
+def test_outputs_have_as_many_classes_as_are_named() -> None:
+    named = msgspec.structs.replace(spec(YOLOXCodec()), classes=("a", "b", "c", "d"))
+    with pytest.raises(InputError, match="have 3 classes, its spec names 4;"):
+        decode({"output": cells(classes=3)}, named)
