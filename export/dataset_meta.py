@@ -73,7 +73,7 @@ def _keypoints(name: str, meta: Mapping[Any, Any]) -> KeypointSchema | None:
         links = [_part(each, "link") for each in _in_order(meta.get("skeleton_info"))]
     swaps = {own: _part(each, "swap") for own, each in zip(names, info, strict=False)}
     sigmas = _numbers(meta.get("sigmas"))
-    usable = len(sigmas) == len(names) and all(0 < each < math.inf for each in sigmas)
+    usable = len(sigmas) == len(names) and all(0 < each <= 1 for each in sigmas)
     return KeypointSchema(
         plain_name(name) or f"{len(names)}keypoints",
         names,

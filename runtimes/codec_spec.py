@@ -4,7 +4,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from runtimes.record import Count, NotNegative, Positive, Record, Size
+from runtimes.record import Count, Positive, Record, Size
+
+Stride = Annotated[int, Meta(ge=1, le=1024)]
+Strides = Annotated[tuple[Stride, ...], Meta(min_length=1)]
 
 
 class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind"):
@@ -13,7 +16,7 @@ class SimCCCodec(Record, frozen=True, kw_only=True, tag="simcc", tag_field="kind
     sigma: (x, y) of the Gaussian that a keypoint was in training, in bins; None where it is not known.
     """
 
-    split_ratio: Positive = 2.0
+    split_ratio: Annotated[float, Meta(ge=0.1, le=64)] = 2.0
     sigma: tuple[Positive, Positive] | None = None
 
 
@@ -50,7 +53,7 @@ class YxsCodec(Record, frozen=True, kw_only=True, tag="yxs", tag_field="kind"):
 class RTMDetCodec(Record, frozen=True, kw_only=True, tag="rtmdet", tag_field="kind"):
     """Anchor-free per-level logits and distances in pixels; points at (x * stride, y * stride). arXiv:2212.07784."""
 
-    strides: tuple[Count, ...] = (8, 16, 32)
+    strides: Strides = (8, 16, 32)
     max_candidates: Count = 1000
     max_detections: Count = 100
 
@@ -58,7 +61,7 @@ class RTMDetCodec(Record, frozen=True, kw_only=True, tag="rtmdet", tag_field="ki
 class YOLOXCodec(Record, frozen=True, kw_only=True, tag="yolox", tag_field="kind"):
     """One (B, A, 5 + classes) tensor: (cx, cy, log w, log h) in strides, objectness, class scores. arXiv:2107.08430."""
 
-    strides: tuple[Count, ...] = (8, 16, 32)
+    strides: Strides = (8, 16, 32)
     max_candidates: Count = 1000
     max_detections: Count = 100
 
@@ -126,14 +129,14 @@ class PafCodec(Record, frozen=True, kw_only=True, tag="paf", tag_field="kind"):
     limbs: Annotated[tuple[PafLimb, ...], Meta(min_length=1)]
     upsample: Annotated[int, Meta(ge=1, le=64)] = 1
     refine: Literal["none", "parabola"] = "parabola"
-    blur: NotNegative = 0.0
-    peak_score: Positive = 0.1
-    separation: NotNegative = 1.5
-    alignment: float = 0.05
+    blur: Annotated[float, Meta(ge=0, le=100)] = 0.0
+    peak_score: Annotated[float, Meta(gt=0, le=10)] = 0.1
+    separation: Annotated[float, Meta(ge=0, le=1000)] = 1.5
+    alignment: Annotated[float, Meta(ge=-10, le=10)] = 0.05
     limb_score: Literal["agreeing", "all"] = "agreeing"
     assembly: Literal["attach", "merge"] = "attach"
     min_keypoints: Size = 3
-    min_score: NotNegative = 0.2
+    min_score: Annotated[float, Meta(ge=0, le=10)] = 0.2
 
 
 Codec = (

@@ -10,7 +10,6 @@ from msgspec import Meta
 from runtimes.errors import InputError
 
 # Numbers of files on disk: what is outside names its field when it is read. JSON has neither NaN nor infinity.
-Number = Annotated[float, Meta(ge=-1e9, le=1e9)]
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -19,6 +18,10 @@ Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Side = Annotated[
     int, Meta(ge=1, le=8192)
 ]  # of an input image: three times that of the largest published
+Mean = Annotated[float, Meta(ge=-2550, le=2550)]  # of pixels of 0..255
+Std = Annotated[float, Meta(ge=0.1, le=2550)]
+Padding = Annotated[float, Meta(ge=0.1, le=10)]  # of a box, as a factor
+Sigma = Annotated[float, Meta(gt=0, le=1)]  # COCO's, a share of a person's size
 Byte = Annotated[int, Meta(ge=0, le=255)]
 Axis = Annotated[int, Meta(ge=-1, le=1 << 31)]
 Dtype = Annotated[str, Meta(pattern="^(float(16|32|64)|u?int(8|16|32|64)|bool)$")]

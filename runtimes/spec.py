@@ -11,7 +11,20 @@ from msgspec import Meta
 
 from runtimes.codec_spec import Codec
 from runtimes.parity_spec import Parity
-from runtimes.record import Axis, Byte, Dtype, Number, Positive, Record, Share, Side, Size
+from runtimes.record import (
+    Axis,
+    Byte,
+    Dtype,
+    Mean,
+    Padding,
+    Positive,
+    Record,
+    Share,
+    Side,
+    Sigma,
+    Size,
+    Std,
+)
 
 FORMAT = 1
 
@@ -57,7 +70,7 @@ class TensorSpec(Record, frozen=True, kw_only=True):
     shape: tuple[Axis, ...] = ()
     layout: str = ""
     scale: Positive | None = None
-    zero_point: int | None = None
+    zero_point: Annotated[int, Meta(ge=-(1 << 31), le=1 << 31)] | None = None
 
 
 class ImageSpec(Record, frozen=True, kw_only=True):
@@ -69,8 +82,8 @@ class ImageSpec(Record, frozen=True, kw_only=True):
 
     wh: tuple[Side, Side]
     order: Literal["RGB", "BGR"] = "RGB"
-    mean: tuple[Number, Number, Number] = (0.0, 0.0, 0.0)
-    std: tuple[Positive, Positive, Positive] = (1.0, 1.0, 1.0)
+    mean: tuple[Mean, Mean, Mean] = (0.0, 0.0, 0.0)
+    std: tuple[Std, Std, Std] = (1.0, 1.0, 1.0)
     embedded: bool = False
 
 
@@ -83,7 +96,7 @@ class CropSpec(Record, frozen=True, kw_only=True):
     """
 
     kind: Literal["affine", "letterbox", "letterbox-centre", "square", "stretch"]
-    padding: Positive = 1.0
+    padding: Padding = 1.0
     udp: bool = False
     pad_value: Byte = 0
 
@@ -95,7 +108,7 @@ class KeypointsSpec(Record, frozen=True, kw_only=True):
     names: Annotated[tuple[str, ...], Meta(min_length=1)]
     edges: tuple[tuple[int, int], ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()
-    sigmas: tuple[Positive, ...] = ()
+    sigmas: tuple[Sigma, ...] = ()
 
 
 class Thresholds(Record, frozen=True, kw_only=True):

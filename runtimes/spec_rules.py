@@ -19,6 +19,7 @@ from runtimes.spec import KeypointsSpec, ModelSpec, TensorSpec
 
 # Names of 4-axis layouts, and the axes of height and width.
 SPATIAL = {"NCHW": (2, 3), "NHWC": (1, 2)}
+_RANGES = {"uint8": (0, 255), "int8": (-128, 127), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
 
 def contradictions(spec: ModelSpec) -> Iterator[str]:
@@ -34,11 +35,20 @@ def contradictions(spec: ModelSpec) -> Iterator[str]:
         if (twice := _repeated(spec.classes)) is not None:
             yield f"classes has {twice!r} twice"
         yield from _class_axes(spec, len(spec.classes))
+    if spec.is_top_down and spec.crop.kind.startswith("letterbox"):
+        yield f"crop.kind is {spec.crop.kind}, the whole frame; task {spec.task} takes a person's box"
+    yield from _zero_points(spec)
+    yield from _codec(spec)
+
+
+def _codec(spec: ModelSpec) -> Iterator[str]:
     match spec.codec:
         case PafCodec():
             yield from _limbs(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
         case RTMDetCodec(strides=strides):
-            yield from _levels(spec.outputs, len(strides))
+            yield from _levels(spec, strides)
+        case SimCCCodec() | HeatmapCodec() if spec.codec.sigma is not None:
+            yield from _peak_width(spec, spec.codec.sigma)
         case HeatmapCodec() if spec.codec.blur_kernel % 2 == 0:
             yield f"codec.blur_kernel is {spec.codec.blur_kernel}, an odd number of bins is wanted"
 
@@ -71,6 +81,8 @@ def _keypoints(keypoints: KeypointsSpec) -> Iterator[str]:
 
 def _limbs(codec: PafCodec, count: int) -> Iterator[str]:
     channels = 2 * len(codec.limbs)
+    if count and codec.min_keypoints > count:
+        yield f"codec.min_keypoints is {codec.min_keypoints}, there are {count} keypoints"
     for index, limb in enumerate(codec.limbs):
         if not all(0 <= end < count for end in limb.ends):
             yield f"codec.limbs[{index}].ends is {list(limb.ends)}, the keypoints are 0 to {count - 1}"
@@ -81,12 +93,39 @@ def _limbs(codec: PafCodec, count: int) -> Iterator[str]:
             )
 
 
-def _levels(outputs: tuple[TensorSpec, ...], levels: int) -> Iterator[str]:
-    if len(outputs) != 2 * levels:
-        yield f"outputs are {len(outputs)}, {levels} codec.strides want {2 * levels}"
-    for tensor in outputs:
+def _levels(spec: ModelSpec, strides: tuple[int, ...]) -> Iterator[str]:
+    if len(spec.outputs) != 2 * len(strides):
+        yield f"outputs are {len(spec.outputs)}, {len(strides)} codec.strides want {2 * len(strides)}"
+    for tensor, stride in zip(spec.outputs, 2 * strides, strict=False):
         if len(tensor.shape) not in {0, 4}:
             yield f"outputs: {tensor.name} has shape {list(tensor.shape)}, 4 axes are wanted"
+            continue
+        cells = tuple(math.ceil(side / stride) for side in spec.image.wh[::-1])
+        if any(size not in {-1, side} for size, side in zip(tensor.shape[2:], cells, strict=False)):
+            yield (
+                f"outputs: {tensor.name} has shape {list(tensor.shape)}, codec.strides of {stride} at "
+                f"{spec.image.wh[0]}x{spec.image.wh[1]} give {cells[0]} rows of {cells[1]}"
+            )
+
+
+def _peak_width(spec: ModelSpec, sigma: tuple[float, float]) -> Iterator[str]:
+    """Compare the width of a keypoint's peak with the map that it lies on."""
+    bins: tuple[float, ...] = spec.image.wh
+    if isinstance(spec.codec, SimCCCodec):
+        bins = tuple(side * spec.codec.split_ratio for side in bins)
+    elif len(shape := next(iter(spec.outputs), TensorSpec(name="")).shape) == 4:
+        bins = tuple(
+            size if size > 0 else side for size, side in zip(shape[:1:-1], bins, strict=True)
+        )
+    if any(width > size for width, size in zip(sigma, bins, strict=True)):
+        yield f"codec.sigma is {list(sigma)}, a map has {bins[0]:g} x {bins[1]:g} bins"
+
+
+def _zero_points(spec: ModelSpec) -> Iterator[str]:
+    for tensor in (*spec.inputs, *spec.outputs):
+        low, high = _RANGES.get(tensor.dtype, (-math.inf, math.inf))
+        if tensor.zero_point is not None and not low <= tensor.zero_point <= high:
+            yield f"zero_point of {tensor.name} is {tensor.zero_point}, {tensor.dtype} has {low} to {high}"
 
 
 def _keypoint_axes(spec: ModelSpec, count: int) -> Iterator[str]:

@@ -8,7 +8,6 @@ keypoints by name or 0-based index; without `pairs`, names with left and right i
 keypoint, for AP and duplicate removal. name: by default the file's own name.
 """
 
-import math
 from pathlib import Path
 
 from edge.schema import SCHEMAS, KeypointSchema, load_schema, pairs_by_name, plain_name
@@ -45,8 +44,10 @@ def read_keypoints(path: Path) -> KeypointSchema:
     read = read_json(
         path, KeypointFile, "it takes names, and optionally name, pairs, edges, sigmas"
     )
-    if not all(math.isfinite(sigma) and sigma > 0 for sigma in read.sigmas):
-        raise InputError(f"{path}: sigmas must be positive numbers")
+    if not all(0 < sigma <= 1 for sigma in read.sigmas):
+        raise InputError(
+            f"{path}: sigmas must be positive numbers of at most 1: shares of a person's size (COCO's are .025 to .107)"
+        )
     if not all(name.strip() and name.isprintable() for name in read.names):
         raise InputError(f"{path}: keypoint names must be printable text")
     name = plain_name(read.name or path.stem).lstrip(".") or "own"

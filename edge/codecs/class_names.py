@@ -15,9 +15,12 @@ def check_class_count(count: int, spec: ModelSpec) -> None:
 
 
 def check_labels(found: Detections, spec: ModelSpec) -> Detections:
-    """Return boxes whose graph chose the classes; raises InputError for a label that no class name belongs to."""
+    """Return boxes whose graph chose the classes; raises InputError for a label that no class name belongs to.
+
+    With one name all boxes are of that class: graphs count a single class from 0 or from 1.
+    """
     top = int(found.labels.max(initial=-1))
-    if spec.classes is not None and top >= len(spec.classes):
+    if spec.classes is not None and top >= len(spec.classes) > 1:
         raise InputError(
             f"{spec.model}: gives boxes of class {top}, counted from 0, its spec names {len(spec.classes)}; "
             "correct classes, and import it again"

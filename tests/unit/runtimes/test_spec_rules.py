@@ -11,6 +11,7 @@ from runtimes.codec_spec import (
     BoxesCodec,
     Codec,
     DenseCodec,
+    HeatmapCodec,
     PafCodec,
     PafLimb,
     RTMDetCodec,
@@ -22,7 +23,7 @@ from runtimes.codec_spec import (
 from runtimes.errors import ArtifactError, InputError
 from runtimes.files import seal
 from runtimes.naming import Target, artifact_name
-from runtimes.spec import KeypointsSpec, Manifest, TensorSpec
+from runtimes.spec import CropSpec, KeypointsSpec, Manifest, TensorSpec
 from runtimes.spec_rules import contradictions
 
 NAMES = ("nose", "left", "right")
@@ -59,22 +60,28 @@ def at(*path: Any, value: object):
 @pytest.mark.parametrize(
     ("field", "path", "values"),
     [
-        ("image.std", ("image", "std", 1), (0, -1, 1e300, 1e30)),
-        ("image.mean", ("image", "mean", 0), (1e300, "x")),
+        ("image.std", ("image", "std", 1), (0, -1, 1e300, 1e30, 1e-3, 1e5)),
+        ("image.mean", ("image", "mean", 0), (1e300, "x", 1e5, -1e5)),
         ("image.wh", ("image", "wh", 0), (0, -6, 10**9, 6.5)),
-        ("crop.padding", ("crop", "padding"), (0, -1.25, 1e300)),
+        ("crop.padding", ("crop", "padding"), (0, -1.25, 1e300, 1e9, 50, 1e-3)),
         ("crop.pad_value", ("crop", "pad_value"), (-1, 256)),
         ("thresholds.score", ("thresholds", "score"), (-0.1, 1.1, 1e300)),
         ("thresholds.nms_iou", ("thresholds", "nms_iou"), (-0.1, 30)),
         ("thresholds.keypoint", ("thresholds", "keypoint"), (-1, 2)),
         ("inputs", ("inputs", 0, "scale"), (0, -1, 1e300)),
+        ("inputs", ("inputs", 0, "zero_point"), (1 << 40, -(1 << 40))),
         ("outputs", ("outputs", 0, "dtype"), ("a\0b", "object", "float128")),
         ("outputs", ("outputs", 0, "shape"), ([-2], [10**12])),
         ("codec.blur_kernel", ("codec", "blur_kernel"), (0, -3, 4, 10**6)),
+        ("codec.sigma", ("codec", "sigma"), ([0, 2], [2, -1], [1e9, 2], [2, 1000])),
         ("keypoints.names", ("keypoints", "names"), ([], ["a", "a", "b"])),
         ("keypoints.edges", ("keypoints", "edges"), ([[0, 3]], [[-1, 0]])),
         ("keypoints.pairs", ("keypoints", "pairs"), ([[1, 3]], [[1, 1]], [[0, 1], [1, 2]])),
-        ("keypoints.sigmas", ("keypoints", "sigmas"), ([0.1, 0.1], [0.1, 0.1, 0], [0.1, 0.1, -1])),
+        (
+            "keypoints.sigmas",
+            ("keypoints", "sigmas"),
+            ([0.1, 0.1], [0.1, 0.1, 0], [0.1, 0.1, -1], [9, 9, 9]),
+        ),
         ("classes", ("classes",), ([], ["a", "a"])),
         ("files", ("files", 0, "bytes"), (-1,)),
     ],
@@ -144,7 +151,7 @@ def simcc(*shapes: tuple[int, ...]) -> dict[str, object]:
     return {"codec": SimCCCodec(), "outputs": outputs, "keypoints": KEYPOINTS}
 
 
-def rtmdet(count: int, shape: tuple[int, ...] = (-1, 1, 4, 4)) -> dict[str, object]:
+def rtmdet(count: int, shape: tuple[int, ...] = (-1, 1, 1, 1)) -> dict[str, object]:
     outputs = tuple(TensorSpec(name=f"o{row}", shape=shape) for row in range(count))
     return {"codec": RTMDetCodec(), "outputs": outputs, "task": "detect"}
 
@@ -196,7 +203,7 @@ def limb(ends=(0, 1), channels=(0, 1)):
         (rtmdet(6) | {"classes": ("person",)}, ""),
         (
             rtmdet(6) | {"classes": ("a", "b")},
-            "classes has 2 names, output o0 of shape [-1, 1, 4, 4] has 1 classes",
+            "classes has 2 names, output o0 of shape [-1, 1, 1, 1] has 1 classes",
         ),
         (of_classes(YOLOXCodec(), (-1, 99, 8), 3), ""),
         (
@@ -214,6 +221,32 @@ def limb(ends=(0, 1), channels=(0, 1)):
         (of_classes(BoxesCodec(), (-1, -1, 5), 4), ""),
         (rtmdet(5), "outputs are 5, 3 codec.strides want 6"),
         (rtmdet(6, (1, 10, 10)), "4 axes are wanted"),
+        (rtmdet(6, (-1, 1, -1, -1)), ""),
+        (rtmdet(6, (-1, 1, 4, 4)), "codec.strides of 8 at 6x8 give 1 rows of 1"),
+        (simcc((-1, 3, 12), (-1, 3, 16)) | {"codec": SimCCCodec(sigma=(12, 16))}, ""),
+        (simcc((-1, 3, 12), (-1, 3, 16)) | {"codec": SimCCCodec(sigma=(4, 17))}, "codec.sigma"),
+        (
+            {
+                "codec": HeatmapCodec(sigma=(2, 3)),
+                "outputs": (TensorSpec(name="h", shape=(-1, 3, 4, 3)),),
+            },
+            "",
+        ),
+        (
+            {
+                "codec": HeatmapCodec(sigma=(4, 2)),
+                "outputs": (TensorSpec(name="h", shape=(-1, 3, 4, 3)),),
+            },
+            "3 x 4 bins",
+        ),
+        (
+            {"inputs": (TensorSpec(name="i", dtype="uint8", scale=1, zero_point=-1),)},
+            "zero_point of i is -1",
+        ),
+        ({"inputs": (TensorSpec(name="i", dtype="int8", scale=1, zero_point=-128),)}, ""),
+        (paf() | {"codec": PafCodec(limbs=LIMBS, min_keypoints=4)}, "codec.min_keypoints is 4"),
+        ({"task": "pose-topdown", "crop": CropSpec(kind="letterbox")}, "crop.kind is letterbox"),
+        ({"task": "pose-bottomup", "crop": CropSpec(kind="letterbox")}, ""),
     ],
 )
 def test_fields_that_contradict_each_other(manifest, fields, said) -> None:

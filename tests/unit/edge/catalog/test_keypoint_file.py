@@ -59,6 +59,7 @@ def test_a_known_set_goes_by_its_name() -> None:
         ({"names": ["a", "b"], "pairs": [[0, 1, 2]]}, "of length 2"),
         ({"names": ["a", "b"], "sigmas": [0.1]}, "1 sigmas for 2 keypoints"),
         ({"names": ["a"], "sigmas": [0]}, "sigmas must be positive"),
+        ({"names": ["a"], "sigmas": [7]}, "sigmas must be positive numbers of at most 1"),
         ({"names": ["a"], "colour": 1}, "unknown field `colour`"),
         ("{", "it takes names, and optionally"),
         ("", "it takes names, and optionally"),

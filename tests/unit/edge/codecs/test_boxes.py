@@ -54,9 +54,8 @@ def test_a_missing_output_is_named() -> None:
 
 
 def test_a_label_without_a_name_is_no_box_of_anything() -> None:
-    """With one name every box would count as a person."""
-    named = msgspec.structs.replace(SPEC, classes=("person",))
+    named = msgspec.structs.replace(SPEC, classes=("ball", "person"))
     dets = np.tile(np.array([0, 0, 9, 9, 0.9], np.float32), (1, 2, 1))
-    assert len(decode({"dets": dets, "labels": np.array([[0, -1]])}, named)[0]) == 1
-    with pytest.raises(InputError, match=r"end2end: gives boxes of class 16, .* spec names 1;"):
+    assert len(decode({"dets": dets, "labels": np.array([[1, -1]])}, named)[0]) == 1
+    with pytest.raises(InputError, match=r"end2end: gives boxes of class 16, .* spec names 2;"):
         decode({"dets": dets, "labels": np.array([[0, 16]])}, named)
