@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG, find_by_hash
-from edge.schema import SCHEMAS, KeypointSchema, numbered_range
+from edge.catalog.specs import SCHEMA_OF_DATASET
+from edge.schema import SCHEMAS, KeypointSchema, numbered_range, schema_of
 from edge.types import counted
 from export.keypoints import (
     Chosen,
@@ -63,6 +64,7 @@ class Asked:
     heads: int | None = None
     keypoints: KeypointSchema | None = None
     input_wh: tuple[int, int] | None = None
+    size: str = ""
 
 
 def load_checkpoint(
@@ -73,6 +75,7 @@ def load_checkpoint(
     *,
     keypoints: KeypointSchema | None = None,
     input_wh: tuple[int, int] | None = None,
+    size: str = "",
 ) -> LoadedModel:
     """Load a .pth, .pt or .safetensors file; family, size and keypoints come from its tensors.
 
@@ -82,11 +85,12 @@ def load_checkpoint(
     name's, else what their number means, else kp0, kp1, ...
     heads: attention heads of a transformer, which no tensor shows; by default those of the published width, else what
     a config in or beside the file says, else one for each 64 channels. input_wh: the input size that the weights were
-    trained at, where the tensors allow several.
+    trained at, where the tensors allow several. size: a ViTPose's whole size, where the tensors do not show its stride
+    or windows, such as `b-stride8-window8x8-shift`.
     Raises CheckpointError, one line, for a file that is missing, damaged, hostile or of no known family.
     """
     path = Path(path)
-    asked = Asked(task, heads, keypoints, input_wh)
+    asked = Asked(task, heads, keypoints, input_wh, size)
     if task is not None and keypoints is not None:
         raise CheckpointError("--task and --keypoints both say which keypoints; leave one out")
     weights = read_weights(path)
@@ -137,16 +141,33 @@ def _recognise(
     """Return variant and tensors as `recognise` does, with what a config in or beside the file adds."""
     config = read_config(path, weights.state)
     hints = replace(
-        weights.hints, heads=asked.heads, input_wh=weights.hints.input_wh or asked.input_wh
+        weights.hints,
+        heads=asked.heads,
+        input_wh=weights.hints.input_wh or asked.input_wh,
+        size=asked.size,
+        keypoint_count=_named_count(weights, asked),
     )
     if config is not None:
         hints = replace(hints, config_heads=config.heads)
     variant, state = recognise(path, weights.state, asked.task, hints)
+    if asked.size and variant.family != "vitpose":
+        raise CheckpointError(
+            f"{path}: looks like {variant.family}-{variant.size}, whose size its tensors show; leave --size out"
+        )
     if asked.heads is not None and variant.family not in TRANSFORMERS:
         raise CheckpointError(
             f"{path}: looks like {variant.family}-{variant.size}, which has no attention heads; leave heads out"
         )
     return at_configured_input(config, variant) if config is not None else variant, state
+
+
+def _named_count(weights: Weights, asked: Asked) -> int | None:
+    """Return the number of keypoints in the set that the user or the file names."""
+    if asked.keypoints is not None:
+        return len(asked.keypoints)
+    if asked.task in SCHEMA_OF_DATASET:
+        return len(schema_of(SCHEMA_OF_DATASET[asked.task]))
+    return len(weights.meta.keypoints) if weights.meta.keypoints else None
 
 
 def _keypoints(
@@ -186,9 +207,10 @@ def _student(
     path: Path, weights: Weights, card: Card, name: str | None, asked: Asked
 ) -> LoadedModel:
     """Build the network that a student's card describes."""
-    if asked.heads is not None:
+    if asked.heads is not None or asked.size:
+        option = "heads" if asked.heads is not None else "size"
         raise CheckpointError(
-            f"{path}: is the student {card.model}, whose card says the heads; leave heads out"
+            f"{path}: is the student {card.model}, whose card says the {option}; leave {option} out"
         )
     if asked.task is not None or asked.keypoints is not None or name in CATALOG:
         raise CheckpointError(

@@ -27,17 +27,18 @@ def load_weights(
     task: str | None = None,
     heads: int | None = None,
     keypoints: KeypointSchema | None = None,
+    size: str = "",
     progress: ByteProgress | None = None,
 ) -> LoadedModel:
     """Load MODEL (a catalogue name, or a checkpoint file) with the weights asked for.
 
     weights: a checkpoint file, "random", "download" (the official file), an http(s) address, or None where MODEL is
     itself a checkpoint. wh: another input size. task: which of a file's parts, or whose keypoints; heads: attention
-    heads of a transformer; keypoints: a set of the user's own; all as for `load_checkpoint`. progress: called with a
-    download's bytes; see `export.download.fetch`.
+    heads of a transformer; keypoints: a set of the user's own; size: a ViTPose's whole size; all as for
+    `load_checkpoint`. progress: called with a download's bytes; see `export.download.fetch`.
     Raises InputError for a name without weights, CheckpointError for a file that cannot be loaded, DownloadError.
     """
-    asked = Asked(task, heads, keypoints, wh)
+    asked = Asked(task, heads, keypoints, wh, size)
     loaded = (
         _load_file(model, weights, asked)
         if _is_path(model)
@@ -97,6 +98,7 @@ def _load(path: str | Path, name: str | None, asked: Asked) -> LoadedModel:
         asked.heads,
         keypoints=asked.keypoints,
         input_wh=asked.input_wh,
+        size=asked.size,
     )
 
 
@@ -116,7 +118,12 @@ def _has_card(path: Path) -> bool:
 
 
 def _random(entry: CatalogEntry, asked: Asked) -> LoadedModel:
-    given = {"--task": asked.task, "--heads": asked.heads, "--keypoints": asked.keypoints}
+    given = {
+        "--task": asked.task,
+        "--heads": asked.heads,
+        "--keypoints": asked.keypoints,
+        "--size": asked.size or None,
+    }
     for option, value in given.items():
         if value is not None:
             raise InputError(f"{option} describes a checkpoint; leave it out with --weights random")

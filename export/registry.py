@@ -59,12 +59,17 @@ class Hints:
 
     heads: attention heads, as the user gives them. config_heads, exponent: heads and RTMDet's `exp_on_reg` as a config
     in or beside the file gives them; None where it is silent. input_wh: as the user or that config gives it.
+    size: the whole size of a transformer, as the user spells it ("" where not given). stride: pixels from patch to
+    patch, by a config. keypoint_count: of the set that the user or the file names.
     """
 
     heads: int | None = None
     config_heads: int | None = None
     exponent: bool | None = None
     input_wh: tuple[int, int] | None = None
+    size: str = ""
+    stride: int | None = None
+    keypoint_count: int | None = None
 
 
 NO_HINTS = Hints()

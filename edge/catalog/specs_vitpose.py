@@ -30,9 +30,13 @@ CODECS: dict[str, tuple[Codec, Codec]] = {
 
 
 def vitpose_spec(
-    model: str, input_wh: tuple[int, int], schema: KeypointSet, codec: str = ""
+    model: str,
+    input_wh: tuple[int, int],
+    schema: KeypointSet,
+    codec: str = "",
+    map_stride: int = HEATMAP_STRIDE,
 ) -> ModelSpec:
-    """Top-down: one person (or animal) crop to `heatmap` (B, K, H / 4, W / 4).
+    """Top-down: one person (or animal) crop to `heatmap` (B, K, H / map_stride, W / map_stride).
 
     codec: "" for heatmaps, "integral" for a student trained by symmetric integral regression (logits then).
     Raises InputError unless both sides are multiples of 16.
@@ -41,7 +45,7 @@ def vitpose_spec(
     if width % PATCH or height % PATCH:
         raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
     keypoints = schema_of(schema)
-    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
+    cells = (height // map_stride, width // map_stride)
     udp = isinstance(schema, KeypointSchema) or schema in UDP_SCHEMAS
     with_udp, without = CODECS[codec]
     return ModelSpec(

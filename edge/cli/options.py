@@ -73,6 +73,11 @@ heads_option = click.option(
     type=click.IntRange(1),
     help="Attention heads of a transformer of unpublished width. Default: one for each 64 channels.",
 )
+size_option = click.option(
+    "--size",
+    default="",
+    help="A ViTPose's whole size, where its tensors do not show it: b-stride8-window8x8-shift-pool.",
+)
 
 
 accelerator_option = setting(

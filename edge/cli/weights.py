@@ -16,6 +16,7 @@ def load(
     task: str | None = None,
     heads: int | None = None,
     keypoints: str | None = None,
+    size: str = "",
 ) -> "LoadedModel":
     """Load MODEL with its --weights, as `export.load_weights` does; show a download, its hash and its licence.
 
@@ -27,7 +28,14 @@ def load(
     own = find_keypoints(keypoints) if keypoints else None
     with transfer(model) as progress:
         loaded = load_weights(
-            model, weights, wh=wh, task=task, heads=heads, keypoints=own, progress=progress
+            model,
+            weights,
+            wh=wh,
+            task=task,
+            heads=heads,
+            keypoints=own,
+            size=size,
+            progress=progress,
         )
     for note in loaded.notes:
         say(f"{weights or model}: {note}")

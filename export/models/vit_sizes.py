@@ -55,7 +55,7 @@ def read_size(
             f"looks like {family}, but its {dim} channels cannot be divided among {heads} attention heads; "
             "give another --heads N"
         )
-    return VitSize(dim, _depth(family, state), heads)
+    return VitSize(dim, read_depth(family, state), heads)
 
 
 def size_name(size: VitSize, published: Mapping[str, VitSize]) -> str:
@@ -75,7 +75,8 @@ def parse_size(text: str, published: Mapping[str, VitSize]) -> VitSize | None:
     return VitSize(dim, depth, heads) if depth and heads and dim % heads == 0 else None
 
 
-def _depth(family: str, state: Mapping[str, Any]) -> int:
+def read_depth(family: str, state: Mapping[str, Any]) -> int:
+    """Return the number of blocks; raises CheckpointError where one is missing among them."""
     blocks = block_indices(state, BLOCKS)
     missing = next(index for index in itertools.count() if str(index) not in blocks)
     if missing != len(blocks) or not blocks:

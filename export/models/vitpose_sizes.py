@@ -1,15 +1,19 @@
-"""ViTPose's sizes: the transformer, its decoder, and whether a knowledge token stands beside the patches.
+"""ViTPose's sizes: the transformer, its stride and windows, its decoder, and whether it has a knowledge token.
 
-A size is a published name (`s`, `b`, `l`, `h`) or spells out channels, blocks and heads (`192x6x3`); then comes the
-decoder where it is not the classic one, then `-token` (ViTPose++, arXiv:2212.04246, section 3.4).
+A size is a published name (`s`, `b`, `l`, `h`) or spells out channels, blocks and heads (`192x6x3`). Then come, where
+they are not the published ones and in this order: `-stride8` (and `-maps2` for heatmaps of stride 2), the windows
+(`-window8x8-shift-pool-full3`, see `vit_windows`), the decoder, and `-token` (ViTPose++, arXiv:2212.04246, sections
+3.3 and 3.4).
 """
 
-from collections.abc import Callable
+import re
 from dataclasses import dataclass
 
 from torch import nn
 
-from export.models.vit_sizes import VitSize, parse_size
+from export.models.vit import PATCH
+from export.models.vit_sizes import VitSize, parse_size, size_name
+from export.models.vit_windows import Windows, parse_windows, spell_windows
 from export.models.vitpose_decoders import DECODERS
 from runtimes.errors import CheckpointError
 
@@ -21,28 +25,69 @@ PUBLISHED = {
     "h": VitSize(1280, 32, 16),
 }
 KNOWLEDGE_SUFFIX = "-token"
-# Every published width with every decoder.
+STRIDES = (PATCH, 8)
+# Every published width with every decoder of stride 16.
 SIZES = tuple(f"{name}{decoder}" for decoder in DECODERS for name in PUBLISHED)
+SPELLED = re.compile(
+    r"(?P<backbone>[^-]+)(?:-stride(?P<stride>8)(?P<fine>-maps2)?)?(?P<windows>-window[^-]+(?:-(?:shift|pool|full\d+))*)?"
+    rf"(?P<decoder>{'|'.join(DECODERS)})(?P<token>{KNOWLEDGE_SUFFIX})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The meaning of a size: transformer, decoder ((channels, keypoints) -> module), number of knowledge tokens."""
+    """The meaning of a size.
+
+    decoder: a name in DECODERS. tokens: number of knowledge tokens. stride, map_stride: input pixels from patch to
+    patch, and from bin to bin of the heatmaps. windows: of the attention, None for all patches.
+    """
 
     backbone: VitSize
-    decoder: Callable[[int, int], nn.Module]
-    tokens: int
+    decoder: str = ""
+    tokens: int = 0
+    stride: int = PATCH
+    map_stride: int = 4
+    windows: Windows | None = None
+
+    @property
+    def upscale(self) -> int:
+        """The factor by which the decoder enlarges the features."""
+        return self.stride // self.map_stride
+
+    def head(self, keypoints: int) -> nn.Module:
+        """Return the decoder, initialised."""
+        return DECODERS[self.decoder](self.backbone.dim, keypoints, self.upscale)
 
 
 def plan_of(size: str) -> Plan:
     """Return what a size's name means; raises CheckpointError for one that means nothing."""
-    bare = size.removesuffix(KNOWLEDGE_SUFFIX)
-    tokens = int(bare != size)
-    for suffix, decoder in reversed(DECODERS.items()):
-        backbone = parse_size(bare.removesuffix(suffix), PUBLISHED)
-        if bare.endswith(suffix) and backbone:
-            return Plan(backbone, decoder, tokens)
-    raise CheckpointError(
-        f"vitpose has no size {size!r}; give one of {', '.join(SIZES)}, or channels x blocks x heads as 192x6x3 "
-        "(channels a multiple of heads), then -simple or -minimal for those decoders"
+    found = SPELLED.fullmatch(size)
+    backbone = parse_size(found["backbone"], PUBLISHED) if found else None
+    windows = parse_windows(found["windows"] or "") if found else None
+    if found is None or backbone is None or (found["windows"] and windows is None):
+        raise CheckpointError(
+            f"vitpose has no size {size!r}; give one of {', '.join(SIZES)}, or channels x blocks x heads as 192x6x3 "
+            "(channels a multiple of heads), then -stride8, -window8x8 (-shift, -pool, -full3), and -simple, -minimal "
+            "or -pixelshuffle for those decoders"
+        )
+    if windows and found["token"]:
+        raise CheckpointError(
+            f"vitpose has no size {size!r}: a knowledge token lies in no window; leave -token or -window out"
+        )
+    return Plan(
+        backbone,
+        found["decoder"],
+        int(found["token"] is not None),
+        int(found["stride"] or PATCH),
+        2 if found["fine"] else 4,
+        windows,
     )
+
+
+def spell_plan(plan: Plan) -> str:
+    """Return the size's name: the inverse of `plan_of`."""
+    stride = "" if plan.stride == PATCH else f"-stride{plan.stride}"
+    stride += "-maps2" if plan.map_stride == 2 else ""
+    token = KNOWLEDGE_SUFFIX if plan.tokens else ""
+    name = size_name(plan.backbone, PUBLISHED)
+    return f"{name}{stride}{spell_windows(plan.windows)}{plan.decoder}{token}"

@@ -17,6 +17,7 @@ from edge.cli.options import (
     json_option,
     keypoints_option,
     run_options,
+    size_option,
     task_option,
     tuned_option,
 )
@@ -48,6 +49,7 @@ class Described:
     task: str | None = None
     keypoints: str | None = None
     heads: int | None = None
+    size: str = ""
 
 
 @click.command("eval", cls=Verb)
@@ -56,6 +58,7 @@ class Described:
 @task_option
 @keypoints_option
 @heads_option
+@size_option
 @click.option("--images", type=PATH, help="Directory of the images.")
 @click.option(
     "--annotations",
@@ -235,7 +238,7 @@ def _open(model: str, described: Described, options: RunOptions, *, tuned: bool)
     if artifact and artifact.is_dir():
         if described != Described():
             raise InputError(
-                "--weights, --task, --keypoints and --heads are for a checkpoint or a name; an artifact has its own"
+                "--weights, --task, --keypoints, --heads and --size describe a checkpoint; an artifact has its own"
             )
         return _load(artifact, options, tuned=tuned)
     if tuned:

@@ -22,6 +22,7 @@ from edge.cli.options import (
     parse_list,
     parse_wh,
     setting,
+    size_option,
     task_option,
 )
 from edge.cli.summary import emit_artifacts, report_written
@@ -65,6 +66,7 @@ class Planned:
 @task_option
 @keypoints_option
 @heads_option
+@size_option
 @calibration_options
 @gate_options
 @artifacts_option
@@ -79,6 +81,7 @@ def command(
     task: str | None,
     keypoints: str | None,
     heads: int | None,
+    size: str,
     calibration: CalibrationOptions,
     gate: GateOptions,
     out: Path,
@@ -102,7 +105,7 @@ def command(
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
     truth = gate.ground_truth()
-    loaded = load(model, weights, wh, task=task, heads=heads, keypoints=keypoints)
+    loaded = load(model, weights, wh, task=task, heads=heads, keypoints=keypoints, size=size)
     planned = _plan(loaded, runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":

@@ -6,7 +6,7 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, say, verdict
-from edge.cli.options import ARTIFACT, heads_option, json_option, run_options
+from edge.cli.options import ARTIFACT, heads_option, json_option, run_options, size_option
 from edge.cli.summary import reasons
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
@@ -25,6 +25,7 @@ FIGURES = ("raw_error", "px_mean", "px_p95", "px_max", "oks_mean")
 )
 @click.option("--weights", help="As given to `edgepose export`, for --layers.")
 @heads_option
+@size_option
 @json_option
 @run_options
 def command(
@@ -33,6 +34,7 @@ def command(
     layers: bool,
     weights: str | None,
     heads: int | None,
+    size: str,
     as_json: bool,
     options: RunOptions,
 ) -> int:
@@ -41,9 +43,9 @@ def command(
 
     opened = Artifact.open(artifact)
     if layers:
-        return _layers(opened, weights, heads, as_json)
-    for option, value in (("--weights", weights), ("--heads", heads)):
-        if value is not None:
+        return _layers(opened, weights, heads, size, as_json)
+    for option, value in (("--weights", weights), ("--heads", heads), ("--size", size)):
+        if value:
             raise InputError(
                 f"{option} goes with --layers; verify replays the reference inside the artifact"
             )
@@ -88,7 +90,9 @@ def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
     )
 
 
-def _layers(artifact: Artifact, weights: str | None, heads: int | None, as_json: bool) -> int:
+def _layers(
+    artifact: Artifact, weights: str | None, heads: int | None, size: str, as_json: bool
+) -> int:
     if artifact.manifest.lineage.weights == "foreign":
         raise InputError(
             f"{artifact.name} was imported: there is no PyTorch model to compare its layers with"
@@ -100,7 +104,7 @@ def _layers(artifact: Artifact, weights: str | None, heads: int | None, as_json:
     require_torch()
     from export.block_drift import first_drift, measure_block_drift
 
-    errors = measure_block_drift(artifact, weights, heads)
+    errors = measure_block_drift(artifact, weights, heads, size)
     worst = first_drift(errors)
     if as_json:
         emit_json({"first": worst, "layers": errors})

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from edge.schema import schema_of
-from export.models.vit import Attention
+from export.models.vit_attention import Attention
 from export.registry import Variant
 from quantize.distill.backbone_head import Outputs, last_map, run_head
 from quantize.distill.data.batches import Batch

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
-from export.models import rtmdet, rtmpose, sapiens, vitpose
+from export.models import rtmdet, rtmpose, sapiens, vitpose, vitpose_sizes
 from export.models.cspnext import CSPNeXtSize, parse_size, read_size, scaled, spell_size
 from export.models.rtmdet_sizes import PUBLISHED, Size, size_name, size_of
 from export.models.vit_sizes import VitSize
@@ -212,7 +212,7 @@ def test_published_sizes_keep_their_names_and_no_other_takes_them() -> None:
         assert size_name(other) not in PUBLISHED
         assert size_of(size_name(other)) == other
         assert size_of(name) == size
-    assert VitSize(384, 3, 12) not in vitpose.PUBLISHED.values()
+    assert VitSize(384, 3, 12) not in vitpose_sizes.PUBLISHED.values()
 
 
 @pytest.mark.parametrize("family", ["vitpose", "sapiens"])

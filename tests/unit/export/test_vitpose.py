@@ -52,7 +52,7 @@ def test_a_token_is_seen_in_the_tensors() -> None:
 def test_a_size_may_say_it_all() -> None:
     plan = plan_of("192x6x3-simple-token")
     assert (plan.backbone, plan.tokens) == (VitSize(192, 6, 3), 1)
-    assert isinstance(plan.decoder(192, 17), SimpleDecoder)
+    assert isinstance(plan.head(17), SimpleDecoder)
     assert plan_of("l") == plan_of("1024x24x16")
     for wrong in ("xl", "100x6x3", "192x6x0", "192x0x3", "192x6", "s-simple-minimal", ""):
         with pytest.raises(CheckpointError, match="vitpose has no size"):
