@@ -114,7 +114,7 @@ def _load_own(own: UserModel, asked: Asked, progress: ByteProgress | None) -> Lo
     wanted = CATALOG[like] if like else None
     if wanted and (loaded.spec.task, loaded.family) != (wanted.task, wanted.family):
         raise InputError(
-            f"{own.name}: {own.url} holds a {loaded.family} model of task {loaded.spec.task}, but EDGEPOSE_CATALOG says "
+            f"{own.name}: {own.url} holds a {loaded.family} model of task {loaded.spec.task}, EDGEPOSE_CATALOG says "
             f"it is like {like} ({wanted.family}, {wanted.task}); correct `like`, or leave it out"
         )
     return replace(loaded, spec=msgspec.structs.replace(loaded.spec, model=own.name))
