@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from runtimes.base import Effective, Feeds, Outputs, check_image_feed
+from runtimes.base import Accelerator, Effective, Feeds, Outputs, check_image_feed
 from runtimes.errors import EngineError
 from runtimes.spec import ImageSpec, ModelSpec
 
@@ -21,7 +21,10 @@ def normalise(images: torch.Tensor, image: ImageSpec) -> torch.Tensor:
 
 
 class TorchSession:
-    """float32 on the CPU, uint8 BGR in; normalisation is explicit and not folded, as this is the reference."""
+    """float32, uint8 BGR in; normalisation is explicit and not folded, as this is the reference.
+
+    Runs where the module's parameters are when it is called: on the CPU, but for training on a GPU.
+    """
 
     def __init__(self, module: Any, spec: ModelSpec, threads: int | None = None) -> None:
         self._module: Any = module.eval()
@@ -31,8 +34,9 @@ class TorchSession:
 
     @property
     def effective(self) -> Effective:
-        """PyTorch's own thread count, float32, CPU."""
-        return Effective(torch.get_num_threads(), "f32", "cpu", f"PyTorch {torch.__version__}")
+        """PyTorch's own thread count, float32, and where the module is."""
+        where: Accelerator = "cpu" if self._device().type == "cpu" else "gpu"
+        return Effective(torch.get_num_threads(), "f32", where, f"PyTorch {torch.__version__}")
 
     def run(self, feeds: Feeds) -> Outputs:
         """Run any batch; see `runtimes.base.Session.run`."""
@@ -40,11 +44,16 @@ class TorchSession:
             raise EngineError("this session is closed; open the model again")
         image = check_image_feed(feeds, "image", self._spec.image.wh)
         with torch.inference_mode():
-            tensors = self._module(normalise(torch.from_numpy(image), self._spec.image))
+            pixels = torch.from_numpy(image).to(self._device())
+            tensors = self._module(normalise(pixels, self._spec.image))
         return {
-            out.name: np.array(tensor.numpy(), np.float32)
+            out.name: np.array(tensor.cpu().numpy(), np.float32)
             for out, tensor in zip(self._spec.outputs, tensors, strict=True)
         }
+
+    def _device(self) -> torch.device:
+        first = next(self._module.parameters(), None) if self._module is not None else None
+        return torch.device("cpu") if first is None else first.device
 
     def close(self) -> None:
         """Drop the module."""

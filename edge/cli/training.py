@@ -86,6 +86,31 @@ optimizer_options = together(
         type=click.FloatRange(0, 1),
         help="Window of the weights' moving average as a share of all steps, 0 for none. Default: the paper's, or .05.",
     ),
+    setting(
+        ["--batch-norm"],
+        click.Choice(["local", "sync"]),
+        "local",
+        "Statistics of each GPU's part of a batch, or of the whole batch.",
+    ),
+    section="Optimization",
+)
+layer_options = together(
+    click.option(
+        "--layer-decay",
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Factor on the learning rate from each layer to the one below. Default: the paper's with --init, else 1.",
+    ),
+    click.option(
+        "--drop-path",
+        type=click.FloatRange(0, 1, max_open=True),
+        help="Probability to skip a ViT's last block in training. Default: the paper's with --init, else 0.",
+    ),
+    click.option(
+        "--freeze",
+        multiple=True,
+        type=click.Choice(["backbone", "attention", "ffn"]),
+        help="Part that is not trained; repeat for several. Needs --init.",
+    ),
     section="Optimization",
 )
 validation_options = together(
@@ -129,6 +154,11 @@ def training_run_options(out: str) -> Decorator:
         ),
         setting(["--save-every"], click.IntRange(1), 200, "Steps between saves of the state."),
         click.option(
+            "--tensorboard",
+            is_flag=True,
+            help="Write TensorBoard events too (pip install edgepose[train]).",
+        ),
+        click.option(
             "--device",
             type=click.Choice(["cpu", "cuda"]),
             help="Default: a GPU where there is one.",
@@ -158,12 +188,14 @@ def resumed(config: C, run: TrainingRun) -> C:
     return msgspec.structs.replace(stored, **given)
 
 
-def require_training(out: Path) -> None:
+def require_training(out: Path, *, tensorboard: bool) -> None:
     """Raise MissingDependencyError where a package for training is missing, InputError where `out` is not writable."""
     require_torch("distill")
     for module, package in PACKAGES.items():
         if importlib.util.find_spec(module) is None:
             raise MissingDependencyError(package, "distill")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise MissingDependencyError("tensorboard", "train")
     require_writable(out)
 
 

@@ -3,7 +3,7 @@
 Which method adds what is decided here; data, length and optimization elsewhere.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from torch import nn
 from edge.schema import KeypointSchema
 from export.models.vit import at_input
 from export.registry import Variant, load_family
-from quantize.distill.config import DistillConfig
+from quantize.distill.config import DistillConfig, Part
 from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.loop.distributed import shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
@@ -39,6 +39,7 @@ from quantize.distill.methods.token import (
     check_token_teacher,
     read_token,
 )
+from quantize.distill.network_parts import add_drop_path, freeze
 from quantize.distill.student import load_init, new_student, student_spec
 from quantize.distill.teachers.cache import TeacherCache
 from quantize.distill.teachers.teacher import Teacher
@@ -128,7 +129,9 @@ def assemble(
         module = with_deep_supervision(module, len(schema), variant.input_wh, config.seed)
         losses = _on_own_outputs(losses, spec) | inner
         extract = _after(without_deep_supervision, extract)
-    return _assembled(module, losses, extract)
+    if config.drop_path:
+        add_drop_path(module, config.drop_path)
+    return _assembled(module, losses, extract, config.freeze)
 
 
 def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:
@@ -161,7 +164,9 @@ def _feature_student(
     spec = student_spec(variant, "student")
     wrapped = with_feature_output(module, spec, teacher, config.seed)
     joined = _on_own_outputs(losses, spec) | feature_losses(teacher, spec, schema)
-    return _assembled(wrapped, joined, _after(without_adapter, _extract_plain(variant)))
+    return _assembled(
+        wrapped, joined, _after(without_adapter, _extract_plain(variant)), config.freeze
+    )
 
 
 def _head_student(
@@ -172,10 +177,13 @@ def _head_student(
     return _assembled(module, head_losses(teacher, spec), _extract_plain(variant))
 
 
-def _assembled(module: nn.Module, losses: Losses, extract: Extract) -> AssembledStudent:
+def _assembled(
+    module: nn.Module, losses: Losses, extract: Extract, frozen: Sequence[Part] = ()
+) -> AssembledStudent:
     # convolutions over interleaved channels train half as fast again on CPUs, and crops come that way
     module.to(memory_format=torch.channels_last)
-    return AssembledStudent(module.train(), losses, extract)
+    freeze(module.train(), frozen)
+    return AssembledStudent(module, losses, extract)
 
 
 def _on_own_outputs(losses: Losses, spec: ModelSpec) -> Losses:

@@ -22,6 +22,7 @@ Precision = Literal["f32", "bf16", "f16"]
 
 
 Kept = Literal["best", "last"]
+BatchNorm = Literal["local", "sync"]
 Part = Literal["backbone", "attention", "ffn"]
 
 
@@ -44,7 +45,7 @@ class LoopConfig(Record, frozen=True, kw_only=True):
     validate_every: int | None = None
     patience: int = 0
     keep: Kept = "last"
-    batch_norm: Literal["local", "sync"] = "local"
+    batch_norm: BatchNorm = "local"
     tensorboard: bool = False
 
 

@@ -31,7 +31,7 @@ from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
 from quantize.distill.defaults import with_defaults
-from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
+from quantize.distill.loop.distributed import Device, close_fabric, open_fabric, processes_of
 from quantize.distill.loop.errors import translate_training_errors, translate_write_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
 from quantize.distill.loop.optimizer import LrSchedule, average_of
@@ -40,6 +40,7 @@ from quantize.distill.loop.run_folder import check_run_folder, write_config
 from quantize.distill.loop.train import TrainSettings
 from quantize.distill.methods.token import token_variant
 from quantize.distill.methods.token_training import load_or_train_token
+from quantize.distill.network_parts import check_parts
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache, check_teacher_cache
@@ -107,6 +108,7 @@ def _prepare(
     known = config.schema in SCHEMAS
     variant = student_variant(config.student, config.input_wh, config.schema if known else schema)
     config = with_defaults(config, variant.family, variant.size)
+    check_parts(config, variant)
     check_run_folder(folder, config, resume=resume)
     if "token" in config.methods:
         variant = token_variant(variant)
@@ -119,7 +121,7 @@ def _prepare(
             heads=config.teacher_heads,
         )
         check_teacher(config, variant, schema, teacher)
-    fabric = open_fabric(device, config.precision)
+    fabric = open_fabric(device, config.precision, config.batch_norm)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
         people = load_training_set(
@@ -209,7 +211,8 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
     )
 
     def evaluate(module: nn.Module) -> PoseMetrics:
-        return validate(module, spec, setup.validation)
+        on_device = module.to(setup.fabric.device)
+        return validate(on_device, spec, setup.validation, processes_of(setup.fabric))
 
     return TrainingJob(
         module=student.module,

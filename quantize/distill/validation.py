@@ -1,13 +1,20 @@
 """Validation of a pose network on held-out people: AP, PCK and pixel error, through the SDK's own pipeline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from torch import nn
 
-from edge.evaluation.coco import CocoResult, as_results, boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.coco import (
+    CocoResult,
+    Id,
+    as_results,
+    boxes_xyxy,
+    keypoints_xyv,
+    people_by_image,
+)
 from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.keypoint_metrics import pck, pixel_errors
 from edge.evaluation.score import score
@@ -17,6 +24,7 @@ from edge.types import F32
 from export.torch_session import TorchSession
 from quantize.distill.data.instances import drawn_annotations
 from quantize.distill.data.sources import VAL_SEED, drawn_folder
+from quantize.distill.loop.distributed import ALONE, Processes
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -72,33 +80,36 @@ def drawn_dataset(pictures: int = DRAWN_PICTURES) -> Dataset:
     return load_dataset(drawn_annotations(drawn_folder(), VAL_SEED, pictures))
 
 
-def validate(module: nn.Module, spec: ModelSpec, dataset: Dataset) -> PoseMetrics:
-    """Return the metrics of a PyTorch network, which keeps its mode."""
+def validate(
+    module: nn.Module,
+    spec: ModelSpec,
+    dataset: Dataset,
+    processes: Processes = ALONE,
+) -> PoseMetrics:
+    """Return the metrics of a PyTorch network, on the device where it is; it keeps its mode."""
     was_training = module.training
     model = Model(spec, TorchSession(module, spec))
     try:
-        return validate_model(model, dataset)
+        return validate_model(model, dataset, processes=processes)
     finally:
         module.train(was_training)
 
 
 def validate_model(
-    model: Model, dataset: Dataset, advance: Callable[[], object] = lambda: None
+    model: Model,
+    dataset: Dataset,
+    advance: Callable[[], object] = lambda: None,
+    processes: Processes = ALONE,
 ) -> PoseMetrics:
-    """Return the metrics of any top-down pose model, in ground-truth boxes."""
-    records: list[CocoResult] = []
-    compared: list[tuple[F32, F32, F32]] = []
-    truth = people_by_image(dataset.truth)
-    for image_id in dataset.paths:
-        people = [person for person in truth[image_id] if person.labelled]
-        if people:
-            boxes = boxes_xyxy(people)
-            poses = model.poses(dataset.image(image_id), boxes)
-            records += as_results(poses.to_coco(image_id, dataset.truth.person))
-            compared.append((poses.xy, keypoints_xyv(people), boxes))
-        advance()
+    """Return the metrics of any top-down pose model, in ground-truth boxes; each process takes a part of the images."""
+    part = processes.part(list(enumerate(dataset.paths)))
+    own = list(_predictions(model, dataset, part, advance))
+    found = sorted(processes.gather(own), key=lambda each: each.place)
+    records = [record for each in found for record in each.records]
     summary = score(model, dataset, records)
-    xy, labels, boxes = (np.concatenate(each) for each in zip(*compared, strict=True))
+    xy = np.concatenate([each.xy for each in found])
+    labels = np.concatenate([each.labels for each in found])
+    boxes = np.concatenate([each.boxes for each in found])
     truths, labelled = labels[..., :2], labels[..., 2] > 0
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     errors = pixel_errors(xy, truths, labelled)
@@ -109,3 +120,32 @@ def validate_model(
         people=summary.people,
         keypoints=len(errors),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """The people of one image: its place in the set, COCO results, keypoints (N, K, 2), labels (N, K, 3), boxes."""
+
+    place: int
+    records: list[CocoResult]
+    xy: F32
+    labels: F32
+    boxes: F32
+
+
+def _predictions(
+    model: Model,
+    dataset: Dataset,
+    images: Sequence[tuple[int, Id]],
+    advance: Callable[[], object],
+) -> Iterator[_Prediction]:
+    """Yield what the model finds in these images, as far as people are labelled there."""
+    truth = people_by_image(dataset.truth)
+    for place, image_id in images:
+        people = [person for person in truth[image_id] if person.labelled]
+        if people:
+            boxes = boxes_xyxy(people)
+            poses = model.poses(dataset.image(image_id), boxes)
+            records = as_results(poses.to_coco(image_id, dataset.truth.person))
+            yield _Prediction(place, records, poses.xy, keypoints_xyv(people), boxes)
+        advance()

@@ -9,6 +9,7 @@ from edge.cli.training import (
     TrainingRun,
     data_options,
     is_first_process,
+    layer_options,
     length_options,
     network_options,
     optimizer_options,
@@ -84,11 +85,6 @@ pose_options = together(
         type=POSITIVE,
         help="Learning rate. Default: 1e-3 for 32 crops a step, with the square root of their number.",
     ),
-    click.option(
-        "--layer-decay",
-        type=click.FloatRange(0, 1, min_open=True),
-        help="Factor on the learning rate from each layer to the one below. Default: the paper's with --init, else 1.",
-    ),
     setting(
         ["--deep-supervision"],
         click.FloatRange(0),
@@ -108,6 +104,7 @@ pose_options = together(
 @length_options
 @pose_options
 @optimizer_options
+@layer_options
 @validation_options
 @training_run_options("distilled")
 @json_option
@@ -117,7 +114,7 @@ def command(config: DistillConfig, run: TrainingRun, shard_teacher: bool, as_jso
     A teacher is an artifact on any runtime, a checkpoint of any family, or a catalogue name with --teacher-weights.
     On several processes or machines: torchrun --no-python --nproc-per-node N edgepose distill ...
     """
-    require_training(run.out)
+    require_training(run.out, tensorboard=config.tensorboard)
     config = resumed(config, run)
     from quantize.distill.runner import train_student
 

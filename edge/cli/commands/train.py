@@ -13,6 +13,7 @@ from edge.cli.training import (
     TrainingRun,
     data_options,
     is_first_process,
+    layer_options,
     length_options,
     network_options,
     optimizer_options,
@@ -31,6 +32,11 @@ if TYPE_CHECKING:
     from quantize.distill.loop.job import Metrics, TrainingResult
 
 DEFAULT_KEYPOINTS = "coco17"
+# Options that only a pose model has.
+POSE_ONLY = (
+    *("keypoints", "layer_decay", "drop_path", "freeze"),
+    *("augment", "jitter", "deep_supervision"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +66,28 @@ class TrainOptions:
     validate_every: int | None
     patience: int
     keep: Any
+    batch_norm: Any
+    tensorboard: bool
+    layer_decay: float | None
+    drop_path: float | None
+    freeze: tuple[Any, ...]
+    augment: Any
+    jitter: Any
+    deep_supervision: float | None
 
     def config(self) -> DetectorConfig | DistillConfig:
         """Return a detector's or a pose model's configuration; raises InputError for an option of the other kind."""
-        values = {name: value for name, value in asdict(self).items() if value is not None}
-        keypoints = values.pop("keypoints", None)
+        given = {name: value for name, value in asdict(self).items() if value not in {None, ()}}
+        for_poses = [name for name in POSE_ONLY if name in given]
+        keypoints = given.pop("keypoints", DEFAULT_KEYPOINTS)
         if not is_detector(self.student):
-            chosen = {"methods": ("none",), "schema": keypoints or DEFAULT_KEYPOINTS}
-            return msgspec.convert(values | chosen, DistillConfig)
-        if keypoints:
-            raise InputError("--keypoints is for pose models; leave it out to train a detector")
-        return msgspec.convert(values, DetectorConfig)
+            return msgspec.convert(
+                given | {"methods": ("none",), "schema": keypoints}, DistillConfig
+            )
+        if for_poses:
+            flag = for_poses[0].replace("_", "-")
+            raise InputError(f"--{flag} is for pose models; leave it out to train a detector")
+        return msgspec.convert(given, DetectorConfig)
 
 
 train_options = together(
@@ -88,6 +105,16 @@ drawn_option = together(
         type=click.IntRange(1),
         help="Number of drawn pictures, for synth. Default: 5000 for detectors, else 2000.",
     ),
+    click.option(
+        "--augment",
+        type=click.Choice(["strong", "weak", "gentle", "still"]),
+        help="Strength of a pose model's augmentation. Default: strong.",
+    ),
+    click.option(
+        "--jitter",
+        type=click.Choice(["none", "detector"]),
+        help="Noise on a pose model's boxes, as of a detector. Default: none.",
+    ),
     section="Data",
 )
 batch_options = together(
@@ -102,6 +129,11 @@ batch_options = together(
         help="Learning rate. Default: 2e-3 for 16 pictures a step (detectors), 1e-3 for 32 crops, with the square root "
         "of their number.",
     ),
+    click.option(
+        "--deep-supervision",
+        type=click.FloatRange(0),
+        help="Initial weight of deep supervision of a convolutional pose model. Default: 0.01.",
+    ),
     section="Optimization",
 )
 
@@ -114,17 +146,18 @@ batch_options = together(
 @length_options
 @batch_options
 @optimizer_options
+@layer_options
 @validation_options
 @training_run_options("trained")
 @json_option
 def command(options: TrainOptions, run: TrainingRun, as_json: bool) -> int:
     """Train a detector or a pose model on labels: of drawn people, photographs, or both.
 
-    For a pose model with a teacher or with other augmentation: edgepose distill.
+    For a pose model with a teacher: edgepose distill.
     On several processes or machines: torchrun --no-python --nproc-per-node N edgepose train ...
     """
     config = options.config()
-    require_training(run.out)
+    require_training(run.out, tensorboard=options.tensorboard)
     config = resumed(config, run)
     from quantize.distill.detector.runner import train_detector
     from quantize.distill.runner import train_student

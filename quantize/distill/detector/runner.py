@@ -26,7 +26,7 @@ from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import DetectionBatch, DetectorSchedule, default_phases
 from quantize.distill.detector.task import DetectorTask
 from quantize.distill.detector.validation import BoxMetrics, validate_detector
-from quantize.distill.loop.distributed import Device, close_fabric, open_fabric
+from quantize.distill.loop.distributed import Device, close_fabric, open_fabric, processes_of
 from quantize.distill.loop.errors import translate_training_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
 from quantize.distill.loop.optimizer import LrSchedule, average_of
@@ -61,7 +61,7 @@ def train_detector(
         check_run_folder(folder, config, resume=resume)
         variant = detector_variant(config.student, config.input_wh)
         module = new_detector(variant, config.seed, config.init)
-        fabric = open_fabric(device, config.precision)
+        fabric = open_fabric(device, config.precision, config.batch_norm)
         with fabric.rank_zero_first():
             images = load_images(config, listener)
             validation = (
@@ -149,7 +149,7 @@ def _job(
         return network.eval()
 
     def evaluate(network: nn.Module) -> BoxMetrics:
-        return validate_detector(network, spec, validation)
+        return validate_detector(network.to(fabric.device), spec, validation, processes_of(fabric))
 
     return TrainingJob(
         module=module,

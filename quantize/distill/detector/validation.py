@@ -10,6 +10,7 @@ from edge.evaluation.predict import predict
 from edge.evaluation.score import score
 from edge.model import Model
 from export.torch_session import TorchSession
+from quantize.distill.loop.distributed import ALONE, Processes
 from runtimes.spec import ModelSpec
 
 
@@ -38,8 +39,13 @@ class BoxMetrics:
         return asdict(self)
 
 
-def validate_detector(module: nn.Module, spec: ModelSpec, dataset: Dataset) -> BoxMetrics:
-    """Return the metrics of a PyTorch detector."""
+def validate_detector(
+    module: nn.Module, spec: ModelSpec, dataset: Dataset, processes: Processes = ALONE
+) -> BoxMetrics:
+    """Return the metrics of a PyTorch detector, on the device where it is; each process takes a part of the images."""
     model = Model(spec, TorchSession(module, spec))
-    summary = score(model, dataset, predict(model, dataset))
+    own = dict(processes.part(list(dataset.paths.items())))
+    places = {image_id: place for place, image_id in enumerate(dataset.paths)}
+    records = processes.gather(predict(model, Dataset(dataset.truth, own)))
+    summary = score(model, dataset, sorted(records, key=lambda each: places[each.image_id]))
     return BoxMetrics(summary.AP, summary.AP50, summary.AP75, summary.images, summary.people)

@@ -6,6 +6,7 @@ Several processes are started by torchrun, on one machine or several that share 
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
@@ -18,7 +19,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
 from export.models.vit import Vit
-from quantize.distill.config import Precision
+from quantize.distill.config import BatchNorm, Precision
 from runtimes.errors import InputError
 
 K = TypeVar("K")
@@ -30,14 +31,47 @@ PRECISIONS: dict[Precision, Any] = {"f32": "32-true", "bf16": "bf16-mixed", "f16
 TIMEOUT = timedelta(hours=24)
 
 
-def open_fabric(device: Device | None, precision: Precision) -> Fabric:
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """The processes that share a piece of work: the rank of this one, and their number."""
+
+    rank: int = 0
+    count: int = 1
+
+    def part(self, items: Sequence[K]) -> list[K]:
+        """Return this process's part: every `count`-th item."""
+        return list(items[self.rank :: self.count])
+
+    def gather(self, part: list[K]) -> list[K]:
+        """Return the parts of all processes, one behind the other, on each of them; all have to call it."""
+        if self.count == 1:
+            return part
+        parts: list[Any] = [None] * self.count
+        torch.distributed.all_gather_object(parts, part)
+        return [item for each in parts for item in each]
+
+
+ALONE = Processes()
+
+
+def processes_of(fabric: Fabric) -> Processes:
+    """Return the processes of a launched fabric."""
+    return Processes(fabric.global_rank, fabric.world_size)
+
+
+def open_fabric(
+    device: Device | None, precision: Precision, batch_norm: BatchNorm = "local"
+) -> Fabric:
     """Return the launched fabric: DDP (gloo on the CPU, NCCL on GPUs) under torchrun, otherwise one process.
 
-    device: None takes CUDA if present. Raises InputError for a missing GPU, and for f16 on the CPU.
+    device: None takes CUDA if present. Raises InputError for a missing GPU, and for f16 or synchronised batch norms on
+    the CPU.
     """
     accelerator = _accelerator(device)
     if precision == "f16" and accelerator != "cuda":
         raise InputError("f16 is trained on CUDA GPUs only; use --precision f32 or bf16")
+    if batch_norm == "sync" and accelerator != "cuda":
+        raise InputError("batch norms are synchronised on CUDA GPUs only; leave --batch-norm out")
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it prints a banner
     world, local = _processes()
     if world == 1:
@@ -79,21 +113,8 @@ def local_batches(plan: Sequence[Sequence[K]], fabric: Fabric) -> list[list[K]]:
             f"a batch of {uneven} cannot be shared equally by {world} processes; "
             f"choose a --batch that is a multiple of {world}, and no larger than the training set"
         )
-    return [rank_part(batch, fabric.global_rank, world) for batch in plan]
-
-
-def rank_part(batch: Sequence[K], rank: int, world: int) -> list[K]:
-    """Return one process's part of a batch: every `world`-th sample."""
-    return list(batch[rank::world])
-
-
-def gather(part: K, fabric: Fabric) -> list[K]:
-    """Return every process's part, in the order of their ranks, on all of them."""
-    if fabric.world_size == 1:
-        return [part]
-    parts: list[Any] = [None] * fabric.world_size
-    torch.distributed.all_gather_object(parts, part)
-    return parts
+    processes = processes_of(fabric)
+    return [processes.part(batch) for batch in plan]
 
 
 def first_state(state: Mapping[str, torch.Tensor], fabric: Fabric) -> Mapping[str, torch.Tensor]:

@@ -33,6 +33,7 @@ from quantize.distill.loop.run_folder import (
     write_json,
 )
 from quantize.distill.loop.selection import best_row, read_rows, waited
+from quantize.distill.loop.tensorboard import Events, open_events
 from quantize.distill.loop.train import B, StepResult, Task, TrainSettings, train
 from quantize.distill.loop.train_state import TrainState, new_train_state
 from runtimes.errors import InputError
@@ -100,7 +101,10 @@ def run_job(
     Raises InputError where more steps are made already than the run shall have.
     """
     settings = job.settings
-    state = new_train_state(job.module, settings.schedule, job.average)
+    module = job.module
+    if job.options.batch_norm == "sync":
+        module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    state = new_train_state(module, settings.schedule, job.average)
     if resume and (folder / STATE).exists():
         state.load(folder / STATE)
     if state.done > settings.steps:
@@ -108,17 +112,23 @@ def run_job(
             f"{folder} has made {state.done} steps already; give --max-steps {state.done} or more"
         )
     trim_log(folder / METRICS, state.done)
-    run = _Run(job, state, folder, fabric, listener)
+    writes_events = job.options.tensorboard and fabric.is_global_zero
+    events = open_events(folder, state.done) if writes_events else Events()
+    run = _Run(job, state, folder, fabric, listener, events)
     report = step_reporter(listener, "student")
 
     def on_step(step: StepResult) -> None:
         report(step, settings.steps)
+        events.add("loss", {"total": step.loss, **step.losses}, step.number)
+        events.add("train", {"lr_factor": step.lr_factor}, step.number)
 
     if not run.waited_enough():
         train(
             fabric, state, job.task, job.batches(state.done), settings, folder, on_step, run.go_on
         )
-    return TrainingResult(folder / STUDENT, run.finish(), state.done)
+    metrics = run.finish()
+    events.close()
+    return TrainingResult(folder / STUDENT, metrics, state.done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +140,7 @@ class _Run(Generic[B, M]):
     folder: Path
     fabric: Fabric
     listener: ProgressListener
+    events: Events
 
     def go_on(self) -> bool:
         """Validate, keep the weights if they are the best, and return whether to train on."""
@@ -174,6 +185,7 @@ class _Run(Generic[B, M]):
         done, folder = self.state.done, self.folder
         row = {name: "" if value is None else value for name, value in metrics.curves.items()}
         append_row(folder / METRICS, {"step": done, **row})
+        self.events.add("validation", metrics.curves, done)
         rows = read_rows(folder / METRICS)
         if best_row(rows) == len(rows) - 1 or not (folder / BEST).exists():
             write_student(folder / BEST, network, self.job.card)

@@ -18,7 +18,7 @@ from quantize.distill.data.batches import (  # noqa: E402
 from quantize.distill.data.instances import drawn_instances  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
 from quantize.distill.data.samples import Sampler  # noqa: E402
-from quantize.distill.loop.distributed import rank_part  # noqa: E402
+from quantize.distill.loop.distributed import Processes  # noqa: E402
 from runtimes.errors import SourceError  # noqa: E402
 from runtimes.spec import CropSpec  # noqa: E402
 
@@ -55,7 +55,7 @@ def test_parts_make_the_batch(count, size, world) -> None:
     assert all(len(batch) == min(size, count) for batch in plan)
     assert [row for batch in plan for row in batch] == list(range(len(plan) * min(size, count)))
     for batch in plan:
-        parts = [rank_part(batch, rank, world) for rank in range(world)]
+        parts = [Processes(rank, world).part(batch) for rank in range(world)]
         assert sorted(row for part in parts for row in part) == batch
 
 
