@@ -163,22 +163,28 @@ def _supervision(setup: Setup) -> Supervision:
         )
         supervision = replace(supervision, token=token)
     if "heatmap" in config.methods:
-        with setup.fabric.rank_zero_first():
-            supervision = replace(supervision, teacher_cache=_teacher_cache(setup, teacher))
+        supervision = replace(supervision, teacher_cache=_teacher_cache(setup, teacher))
     return supervision
 
 
 def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
     listener = setup.listener
     listener.phase("teacher", len(setup.patch_cache))
-    return build_teacher_cache(
+    if teacher.module is not None:
+        teacher.module.to(setup.fabric.device)
+    built = build_teacher_cache(
         _cache_folder(setup),
         teacher,
         setup.patch_cache,
         setup.schema,
         _cached_map_wh(setup, teacher),
         lambda done, _: listener.advance(done, "running the teacher"),
+        processes_of(setup.fabric),
+        setup.config.workers,
     )
+    if teacher.module is not None:
+        teacher.module.cpu()  # the student needs the GPU's memory
+    return built
 
 
 def _cache_folder(setup: Setup) -> Path:

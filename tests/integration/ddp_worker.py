@@ -19,6 +19,7 @@ from lightning_fabric import Fabric
 from edge.catalog.specs import rtmdet_spec
 from edge.evaluation.dataset import load_dataset
 from edge.schema import load_schema
+from export.torch_session import TorchSession
 from quantize.distill.data.augment import WEAK
 from quantize.distill.data.batches import (
     Batch,
@@ -27,7 +28,7 @@ from quantize.distill.data.batches import (
     pose_batches,
     split_into_batches,
 )
-from quantize.distill.data.instances import drawn_instances
+from quantize.distill.data.instances import drawn_annotations, drawn_instances
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.detector.data import detection_set
@@ -36,9 +37,11 @@ from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import LATE, DetectorSchedule, Phase
 from quantize.distill.detector.task import DetectorTask
 from quantize.distill.loop.distributed import (
+    Processes,
     close_fabric,
     local_batches,
     open_fabric,
+    processes_of,
     shard_teacher,
 )
 from quantize.distill.loop.optimizer import LrSchedule
@@ -48,7 +51,12 @@ from quantize.distill.loop.train_state import new_train_state
 from quantize.distill.losses.terms import WeightedLoss, label_loss
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import new_student, student_spec, student_variant
+from quantize.distill.teachers import cache as cache_module
+from quantize.distill.teachers.cache import build_teacher_cache
+from quantize.distill.teachers.teacher import Teacher
+from quantize.distill.validation import validate
 from runtimes.errors import EdgeposeError
+from runtimes.spec import Lineage
 
 WH = (48, 64)
 VARIANT = student_variant("vitpose-48x2x3-simple", WH)
@@ -121,6 +129,33 @@ def shard(fabric: Fabric, folder: Path) -> None:
     (folder / f"shard-{fabric.global_rank}.json").write_text(json.dumps(found))
 
 
+def share(fabric: Fabric, folder: Path) -> None:
+    """Write whether a teacher's cache and validation are the same from all processes and from one."""
+    with fabric.rank_zero_first():
+        annotations = drawn_annotations(folder / "drawn", 3, 6)
+    dataset = load_dataset(annotations)
+    people = PatchCache(drawn_instances(folder / "drawn", 3, 6, COCO), SPEC.crop.padding)
+    module = new_student(VARIANT, 0).eval()
+    teacher = Teacher(TorchSession(module, SPEC), SPEC, "tiny", Lineage(weights="random"), module)
+    cache_module.SHARD_SIZE = 2
+    processes = processes_of(fabric)
+    metrics, files = [], []
+    for name, those in (("all", processes), (f"one-{fabric.global_rank}", Processes())):
+        built = build_teacher_cache(
+            folder / name, teacher, people, COCO, (12, 16), lambda *_: None, those, workers=2
+        )
+        fabric.barrier()
+        files.append({path.name: path.read_bytes() for path in (folder / name).iterdir()})
+        metrics.append(validate(module, SPEC, dataset, those))
+    found = {
+        "same cache": files[0] == files[1],
+        "same metrics": metrics[0] == metrics[1],
+        "people": len(people),
+        "shards": len(built.shards),
+    }
+    (folder / f"share-{fabric.global_rank}.json").write_text(json.dumps(found))
+
+
 def main() -> int:
     """Run the command; an error of ours becomes a line and an exit code, as on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -142,6 +177,7 @@ def main() -> int:
             detect(fabric, args)
         else:
             shard(fabric, args.folder)
+            share(fabric, args.folder)
         close_fabric(fabric)
     except EdgeposeError as error:
         print(f"edgepose: {error}", file=sys.stderr, flush=True)  # noqa: T201

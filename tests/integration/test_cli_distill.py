@@ -176,6 +176,19 @@ REFUSED = {
         ("--teacher", "TEACHER", "--shard-teacher"),
         "leave --shard-teacher out",
     ),
+    "a part that is lacking": (
+        ("--method", "none", "--student", "rtmpose-t", "--input", "64x64", "--freeze", "ffn"),
+        "--freeze ffn: rtmpose-t has no such part; it has: backbone",
+    ),
+    "a frozen random part": (("--method", "none", "--freeze", "attention"), "add --init"),
+    "drop path of a convolution": (
+        ("--method", "none", "--student", "rtmpose-t", "--input", "64x64", "--drop-path", ".1"),
+        "rtmpose-t has none",
+    ),
+    "synchronised statistics on a CPU": (
+        ("--method", "none", "--batch-norm", "sync", "--device", "cpu"),
+        "leave --batch-norm out",
+    ),
     "half precision on a CPU": (
         ("--method", "none", "--precision", "f16", "--device", "cpu"),
         "f16 is trained on CUDA GPUs only",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,6 +154,14 @@ REFUSED = {
         ("--student", "rtmdet-nano", "--keypoints", "coco17"),
         "--keypoints is for pose models",
     ),
+    "drop path of a detector": (
+        ("--student", "rtmdet-nano", "--drop-path", "0.1"),
+        "--drop-path is for pose models",
+    ),
+    "a frozen part of a detector": (
+        ("--student", "rtmdet-nano", "--freeze", "backbone"),
+        "--freeze is for pose models",
+    ),
     "pictures without boxes": (
         ("--student", "rtmdet-nano", "--data", "IMAGES"),
         "a detector learns from labelled boxes",
@@ -167,6 +176,13 @@ REFUSED = {
         "no training run to resume",
     ),
 }
+
+
+def test_a_missing_tensorboard_is_named(train, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    done = train("events", *POSE, "--tensorboard")
+    assert done.code == 4
+    assert "edgepose[train]" in done.message
 
 
 @pytest.mark.parametrize("case", REFUSED)

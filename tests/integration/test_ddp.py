@@ -147,11 +147,26 @@ def test_a_lost_worker_ends_the_other_in_a_line(together, pictures, tmp_path) ->
     assert rest[:shared] == together[1][:shared]
 
 
-def test_a_sharded_teacher_gives_the_same_outputs(tmp_path) -> None:
-    """Each process runs it on other pictures, and holds half of every block."""
-    code, err = finish(start("shard", tmp_path, processes=2))
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("shared")
+    code, err = finish(start("shard", folder, processes=2))
     assert code == 0, err
-    for rank in range(2):
-        found = json.loads((tmp_path / f"shard-{rank}.json").read_text())
-        assert found["difference"] <= 1e-6
-        assert found["here"] * 2 == found["whole"]
+    return folder
+
+
+@pytest.mark.parametrize("rank", range(2))
+def test_a_sharded_teacher_gives_the_same_outputs(shared, rank) -> None:
+    """Each process runs it on other pictures, and holds half of every block."""
+    found = json.loads((shared / f"shard-{rank}.json").read_text())
+    assert found["difference"] <= 1e-6
+    assert found["here"] * 2 == found["whole"]
+
+
+@pytest.mark.parametrize("rank", range(2))
+def test_processes_share_the_teacher_cache_and_validation(shared, rank) -> None:
+    """Shard by shard and image by image; index, shards and metrics are those of one process."""
+    found = json.loads((shared / f"share-{rank}.json").read_text())
+    assert found["shards"] == -(-found["people"] // 2) >= 3
+    assert found["same cache"]
+    assert found["same metrics"]

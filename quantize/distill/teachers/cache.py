@@ -6,6 +6,7 @@ run continues after the last complete one.
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +15,10 @@ import msgspec
 import numpy as np
 import torch
 
-from edge.geometry import Size, make_crops
+from edge.geometry import Crop, Size, make_crops
 from edge.schema import KeypointSchema
 from edge.types import F32, F64, U8
+from quantize.distill.data.batches import prefetch
 from quantize.distill.data.instances import Instance
 from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints, select, warp_maps
 from quantize.distill.data.packed_maps import pack, unpack
@@ -24,6 +26,7 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import warp_patch
 from quantize.distill.data.split_maps import SplitMaps, split_maps
 from quantize.distill.data.targets import strides
+from quantize.distill.loop.distributed import ALONE, Processes
 from quantize.distill.teachers.teacher import PredictedMaps, Teacher, predict_maps
 from runtimes.artifact import sha256_of
 from runtimes.codec_spec import HeatmapCodec
@@ -84,8 +87,12 @@ def build_teacher_cache(
     schema: KeypointSchema,
     map_wh: Size,
     progress: Callable[[int, int], None],
+    processes: Processes = ALONE,
+    workers: int = 1,
 ) -> TeacherCache:
     """Run the teacher on every person, or continue an interrupted run, and return the cache.
+
+    Several processes take turns at the shards, and all have to call this; `workers` threads load crops in each.
 
     schema: the student's keypoints; map_wh: size in bins at which the rest of the heatmaps is stored (resampled from
     the teacher's own). progress(done, total). Raises ArtifactError where the directory holds another cache or a
@@ -94,17 +101,22 @@ def build_teacher_cache(
     keypoints = map_keypoints(teacher.schema, schema)
     index = check_teacher_cache(directory, teacher, patch_cache.instances, schema, map_wh)
     directory.mkdir(parents=True, exist_ok=True)
-    first = len(index.shards) * SHARD_SIZE
-    for start in range(first, len(patch_cache), SHARD_SIZE):
-        rows = range(start, min(start + SHARD_SIZE, len(patch_cache)))
-        progress(start, len(patch_cache))
-        path = _shard_path(directory, start // SHARD_SIZE)
-        shard = join_records(_predict(teacher, patch_cache, rows, keypoints, map_wh))
-        with atomic_file(path) as stream:
-            np.save(stream, shard, allow_pickle=False)
-        index = msgspec.structs.replace(index, shards=(*index.shards, sha256_of(path)))
-        with atomic_file(directory / INDEX) as stream:
-            stream.write(msgspec.json.encode(index))
+    total = math.ceil(len(patch_cache) / SHARD_SIZE)
+    for first in range(len(index.shards), total, processes.count):
+        progress(first * SHARD_SIZE, len(patch_cache))
+        made = []
+        if (number := first + processes.rank) < total:
+            rows = range(len(patch_cache))[number * SHARD_SIZE : (number + 1) * SHARD_SIZE]
+            shard = join_records(_predict(teacher, patch_cache, rows, keypoints, map_wh, workers))
+            path = _shard_path(directory, number)
+            with atomic_file(path) as stream:
+                np.save(stream, shard, allow_pickle=False)
+            made = [sha256_of(path)]
+        shards = (*index.shards, *processes.gather(made))
+        index = msgspec.structs.replace(index, shards=shards)
+        if processes.rank == 0:
+            with atomic_file(directory / INDEX) as stream:
+                stream.write(msgspec.json.encode(index))
     progress(len(patch_cache), len(patch_cache))
     return _open(directory, index, teacher, patch_cache)
 
@@ -173,24 +185,22 @@ def _predict(
     rows: Sequence[int],
     keypoints: KeypointMap,
     map_wh: Size,
+    workers: int,
 ) -> list[bytes]:
+    crops = upright_crops(teacher, [patch_cache.instances[row] for row in rows])
+    matrices = dict(zip(rows, crops, strict=True))
+    spec = teacher.spec
+
+    def load(row: int) -> U8:
+        crop = Crop(matrices[row], spec.image.wh)
+        return warp_patch(patch_cache.patch(row), crop, spec.crop.pad_value)
+
     records = []
-    for start in range(0, len(rows), BATCH):
-        crops = _crops(teacher, patch_cache, rows[start : start + BATCH])
-        predicted = predict_maps(teacher, crops)
+    plan = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    for images in prefetch(plan, load, workers):
+        predicted = predict_maps(teacher, np.stack(images))
         records += cache_records(predicted, keypoints, cache_stride(teacher, map_wh), map_wh)
     return records
-
-
-def _crops(teacher: Teacher, patch_cache: PatchCache, rows: Sequence[int]) -> U8:
-    boxes = np.stack([patch_cache.instances[row].box for row in rows])
-    spec = teacher.spec
-    crops = make_crops(boxes, (0, 0), spec.crop, spec.image.wh)
-    images = [
-        warp_patch(patch_cache.patch(row), crop, spec.crop.pad_value)
-        for row, crop in zip(rows, crops, strict=True)
-    ]
-    return np.stack(images)
 
 
 def _views(teacher: Teacher) -> str:
