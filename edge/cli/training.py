@@ -56,7 +56,11 @@ data_options = together(
         default="",
         help="Category of the people in COCO.json, by name or id. Default: person, or the only one with keypoints.",
     ),
-    setting(["--workers"], click.IntRange(1), 1, "Data loading threads."),
+    click.option(
+        "--workers",
+        type=click.IntRange(1),
+        help="Data loading threads. Default: 1; on a GPU one a core, at most 16.",
+    ),
     section="Data",
 )
 length_options = together(

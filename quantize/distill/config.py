@@ -99,7 +99,7 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     drawn: int = DRAWN
     precision: Precision = "f32"
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:

@@ -8,6 +8,7 @@ from torch import nn
 
 from export.torch_session import normalise
 from quantize.distill.data.batches import Batch
+from quantize.distill.losses.ahead import prepare
 from quantize.distill.losses.terms import WeightedLoss
 from runtimes.spec import ImageSpec
 
@@ -23,6 +24,11 @@ class PoseTask:
     def loss_names(self) -> tuple[str, ...]:
         """Name of every loss."""
         return tuple(self.weighted)
+
+    def prepare(self, batch: Batch) -> None:
+        """Compute the targets of a batch ahead; called in a loader's thread."""
+        for each in self.weighted.values():
+            prepare(each.loss, batch)
 
     def losses(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """Return the weighted losses of a batch; those of weight 0 are not computed."""

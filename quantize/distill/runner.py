@@ -31,7 +31,13 @@ from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
 from quantize.distill.defaults import with_defaults
-from quantize.distill.loop.distributed import Device, close_fabric, open_fabric, processes_of
+from quantize.distill.loop.distributed import (
+    Device,
+    close_fabric,
+    loader_threads,
+    open_fabric,
+    processes_of,
+)
 from quantize.distill.loop.errors import translate_training_errors, translate_write_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
 from quantize.distill.loop.optimizer import LrSchedule, average_of
@@ -180,7 +186,7 @@ def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
         _cached_map_wh(setup, teacher),
         lambda done, _: listener.advance(done, "running the teacher"),
         processes_of(setup.fabric),
-        setup.config.workers,
+        loader_threads(setup.config.workers, setup.fabric),
     )
     if teacher.module is not None:
         teacher.module.cpu()  # the student needs the GPU's memory
@@ -216,6 +222,9 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
         setup.patch_cache, setup.schema, spec.crop, setup.variant.input_wh, config.seed
     )
 
+    task = PoseTask(spec.image, student.losses)
+    workers = loader_threads(config.workers, setup.fabric)
+
     def evaluate(module: nn.Module) -> PoseMetrics:
         on_device = module.to(setup.fabric.device)
         return validate(on_device, spec, setup.validation, processes_of(setup.fabric))
@@ -223,7 +232,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
     return TrainingJob(
         module=student.module,
         average=average_of(student.module, schedule.steps, config.ema),
-        task=PoseTask(spec.image, student.losses),
+        task=task,
         settings=TrainSettings(
             schedule.steps,
             lr_schedule,
@@ -232,7 +241,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
             validate_every=config.validate_every or config.save_every,
             seed=config.seed,
         ),
-        batches=lambda done: schedule.batches(sampler, done, setup.fabric, config.workers),
+        batches=lambda done: schedule.batches(sampler, done, setup.fabric, workers, task.prepare),
         extract=student.extract,
         evaluate=evaluate,
         card=_card(setup),

@@ -50,7 +50,7 @@ class TrainOptions:
     data: tuple[str, ...]
     images: str
     category: str
-    workers: int
+    workers: int | None
     drawn: int | None
     batch: int | None
     lr: float | None

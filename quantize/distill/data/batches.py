@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,13 +17,14 @@ PREFETCH = 3  # batches in preparation
 
 K = TypeVar("K")
 S = TypeVar("S")
+B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """B crops: images uint8 BGR (B, H, W, 3), xy float32 (B, K, 2) in input pixels, weights float32 (B, K).
 
-    crops, rows and flipped are those of each `Sample`.
+    crops, rows and flipped are those of each `Sample`. prepared: what losses computed ahead, by the loss's id.
     """
 
     images: torch.Tensor
@@ -32,6 +33,10 @@ class Batch:
     crops: tuple[Crop, ...]
     rows: tuple[int, ...]
     flipped: tuple[bool, ...]
+    prepared: dict[int, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+Prepare = Callable[[Batch], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,10 @@ class SourceSlice:
     first: int
     count: int
     weight: float = 1.0
+
+
+def leave_unprepared(batch: Batch) -> None:
+    """Leave the targets to the losses."""
 
 
 def epoch_order(slices: Sequence[SourceSlice], seed: int, epoch: int) -> list[int]:
@@ -70,17 +79,34 @@ def split_into_batches(rows: Sequence[int], size: int) -> list[list[int]]:
 
 
 def prefetch(
-    plan: Iterable[Sequence[K]], load: Callable[[K], S], workers: int = 1
-) -> Iterator[list[S]]:
-    """Yield the samples of each batch of a plan of keys, in order; `workers` threads call `load` ahead."""
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting: deque[list[Future[S]]] = deque()
+    plan: Iterable[Sequence[K]],
+    load: Callable[[K], S],
+    finish: Callable[[list[S]], B],
+    workers: int = 1,
+) -> Iterator[B]:
+    """Yield what `finish` makes of the samples of each batch of a plan of keys, in order.
+
+    `workers` threads call `load` and `finish` ahead, so that the caller's thread has nothing to do but train.
+    """
+    torch.get_num_threads()  # settles this thread's count before the workers set theirs
+    with ThreadPoolExecutor(max_workers=workers, initializer=_use_one_thread) as pool:
+        loading: deque[list[Future[S]]] = deque()
+        finishing: deque[Future[B]] = deque()
+
+        def finish_next() -> None:
+            samples = [future.result() for future in loading.popleft()]
+            finishing.append(pool.submit(finish, samples))
+
         for keys in plan:
-            waiting.append([pool.submit(load, key) for key in keys])
-            if len(waiting) >= PREFETCH:
-                yield [future.result() for future in waiting.popleft()]
-        while waiting:
-            yield [future.result() for future in waiting.popleft()]
+            loading.append([pool.submit(load, key) for key in keys])
+            if len(loading) >= PREFETCH:
+                finish_next()
+            if len(finishing) > 1:
+                yield finishing.popleft().result()
+        while loading:
+            finish_next()
+        while finishing:
+            yield finishing.popleft().result()
 
 
 def pose_batches(
@@ -89,13 +115,24 @@ def pose_batches(
     epoch: int,
     augmentation: Augmentation,
     workers: int = 1,
+    prepare: Prepare = leave_unprepared,
 ) -> Iterator[Batch]:
-    """Yield the batches of one epoch's plan (rows of the patch cache), augmented by `workers` threads."""
+    """Yield the batches of one epoch's plan (rows of the patch cache), augmented and prepared by `workers` threads."""
 
     def load(row: int) -> Sample:
         return sampler.sample(row, epoch, augmentation)
 
-    return (collate(samples) for samples in prefetch(plan, load, workers))
+    def finish(samples: list[Sample]) -> Batch:
+        batch = collate(samples)
+        prepare(batch)
+        return batch
+
+    return prefetch(plan, load, finish, workers)
+
+
+def _use_one_thread() -> None:
+    """Let PyTorch compute in this thread alone: the others' cores train (as torch's own loaders have it)."""
+    torch.set_num_threads(1)
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

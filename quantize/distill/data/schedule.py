@@ -9,9 +9,11 @@ from quantize.distill.config import DistillConfig
 from quantize.distill.data.augment import GENTLE, NO_AUGMENTATION, STRONG, WEAK, Augmentation
 from quantize.distill.data.batches import (
     Batch,
+    Prepare,
     SourceSlice,
     epoch_order,
     epoch_steps,
+    leave_unprepared,
     pose_batches,
     split_into_batches,
 )
@@ -34,8 +36,15 @@ class BatchSchedule:
     augmentation: Augmentation
     seed: int
 
-    def batches(self, sampler: Sampler, done: int, fabric: Fabric, workers: int) -> Iterator[Batch]:
-        """Yield this process's part of every batch after step `done`; raises as `local_batches`."""
+    def batches(
+        self,
+        sampler: Sampler,
+        done: int,
+        fabric: Fabric,
+        workers: int,
+        prepare: Prepare = leave_unprepared,
+    ) -> Iterator[Batch]:
+        """Yield this process's part of every batch after step `done`, prepared; raises as `local_batches`."""
         step = done
         weak_from = round(self.steps * (1 - WEAK_SHARE))
         per_epoch = epoch_steps(self.slices, self.batch, self.accumulate)
@@ -47,10 +56,9 @@ class BatchSchedule:
             ]
             local = local_batches(plan, fabric)
             cut = min(max(weak_from - step, 0), count) * self.accumulate
-            yield from pose_batches(sampler, local[:cut], epoch, self.augmentation, workers)
-            yield from pose_batches(
-                sampler, local[cut:], epoch, self._final_augmentation(), workers
-            )
+            parts = ((local[:cut], self.augmentation), (local[cut:], self._final_augmentation()))
+            for part, augmentation in parts:
+                yield from pose_batches(sampler, part, epoch, augmentation, workers, prepare)
             step += count
 
     def _plan(self, epoch: int) -> list[list[int]]:

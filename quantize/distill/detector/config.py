@@ -34,7 +34,7 @@ class DetectorConfig(LoopConfig, frozen=True, kw_only=True):
     drawn: int = DRAWN
     precision: Precision = "f32"
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
 
 
 def is_detector(student: str) -> bool:

@@ -26,7 +26,13 @@ from quantize.distill.detector.scenes import draw_pictures
 from quantize.distill.detector.schedule import DetectionBatch, DetectorSchedule, default_phases
 from quantize.distill.detector.task import DetectorTask
 from quantize.distill.detector.validation import BoxMetrics, validate_detector
-from quantize.distill.loop.distributed import Device, close_fabric, open_fabric, processes_of
+from quantize.distill.loop.distributed import (
+    Device,
+    close_fabric,
+    loader_threads,
+    open_fabric,
+    processes_of,
+)
 from quantize.distill.loop.errors import translate_training_errors
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
 from quantize.distill.loop.optimizer import LrSchedule, average_of
@@ -139,6 +145,7 @@ def _job(
     family = load_family(variant.family)
     spec = family.spec(variant, "student")
     schedule = detector_schedule(config, images, variant)
+    workers = loader_threads(config.workers, fabric)
     warmup = min(MAX_WARMUP_STEPS, max(round(schedule.steps * WARMUP_SHARE), 1))
     if config.warmup_steps is not None:
         warmup = config.warmup_steps
@@ -164,7 +171,7 @@ def _job(
             validate_every=config.validate_every or config.save_every,
             seed=config.seed,
         ),
-        batches=lambda done: schedule.batches(done, fabric, config.workers),
+        batches=lambda done: schedule.batches(done, fabric, workers),
         extract=extract,
         evaluate=evaluate,
         card=_card(config, variant),

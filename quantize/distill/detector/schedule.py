@@ -81,7 +81,7 @@ class DetectorSchedule:
             for step in range(done, self.steps)
             for local in local_batches(self.keys_at(step), fabric)
         )
-        return (_collate(samples) for samples in prefetch(plan, self.sample, workers))
+        return prefetch(plan, self.sample, _collate, workers)
 
     def keys_at(self, step: int) -> list[list[Key]]:
         """Return the samples of a step, in batches: all pictures once an epoch, in an order of its own."""

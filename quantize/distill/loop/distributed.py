@@ -21,6 +21,7 @@ from torch.distributed.fsdp import fully_shard
 from export.models.vit import Vit
 from quantize.distill.config import BatchNorm, Precision
 from runtimes.errors import InputError
+from runtimes.threads import allowed_cores
 
 K = TypeVar("K")
 Device = Literal["cpu", "cuda"]
@@ -28,6 +29,7 @@ Device = Literal["cpu", "cuda"]
 PRECISIONS: dict[Precision, Any] = {"f32": "32-true", "bf16": "bf16-mixed", "f16": "16-mixed"}
 # The others wait while process 0 draws people or lists a large training set. A lost process is noticed long before:
 # its connections close, and torchrun ends the rest.
+MAX_THREADS = 16
 TIMEOUT = timedelta(hours=24)
 
 
@@ -87,6 +89,14 @@ def open_fabric(
         )
     fabric.launch()
     return fabric
+
+
+def loader_threads(asked: int | None, fabric: Fabric) -> int:
+    """Return the number of threads that load data: as asked, else 1 on the CPU, on a GPU one a core, at most 16."""
+    if asked is not None or fabric.device.type == "cpu":
+        return asked or 1
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(min(allowed_cores() // here, MAX_THREADS), 1)
 
 
 def close_fabric(fabric: Fabric) -> None:

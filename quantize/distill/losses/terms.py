@@ -24,6 +24,7 @@ from quantize.distill.data.targets import (
     strides,
     suppress_noise,
 )
+from quantize.distill.losses.ahead import TargetLoss
 from quantize.distill.losses.functional import heatmap_mse, integral_l1, simcc_kl
 from quantize.distill.teachers.cache import TeacherCache
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
@@ -50,7 +51,7 @@ class WeightedLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class HeatmapLoss:
+class HeatmapLoss(TargetLoss[torch.Tensor]):
     """MSE of heatmaps against labels: MSE(S(X), K_gt)."""
 
     spec: ModelSpec
@@ -59,16 +60,20 @@ class HeatmapLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (heatmaps,)."""
         (predicted,) = outputs
-        map_wh = (predicted.shape[3], predicted.shape[2])
+        target = self.take_targets(batch).to(predicted)
+        return heatmap_mse(predicted, target.reshape(predicted.shape), batch.weights.to(predicted))
+
+    def targets(self, batch: Batch) -> torch.Tensor:
+        """Return label heatmaps float32 (B * K, h, w)."""
+        map_wh = map_size(self.spec)
         stride = strides(self.spec.image.wh, map_wh, self.codec)
         bins = batch.xy.numpy().reshape(-1, 2) / stride
         sigma = heatmap_sigma(self.spec.image.wh) / stride
-        target = torch.from_numpy(heatmaps(bins, map_wh, sigma)).to(predicted)
-        return heatmap_mse(predicted, target.reshape(predicted.shape), batch.weights.to(predicted))
+        return torch.from_numpy(heatmaps(bins, map_wh, sigma))
 
 
 @dataclass(frozen=True, slots=True)
-class SimCCLoss:
+class SimCCLoss(TargetLoss[tuple[F32, F32]]):
     """KL divergence of SimCC outputs from labels: RTMPose's loss."""
 
     spec: ModelSpec
@@ -76,16 +81,19 @@ class SimCCLoss:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (x logits, y logits)."""
+        return _simcc_loss(outputs, self.take_targets(batch), batch.weights)
+
+    def targets(self, batch: Batch) -> tuple[F32, F32]:
+        """Return labels (B * K, bins) for x and y."""
         wh = self.spec.image.wh
         xy = batch.xy.numpy().reshape(-1, 2)
-        labels = simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(wh))
-        return _simcc_loss(outputs, labels, batch.weights)
+        return simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(wh))
 
 
 class TeacherMaps:
     """A teacher's cached heatmaps in the students' crops: the target of every heatmap distillation loss.
 
-    The records of the last batch are kept, since several losses read them.
+    The records of a batch are kept in it, since several losses read them.
     """
 
     def __init__(
@@ -94,8 +102,6 @@ class TeacherMaps:
         self._cache = teacher_cache
         self._known = torch.from_numpy(keypoints.known).float()
         self._flip = schema.flip_order
-        self._batch: Batch | None = None
-        self._cached: SplitMaps | None = None
 
     def of(
         self, batch: Batch, map_wh: Size, stride: F64, sigma: F64
@@ -129,13 +135,14 @@ class TeacherMaps:
         return split, weights
 
     def _read(self, batch: Batch) -> SplitMaps:
-        if batch is not self._batch or self._cached is None:
-            self._batch, self._cached = batch, self._cache.read(batch.rows)
-        return self._cached
+        cached: SplitMaps | None = batch.prepared.get(id(self))
+        if cached is None:
+            cached = batch.prepared[id(self)] = self._cache.read(batch.rows)
+        return cached
 
 
 @dataclass(frozen=True, slots=True)
-class HeatmapDistillLoss:
+class HeatmapDistillLoss(TargetLoss[tuple[torch.Tensor, torch.Tensor]]):
     """MSE of heatmaps against the teacher's: MSE(S(X), K_t), of every keypoint, labelled or not."""
 
     spec: ModelSpec
@@ -145,15 +152,19 @@ class HeatmapDistillLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (heatmaps,)."""
         (predicted,) = outputs
-        map_wh = (predicted.shape[3], predicted.shape[2])
+        target, weights = self.take_targets(batch)
+        return heatmap_mse(predicted, target.to(predicted), weights.to(predicted))
+
+    def targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the teacher's maps and weights (B, K, h, w)."""
+        map_wh = map_size(self.spec)
         stride = strides(self.spec.image.wh, map_wh, self.codec)
         sigma = heatmap_sigma(self.spec.image.wh) / stride
-        target, weights = self.teacher.of(batch, map_wh, stride, sigma)
-        return heatmap_mse(predicted, target.to(predicted), weights.to(predicted))
+        return self.teacher.of(batch, map_wh, stride, sigma)
 
 
 @dataclass(frozen=True, slots=True)
-class MarginalDistillLoss:
+class MarginalDistillLoss(TargetLoss[tuple[tuple[F32, F32], torch.Tensor]]):
     """KL divergence of SimCC outputs from the marginals of the teacher's heatmaps, weighted by their peaks' height.
 
     As with labels, a keypoint whose peak is outside the student's crop has weight 0.
@@ -165,7 +176,7 @@ class MarginalDistillLoss:
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (x logits, y logits)."""
-        labels, weights = self.targets(batch)
+        labels, weights = self.take_targets(batch)
         return _simcc_loss(outputs, labels, weights)
 
     def targets(self, batch: Batch) -> tuple[tuple[F32, F32], torch.Tensor]:
@@ -200,7 +211,7 @@ class IntegralLoss:
 
 
 @dataclass(frozen=True, slots=True)
-class IntegralDistillLoss:
+class IntegralDistillLoss(TargetLoss[tuple[torch.Tensor, torch.Tensor]]):
     """L1 error of the maps' mean positions against the teacher's, weighted by the height of the teacher's peaks.
 
     Values below a tenth of the teacher's peak are dropped: over the whole map, noise would pull a mean to the middle.
@@ -212,14 +223,24 @@ class IntegralDistillLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (logits of maps,)."""
         (predicted,) = outputs
-        map_wh = (predicted.shape[3], predicted.shape[2])
+        bins, peaks = self.take_targets(batch)
+        return integral_l1(predicted, bins.to(predicted), peaks.to(predicted))
+
+    def targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the mean positions (B, K, 2) in bins, and the peaks' heights (B, K)."""
+        map_wh = map_size(self.spec)
         stride = strides(self.spec.image.wh, map_wh, NO_UDP)
         sigma = heatmap_sigma(self.spec.image.wh) / stride
         maps, weights = self.teacher.of(batch, map_wh, stride, sigma)
         known = (maps * weights).numpy()
-        bins = torch.from_numpy(mean_bins(suppress_noise(known))).to(predicted)
-        peaks = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1)).to(predicted)
-        return integral_l1(predicted, bins, peaks)
+        peaks = torch.from_numpy(known.max(axis=(2, 3)).clip(0, 1))
+        return torch.from_numpy(mean_bins(suppress_noise(known))), peaks
+
+
+def map_size(spec: ModelSpec) -> Size:
+    """Return the width and height of the maps that a network of this spec gives."""
+    height, width = spec.outputs[0].shape[-2:]
+    return width, height
 
 
 def label_loss(spec: ModelSpec) -> PoseLoss:

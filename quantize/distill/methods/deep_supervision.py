@@ -13,15 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
+from edge.geometry import Size
 from edge.types import F64
 from quantize.distill.backbone_head import map_channels, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.targets import heatmap_sigma, heatmaps
+from quantize.distill.losses.ahead import TargetLoss
 from quantize.distill.losses.terms import Outputs, TeacherMaps, WeightedLoss
 from runtimes.spec import ModelSpec
 
 # Families whose backbones give several maps, finest first. A plain transformer has one, and its decoder reads that.
 SUPPORTED_FAMILIES = ("rtmpose",)
+STRIDES = (8, 16, 32)  # of their maps
 PREFIX = "guides."  # of the added tensors in a saved state
 MIN_SIGMA = 0.8  # bins; a narrower Gaussian could fall between two bins
 INITIAL_STD = 0.001
@@ -49,7 +52,7 @@ class DeeplySupervised(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
-class DeepSupervisionLoss:
+class DeepSupervisionLoss(TargetLoss[list[torch.Tensor]]):
     """Squared error of inner heatmaps against labels, summed over bins, averaged over keypoints.
 
     own: number of outputs before the inner heatmaps.
@@ -61,19 +64,23 @@ class DeepSupervisionLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (*outputs, *inner heatmaps)."""
         total = outputs[0].new_zeros(())
-        xy = batch.xy.numpy().reshape(-1, 2)
-        for predicted in outputs[self.own :]:
-            stride = _stride(predicted, self.spec)
-            sigma = _sigma(self.spec, stride)
-            map_wh = (predicted.shape[3], predicted.shape[2])
-            target = torch.from_numpy(heatmaps(xy / stride, map_wh, sigma)).to(predicted)
-            error = (predicted - target.reshape(predicted.shape)).square()
+        for predicted, maps in zip(outputs[self.own :], self.take_targets(batch), strict=True):
+            error = (predicted - maps.to(predicted).reshape(predicted.shape)).square()
             total = total + (error.sum(dim=(2, 3)) * batch.weights.to(predicted)).mean()
         return total
 
+    def targets(self, batch: Batch) -> list[torch.Tensor]:
+        """Return label heatmaps (B * K, h, w) of each size."""
+        xy = batch.xy.numpy().reshape(-1, 2)
+        maps = []
+        for map_wh in _map_sizes(self.spec):
+            stride = _stride(map_wh, self.spec)
+            maps.append(heatmaps(xy / stride, map_wh, _sigma(self.spec, stride)))
+        return [torch.from_numpy(each) for each in maps]
+
 
 @dataclass(frozen=True, slots=True)
-class DeepSupervisionDistillLoss:
+class DeepSupervisionDistillLoss(TargetLoss[list[tuple[torch.Tensor, torch.Tensor]]]):
     """Squared error of inner heatmaps against the teacher's, of every keypoint, inside the teacher's crop."""
 
     spec: ModelSpec
@@ -83,13 +90,19 @@ class DeepSupervisionDistillLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (*outputs, *inner heatmaps)."""
         total = outputs[0].new_zeros(())
-        for predicted in outputs[self.own :]:
-            map_wh = (predicted.shape[3], predicted.shape[2])
-            stride = _stride(predicted, self.spec)
-            maps, weights = self.teacher.of(batch, map_wh, stride, _sigma(self.spec, stride))
+        pairs = zip(outputs[self.own :], self.take_targets(batch), strict=True)
+        for predicted, (maps, weights) in pairs:
             error = (predicted - maps.to(predicted)).square() * weights.to(predicted)
             total = total + error.sum(dim=(2, 3)).mean()
         return total
+
+    def targets(self, batch: Batch) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Return the teacher's maps and weights (B, K, h, w) of each size."""
+        found = []
+        for map_wh in _map_sizes(self.spec):
+            stride = _stride(map_wh, self.spec)
+            found.append(self.teacher.of(batch, map_wh, stride, _sigma(self.spec, stride)))
+        return found
 
 
 def with_deep_supervision(
@@ -122,9 +135,15 @@ def without_deep_supervision(state: Mapping[str, torch.Tensor]) -> dict[str, tor
     return {name: value for name, value in state.items() if not name.startswith(PREFIX)}
 
 
-def _stride(predicted: torch.Tensor, spec: ModelSpec) -> F64:
+def _map_sizes(spec: ModelSpec) -> list[Size]:
+    """Return the width and height of the backbone's inner maps."""
+    width, height = spec.image.wh
+    return [(width // stride, height // stride) for stride in STRIDES]
+
+
+def _stride(map_wh: Size, spec: ModelSpec) -> F64:
     """Return input pixels per bin of a heatmap, (x, y)."""
-    return np.array(spec.image.wh, np.float64) / (predicted.shape[3], predicted.shape[2])
+    return np.array(spec.image.wh, np.float64) / map_wh
 
 
 def _sigma(spec: ModelSpec, stride: F64) -> F64:

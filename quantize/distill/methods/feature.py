@@ -21,6 +21,7 @@ from edge.schema import KeypointSchema
 from quantize.distill.backbone_head import Outputs, backbone_of, last_map, map_channels, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.losses.ahead import prepare
 from quantize.distill.losses.functional import feature_mse
 from quantize.distill.losses.simcc import simcc_distill_loss
 from quantize.distill.losses.terms import PoseLoss, WeightedLoss
@@ -69,6 +70,10 @@ class FirstOutputsLoss:
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the wrapped loss."""
         return self.loss(outputs[: self.count], batch)
+
+    def prepare(self, batch: Batch) -> None:
+        """Let the wrapped loss compute its targets ahead."""
+        prepare(self.loss, batch)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
 from quantize.distill.data.sources import TrainingSet, convert_keypoints
+from quantize.distill.loop.distributed import loader_threads
 from quantize.distill.loop.optimizer import LrSchedule
 from quantize.distill.loop.run_folder import STATE
 from quantize.distill.loop.train import StepResult, TrainSettings, train
@@ -83,11 +84,12 @@ def _train(
     schedule = plan_batches(training_set.slices, msgspec.structs.replace(config, steps=steps))
     patch_cache = PatchCache(training_set.instances, spec.crop.padding)
     sampler = Sampler(patch_cache, teacher.schema, spec.crop, spec.image.wh, config.seed)
-    batches = schedule.batches(sampler, state.done, fabric, config.workers)
+    task = PoseTask(spec.image, {"truth": WeightedLoss(label_loss(spec))})
+    workers = loader_threads(config.workers, fabric)
+    batches = schedule.batches(sampler, state.done, fabric, workers, task.prepare)
     settings = TrainSettings(
         steps, lr_schedule, accumulate=config.accumulate, save_every=config.save_every
     )
-    task = PoseTask(spec.image, {"truth": WeightedLoss(label_loss(spec))})
     train(fabric, state, task, batches, settings, folder, lambda step: on_step(step, steps))
 
 

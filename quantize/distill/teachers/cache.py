@@ -197,8 +197,8 @@ def _predict(
 
     records = []
     plan = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    for images in prefetch(plan, load, workers):
-        predicted = predict_maps(teacher, np.stack(images))
+    for images in prefetch(plan, load, np.stack, workers):
+        predicted = predict_maps(teacher, images)
         records += cache_records(predicted, keypoints, cache_stride(teacher, map_wh), map_wh)
     return records
 
