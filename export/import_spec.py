@@ -5,6 +5,7 @@ from pathlib import Path
 from edge.catalog.lookup import find
 from edge.catalog.specs import published_spec
 from runtimes.codec_spec import (
+    AssociativeEmbeddingCodec,
     BoxesCodec,
     Codec,
     DenseCodec,
@@ -32,7 +33,14 @@ PRECISIONS: dict[tuple[str, Runtime], Precision] = {
     ("rtmdet-nano", "onnxruntime"): "fp32",
     ("openpose-mobilenet-tf", "onnxruntime"): "fp32",
 }
-POSE_CODECS = (SimCCCodec, HeatmapCodec, IntegralCodec, YxsCodec, PafCodec)
+POSE_CODECS = (
+    SimCCCodec,
+    HeatmapCodec,
+    IntegralCodec,
+    YxsCodec,
+    PafCodec,
+    AssociativeEmbeddingCodec,
+)
 # Of detectors and of pose models.
 YOLO_CODECS = (YoloCodec, YoloRowsCodec)
 
@@ -121,7 +129,7 @@ def output_axes(spec: ModelSpec) -> tuple[int, ...]:
             return (3, 3)
         case HeatmapCodec() | IntegralCodec() | YxsCodec() | DenseCodec():
             return (4,)
-        case PafCodec():
+        case PafCodec() | AssociativeEmbeddingCodec():
             return (4,) if len(spec.outputs) == 1 else (4, 4)
         case RTMDetCodec():
             return (4,) * (2 * len(spec.codec.strides))

@@ -139,6 +139,34 @@ class PafCodec(Record, frozen=True, kw_only=True, tag="paf", tag_field="kind"):
     min_score: Annotated[float, Meta(ge=0, le=10)] = 0.2
 
 
+class AssociativeEmbeddingCodec(Record, frozen=True, kw_only=True, tag="ae", tag_field="kind"):
+    """Heatmaps (B, K, h, w) of all people at once, and tags (B, K * L, h, w) that are alike within a person.
+
+    Tag channel l * K + k is keypoint k's; tags (B, L, h, w), L no multiple of K, are one for all keypoints. One output
+    may hold both, heatmaps first. Associative embedding, arXiv:1611.05424; defaults are those of mmpose's HigherHRNet
+    (arXiv:1908.10357).
+
+    Candidates are the `candidates` best bins of each heatmap that exceed `peak_score` and are the highest in a square
+    of `nms_kernel` bins. keypoint_order: of joining people, from head and torso outwards; empty: as listed. A candidate
+    joins the person whose mean tag is nearest, one a person, or starts one where none is within `tag_distance`.
+    missing: "fill" gives a keypoint that was not grouped the bin that fits the person's tag best; "leave" leaves it
+    out. People with fewer than `min_keypoints` grouped keypoints are dropped.
+    refine: "shift" and "udp" as for heatmaps; "shift-centre" adds half a bin, for labels that were rounded down
+    (HigherHRNet's authors, mmpose 0.x). blur_kernel: of "udp".
+    """
+
+    keypoint_order: tuple[Size, ...] = ()
+    nms_kernel: Annotated[int, Meta(ge=1, le=255)] = 5
+    peak_score: Positive = 0.1
+    candidates: Count = 30
+    tag_distance: Positive = 1.0
+    max_people: Count = 30
+    missing: Literal["fill", "leave"] = "fill"
+    min_keypoints: Size = 1
+    refine: Literal["none", "shift", "shift-centre", "udp"] = "shift"
+    blur_kernel: Annotated[int, Meta(ge=1, le=255)] = 3
+
+
 Codec = (
     SimCCCodec
     | HeatmapCodec
@@ -151,4 +179,5 @@ Codec = (
     | YoloRowsCodec
     | DenseCodec
     | PafCodec
+    | AssociativeEmbeddingCodec
 )

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from runtimes.codec_spec import (
+    AssociativeEmbeddingCodec,
     DenseCodec,
     HeatmapCodec,
     IntegralCodec,
@@ -45,6 +46,8 @@ def _codec(spec: ModelSpec) -> Iterator[str]:
     match spec.codec:
         case PafCodec():
             yield from _limbs(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
+        case AssociativeEmbeddingCodec():
+            yield from _embedding(spec.codec, len(spec.keypoints.names) if spec.keypoints else 0)
         case RTMDetCodec(strides=strides):
             yield from _levels(spec, strides)
         case SimCCCodec() | HeatmapCodec() if spec.codec.sigma is not None:
@@ -93,6 +96,16 @@ def _limbs(codec: PafCodec, count: int) -> Iterator[str]:
             )
 
 
+def _embedding(codec: AssociativeEmbeddingCodec, count: int) -> Iterator[str]:
+    for name, side in (("nms_kernel", codec.nms_kernel), ("blur_kernel", codec.blur_kernel)):
+        if side % 2 == 0:
+            yield f"codec.{name} is {side}, an odd number of bins is wanted"
+    if count and codec.keypoint_order and sorted(codec.keypoint_order) != list(range(count)):
+        yield f"codec.keypoint_order is {list(codec.keypoint_order)}, each of 0 to {count - 1} is wanted once"
+    if count and codec.min_keypoints > count:
+        yield f"codec.min_keypoints is {codec.min_keypoints}, there are {count} keypoints"
+
+
 def _levels(spec: ModelSpec, strides: tuple[int, ...]) -> Iterator[str]:
     if len(spec.outputs) != 2 * len(strides):
         yield f"outputs are {len(spec.outputs)}, {len(strides)} codec.strides want {2 * len(strides)}"
@@ -137,6 +150,12 @@ def _keypoint_axes(spec: ModelSpec, count: int) -> Iterator[str]:
             yield from _sizes(spec.outputs, (1, 2), wanted)
         case HeatmapCodec() | IntegralCodec():
             yield from _sizes(spec.outputs, (1,), [(count,)])
+        case AssociativeEmbeddingCodec():
+            given = sum(_channels(tensor) for tensor in spec.outputs)
+            if given <= count:
+                yield f"outputs have {given:.0f} channels, {count} keypoints and their tags want more"
+            if len(spec.outputs) > 1:
+                yield from _sizes(spec.outputs, (1,), [(count,)])
         case YxsCodec():
             yield from _sizes(spec.outputs, (2, 3), [(count, 3)])
         case PafCodec(limbs=limbs):

@@ -3,7 +3,7 @@
 from edge.catalog.label_sigma import with_label_sigma
 from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
 from edge.schema import KeypointSchema, KeypointSet, schema_of
-from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
+from runtimes.codec_spec import AssociativeEmbeddingCodec, Codec, HeatmapCodec, IntegralCodec
 from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
@@ -13,6 +13,8 @@ from runtimes.spec import (
 )
 
 PATCH = 16
+# mmpose's order of joining people: the head, then shoulders and hips, then limbs (configs of HigherHRNet).
+JOINING_ORDER = {"coco17": (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)}
 HEATMAP_STRIDE = 4
 # The authors train and test COCO and MPII with unbiased data processing, and the other sets of ViTPose++ without: then
 # crops and bins are the classic ones, a peak moves a quarter bin, and the flip test shifts the mirrored map
@@ -56,5 +58,30 @@ def vitpose_spec(
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25, udp=udp),
         codec=with_label_sigma(with_udp if udp else without, cells),
+        keypoints=keypoints.to_spec(),
+    )
+
+
+def vitpose_ae_spec(
+    model: str, input_wh: tuple[int, int], schema: KeypointSet, map_stride: int = HEATMAP_STRIDE
+) -> ModelSpec:
+    """Bottom-up (arXiv:2212.04246, eq. 5): the whole frame to `heatmap` and `tags`, (B, K, H / 4, W / 4) each.
+
+    Raises InputError unless both sides are multiples of 16.
+    """
+    width, height = input_wh
+    if width % PATCH or height % PATCH:
+        raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
+    keypoints = schema_of(schema)
+    shape = (-1, len(keypoints), height // map_stride, width // map_stride)
+    order = JOINING_ORDER.get(schema, ()) if isinstance(schema, str) else ()
+    return ModelSpec(
+        model=model,
+        task="pose-bottomup",
+        inputs=(image_input(input_wh),),
+        outputs=(TensorSpec(name="heatmap", shape=shape), TensorSpec(name="tags", shape=shape)),
+        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
+        crop=CropSpec(kind="letterbox-centre"),
+        codec=AssociativeEmbeddingCodec(keypoint_order=order),
         keypoints=keypoints.to_spec(),
     )

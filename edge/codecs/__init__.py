@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from edge.codecs import (
+    ae,
     boxes,
     dense,
     heatmap,
@@ -22,6 +23,7 @@ from edge.codecs import (
 from edge.types import DenseMap, Detections, Keypoints
 from runtimes.base import Array
 from runtimes.codec_spec import (
+    AssociativeEmbeddingCodec,
     BoxesCodec,
     DenseCodec,
     HeatmapCodec,
@@ -47,6 +49,7 @@ _DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
     IntegralCodec: integral.decode,
     YxsCodec: yxs.decode,
     PafCodec: paf.decode,
+    AssociativeEmbeddingCodec: ae.decode,
     RTMDetCodec: rtmdet.decode,
     YOLOXCodec: yolox.decode,
     BoxesCodec: boxes.decode,
@@ -59,7 +62,8 @@ _DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
 def decode(outputs: Mapping[str, Array], spec: ModelSpec) -> Decoded:
     """Decode the outputs of a batch: one `Keypoints`, `Detections` or `DenseMap` an input, in input pixels.
 
-    outputs: {name: (B, ...)} as `Session.run` returns them. Pose codecs give one person (N = 1), `paf` any number.
+    outputs: {name: (B, ...)} as `Session.run` returns them. Pose codecs give one person
+    (N = 1), `paf` and `ae` any number.
     Raises InputError where an output that the spec names is missing.
     """
     missing = [tensor.name for tensor in spec.outputs if tensor.name not in outputs]

@@ -34,6 +34,11 @@ def decode(tensors: Sequence[Array], codec: HeatmapCodec, spec: ModelSpec) -> li
     return [Keypoints(*person) for person in people]
 
 
+def refine_peaks(kind: str, peaks: F32, maps: F32, blur_kernel: int) -> F32:
+    """Return peaks (N, 2) moved to between the bins of their maps (N, h, w); kind: a `refine` of HeatmapCodec."""
+    return _REFINEMENTS[kind](peaks, maps, blur_kernel)
+
+
 def find_peaks(maps: F32) -> tuple[F32, F32]:
     """Return the highest bin of each map (N, h, w): peaks (N, 2), -1 where not positive, and values (N,)."""
     flat = maps.reshape(len(maps), -1)

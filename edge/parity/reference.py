@@ -24,7 +24,7 @@ from edge.parity.decidable import (
 )
 from edge.types import Detections, Keypoints
 from runtimes.base import Outputs
-from runtimes.codec_spec import PafCodec
+from runtimes.codec_spec import AssociativeEmbeddingCodec, PafCodec
 from runtimes.errors import ArtifactError
 from runtimes.spec import ModelSpec
 
@@ -82,8 +82,8 @@ def make_reference(
     """Decode a reference model's outputs and judge, on them alone, which keypoints are decidable."""
     poses = decode_poses(outputs, spec) if spec.gives_keypoints else []
     boxes = decode_boxes(outputs, spec) if spec.is_detector else []
-    if isinstance(spec.codec, PafCodec):
-        # the heatmaps come first, whether the fields are an output of their own or not
+    if isinstance(spec.codec, (PafCodec, AssociativeEmbeddingCodec)):
+        # the heatmaps come first, whether fields or tags are an output of their own or not
         heatmaps = outputs[spec.outputs[0].name]
         decidable: NDArray[np.bool_] | None = decidable_in_people(poses, heatmaps, spec.image.wh)
     elif spec.is_bottom_up:

@@ -12,7 +12,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.catalog.specs_vitpose import vitpose_spec
+from edge.catalog.specs_vitpose import vitpose_ae_spec, vitpose_spec
 from export.models.checks import check_sides
 from export.models.vit import PATCH, Vit, grid_of, padding_of
 from export.models.vit_windows import check_windows
@@ -26,7 +26,7 @@ INPUT_WH = (192, 256)
 
 
 class ViTPose(nn.Module):
-    """A normalised RGB crop, float32 (B, 3, H, W) of exactly `input_wh`, to (heatmap,)."""
+    """A normalised RGB crop, float32 (B, 3, H, W) of exactly `input_wh`, to (heatmap,); with tags: (heatmap, tags)."""
 
     def __init__(self, plan: Plan, input_wh: tuple[int, int], keypoints: int) -> None:
         super().__init__()
@@ -40,9 +40,10 @@ class ViTPose(nn.Module):
         )
         self.head = plan.head(keypoints)
 
-    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor]:
-        """Return one tensor, heatmaps (B, K, H / map_stride, W / map_stride)."""
-        return (self.head(self.backbone(image)),)
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return heatmaps (B, K, H / map_stride, W / map_stride), and of a bottom-up network tags of that shape."""
+        maps = self.head(self.backbone(image))
+        return maps if isinstance(maps, tuple) else (maps,)
 
 
 def canonical(
@@ -70,8 +71,11 @@ def build(variant: Variant) -> nn.Module:
 
 def spec(variant: Variant, model: str) -> ModelSpec:
     """Return inputs, outputs and preprocessing; `model` is the name."""
-    stride = plan_of(variant.size).map_stride
-    return vitpose_spec(model, variant.input_wh, variant.schema or "coco17", variant.codec, stride)
+    plan = plan_of(variant.size)
+    schema = variant.schema or "coco17"
+    if plan.is_bottom_up:
+        return vitpose_ae_spec(model, variant.input_wh, schema, plan.map_stride)
+    return vitpose_spec(model, variant.input_wh, schema, variant.codec, plan.map_stride)
 
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:

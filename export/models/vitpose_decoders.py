@@ -1,7 +1,9 @@
-"""ViTPose's decoders from features (B, C, h, w) to heatmaps (B, K, up * h, up * w): classic, simple, two minimal ones.
+"""ViTPose's decoders from features (B, C, h, w) to heatmaps (B, K, up * h, up * w).
 
 `minimal` is the simple decoder with a 1x1 convolution, as the authors' configs can build it. `pixelshuffle` is what
-the paper calls minimal (arXiv:2212.04246, eq. 4): a 1x1 convolution to up^2 * K channels, rearranged.
+the paper calls minimal (arXiv:2212.04246, eq. 4): a 1x1 convolution to up^2 * K channels, rearranged. `ae` is the
+bottom-up one (eq. 5), in the layout of mmpose 1.x's AssociativeEmbeddingHead: the classic one with a heatmap and a tag
+map a keypoint.
 """
 
 import itertools
@@ -13,6 +15,7 @@ from torch.nn.functional import interpolate, pixel_shuffle
 
 CHANNELS = 256
 UPSCALE = 4
+BOTTOM_UP = "-ae"
 
 
 class ClassicDecoder(nn.Module):
@@ -68,6 +71,18 @@ class PixelShuffleDecoder(nn.Module):
         return pixel_shuffle(self.final_layer(features), self.upscale)
 
 
+class AssociativeEmbeddingDecoder(ClassicDecoder):
+    """The classic decoder to 2 K channels: heatmaps of all people, then tag maps (eq. 5)."""
+
+    def __init__(self, cin: int, keypoints: int, upscale: int = UPSCALE) -> None:
+        super().__init__(cin, 2 * keypoints, upscale)
+
+    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return heatmaps and tags, (B, K, up * h, up * w) each."""
+        heatmaps, tags = super().forward(features).chunk(2, dim=1)
+        return heatmaps, tags
+
+
 def _simple(cin: int, keypoints: int, upscale: int) -> nn.Module:
     return SimpleDecoder(cin, keypoints, 3, upscale)
 
@@ -82,4 +97,5 @@ DECODERS: dict[str, Callable[[int, int, int], nn.Module]] = {
     "-simple": _simple,
     "-minimal": _minimal,
     "-pixelshuffle": PixelShuffleDecoder,
+    BOTTOM_UP: AssociativeEmbeddingDecoder,
 }

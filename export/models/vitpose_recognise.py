@@ -15,6 +15,7 @@ from export.models.checks import keypoint_schema
 from export.models.vit import PATCH, fits_positions, grid_of, padding_of
 from export.models.vit_sizes import read_depth, read_size
 from export.models.vit_windows import check_windows
+from export.models.vitpose_decoders import BOTTOM_UP
 from export.models.vitpose_sizes import PUBLISHED, STRIDES, Plan, plan_of, spell_plan
 from export.registry import Hints, Variant
 from runtimes.errors import CheckpointError
@@ -44,6 +45,8 @@ def read_variant(state: State, hints: Hints) -> Variant | None:
     keypoints = final.shape[0]
     if plan.decoder == "-pixelshuffle":
         keypoints //= plan.upscale**2
+    elif plan.is_bottom_up:
+        keypoints //= 2
     size = spell_plan(plan)
     input_wh = _input_wh(size, positions.shape[1], hints.input_wh, plan.stride)
     check_windows(plan.windows, grid_of(input_wh, padding_of(plan.stride), plan.stride))
@@ -83,10 +86,13 @@ def _stride(state: State, hints: Hints) -> int:
 
 
 def _decoder(state: State, hints: Hints, upscale: int) -> str:
-    """Return the decoder; a 1x1 convolution has a channel a keypoint, or one a bin of the enlarged maps (eq. 4)."""
+    """Return the decoder; a 1x1 convolution has a channel a keypoint, or one a bin of the enlarged maps (eq. 4).
+
+    Tags double the channels after deconvolutions, which shows only where the keypoints are named.
+    """
     channels, _, kernel, _ = state[FINAL].shape
     if FIRST_DECONV in state:
-        return ""
+        return BOTTOM_UP if hints.keypoint_count == channels / 2 else ""
     if kernel > 1:
         return "-simple"
     known = (hints.keypoint_count,) if hints.keypoint_count else tuple(SCHEMA_OF_COUNT)

@@ -14,7 +14,7 @@ from torch import nn
 from export.models.vit import PATCH
 from export.models.vit_sizes import VitSize, parse_size, size_name
 from export.models.vit_windows import Windows, parse_windows, spell_windows
-from export.models.vitpose_decoders import DECODERS
+from export.models.vitpose_decoders import BOTTOM_UP, DECODERS
 from runtimes.errors import CheckpointError
 
 # Twelve heads for the smallest as well: 32 channels each, not the usual 64.
@@ -26,8 +26,10 @@ PUBLISHED = {
 }
 KNOWLEDGE_SUFFIX = "-token"
 STRIDES = (PATCH, 8)
-# Every published width with every decoder of stride 16.
-SIZES = tuple(f"{name}{decoder}" for decoder in DECODERS for name in PUBLISHED)
+# Every published width with every decoder of top-down networks.
+SIZES = tuple(
+    f"{name}{decoder}" for decoder in DECODERS if decoder != BOTTOM_UP for name in PUBLISHED
+)
 SPELLED = re.compile(
     r"(?P<backbone>[^-]+)(?:-stride(?P<stride>8)(?P<fine>-maps2)?)?(?P<windows>-window[^-]+(?:-(?:shift|pool|full\d+))*)?"
     rf"(?P<decoder>{'|'.join(DECODERS)})(?P<token>{KNOWLEDGE_SUFFIX})?"
@@ -54,6 +56,11 @@ class Plan:
         """The factor by which the decoder enlarges the features."""
         return self.stride // self.map_stride
 
+    @property
+    def is_bottom_up(self) -> bool:
+        """Whether the network takes the whole frame and gives heatmaps and tags."""
+        return self.decoder == BOTTOM_UP
+
     def head(self, keypoints: int) -> nn.Module:
         """Return the decoder, initialised."""
         return DECODERS[self.decoder](self.backbone.dim, keypoints, self.upscale)
@@ -68,7 +75,7 @@ def plan_of(size: str) -> Plan:
         raise CheckpointError(
             f"vitpose has no size {size!r}; give one of {', '.join(SIZES)}, or channels x blocks x heads as 192x6x3 "
             "(channels a multiple of heads), then -stride8, -window8x8 (-shift, -pool, -full3), and -simple, -minimal "
-            "or -pixelshuffle for those decoders"
+            "-pixelshuffle or -ae for those decoders"
         )
     if windows and found["token"]:
         raise CheckpointError(

@@ -54,6 +54,10 @@ def student_variant(
     _check_input(variant)
     with torch.device("meta"):
         load_family(family).build(variant)
+    if student_spec(variant, name).is_bottom_up:
+        raise InputError(
+            f"{name!r} cannot be a student: it is bottom-up, and students learn from crops of one person; leave -ae out"
+        )
     return variant
 
 

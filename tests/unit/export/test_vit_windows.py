@@ -116,6 +116,7 @@ def test_patches_that_overlap_give_a_finer_grid(stride: int, padding: int) -> No
         "b-stride8-window8x8-shift-pool-simple",
         "192x6x3-stride8-window12x16-shift-pool-full3-pixelshuffle",
         "s-pixelshuffle-token",
+        "b-stride8-window8x8-shift-pool-ae",
     ],
 )
 def test_sizes_are_spelled_as_they_are_read(size: str) -> None:
@@ -201,6 +202,27 @@ def test_a_card_and_a_config_say_the_options(tmp_path: Path) -> None:
     assert load_checkpoint(path).variant == windowed
     with pytest.raises(CheckpointError, match="whose card says the size; leave size out"):
         load_checkpoint(path, size="b")
+
+
+def test_tags_are_seen_where_the_file_names_its_keypoints(tmp_path: Path) -> None:
+    """Eq. 5: 2 K channels, as mmpose 1.x's AssociativeEmbeddingHead has them; heatmaps first."""
+    made = random_variant(Variant("vitpose", "32x1x2-ae", (64, 64), schema="coco17"))
+    state = made.module.state_dict()
+    assert state["head.final_layer.weight"].shape[0] == 34
+    path = tmp_path / "tags.pth"
+    torch.save(state, path)
+    named = load_checkpoint(path, task="coco", heads=2)
+    assert named.variant == made.variant
+    assert (named.spec.task, named.spec.crop.kind) == ("pose-bottomup", "letterbox-centre")
+    # as mmpose's configs join them: hips before elbows
+    assert named.spec.codec.keypoint_order[:9] == (0, 1, 2, 3, 4, 5, 6, 11, 12)
+    features = torch.randn(1, 32, 4, 4)
+    with torch.no_grad():
+        heatmaps, tags = named.module.head(features)
+        maps = named.module.head.final_layer(named.module.head.deconv_layers(features))
+    assert torch.equal(torch.cat([heatmaps, tags], dim=1), maps)
+    assert load_checkpoint(path, heads=2).variant.keypoint_count == 34  # of no known set
+    assert load_checkpoint(path, size="32x1x2-ae").variant == made.variant
 
 
 @pytest.mark.parametrize(

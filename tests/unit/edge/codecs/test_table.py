@@ -7,8 +7,8 @@ import edge.codecs
 from edge.codecs import _DECODERS
 from runtimes.codec_spec import Codec
 
-# Parts of the paf decoder; the flip test, the choice and the checks of classes, which decode nothing by themselves.
-HELPERS = {"paf_group", "paf_peaks", "flip", "people", "class_names"}
+# Parts of the ae and paf decoders; the flip test, the choice and the checks of classes: they decode nothing alone.
+HELPERS = {"ae_group", "assignment", "paf_group", "paf_peaks", "flip", "people", "class_names"}
 
 
 def test_each_codec_of_the_manifest_has_a_decoder() -> None:
