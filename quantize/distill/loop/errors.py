@@ -19,6 +19,7 @@ from runtimes.errors import EdgeposeError, TrainingError
 
 # From the messages of PyTorch's CPU allocator, gloo and NCCL, which all raise plain RuntimeErrors.
 OUT_OF_MEMORY = ("DefaultCPUAllocator", "not enough memory")
+SINGLE_VALUE = "Expected more than 1 value per channel"
 LOST_WORKER = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 SOURCE_LOCATION = re.compile(r"^\[[^]]*\] *")  # gloo starts with a line of its C++ sources
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -71,6 +72,11 @@ def _message(error: BaseException, processes: int) -> str | None:
         return (
             f"memory ran out in a training step ({first}); halve --batch and double --accumulate, "
             "which is the same step in less memory, and continue with --resume"
+        )
+    if SINGLE_VALUE in text:
+        return (
+            "a batch norm got one value per channel, which has no variance; raise --batch (its part of each process "
+            "counts) or --input"
         )
     if processes > 1 and _is_lost_worker(error):
         reason = first.split(". ")[0]

@@ -41,6 +41,15 @@ def test_memory_of_a_gpu() -> None:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
 
+def test_a_batch_norm_of_a_single_value() -> None:
+    """One picture a process whose last map is one cell."""
+    with (
+        pytest.raises(TrainingError, match="no variance; raise --batch"),
+        translate_training_errors(2),
+    ):
+        torch.nn.BatchNorm2d(4)(torch.ones(1, 4, 1, 1))
+
+
 def test_bugs_and_errors_of_ours_pass() -> None:
     with pytest.raises(RuntimeError, match="shapes differ") as raised, translate_training_errors(2):
         raise RuntimeError("shapes differ")
