@@ -129,13 +129,15 @@ def numbered_range(stem: str, count: int) -> str:
 
 def known_schema(names: Sequence[str]) -> str | None:
     """Return the name of the known set with exactly these keypoints in this order, as mmpose or we spell them."""
-    wanted = _plain_names(names)
-    return next((name for name in SCHEMAS if _plain_names(load_schema(name).names) == wanted), None)
+    wanted = canonical_names(names)
+    return next(
+        (name for name in SCHEMAS if canonical_names(load_schema(name).names) == wanted), None
+    )
 
 
 def pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     """Return the left/right pairs that names show: left_eye and right_eye, L_Eye and R_Eye."""
-    plain = _plain_names(names)
+    plain = canonical_names(names)
     places = {name: place for place, name in enumerate(plain)}
     return tuple(
         (place, places[other])
@@ -144,10 +146,14 @@ def pairs_by_name(names: Sequence[str]) -> tuple[tuple[int, int], ...]:
     )
 
 
-def _plain_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names in one spelling: mmpose has L_F_Paw, `top_head` and `kpt-7` where we have another."""
-    plain = (re.sub(r"[ _-]+", "_", name.strip().lower()) for name in names)
-    return tuple(_respelled(name) for name in plain)
+def canonical_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return keypoint names in one spelling, to compare: without case and separators, `L_` as `left`.
+
+    mmpose has L_F_Paw, `top_head` and `kpt-7`, and other tools leftEye and "Left Eye", where we have another.
+    """
+    apart = (re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()).casefold() for name in names)
+    plain = (re.sub(r"[^\w]+|_+", "_", name).strip("_") for name in apart)
+    return tuple(_respelled(name).replace("_", "") for name in plain)
 
 
 def _respelled(name: str) -> str:

@@ -23,9 +23,9 @@ def ap_gate(reference: Model, label: str, dataset: Dataset, max_drop: float | No
     max_drop: in points (0.5 = .005 AP). A drop whose interval spans the limit is undecided: `passed` None.
     """
     limit = (DEFAULT_MAX_DROP if max_drop is None else max_drop) / 100
+    protocol = protocol_of(reference, dataset.truth)  # refuses other keypoints, before the work
     expected = predict(reference, dataset)
     reference_ap = score(reference, dataset, expected).AP
-    protocol = protocol_of(reference, dataset.truth)
 
     def measure_drop(artifact: Artifact) -> ApParity:
         with Model(artifact.manifest, open_session(artifact)) as model:

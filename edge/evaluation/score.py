@@ -9,7 +9,7 @@ import msgspec
 from edge.evaluation.average_precision import evaluate_boxes, evaluate_keypoints
 from edge.evaluation.coco import CocoResult, GroundTruth, subset
 from edge.evaluation.dataset import Dataset
-from edge.evaluation.keypoint_order import check_keypoint_order
+from edge.evaluation.keypoint_names import check_keypoint_order
 from edge.evaluation.schema_map import scored_schema
 from edge.evaluation.summary import FIGURES, EvalResult, Summary
 from edge.evaluation.wholebody import (

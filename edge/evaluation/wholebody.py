@@ -67,7 +67,7 @@ def part_truth(truth: GroundTruth, part: Part) -> GroundTruth:
     Takes COCO-WholeBody files, or all 133 keypoints in `keypoints`; raises InputError for any other file.
     """
     annotations = truth.annotations
-    if any(_is_complete(each) for each in annotations):
+    if has_parts(truth) or any(_is_complete(each) for each in annotations):
         annotations = tuple(_padded(each) for each in annotations)
     return msgspec.structs.replace(
         truth,
@@ -103,6 +103,11 @@ def part_fields(result: CocoResult) -> dict[str, tuple[float, ...]]:
     if len(result.keypoints) != 3 * _SLICES["all"].stop:
         return {}
     return {_FIELDS[part][0]: _triplets(result, part) for part in PARTS if part != "all"}
+
+
+def has_parts(truth: GroundTruth) -> bool:
+    """Whether people have the fields of COCO-WholeBody: feet, face or hands."""
+    return any(getattr(each, name) for each in truth.people for name in _FIELDS["all"][1:])
 
 
 def is_crowdpose(truth: GroundTruth) -> bool:

@@ -29,7 +29,12 @@ from quantize.distill.data.batches import Batch
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
-from quantize.distill.data.sources import TrainingSet, load_training_set, trained_on
+from quantize.distill.data.sources import (
+    TrainingSet,
+    labelled_part,
+    load_training_set,
+    trained_on,
+)
 from quantize.distill.defaults import with_defaults
 from quantize.distill.loop.distributed import (
     Device,
@@ -55,6 +60,7 @@ from quantize.distill.validation import PoseMetrics, validate, validation_set
 
 TEACHER_CACHE = "lessons"
 WARMUP_SHARE = 0.05
+LABELS_ALONE = {"none", "token"}  # methods in which the teacher says nothing about a person
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,17 +136,37 @@ def _prepare(
     fabric = open_fabric(device, config.precision, config.batch_norm)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
-        people = load_training_set(
-            config.data, schema, config.drawn, config.images or None, config.category or None
-        )
+        people = _training_set(config, schema, listener)
         validation = validation_set(*val, schema, config.category)
-        check_supervision(config, labelled=people.labelled)
         if fabric.is_global_zero:
             write_config(folder, config)
     patches = PatchCache(people.instances, student_spec(variant, "student").crop.padding)
     return Setup(
         config, folder, fabric, variant, schema, teacher, people, validation, patches, listener
     )
+
+
+def _training_set(
+    config: DistillConfig, schema: KeypointSchema, listener: ProgressListener
+) -> TrainingSet:
+    """Return the people to train on, and report how many have no labels: only a teacher can supervise those."""
+    people = load_training_set(
+        config.data, schema, config.drawn, config.images or None, config.category or None
+    )
+    check_supervision(config, labelled=people.labelled)
+    unlabelled, total = people.unlabelled, len(people.instances)
+    if unlabelled and set(config.methods) <= LABELS_ALONE:
+        people = labelled_part(people)
+        listener.say(
+            f"training set: {total - unlabelled} people with labels; {unlabelled} without a labelled keypoint are left "
+            f"out, since --method {','.join(config.methods)} learns from labels alone"
+        )
+    elif unlabelled:
+        listener.say(
+            f"training set: {total} people, {unlabelled} of them without a labelled keypoint, supervised by the "
+            "teacher alone"
+        )
+    return people
 
 
 def _supervision(setup: Setup) -> Supervision:
@@ -246,7 +272,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
         evaluate=evaluate,
         card=_card(setup),
         options=config,
-        samples={"people": len(training_set.instances)},
+        samples={"people": len(training_set.instances), "unlabelled": training_set.unlabelled},
     )
 
 

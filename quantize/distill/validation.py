@@ -1,7 +1,7 @@
 """Validation of a pose network on held-out people: AP, PCK and pixel error, through the SDK's own pipeline."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from edge.evaluation.coco import (
 )
 from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.keypoint_metrics import pck, pixel_errors
+from edge.evaluation.keypoint_names import with_keypoint_set
 from edge.evaluation.score import score
 from edge.model import Model
 from edge.schema import KeypointSchema
@@ -67,12 +68,16 @@ def validation_set(val: str, images: str, schema: KeypointSchema, category: str 
     Raises InputError for another keypoint set than the student's.
     """
     dataset = load_dataset(val, images or None, category or None) if val else drawn_dataset()
-    counts = {len(each.keypoints) // 3 for each in dataset.truth.people if each.labelled}
-    if counts != {len(schema)}:
+    name = val or "drawn people"
+    truth, own = with_keypoint_set(dataset.truth, schema, name)
+    if own.names != schema.names:
         raise InputError(
-            f"--val {val or 'drawn'}: has people of {sorted(counts)} keypoints, the student has {len(schema)}"
+            f"--val {name}: has the keypoints of {own.name}, the student those of {schema.name}; give --val of the "
+            "student's keypoints"
         )
-    return dataset
+    if not any(person.labelled for person in truth.people):
+        raise InputError(f"--val {name}: no person in it has a labelled keypoint")
+    return replace(dataset, truth=truth)
 
 
 def drawn_dataset(pictures: int = DRAWN_PICTURES) -> Dataset:

@@ -101,7 +101,7 @@ def command(
 ) -> None:
     """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
     from edge.evaluation.result_file import encode_results
-    from edge.evaluation.score import evaluate, evaluate_categories
+    from edge.evaluation.score import evaluate, evaluate_categories, protocol_of
 
     check_reports([out], force=force)
     given.check(category)
@@ -109,6 +109,8 @@ def command(
     with ExitStack() as stack:
         opened = stack.enter_context(_open(model, described, options, tuned=tuned))
         _check_use(opened, given, pose_nms, category, flip=flip)
+        for dataset, _ in sets:  # refuses annotations of other keypoints, before the work
+            protocol_of(opened, dataset.truth)
         detected = _detector_boxes(given, stack, options, tuned=tuned)
         asked = [(dataset, boxes or detected) for dataset, boxes in sets]
         results = _predict(opened, asked, given, pose_nms or "oks", flip=flip)

@@ -3,13 +3,14 @@
 Files and boxes only; pixels are read in `patch_cache`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edge.evaluation.coco import boxes_xyxy, keypoints_xyv, people_by_image
+from edge.evaluation.coco import Annotation, boxes_xyxy, keypoints_xyv, people_by_image
 from edge.evaluation.dataset import Dataset, load_dataset
+from edge.evaluation.keypoint_names import with_keypoint_set
 from edge.geometry import Size, whole_frame
 from edge.media.image_files import image_files, read_images
 from edge.schema import KeypointSchema
@@ -48,38 +49,43 @@ class Instance:
 def annotated_instances(
     annotations: str | Path, schema: KeypointSchema, images_dir: str | Path | None = None
 ) -> list[Instance]:
-    """Return the people of a COCO keypoint file that have a labelled keypoint.
+    """Return the people of a COCO file, in a known keypoint set.
 
-    Raises InputError where the file is not COCO, an image is missing, or the number of keypoints is not the schema's.
+    Raises InputError where the file is not COCO, an image is missing, or its keypoints are not the schema's.
     """
-    return instances_of(load_dataset(annotations, images_dir), schema, str(annotations))
+    dataset = load_dataset(annotations, images_dir)
+    truth, own = with_keypoint_set(dataset.truth, schema, str(annotations))
+    if own.names != schema.names:
+        raise InputError(f"{annotations} has the keypoints of {own.name}, not of {schema.name}")
+    return instances_of(replace(dataset, truth=truth), schema, str(annotations))
 
 
 def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[Instance]:
-    """Return the people of a loaded data set in the order of its images; `name` goes into messages and keys."""
+    """Return the people of a data set whose keypoints are the schema's, in the order of its images.
+
+    name: for keys. People without a labelled keypoint are there with none. Raises InputError without any person.
+    """
     instances = []
     for image_id, people in people_by_image(dataset.truth).items():
-        labelled = [each for each in people if each.labelled]
-        for each in labelled:
-            if len(each.keypoints) != 3 * len(schema):
-                raise InputError(
-                    f"{name}: annotation {each.id} has {len(each.keypoints) // 3} keypoints, "
-                    f"{schema.name} has {len(schema)}; name the data set's keypoint set"
-                )
-        rows = zip(labelled, boxes_xyxy(labelled), keypoints_xyv(labelled), strict=True)
         instances += [
             Instance(
                 f"{name}#{each.id}",
                 dataset.paths[image_id],
                 box,
-                keypoints,
+                _keypoints(each, schema),
                 dataset.size(image_id),
             )
-            for each, box, keypoints in rows
+            for each, box in zip(people, boxes_xyxy(people), strict=True)
         ]
     if not instances:
-        raise InputError(f"{name}: no person in it has a labelled keypoint")
+        raise InputError(f"{name}: there are no people in it, labelled or not")
     return instances
+
+
+def _keypoints(person: Annotation, schema: KeypointSchema) -> F32:
+    if not person.labelled:
+        return np.zeros((len(schema), 3), np.float32)
+    return keypoints_xyv([person])[0]
 
 
 def unlabelled_instances(directory: str | Path, schema: KeypointSchema) -> list[Instance]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.catalog.specs import SCHEMA_OF_COUNT
-from edge.evaluation.dataset import Dataset, load_dataset
-from edge.schema import KeypointSchema, load_schema
+from edge.evaluation.dataset import load_dataset
+from edge.evaluation.keypoint_names import with_keypoint_set
+from edge.schema import KeypointSchema
 from quantize.distill.data.batches import SourceSlice
 from quantize.distill.data.instances import (
     Instance,
@@ -38,6 +38,11 @@ class TrainingSet:
         """Return whether any instance has ground truth."""
         return any(instance.labelled for instance in self.instances)
 
+    @property
+    def unlabelled(self) -> int:
+        """Return the number of people without a labelled keypoint."""
+        return sum(not instance.labelled for instance in self.instances)
+
 
 def load_training_set(
     data: Sequence[str],
@@ -58,6 +63,22 @@ def load_training_set(
         found = _instances(name, schema, drawn, images, category)
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
+    return TrainingSet(tuple(instances), tuple(slices))
+
+
+def labelled_part(training_set: TrainingSet) -> TrainingSet:
+    """Return the people who have labels, for methods that learn from labels alone."""
+    instances: list[Instance] = []
+    slices = []
+    for each in training_set.slices:
+        kept = [
+            person
+            for person in training_set.instances[each.first : each.first + each.count]
+            if person.labelled
+        ]
+        if kept:
+            slices.append(SourceSlice(len(instances), len(kept), each.weight))
+            instances += kept
     return TrainingSet(tuple(instances), tuple(slices))
 
 
@@ -95,14 +116,21 @@ def load_annotated(
     """Return the people of a COCO file in `schema`, whichever known keypoint set the file has.
 
     Keypoints are matched by name; those that only `schema` has are unlabelled. Raises InputError for a keypoint set
-    that is unknown or shares no keypoint.
+    that is unknown or shares no keypoint (see `with_keypoint_set`).
     """
     dataset = load_dataset(annotations, images, category)
-    own = _schema_of(dataset, schema, str(annotations))
-    instances = instances_of(dataset, own, str(annotations))
+    truth, own = with_keypoint_set(dataset.truth, schema, str(annotations))
+    instances = instances_of(replace(dataset, truth=truth), own, str(annotations))
     if own.names == schema.names:
         return instances
-    return convert_keypoints(instances, map_keypoints(own, schema))
+    try:
+        keypoints = map_keypoints(own, schema)
+    except InputError as error:
+        raise InputError(
+            f"{annotations} has the keypoints of {own.name}, none of which {schema.name} has; choose other data, or "
+            "another --keypoints"
+        ) from error
+    return convert_keypoints(instances, keypoints)
 
 
 def convert_keypoints(instances: Sequence[Instance], keypoints: KeypointMap) -> list[Instance]:
@@ -133,17 +161,3 @@ def _instances(
     raise InputError(
         f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}`, optionally with :WEIGHT"
     )
-
-
-def _schema_of(dataset: Dataset, preferred: KeypointSchema, name: str) -> KeypointSchema:
-    """Return a file's keypoint set, recognised by its number of keypoints; `preferred` where that fits."""
-    counts = {len(each.keypoints) // 3 for each in dataset.truth.people if each.labelled}
-    if not counts or len(preferred) in counts:
-        return preferred
-    known = SCHEMA_OF_COUNT.get(count := counts.pop())
-    if known is None:
-        raise InputError(
-            f"{name}: no known keypoint set has {count} keypoints; known are "
-            f"{', '.join(f'{n} ({each})' for n, each in SCHEMA_OF_COUNT.items())}"
-        )
-    return load_schema(known)

@@ -13,7 +13,7 @@ from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
-from quantize.distill.data.sources import TrainingSet, convert_keypoints
+from quantize.distill.data.sources import TrainingSet, convert_keypoints, labelled_part
 from quantize.distill.loop.distributed import loader_threads
 from quantize.distill.loop.optimizer import LrSchedule
 from quantize.distill.loop.run_folder import STATE
@@ -50,7 +50,7 @@ def load_or_train_token(
     path = folder / FILE
     if not path.exists():
         network = token_teacher(teacher, config.seed)
-        own_set = _in_teachers_schema(training_set, schema, teacher)
+        own_set = _in_teachers_schema(labelled_part(training_set), schema, teacher)
         _train(config, folder / FOLDER, fabric, teacher, network, own_set, on_step)
         if fabric.is_global_zero:
             card = TokenCard(

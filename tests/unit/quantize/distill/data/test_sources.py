@@ -11,7 +11,12 @@ pytest.importorskip("torch")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
-from quantize.distill.data.sources import load_annotated, load_training_set, trained_on
+from quantize.distill.data.sources import (
+    labelled_part,
+    load_annotated,
+    load_training_set,
+    trained_on,
+)
 from runtimes.errors import InputError
 from runtimes.spec import Lineage
 
@@ -33,6 +38,7 @@ def in_schema(source: Path, target: Path, schema) -> Path:
     data = json.loads(source.read_text())
     for each in data["annotations"]:
         each["keypoints"] = [v for place in range(len(schema)) for v in (place, 1, 2)]
+    data["categories"][0]["keypoints"] = list(schema.names)
     target.write_text(json.dumps(data))
     return target
 
@@ -100,8 +106,53 @@ def test_an_unknown_keypoint_set_is_refused(drawn_json, tmp_path) -> None:
         each["keypoints"] = [90, 90, 2] * 5
     path = tmp_path / "five.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(InputError, match="no known keypoint set has 5 keypoints"):
+    with pytest.raises(InputError, match="has 5 keypoints and its category names 17"):
         load_annotated(path, COCO, drawn_json.parent / "images")
+
+
+def test_animals_are_not_taken_for_people_of_as_many_keypoints(drawn_json, tmp_path) -> None:
+    """AP-10K has 17 keypoints as COCO has, in another order."""
+    animals = load_schema("ap10k17")
+    people = load_annotated(
+        in_schema(drawn_json, tmp_path / "ap10k.json", animals), COCO, drawn_json.parent / "images"
+    )
+    shared = {name: animals.names.index(name) for name in COCO.names if name in animals.names}
+    assert shared
+    for place, name in enumerate(COCO.names):
+        wanted = [shared[name], 1, 2] if name in shared else [0, 0, 0]
+        assert people[0].keypoints[place].tolist() == wanted
+
+
+def test_a_whole_body_file_labels_all_133_keypoints(drawn_json, tmp_path) -> None:
+    data = json.loads(drawn_json.read_text())
+    for each in data["annotations"]:
+        for part, count in (("foot", 6), ("face", 68), ("lefthand", 21), ("righthand", 21)):
+            each[f"{part}_kpts"] = [20, 30, 2] * count
+            each[f"{part}_valid"] = True
+    path = tmp_path / "wholebody.json"
+    path.write_text(json.dumps(data))
+    people = load_annotated(path, COCO133, drawn_json.parent / "images")
+    assert (people[0].keypoints[17:] == [20, 30, 2]).all()
+    same = load_annotated(path, COCO, drawn_json.parent / "images")
+    plain = load_annotated(drawn_json, COCO)
+    assert all(np.array_equal(a.keypoints, b.keypoints) for a, b in zip(same, plain, strict=True))
+
+
+def test_people_without_labels_are_kept_and_can_be_left_out(drawn_json, tmp_path) -> None:
+    data = json.loads(drawn_json.read_text())
+    first, *rest = data["annotations"]
+    first["keypoints"], first["num_keypoints"] = [0] * 51, 0
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(data))
+    cv2.imwrite(str(tmp_path / "a.jpg"), np.zeros((40, 30, 3), np.uint8))
+    every = load_training_set(
+        [f"{path}:3", str(tmp_path)], COCO, drawn=2, images=drawn_json.parent / "images"
+    )
+    assert (len(every.instances), every.unlabelled) == (len(rest) + 2, 2)
+    labelled = labelled_part(every)
+    assert labelled.unlabelled == 0
+    (only,) = labelled.slices
+    assert (only.first, only.count, only.weight) == (0, len(rest), 3.0)
 
 
 def test_a_missing_image_is_named(drawn_json, tmp_path) -> None:
