@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("matplotlib")
 
+from edge.schema import load_schema
 from edge.synth import write_dataset
 
 TINY = (
@@ -123,6 +124,8 @@ def test_unlabelled_images_are_supervised_by_the_teacher_alone(distill, teacher,
     folder = home / "learn" / "images"
     done = distill("pictures", "--teacher", str(teacher), "--data", str(folder), "--json")
     assert done.code == 0, done.err
+    assert any("4 of them without a labelled keypoint" in line for line in done.talk)
+    assert json.loads((home / "pictures" / "result.json").read_text())["unlabelled"] == 4
     with (home / "pictures" / "log.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert float(rows[0]["heatmap"]) > 0
@@ -145,6 +148,14 @@ REFUSED = {
     "no labels and no teacher": (
         ("--method", "none", "--data", "IMAGES"),
         "nothing can be learned",
+    ),
+    "a mixture of keypoint sets": (
+        ("--method", "none", "--data", "MIXED"),
+        "nearest, coco17, has 16 of 17, without forefinger1 of hand21: a mixture",
+    ),
+    "animals to be validated on": (
+        ("--method", "none", "--val", "ANIMALS"),
+        "has the keypoints of ap10k17, the student those of coco17",
     ),
     "another's token": (
         ("--teacher", "TEACHER", "--method", "token", "--token", "TOKEN"),
@@ -196,6 +207,14 @@ REFUSED = {
 }
 
 
+def renamed(folder: Path, name: str, keypoints: tuple[str, ...]) -> str:
+    """The same people with other names for their keypoints."""
+    data = json.loads((folder / "person_keypoints.json").read_text())
+    data["categories"][0]["keypoints"] = keypoints
+    (folder / name).write_text(json.dumps(data))
+    return str(folder / name)
+
+
 @pytest.fixture(scope="module")
 def places(teacher, home) -> dict[str, str]:
     """Values of the names in capitals."""
@@ -213,7 +232,10 @@ def places(teacher, home) -> dict[str, str]:
         model="hands", family="vitpose", size=variant.size, input_wh=(48, 64), schema="hand21"
     )
     write_student(home / "hands.safetensors", new_student(variant, 0), card)
+    names = (*load_schema("coco17").names[:16], "forefinger1")
     return {
+        "MIXED": renamed(home / "learn", "mixed.json", names),
+        "ANIMALS": renamed(home / "learn", "animals.json", load_schema("ap10k17").names),
         "TEACHER": str(teacher),
         "IMAGES": str(home / "learn" / "images"),
         "TOKEN": str(home / "other.safetensors"),

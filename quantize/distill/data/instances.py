@@ -49,15 +49,20 @@ class Instance:
 def annotated_instances(
     annotations: str | Path, schema: KeypointSchema, images_dir: str | Path | None = None
 ) -> list[Instance]:
-    """Return the people of a COCO file, in a known keypoint set.
+    """Return the people of a COCO file that have a labelled keypoint.
 
-    Raises InputError where the file is not COCO, an image is missing, or its keypoints are not the schema's.
+    Raises InputError where the file is not COCO, an image is missing, no person is labelled, or the keypoints are not
+    the schema's.
     """
     dataset = load_dataset(annotations, images_dir)
     truth, own = with_keypoint_set(dataset.truth, schema, str(annotations))
     if own.names != schema.names:
         raise InputError(f"{annotations} has the keypoints of {own.name}, not of {schema.name}")
-    return instances_of(replace(dataset, truth=truth), schema, str(annotations))
+    people = instances_of(replace(dataset, truth=truth), schema, str(annotations))
+    labelled = [each for each in people if each.labelled]
+    if not labelled:
+        raise InputError(f"{annotations}: no person in it has a labelled keypoint")
+    return labelled
 
 
 def instances_of(dataset: Dataset, schema: KeypointSchema, name: str) -> list[Instance]:
