@@ -136,7 +136,10 @@ def dataset(folder: Path, keypoints: list[float], name: str = "a.png") -> Path:
     content = {
         "images": [{"id": 1, "file_name": name, "width": 16, "height": 16}],
         "annotations": [person | {"keypoints": keypoints, "num_keypoints": 1}],
-        "categories": [{"id": 1, "name": "person"}],
+        "categories": [
+            {"id": 1, "name": "person"}
+            | ({"keypoints": COCO.names} if len(keypoints) == 51 else {})
+        ],
     }
     path.write_text(json.dumps(content))
     cv2.imwrite(str(folder / "a.png"), np.zeros((16, 16, 3), np.uint8))
