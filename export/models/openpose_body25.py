@@ -1,6 +1,6 @@
 """OpenPose's BODY_25 net (arXiv:1812.08008): VGG features, four stages of fields, then two of heatmaps.
 
-Written after CMU's pose_deploy.prototxt; shapes, names and wiring are checked, outputs are not: there is no reference.
+Written after CMU's pose_deploy.prototxt and checked against OpenCV's run of that file (`tests/data/body25_caffe.npz`).
 `L2` is the fields, `L1` the heatmaps (the reverse of the first net). Layers are matched by their Caffe names, whatever
 prefix a port gives them.
 """

@@ -1,7 +1,8 @@
-"""The OpenPose networks: accepted layouts, refusals, and the wiring of BODY_25, which has no reference."""
+"""The OpenPose networks: accepted layouts, refusals, and BODY_25 against Caffe's own description of it."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from export.registry import variant_of
 from runtimes.errors import CheckpointError, InputError
 
 State = dict[str, torch.Tensor]
+BODY25 = Path(__file__).parents[2] / "data" / "body25_caffe.npz"
 NETS = {
     "openpose-coco18": openpose_coco18.OpenPose,
     "openpose-body25": openpose_body25.Body25,
@@ -98,6 +100,37 @@ def test_body25_concatenates_as_caffe_does() -> None:
     assert torch.equal(heatmap, seen["heatmaps.1"])
     assert torch.equal(paf, fields)
     assert (heatmap.shape, paf.shape) == ((1, 26, 4, 6), (1, 52, 4, 6))
+
+
+def body25_weights() -> State:
+    """Weights drawn layer after layer, in the order of Caffe's names: kernels at He's gain, the rest in +-.25."""
+    random = np.random.default_rng(25)
+    state = flat(state_of("openpose-body25"))
+    drawn = {}
+    for layer in sorted({key.rpartition(".")[0] for key in state}):
+        for part in ("weight", "bias"):
+            if (key := f"{layer}.{part}") in state:
+                shape = tuple(state[key].shape)
+                scale = (24 / np.prod(shape[1:])) ** 0.5 if len(shape) == 4 else 0.5
+                values = random.random(shape, np.float32) - np.float32(0.5)
+                values *= np.float32(scale)
+                drawn[key] = torch.from_numpy(values)
+    return drawn
+
+
+@pytest.mark.slow
+def test_body25_equals_caffes_description_of_it(tmp_path: Path) -> None:
+    """OpenCV 4.10 ran CMU's models/pose/body_25/pose_deploy.prototxt with the weights above, as a caffemodel."""
+    torch.save(body25_weights(), tmp_path / "body25.pth")
+    loaded = load_checkpoint(tmp_path / "body25.pth")
+    image = np.random.default_rng(1).uniform(-0.5, 0.5, (1, 3, 48, 64)).astype(np.float32)
+    with torch.no_grad():
+        heatmap, paf = loaded.module(torch.from_numpy(image))
+    with np.load(BODY25) as file:
+        wanted = file["output"]  # net_output: heatmaps, then fields
+    got = torch.cat([heatmap, paf], dim=1).numpy()
+    assert np.abs(wanted).max() > 1
+    assert np.abs(got - wanted).max() <= 1e-4
 
 
 def test_refining_stages_that_are_not_run_may_be_in_the_file(
