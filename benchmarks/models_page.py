@@ -127,12 +127,12 @@ its source, licence, and the URL of its official weights; `edgepose models NAME`
 no name: family, size and keypoints are read from it; [export.md](export.md) says how.
 
 RTMPose, RTMDet, ViTPose and Sapiens load at any depth and width. A size that was not published is named after its
-tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1 blocks in the
-stages; an RTMDet adds `-neck1` (blocks of a CSP layer in the neck), `-dw` (depthwise) and `-exp`;
-`vitpose-384x3x12-simple` has 384 channels, 3 blocks and 12 heads ([its options](#options-of-a-vitpose)). Two facts are not in the tensors. Attention heads:
-those of the published width, else what a config in or beside the file says, else one for each 64 channels;
-`--heads N` overrides. `exp_on_reg` of an RTMDet: what the config in the file says, else as in the published sizes of
-that width (true from m on).
+tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1 blocks in
+the stages; an RTMDet adds `-neck1` (blocks of a CSP layer in the neck), `-dw` (depthwise) and `-exp`;
+`vitpose-384x3x12-simple` has 384 channels, 3 blocks and 12 heads ([its options](#options-of-a-vitpose)). Two facts
+are not in the tensors. Attention heads: those of the published width, else what a config in or beside the file
+says, else one for each 64 channels; `--heads N` overrides. `exp_on_reg` of an RTMDet: what the config in the file
+says, else as in the published sizes of that width (true from m on).
 
 `edgepose get NAME...` downloads the official file, exports it for the best installed runtime (`--runtime`,
 `--precision`), checks it, and puts it into the cache, where every verb, `edge.load` and `edge.Pipeline` find it by
@@ -154,24 +154,31 @@ The options of ViTPose++ (arXiv:2212.04246, sections 3.1 and 3.3) follow the bac
 
 | part | meaning | read from the tensors |
 |---|---|---|
-| `-stride8` | patches of 16x16 pixels, 8 apart: features of 1/8, heatmaps of 1/4 (`ratio=2` of the authors' code) | a lone deconvolution; else from `ratio` of the config in the file |
-| `-stride8-maps2` | the same with heatmaps of 1/2 (`ratio=2` and two deconvolutions) | from `ratio` of the config in the file |
+| `-stride8` | patches of 16x16 pixels, 8 apart: features of 1/8, heatmaps of 1/4 (`ratio=2` of the authors' \
+code) | a lone deconvolution; else from `ratio` of the config in the file |
+| `-stride8-maps2` | the same with heatmaps of 1/2 (`ratio=2` and two deconvolutions) | from `ratio` of the \
+config in the file |
 | `-window8x8` | attention within windows of 8 columns and 8 rows of patches | no |
 | `-shift` | every second block moves its windows by half (as in Swin) | no |
 | `-pool` | the mean token of every window is a key and a value in all windows | no |
 | `-full3` | every third block attends to all patches (`interval` of the authors' ViTDet) | no |
-| none, `-simple`, `-minimal` | decoders: two deconvolutions; ReLU, bilinear, 3x3; ReLU, bilinear, 1x1 (the authors' code) | yes |
-| `-pixelshuffle` | the paper's minimal decoder (eq. 4): a 1x1 convolution to 16 channels a keypoint, pixel shuffle | yes, where the number of keypoints is a known set's or named |
-| `-ae` | bottom-up (eq. 5): deconvolutions to a heatmap and a tag map a keypoint, in the layout of mmpose 1.x's `AssociativeEmbeddingHead` | where the file, `--keypoints` or `--task` names the keypoints, of which there are half as many as channels |
+| none, `-simple`, `-minimal` | decoders: two deconvolutions; ReLU, bilinear, 3x3; ReLU, bilinear, 1x1 (the \
+authors' code) | yes |
+| `-pixelshuffle` | the paper's minimal decoder (eq. 4): a 1x1 convolution to 16 channels a keypoint, pixel \
+shuffle | yes, where the number of keypoints is a known set's or named |
+| `-ae` | bottom-up (eq. 5): deconvolutions to a heatmap and a tag map a keypoint, in the layout of mmpose \
+1.x's `AssociativeEmbeddingHead` | where the file, `--keypoints` or `--task` names the keypoints, of which \
+there are half as many as channels |
 
-What the tensors do not show is spelled out with `--size` (`export`, `eval`, `verify --layers`); a student's file says it
-itself. Neither the authors nor mmpose publish weights with strides of 8 or windows, and the authors' repository has no
-code for the windows, so these have no reference output: the tests compare them with attention over all tokens under the
-mask that the definition gives. The grouping of `-ae` gives what mmpose 1.3.2's does on drawn maps
-(`tests/unit/edge/codecs/test_ae.py`). Two things differ: a candidate farther than the limit from a person costs the same
-however far it is (mmpose may move everybody to a neighbour to save distance for a stranger), and missing keypoints
-are sought, and all refined, on heatmaps before suppression, as HigherHRNet's authors do. HigherHRNet itself and other
-networks with heatmaps and tags come as ONNX with `import --spec` ([export.md](export.md)). Relative position embeddings (of the authors' ViTDet) are refused.
+What the tensors do not show is spelled out with `--size` (`export`, `eval`, `verify --layers`); a student's file
+says it itself. Neither the authors nor mmpose publish weights with strides of 8 or windows, and the authors'
+repository has no code for the windows, so these have no reference output: the tests compare them with attention
+over all tokens under the mask that the definition gives. The grouping of `-ae` gives what mmpose 1.3.2's does on
+drawn maps (`tests/unit/edge/codecs/test_ae.py`). Two things differ: a candidate farther than the limit from a
+person costs the same however far it is (mmpose may move everybody to a neighbour to save distance for a stranger),
+and missing keypoints are sought, and all refined, on heatmaps before suppression, as HigherHRNet's authors do.
+HigherHRNet itself and other networks with heatmaps and tags come as ONNX with `import --spec`
+([export.md](export.md)). Relative position embeddings (of the authors' ViTDet) are refused.
 
 ### What a model outputs
 
@@ -207,6 +214,7 @@ another: openpose-mobilenet-tf sets 4, as its references do. Of the people in th
 fewer: the fifth of the references on the baseball photograph is a false positive, the batter's arm a second time, from
 a right shoulder that is a maximum only between bins, in the enlarged map; at 1 that arm is part of the batter.
 """
-ABSENT = """RTMO and RTMW, of which mmpose publishes 11 and 5 checkpoints, are not supported. Nor are OpenPose's networks of faces
-and hands: they are top-down, and their boxes come from body keypoints (the eyes and ears; the wrist beyond the elbow),
-which no model spec here can say; hands and faces come from RTMPose's, and from whole-body networks."""
+ABSENT = """RTMO and RTMW, of which mmpose publishes 11 and 5 checkpoints, are not supported. Nor are OpenPose's
+networks of faces and hands: they are top-down, and their boxes come from body keypoints (the eyes and ears; the wrist
+beyond the elbow), which no model spec here can say. Hands and faces come from RTMPose's, and from whole-body
+networks."""

@@ -118,7 +118,6 @@ def body25_weights() -> State:
     return drawn
 
 
-@pytest.mark.slow
 def test_body25_equals_caffes_description_of_it(tmp_path: Path) -> None:
     """OpenCV 4.10 ran CMU's models/pose/body_25/pose_deploy.prototxt with the weights above, as a caffemodel."""
     torch.save(body25_weights(), tmp_path / "body25.pth")
