@@ -119,9 +119,13 @@ def _prepare(
     schema = find_keypoints(config.schema)
     known = config.schema in SCHEMAS
     variant = student_variant(config.student, config.input_wh, config.schema if known else schema)
-    config = with_defaults(config, variant.family, variant.size)
+
+    def fill(some: DistillConfig) -> DistillConfig:
+        return with_defaults(some, variant.family, variant.size)
+
+    config = fill(config)
     check_parts(config, variant)
-    check_run_folder(folder, config, resume=resume)
+    check_run_folder(folder, config, resume=resume, fill=fill)
     if "token" in config.methods:
         variant = token_variant(variant)
     teacher = None

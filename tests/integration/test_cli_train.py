@@ -76,6 +76,20 @@ def test_a_trained_detector_is_exported_without_a_flag(edgepose, detector, home)
     assert manifest["image"]["wh"] == [64, 64]
 
 
+def test_a_detector_needs_boxes_only(train, home) -> None:
+    """A COCO file of a detector's, without keypoints."""
+    coco = json.loads((home / "learn/person_keypoints.json").read_text())
+    boxes = [
+        {k: v for k, v in each.items() if "keypoints" not in k} for each in coco["annotations"]
+    ]
+    plain = {**coco, "annotations": boxes, "categories": [{"id": 1, "name": "person"}]}
+    path = home / "learn/instances.json"
+    path.write_text(json.dumps(plain))
+    done = train("boxes", *DETECTOR, "--data", f"{path}:2", "--val", str(path), "--json")
+    assert done.code == 0, done.err
+    assert done.json["people"] == len(boxes)
+
+
 def test_a_resumed_detector_is_the_same(train, detector, home) -> None:
     """A finished run resumed writes the same file; another configuration is refused, and so is a second start."""
     path = detector / "student.safetensors"

@@ -2,7 +2,7 @@
 
 import csv
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,8 +39,12 @@ NOT_DECISIVE = (
 C = TypeVar("C", bound=Record)
 
 
-def check_run_folder(folder: Path, config: Record, *, resume: bool) -> None:
+def check_run_folder(
+    folder: Path, config: C, *, resume: bool, fill: Callable[[C], C] = lambda config: config
+) -> None:
     """Raise unless a run with this configuration can start in `folder`, or be resumed there with `resume`.
+
+    fill: puts defaults into a stored configuration, as they are in `config` already.
 
     TargetExistsError where the folder holds a run already; InputError where there is none to resume, or one with
     another configuration, naming the setting. `batch` and `accumulate` may change if their product does not.
@@ -53,7 +57,7 @@ def check_run_folder(folder: Path, config: Record, *, resume: bool) -> None:
         return
     new, old = (
         msgspec.structs.asdict(config),
-        msgspec.structs.asdict(read_config(folder, type(config))),
+        msgspec.structs.asdict(fill(read_config(folder, type(config)))),
     )
     same_step = new["batch"] * new["accumulate"] == old["batch"] * old["accumulate"]
     free = (*NOT_DECISIVE, "batch", "accumulate") if same_step else NOT_DECISIVE

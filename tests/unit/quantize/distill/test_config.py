@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from quantize.distill.config import DistillConfig, check_methods, parse_methods
+from quantize.distill.defaults import with_defaults
 from quantize.distill.loop.run_folder import CONFIG, check_run_folder, read_config, write_config
 from runtimes.errors import InputError, TargetExistsError
 
@@ -83,3 +84,18 @@ def test_a_stored_configuration_of_version_0_1_is_read_and_resumed(tmp_path) -> 
     assert (config.deep_supervision, config.augment) == (0.02, "gentle")
     check_run_folder(tmp_path, config, resume=True)
     assert set(msgspec.json.decode(STORED)) <= set(msgspec.to_builtins(config))
+
+
+def test_settings_that_version_0_1_did_not_store_are_those_of_its_time(tmp_path) -> None:
+    """Filled in on both sides: on the command line's, and on the stored one's."""
+    (tmp_path / "recipe.json").write_text(STORED)
+
+    def fill(config: DistillConfig) -> DistillConfig:
+        return with_defaults(config, "vitpose", "32x2x2-simple")
+
+    config = fill(read_config(tmp_path, DistillConfig))
+    assert config.weight_decay == 0.05
+    check_run_folder(tmp_path, config, resume=True, fill=fill)
+    other = msgspec.structs.replace(config, weight_decay=0.1)
+    with pytest.raises(InputError, match=r"started with weight_decay 0\.05, not 0\.1"):
+        check_run_folder(tmp_path, other, resume=True, fill=fill)
