@@ -52,13 +52,15 @@ def warp_maps(maps: torch.Tensor, matrices: F64, map_wh: Size) -> tuple[torch.Te
     """
     height, width = maps.shape[2:]
     source = _source_bins(matrices, map_wh)
-    within = (source >= -0.5) & (source <= np.array((width, height)) - 0.5)
-    inside = np.logical_and.reduce(within, axis=-1, keepdims=False)
-    ends = np.maximum(np.array((width, height)) - 1, 1)
-    grid = torch.from_numpy(2 * source / ends - 1).to(maps)
-    warped = functional.grid_sample(maps, grid, padding_mode="border", align_corners=True)
-    mask = torch.from_numpy(np.expand_dims(inside, 1)).to(maps)
-    return warped * mask, mask
+    x, y = source[..., 0], source[..., 1]
+    covered = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    source *= 2 / np.maximum(np.array((width, height)) - 1, 1)
+    source -= 1
+    warped = functional.grid_sample(
+        maps, torch.from_numpy(source).to(maps), padding_mode="border", align_corners=True
+    )
+    mask = torch.from_numpy(covered[:, None]).to(maps)
+    return warped.mul_(mask), mask
 
 
 def _source_bins(matrices: F64, map_wh: Size) -> F64:

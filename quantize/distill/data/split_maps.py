@@ -80,7 +80,9 @@ def join_maps(split: SplitMaps, stride: F64, sigma: F64) -> F32:
     bins = split.xy.reshape(-1, 2) / stride
     joined = heatmaps(bins, (width, height), sigma)
     joined *= split.amplitudes.reshape(-1, 1, 1)
-    return joined.reshape(split.rest.shape) + split.rest
+    joined = joined.reshape(split.rest.shape)
+    joined += split.rest
+    return joined
 
 
 def _fit(

@@ -11,6 +11,7 @@ from edge.types import F32, F64
 from runtimes.codec_spec import HeatmapCodec
 
 NOISE_FLOOR = 0.1  # of a map's peak: below it lies the network's noise
+SHARE_FLOOR = np.float32(1e-3)  # of a marginal's peak, before taking logarithms
 
 
 def heatmaps(bins: NDArray[np.floating], map_wh: Size, sigma: F64) -> F32:
@@ -68,7 +69,8 @@ def marginals(
     """
     xy, heights, amplitudes = peaks
     wide, narrow = heatmap_sigma(input_wh) * split_ratio, simcc_sigma(input_wh)
-    kept = np.where(np.abs(rest) > NOISE_FLOOR * heights[:, None, None], rest, 0)
+    kept = np.abs(rest)
+    np.multiply(rest, kept > NOISE_FLOOR * heights[:, None, None], out=kept)
     centres = np.rint(np.asarray(xy, np.float64) * split_ratio)
     rows = []
     for axis, side in enumerate(input_wh):
@@ -119,8 +121,11 @@ def _interpolated(rows: F32, places: F64) -> F32:
 def _sharpened(rows: F32, power: float) -> F32:
     """Return rows (K, bins) over their maximum, raised to `power`; those without a positive value as zeros."""
     top = rows.max(axis=1, keepdims=True)
-    raised: F32 = np.clip(rows / np.where(top > 0, top, 1), 0, None) ** np.float32(power)
-    return raised * (top > 0)
+    shares = rows / np.where(top > 0, top, 1)
+    # `**` takes three times as long
+    raised: F32 = np.exp(np.float32(power) * np.log(np.maximum(shares, SHARE_FLOOR)))
+    raised *= (shares > SHARE_FLOOR) & (top > 0)
+    return raised
 
 
 def _gaussian(bins: NDArray[np.int_], centres: F64, sigma: F64) -> F32:

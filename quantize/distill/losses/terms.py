@@ -100,7 +100,7 @@ class TeacherMaps:
         self, teacher_cache: TeacherCache, keypoints: KeypointMap, schema: KeypointSchema
     ) -> None:
         self._cache = teacher_cache
-        self._known = torch.from_numpy(keypoints.known).float()
+        self._known = keypoints.known.astype(np.float32)
         self._flip = schema.flip_order
 
     def of(
@@ -122,17 +122,16 @@ class TeacherMaps:
         ]
         matrices = np.stack([to_bins(move, self._cache.stride, stride) for move in moves])
         rest, covered = warp_maps(torch.from_numpy(cached.rest), matrices, map_wh)
-        weights = self._known.view(1, -1, 1, 1) * covered
         linear, offset = np.split(np.stack(moves), [2], axis=2)
         xy = cached.xy @ linear.transpose(0, 2, 1) + offset.transpose(0, 2, 1)
         split = SplitMaps(
             xy.astype(np.float32), cached.heights.copy(), cached.amplitudes.copy(), rest.numpy()
         )
+        known = np.tile(self._known, (len(moves), 1))
         for place in np.flatnonzero(batch.flipped):
-            weights[place] = weights[place, self._flip]
-            for each in (split.xy, split.heights, split.amplitudes, split.rest):
+            for each in (known, split.xy, split.heights, split.amplitudes, split.rest):
                 each[place] = each[place, self._flip]
-        return split, weights
+        return split, torch.from_numpy(known)[..., None, None] * covered
 
     def _read(self, batch: Batch) -> SplitMaps:
         cached: SplitMaps | None = batch.prepared.get(id(self))
