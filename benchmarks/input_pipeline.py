@@ -48,7 +48,7 @@ from quantize.distill.teachers.cache import (
     join_records,
 )
 from quantize.distill.teachers.teacher import PredictedMaps
-from runtimes.codec_spec import HeatmapCodec
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 
 REAL = Path(__file__).resolve().parents[2] / "shared/real/people/lspet/person_keypoints.json"
 COCO = load_schema("coco17")
@@ -57,7 +57,7 @@ NOISE = 0.01  # of a teacher's maps
 SPEC = student_spec(student_variant("vitpose-192x6x3-simple"), "student")
 WH = SPEC.image.wh
 MAP_WH = (WH[0] // 4, WH[1] // 4)
-SPLIT = 2.0
+SIMCC = SimCCCodec()
 PEOPLE = 64
 PICTURES = 200
 ROUNDS = 15
@@ -116,10 +116,10 @@ def target_steps(people: Sequence[Instance]) -> dict[str, Callable[[], object]]:
     rest = split.rest.reshape(-1, MAP_WH[1], MAP_WH[0])
     return {
         "label heatmaps": lambda: heatmaps(xy / stride, MAP_WH, sigma),
-        "SimCC labels": lambda: simcc_labels(xy, WH, SPLIT, simcc_sigma(WH)),
+        "SimCC labels": lambda: simcc_labels(xy, WH, SIMCC.split_ratio, simcc_sigma(SIMCC, WH)),
         "teacher maps warped, 48x64": lambda: small.of(batch, MAP_WH, stride, sigma),
         "teacher maps warped, 96x128": lambda: large.of(batch, MAP_WH, stride, sigma),
-        "marginals of teacher maps": lambda: marginals(peaks, rest, plain, WH, SPLIT),
+        "marginals of teacher maps": lambda: marginals(peaks, rest, plain, WH, SIMCC),
     }
 
 

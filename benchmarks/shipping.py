@@ -19,6 +19,7 @@ def ship(student: Path, name: str, method: str, folder: Path) -> Path:
         input_wh=variant.input_wh,
         schema=variant.schema,
         classes=variant.classes,
+        simcc_sigma=variant.simcc_sigma,
         method=method,
         licences=("Apache-2.0",),
         commercial_use=True,

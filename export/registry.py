@@ -36,7 +36,8 @@ class Variant:
 
     schema: keypoints of a pose model, a known set's name or a set of the user's own. classes: of a detector or a
     segmentation. codec: how the outputs are decoded, where one network is trained for several codecs and its tensors do
-    not say which; empty for the usual one. dense: the task of a model that outputs one map.
+    not say which; empty for the usual one. dense: the task of a model that outputs one map. simcc_sigma: (x, y) of the
+    labels it learned, in bins, where the file records other ones than the family's.
     """
 
     family: str
@@ -46,6 +47,7 @@ class Variant:
     classes: tuple[str, ...] = ()
     codec: str = ""
     dense: Task | None = None
+    simcc_sigma: tuple[float, float] | None = None
 
     @property
     def keypoint_count(self) -> int:

@@ -9,11 +9,12 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
+from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema, KeypointSet
 from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.files import atomic_file
-from runtimes.record import MALFORMED, Record
+from runtimes.record import MALFORMED, Positive, Record
 from runtimes.spec import KeypointsSpec, Lineage, TrainedOn
 
 CARD = "edgepose"
@@ -25,7 +26,8 @@ DRAWN_ONLY = ("rtmdet-nano-drawn", "rtmpose-t-drawn")
 class Card(Record, frozen=True, kw_only=True):
     """A student's name, the fields of its Variant, its method and its teacher.
 
-    schema: the name of a known keypoint set, or a set of the user's own.
+    schema: the name of a known keypoint set, or a set of the user's own. simcc_sigma: (x, y) of the SimCC labels it
+    learned, in bins; cards of edgepose 0.1 lack it.
 
     The licences are the teacher's: a student distilled from a model is bound as the model is.
     """
@@ -38,6 +40,7 @@ class Card(Record, frozen=True, kw_only=True):
     schema: str | KeypointsSpec | None = None
     classes: tuple[str, ...] = ()
     codec: str = ""
+    simcc_sigma: tuple[Positive, Positive] | None = None
     teacher: str = ""
     method: str = ""
     licences: tuple[str, ...] = ()
@@ -50,7 +53,18 @@ class Card(Record, frozen=True, kw_only=True):
         own = self.schema if isinstance(self.schema, KeypointsSpec) else None
         known = None if isinstance(self.schema, KeypointsSpec) else self.schema
         schema: KeypointSet | None = KeypointSchema.from_spec(own) if own else known
-        return Variant(self.family, self.size, self.input_wh, schema, self.classes, self.codec)
+        sigma = self.simcc_sigma
+        if self.family == "rtmpose" and sigma is None:
+            sigma = scaled_simcc_sigma(self.input_wh)
+        return Variant(
+            self.family,
+            self.size,
+            self.input_wh,
+            schema,
+            self.classes,
+            self.codec,
+            simcc_sigma=sigma,
+        )
 
 
 def read_card(path: Path, metadata: dict[str, str]) -> Card | None:

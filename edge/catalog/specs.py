@@ -85,8 +85,16 @@ def image_input(input_wh: tuple[int, int]) -> TensorSpec:
     return TensorSpec(name="image", shape=(-1, 3, height, width), layout="NCHW")
 
 
-def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> ModelSpec:
-    """Top-down SimCC: one person crop to `simcc_x` (B, K, 2 W) and `simcc_y` (B, K, 2 H) logits (mmpose configs)."""
+def rtmpose_spec(
+    model: str,
+    input_wh: tuple[int, int],
+    schema: KeypointSet,
+    sigma: tuple[float, float] | None = None,
+) -> ModelSpec:
+    """Top-down SimCC: one person crop to `simcc_x` (B, K, 2 W) and `simcc_y` (B, K, 2 H) logits (mmpose configs).
+
+    sigma: (x, y) of the labels in bins; None for RTMPose's.
+    """
     width, height = input_wh
     keypoints = schema_of(schema)
     count = len(keypoints)
@@ -100,7 +108,9 @@ def rtmpose_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> 
         ),
         image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
         crop=CropSpec(kind="affine", padding=1.25),
-        codec=SimCCCodec(split_ratio=SIMCC_SPLIT, sigma=simcc_label_sigma(input_wh)),
+        codec=SimCCCodec(
+            split_ratio=SIMCC_SPLIT, sigma=sigma or simcc_label_sigma(input_wh, SIMCC_SPLIT)
+        ),
         keypoints=keypoints.to_spec(),
     )
 

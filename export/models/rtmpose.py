@@ -160,7 +160,7 @@ def build(variant: Variant) -> nn.Module:
 
 def spec(variant: Variant, model: str) -> ModelSpec:
     """Return inputs, outputs and preprocessing; `model` is the name."""
-    return rtmpose_spec(model, variant.input_wh, variant.schema or "coco17")
+    return rtmpose_spec(model, variant.input_wh, variant.schema or "coco17", variant.simcc_sigma)
 
 
 def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:

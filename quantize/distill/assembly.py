@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema
 from export.models.vit import at_input
 from export.registry import Variant, load_family
@@ -43,6 +44,7 @@ from quantize.distill.network_parts import add_drop_path, freeze
 from quantize.distill.student import load_init, new_student, student_spec
 from quantize.distill.teachers.cache import TeacherCache
 from quantize.distill.teachers.teacher import Teacher
+from runtimes.codec_spec import SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -86,6 +88,19 @@ def check_teacher(
         feature_losses(teacher, spec, schema)
     if "head" in config.methods:
         fresh_head(teacher, variant, config.seed)
+
+
+def with_label_sigma(variant: Variant, config: DistillConfig, teacher: Teacher | None) -> Variant:
+    """Return the variant with the sigma of the SimCC labels that the student learns, for its card."""
+    codec = student_spec(variant, "student").codec
+    if not isinstance(codec, SimCCCodec):
+        return variant
+    sigma = codec.sigma
+    if config.format == 1:
+        sigma = scaled_simcc_sigma(variant.input_wh)
+    if "head" in config.methods and teacher and isinstance(teacher.spec.codec, SimCCCodec):
+        sigma = teacher.spec.codec.sigma  # the new head learns the old one's outputs
+    return replace(variant, simcc_sigma=sigma)
 
 
 def shard_online_teacher(config: DistillConfig, teacher: Teacher | None, fabric: Fabric) -> None:
@@ -144,7 +159,7 @@ def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:
     if not config.init:
         return module
     loaded = load_init(config.init, variant)
-    if loaded.variant == variant:
+    if replace(loaded.variant, simcc_sigma=variant.simcc_sigma) == variant:
         module.load_state_dict(loaded.module.state_dict())
         return module
     backbone = at_input(loaded.module, variant.input_wh).backbone

@@ -27,7 +27,8 @@ Part = Literal["backbone", "attention", "ffn"]
 
 
 BATCH, LR, DRAWN = 32, 1e-3, 2000
-# Format 1 (edgepose 0.1) averaged weights over a fixed number of steps, and decayed all families' weights alike.
+# Format 1 (edgepose 0.1) averaged weights over a fixed number of steps, decayed all families' weights alike, and
+# scaled SimCC's sigma with the input.
 FORMAT = 2
 
 

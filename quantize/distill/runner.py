@@ -23,6 +23,7 @@ from quantize.distill.assembly import (
     assemble,
     check_teacher,
     shard_online_teacher,
+    with_label_sigma,
 )
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
@@ -137,6 +138,7 @@ def _prepare(
             heads=config.teacher_heads,
         )
         check_teacher(config, variant, schema, teacher)
+    variant = with_label_sigma(variant, config, teacher)
     fabric = open_fabric(device, config.precision, config.batch_norm)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
@@ -293,6 +295,7 @@ def _card(setup: Setup) -> Card:
         input_wh=variant.input_wh,
         schema=schema.to_spec() if isinstance(schema, KeypointSchema) else schema,
         codec=variant.codec,
+        simcc_sigma=variant.simcc_sigma,
         teacher=setup.teacher.spec.model if setup.teacher else "",
         method=",".join(config.methods),
         licences=licences,

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from quantize.distill.data.targets import heatmaps, inside, simcc_labels, simcc_sigma, strides
+from edge.catalog.label_sigma import simcc_label_sigma
+from quantize.distill.data.targets import heatmaps, inside, simcc_labels, strides
 from runtimes.codec_spec import HeatmapCodec
 
 WH = (192, 256)
@@ -32,6 +33,8 @@ def test_simcc_labels(oracles) -> None:
         xy, weights = archive["keypoints"][0], archive["simcc/w"][0]
         wanted = archive["simcc/x"][0], archive["simcc/y"][0]
     asked = (weights > 0) & inside(xy, WH)
-    for found, each in zip(simcc_labels(xy, WH, 2.0, simcc_sigma(WH)), wanted, strict=True):
+    for found, each in zip(
+        simcc_labels(xy, WH, 2.0, np.array(simcc_label_sigma(WH))), wanted, strict=True
+    ):
         near = (each > 0) & asked[:, None]
         np.testing.assert_allclose(found[near], each[near], atol=1e-6)

@@ -6,9 +6,10 @@ Plain numpy. Keypoints are in input pixels.
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.catalog.label_sigma import simcc_label_sigma
 from edge.geometry import Size
 from edge.types import F32, F64
-from runtimes.codec_spec import HeatmapCodec
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 
 NOISE_FLOOR = 0.1  # of a map's peak: below it lies the network's noise
 SHARE_FLOOR = np.float32(1e-3)  # of a marginal's peak, before taking logarithms
@@ -57,7 +58,7 @@ def simcc_labels(xy: F32, input_wh: Size, split_ratio: float, sigma: F64) -> tup
 
 
 def marginals(
-    peaks: tuple[F32, F32, F32], rest: F32, stride: F64, input_wh: Size, split_ratio: float
+    peaks: tuple[F32, F32, F32], rest: F32, stride: F64, input_wh: Size, codec: SimCCCodec
 ) -> tuple[F32, F32]:
     """Return SimCC labels (K, W * split) and (K, H * split), 1 at the peak, as the marginals of split heatmaps.
 
@@ -68,7 +69,8 @@ def marginals(
     are raised to the power that maps one to the other. A map without a positive value gives zeros.
     """
     xy, heights, amplitudes = peaks
-    wide, narrow = heatmap_sigma(input_wh) * split_ratio, simcc_sigma(input_wh)
+    split_ratio = codec.split_ratio
+    wide, narrow = heatmap_sigma(input_wh) * split_ratio, simcc_sigma(codec, input_wh)
     kept = np.abs(rest)
     np.multiply(rest, kept > NOISE_FLOOR * heights[:, None, None], out=kept)
     centres = np.rint(np.asarray(xy, np.float64) * split_ratio)
@@ -103,9 +105,9 @@ def heatmap_sigma(input_wh: Size) -> F64:
     return np.array(input_wh, np.float64) * (2 / 48, 2 / 64)
 
 
-def simcc_sigma(input_wh: Size) -> F64:
-    """Return the standard deviation of SimCC labels in half-pixel bins, (x, y): RTMPose's for 192 x 256, scaled."""
-    return np.array(input_wh, np.float64) * (4.9 / 192, 5.66 / 256)
+def simcc_sigma(codec: SimCCCodec, input_wh: Size) -> F64:
+    """Return the standard deviation of SimCC labels in bins, (x, y): the codec's, else RTMPose's for that input."""
+    return np.array(codec.sigma or simcc_label_sigma(input_wh, codec.split_ratio))
 
 
 def _interpolated(rows: F32, places: F64) -> F32:

@@ -87,7 +87,7 @@ class SimCCLoss(TargetLoss[tuple[F32, F32]]):
         """Return labels (B * K, bins) for x and y."""
         wh = self.spec.image.wh
         xy = batch.xy.numpy().reshape(-1, 2)
-        return simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(wh))
+        return simcc_labels(xy, wh, self.codec.split_ratio, simcc_sigma(self.codec, wh))
 
 
 class TeacherMaps:
@@ -186,7 +186,7 @@ class MarginalDistillLoss(TargetLoss[tuple[tuple[F32, F32], torch.Tensor]]):
         split, seen = self.teacher.split(batch, map_wh, stride)
         rest = (split.rest * seen.numpy()).reshape(-1, *split.rest.shape[2:])
         peaks = (split.xy.reshape(-1, 2), split.heights.reshape(-1), split.amplitudes.reshape(-1))
-        labels = marginals(peaks, rest, stride, wh, self.codec.split_ratio)
+        labels = marginals(peaks, rest, stride, wh, self.codec)
         weights = torch.from_numpy(split.heights.clip(0, 1) * inside(split.xy, wh))
         return labels, weights * seen.amax(dim=(2, 3))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import torch
 from torch import nn
 
@@ -21,7 +22,7 @@ from quantize.distill.losses.terms import PoseLoss, WeightedLoss
 from quantize.distill.student import new_student, student_spec
 from quantize.distill.teachers.online import OnlineTeacher
 from quantize.distill.teachers.teacher import Teacher
-from runtimes.codec_spec import HeatmapCodec, SimCCCodec
+from runtimes.codec_spec import Codec, HeatmapCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -109,10 +110,16 @@ def _difference(teacher: Teacher, student: Any, variant: Variant) -> str:
         return "has another input than"
     if teacher.schema.names != schema.names:
         return "has other keypoints than"
-    if teacher.spec.codec != wanted.codec:
+    if _without_sigma(teacher.spec.codec) != _without_sigma(wanted.codec):
         return "has other outputs than"
     same = list(_dimensions(teacher.module)) == list(_dimensions(student))
     return "" if same else "is of another size than"
+
+
+def _without_sigma(codec: Codec) -> Codec:
+    """Return the codec without the width of labels, which the new head learns from the old one."""
+    named = isinstance(codec, (SimCCCodec, HeatmapCodec))
+    return msgspec.structs.replace(codec, sigma=None) if named else codec
 
 
 def _dimensions(module: Any) -> Iterator[tuple[Any, ...]]:

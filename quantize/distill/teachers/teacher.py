@@ -8,13 +8,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edge.catalog.label_sigma import simcc_label_sigma
 from edge.codecs.integral import normalise
 from edge.schema import KeypointSchema
 from edge.types import F32, F64, U8
 from export import load_weights
 from export.torch_session import TorchSession
-from quantize.distill.data.targets import heatmap_sigma, strides
+from quantize.distill.data.targets import heatmap_sigma, simcc_sigma, strides
 from runtimes.artifact import MANIFEST, Artifact
 from runtimes.base import Outputs, RunOptions, Session
 from runtimes.cache.names import find
@@ -116,10 +115,9 @@ def _as_heatmaps(outputs: Outputs, spec: ModelSpec) -> PredictedMaps:
         case IntegralCodec() as codec:
             positive = normalise(tensors[0], codec)
             return PredictedMaps(positive, strides(wh, positive.shape[:1:-1], HeatmapCodec()), None)
-        case SimCCCodec(split_ratio=split, sigma=sigma):
+        case SimCCCodec(split_ratio=split) as codec:
             maps = simcc_to_heatmaps(tensors[0], tensors[1])
-            learned = np.array(sigma or simcc_label_sigma(wh))
-            return PredictedMaps(maps, np.full(2, 1 / split), learned)
+            return PredictedMaps(maps, np.full(2, 1 / split), simcc_sigma(codec, wh))
         case _:
             raise InputError(_unsuitable(spec))
 

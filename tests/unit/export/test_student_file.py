@@ -9,6 +9,7 @@ from safetensors import safe_open
 
 from export.checkpoint import load_checkpoint
 from export.models.vitpose import build
+from export.registry import load_family
 from export.student_file import CARD, Card, write_student
 from runtimes.errors import CheckpointError
 
@@ -107,3 +108,13 @@ def test_a_catalogue_name_or_task_is_not_the_students(student, tmp_path: Path) -
     for asked in ({"name": "vitpose-s"}, {"task": "coco"}):
         with pytest.raises(CheckpointError, match="leave name and task out"):
             load_checkpoint(path, **asked)
+
+
+def test_a_simcc_student_keeps_the_sigma_of_its_labels(tmp_path: Path) -> None:
+    """Those of its card; without, the scaled ones of the first release."""
+    card = Card(model="small", family="rtmpose", size="t", input_wh=(96, 128), schema="coco17")
+    for given, wanted in ((None, (2.45, 2.83)), ((3.46, 4.0), (3.46, 4.0))):
+        written = msgspec.structs.replace(card, simcc_sigma=given)
+        path = tmp_path / "small.safetensors"
+        write_student(path, load_family("rtmpose").build(written.variant), written)
+        assert load_checkpoint(path).spec.codec.sigma == wanted

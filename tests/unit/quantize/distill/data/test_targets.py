@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.catalog.label_sigma import simcc_label_sigma
 from edge.catalog.specs_vitpose import vitpose_spec
 from edge.codecs.heatmap import decode
 from quantize.distill.data.split_maps import split_maps
@@ -14,10 +15,9 @@ from quantize.distill.data.targets import (
     inside,
     marginals,
     simcc_labels,
-    simcc_sigma,
     strides,
 )
-from runtimes.codec_spec import HeatmapCodec
+from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 
 WH, MAP = (192, 256), (48, 64)
 TWO = np.array((2.0, 2.0))
@@ -67,7 +67,7 @@ def test_marginals_of_a_heatmap_are_its_simcc_labels(x, y) -> None:
     xy = np.array([[x, y]]) / 2
     stride = strides(WH, MAP, CODECS[0])
     maps = heatmaps(xy / stride, MAP, heatmap_sigma(WH) / stride)
-    labels = simcc_labels(xy, WH, 2.0, simcc_sigma(WH))
+    labels = simcc_labels(xy, WH, 2.0, np.array(simcc_label_sigma(WH)))
     for found, wanted in zip(marginals_of(maps, stride), labels, strict=True):
         assert np.abs(found - wanted).max() < 1e-3
 
@@ -75,7 +75,7 @@ def test_marginals_of_a_heatmap_are_its_simcc_labels(x, y) -> None:
 def marginals_of(maps: np.ndarray, stride: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     split = split_maps(maps[None], stride, heatmap_sigma(WH) / stride)
     peaks = split.xy[0], split.heights[0], split.amplitudes[0]
-    return marginals(peaks, split.rest[0], stride, WH, 2.0)
+    return marginals(peaks, split.rest[0], stride, WH, SimCCCodec())
 
 
 def test_noise_under_the_peak_is_dropped() -> None:

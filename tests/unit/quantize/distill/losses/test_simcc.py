@@ -5,12 +5,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.catalog.label_sigma import simcc_label_sigma  # noqa: E402
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from export.torch_session import normalise  # noqa: E402
-from quantize.distill.data.targets import simcc_labels, simcc_sigma  # noqa: E402
+from quantize.distill.data.targets import simcc_labels  # noqa: E402
 from quantize.distill.losses.functional import simcc_kl  # noqa: E402
 from quantize.distill.losses.simcc import resample_logits, simcc_losses, teacher_bins  # noqa: E402
 from quantize.distill.teachers.online import OnlineTeacher  # noqa: E402
@@ -75,7 +76,9 @@ def test_a_bin_is_the_same_place_for_both_decoders(teacher_wh, teacher_split, wh
     )
     xy = np.random.default_rng(0).uniform(20, np.array(wh) - 20, (17, 2))
     ratio = np.array(teacher_wh) / wh
-    labels = simcc_labels(xy * ratio, teacher_wh, teacher_split, simcc_sigma(teacher_wh))
+    labels = simcc_labels(
+        xy * ratio, teacher_wh, teacher_split, np.array(simcc_label_sigma(teacher_wh))
+    )
     places = teacher_bins(
         ours, SimCCCodec(split_ratio=split), theirs, SimCCCodec(split_ratio=teacher_split)
     )

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.catalog.label_sigma import simcc_label_sigma  # noqa: E402
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
@@ -19,7 +20,6 @@ from quantize.distill.data.targets import (  # noqa: E402
     heatmaps,
     inside,
     simcc_labels,
-    simcc_sigma,
     strides,
 )
 from quantize.distill.losses.terms import MarginalDistillLoss, TeacherMaps  # noqa: E402
@@ -128,7 +128,7 @@ def test_marginals_are_the_labels(taught, view, wh) -> None:
     made = batch(spec, wh, view)
     targets, weights = MarginalDistillLoss(spec, spec.codec, taught).targets(made)
     np.testing.assert_allclose(weights, made.weights, atol=2e-3)
-    sigma = simcc_sigma(wh)
+    sigma = np.array(simcc_label_sigma(wh))
     labels = simcc_labels(made.xy.numpy().reshape(-1, 2), wh, 2.0, sigma)
     for found, wanted in zip(targets, labels, strict=True):
         error = (found - wanted) ** 2 * made.weights.numpy().reshape(-1, 1)

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from edge.catalog.label_sigma import simcc_label_sigma  # noqa: E402
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.codecs import decode  # noqa: E402
@@ -24,7 +25,6 @@ from quantize.distill.data.targets import (  # noqa: E402
     heatmap_sigma,
     heatmaps,
     simcc_labels,
-    simcc_sigma,
     strides,
 )
 from quantize.distill.losses.terms import TeacherMaps, label_loss, teacher_map_loss  # noqa: E402
@@ -77,7 +77,7 @@ def right_heatmaps(made: Batch) -> torch.Tensor:
 
 
 def right_simcc(made: Batch) -> tuple[torch.Tensor, ...]:
-    labels = simcc_labels(made.xy.numpy().reshape(-1, 2), WH, 2.0, simcc_sigma(WH))
+    labels = simcc_labels(made.xy.numpy().reshape(-1, 2), WH, 2.0, np.array(simcc_label_sigma(WH)))
     return tuple(torch.from_numpy(each).reshape(len(made.rows), 17, -1) for each in labels)
 
 

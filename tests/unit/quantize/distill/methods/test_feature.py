@@ -11,6 +11,7 @@ pytest.importorskip("lightning_fabric")
 
 from lightning_fabric import Fabric  # noqa: E402
 
+from edge.catalog.label_sigma import simcc_label_sigma  # noqa: E402
 from edge.catalog.specs import rtmpose_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
@@ -19,7 +20,6 @@ from quantize.distill.data.targets import (  # noqa: E402
     heatmap_sigma,
     heatmaps,
     simcc_labels,
-    simcc_sigma,
 )
 from quantize.distill.loop.optimizer import LrSchedule, parameter_groups  # noqa: E402
 from quantize.distill.loop.train import TrainSettings, train  # noqa: E402
@@ -183,7 +183,10 @@ def test_label_losses_of_an_untrained_student() -> None:
     wh = (192, 256)
     xy = np.random.default_rng(0).uniform(0, wh, (500, 2)).astype(np.float32)
     ones = torch.ones(1, 500)
-    labels = [torch.from_numpy(each)[None] for each in simcc_labels(xy, wh, 2.0, simcc_sigma(wh))]
+    labels = [
+        torch.from_numpy(each)[None]
+        for each in simcc_labels(xy, wh, 2.0, np.array(simcc_label_sigma(wh)))
+    ]
     simcc = simcc_kl(tuple(map(torch.zeros_like, labels)), tuple(labels), ones).item()
     maps = torch.from_numpy(heatmaps(xy / 4, (48, 64), heatmap_sigma(wh) / 4))[None]
     heatmap = heatmap_mse(torch.zeros_like(maps), maps, ones).item()
