@@ -5,7 +5,7 @@ NaN, a byte order mark. What cannot be used is left out and counted in one warni
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from edge.evaluation.coco import XYWH, Annotation, Category, CocoImage, GroundTruth, Id, extent_xywh
+from edge.evaluation.coco_ids import distinct_annotations, distinct_images
 from edge.evaluation.coco_json import RawAnnotation, RawCategory, RawImage, decode_file
 from edge.evaluation.coco_values import (
     box_of,
@@ -33,6 +34,15 @@ from runtimes.errors import InputError, warn
 
 # What is counted, for one and for many.
 _PROBLEMS = {
+    "image copy": ("1 image is listed twice", "{} images are listed twice"),
+    "copy": (
+        "1 annotation is there twice and counts once",
+        "{} annotations are there twice and count once",
+    ),
+    "shared id": (
+        "1 annotation has another's id and gets one of its own",
+        "{} annotations have another's id and get one of their own",
+    ),
     "stray": (
         "1 annotation of an image that the file does not list is left out",
         "{} annotations of images that the file does not list are left out",
@@ -78,8 +88,8 @@ def load_ground_truth(path: str | Path, category: str | None = None) -> GroundTr
 
     category: name or id of the category of people, for files that name none `person`. A person without a usable box
     gets the one around the labelled keypoints. Warns with the numbers of what was left out or replaced. Raises
-    InputError where the file cannot be read, is no such JSON, repeats an id, has a value of the wrong kind, annotates
-    none of its images, or where its category of people cannot be determined.
+    InputError where the file cannot be read, is no such JSON, has two images of one id or a value of the wrong kind,
+    annotates none of its images, or where its category of people cannot be determined.
     """
     file = _read(path)
     person = person_category(path, file.categories, file.used, file.with_keypoints, category)
@@ -109,13 +119,14 @@ def load_categories(path: str | Path) -> list[GroundTruth]:
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A decoded file: `kinds` has each annotation's category, None where it has none."""
+    """A decoded file: `kinds` has each annotation's category, None where it has none; `copies`: of images, dropped."""
 
     path: str
     images: tuple[CocoImage, ...]
     categories: tuple[Category, ...]
     annotations: Sequence[RawAnnotation]
     kinds: Sequence[Id | None]
+    copies: int
 
     @property
     def used(self) -> set[Id]:
@@ -135,20 +146,23 @@ class _File:
 def _read(path: str | Path) -> _File:
     content = decode_file(Path(path))
     images = tuple(_image(raw, f"{path}: images[{n}]") for n, raw in enumerate(content.images))
-    _check_unique(path, "image", (image.id for image in images))
+    distinct = distinct_images(path, images)
     categories = tuple(
         _category(raw, f"{path}: categories[{n}]") for n, raw in enumerate(content.categories)
     )
     kinds = [_kind(raw, path, n) for n, raw in enumerate(content.annotations)]
-    return _File(str(path), images, categories, content.annotations, kinds)
+    copies = len(images) - len(distinct)
+    return _File(
+        str(path), tuple(distinct.values()), categories, content.annotations, kinds, copies
+    )
 
 
 def _ground_truth(file: _File, person: Id, wanted: Sequence[tuple[int, Id | None]]) -> GroundTruth:
     """Convert the annotations of these places, whose categories come with them."""
     reader = _Reader(file.path, {image.id: image.wh for image in file.images}, person)
     read = [reader.annotation(file.annotations[n], n, kind) for n, kind in wanted]
-    found = tuple(each for each in read if each is not None)
-    _check_unique(file.path, "annotation", (each.id for each in found))
+    reader.counts["image copy"] = file.copies
+    found = distinct_annotations((each for each in read if each is not None), reader.counts)
     _refuse_normalised(file.path, [each for each in found if each.category_id == person])
     reader.report([file.annotations[n] for n, _ in wanted])
     return GroundTruth(
@@ -301,11 +315,3 @@ def _refuse_normalised(path: str | Path, people: Sequence[Annotation]) -> None:
             f"{path}: all keypoints lie within 0..1, normalised by the image's size; COCO has pixels: "
             "multiply boxes and keypoints by width and height"
         )
-
-
-def _check_unique(path: str | Path, what: str, ids: Iterable[Id]) -> None:
-    seen: set[Id] = set()
-    for each in ids:
-        if each in seen:
-            raise InputError(f"{path}: {what} id {each} occurs twice; ids must be unique")
-        seen.add(each)

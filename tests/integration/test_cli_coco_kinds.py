@@ -515,8 +515,23 @@ def test_areas_of_nothing_are_those_of_a_box_without_area(
     assert "4 areas are not above 0" in done.err
 
 
-def twice(key: str) -> Callable[[File], None]:
-    return lambda truth: truth[key].append(dict(truth[key][3]))
+def test_what_is_there_twice_counts_once(
+    place: Path, figures: Callable[..., Any], expected: dict[str, Any]
+) -> None:
+    truth = control()
+    for key in ("images", "annotations"):
+        truth[key].append(dict(truth[key][3]))
+    for annotation in truth["annotations"][5:7]:  # other people's ids
+        annotation["id"] = truth["annotations"][0]["id"]
+    (place / "twice.json").write_text(json.dumps(truth))
+    done = figures(place / "twice.json")
+    assert done.json == expected
+    for said in (
+        "1 image is listed twice",
+        "1 annotation is there twice and counts once",
+        "2 annotations have another's id and get one of their own",
+    ):
+        assert said in done.err
 
 
 NOBODY = categories(
@@ -533,8 +548,10 @@ REFUSED: dict[str, tuple[Callable[[File], object], str]] = {
         categories({"id": 0, "name": "person"}, person=1),
         "some are of 1, which the file does not list: 0 person",
     ),
-    "an image id twice": (twice("images"), "image id 4 occurs twice"),
-    "an annotation id twice": (twice("annotations"), "annotation id 4 occurs twice"),
+    "two images of one id": (
+        lambda truth: truth["images"].append(truth["images"][3] | {"file_name": "x.png"}),
+        "image id 4 occurs twice, as 3.png and x.png",
+    ),
     "no image listed": (lambda truth: truth["images"].clear(), "annotation 1 is of image 1, which"),
     "a crowd of two": (each("annotations", iscrowd=lambda _: 2), "annotations[0].iscrowd is 2"),
     "a crowd list": (each("annotations", iscrowd=lambda _: [1]), "annotations[0].iscrowd is [1]"),

@@ -74,8 +74,10 @@ def test_subset_takes_images_and_their_annotations(real: Path) -> None:
     ("changes", "message"),
     [
         ({"images": []}, "annotation 1 is of image 7"),
-        ({"images": MINIMAL["images"] * 2}, "image id 7 occurs twice"),
-        ({"annotations": MINIMAL["annotations"][:1] * 2}, "annotation id 1 occurs twice"),
+        (
+            {"images": [*MINIMAL["images"], MINIMAL["images"][0] | {"file_name": "other.png"}]},
+            "image id 7 occurs twice, as .* and other.png",
+        ),
         (
             {"annotations": [MINIMAL["annotations"][0] | {"bbox": [1, 2, 3]}]},
             r"annotations\[0\]\.bbox",
@@ -91,6 +93,18 @@ def test_malformed_files_are_refused_with_the_place(
 ) -> None:
     with pytest.raises(InputError, match=message):
         load_ground_truth(write(tmp_path, changes))
+
+
+def test_copies_count_once_and_people_of_one_id_are_told_apart(tmp_path: Path) -> None:
+    """Of an id that occurs twice, pycocotools would count the last person twice and the first not at all."""
+    first = MINIMAL["annotations"][0]
+    moved = first | {"bbox": [2, 2, 3, 4]}
+    changes = {"images": MINIMAL["images"] * 2, "annotations": [first, moved, first, moved]}
+    said = "1 image is listed twice; 2 annotations are there twice and count once; 1 annotation has another's id"
+    with pytest.warns(UserWarning, match=said):
+        truth = load_ground_truth(write(tmp_path, changes))
+    assert len(truth.images) == 1
+    assert [(each.id, each.bbox[0]) for each in truth.annotations] == [(1, 1), ("1#2", 2)]
 
 
 def test_missing_and_foreign_files_are_refused(tmp_path: Path) -> None:
