@@ -16,6 +16,7 @@ from runtimes.spec import DENSE_TASKS, ModelSpec, Task
 FAMILIES = {
     "rtmpose": "export.models.rtmpose",
     "rtmdet": "export.models.rtmdet",
+    "cspnext": "export.models.cspnext",
     "fastpose": "export.models.fastpose",
     "sapiens": "export.models.sapiens",
     "vitpose": "export.models.vitpose",

@@ -39,7 +39,9 @@ network_options = together(
     click.option(
         "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
     ),
-    click.option("--init", default="", help="Checkpoint of the same network to start from."),
+    click.option(
+        "--init", default="", help="Checkpoint of a network with the same backbone to start from."
+    ),
     section="Network",
 )
 data_options = together(

@@ -1,8 +1,9 @@
 """FastPose of AlphaPose (arXiv:2211.03375): a ResNet with channel gates, and three pixel shuffles up to heatmaps.
 
-Checked against AlphaPose's own network; state dict keys are its keys. `size` is the depth; `-wide` ones were trained
-with CONV_DIM 256 instead of 128. The same network is trained for heatmaps or for integral regression and its tensors do
-not say which: heatmaps are assumed, and the catalogue names that end in `-integral` choose the other.
+Checked against AlphaPose's own network; state dict keys are its keys. `size` is the depth, `res50` or, of our
+students, the blocks of the four stages as `3x4x6x3`; `-wide` ones have CONV_DIM 256 instead of 128. The same network is
+trained for heatmaps or for integral regression and its tensors do not say which: heatmaps are assumed, and the
+catalogue names that end in `-integral` choose the other.
 """
 
 import re
@@ -34,7 +35,7 @@ RELATIVES = {
 class Size:
     """Blocks in each stage of the ResNet, and channels before the last convolution."""
 
-    blocks: tuple[int, int, int, int]
+    blocks: tuple[int, ...]
     width: int = 128
 
 
@@ -46,6 +47,10 @@ SIZES = {
     "res101-wide": Size((3, 4, 23, 3), 256),
     "res152-wide": Size((3, 8, 36, 3), 256),
 }
+
+
+WIDE = "-wide"
+SPELLED = re.compile(r"(\d{1,2})x(\d{1,2})x(\d{1,2})x(\d{1,2})")
 
 
 class ChannelGate(nn.Module):
@@ -177,9 +182,23 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     return Variant("fastpose", size, INPUT_WH, schema=keypoint_schema(keypoints))
 
 
+def size_of(name: str) -> Size:
+    """Return what a size's name means; raises CheckpointError for one that means nothing."""
+    if name in SIZES:
+        return SIZES[name]
+    found = SPELLED.fullmatch(name.removesuffix(WIDE))
+    blocks = tuple(map(int, found.groups())) if found else ()
+    if len(blocks) != len(PLANES) or not min(blocks):
+        raise CheckpointError(
+            f"fastpose has no size {name!r}; give one of {', '.join(SIZES)}, or the blocks of the four stages as "
+            "3x4x6x3"
+        )
+    return Size(blocks, SIZES["res50-wide" if name.endswith(WIDE) else "res50"].width)
+
+
 def build(variant: Variant) -> nn.Module:
     """Return the network of a variant, initialised."""
-    return FastPose(SIZES[variant.size], variant.keypoint_count)
+    return FastPose(size_of(variant.size), variant.keypoint_count)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:

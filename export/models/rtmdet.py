@@ -12,7 +12,7 @@ from torch import nn
 
 from edge.catalog.specs import COCO_CLASSES, RTMDET_STRIDES, rtmdet_spec
 from export.models.checks import check_sides
-from export.models.cspnext import CSPLayer, CSPNeXt
+from export.models.cspnext_backbone import CSPLayer, CSPNeXt
 from export.models.layers import ConvBN, conv3x3
 from export.models.rtmdet_sizes import CLASSES, PUBLISHED, Size, read_size, size_name, size_of
 from export.registry import NO_HINTS, Hints, Variant

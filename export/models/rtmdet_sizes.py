@@ -1,7 +1,7 @@
 """RTMDet's sizes: backbone, neck, width of the head, and how distances are coded.
 
-A size is a published name (`nano` to `x`), or spells it out: the backbone (`export.models.cspnext`), `-neck1` for the
-blocks of a CSP layer in the neck, `-head128` where the head is not as wide as the second stage, and `-exp`.
+A size is a published name (`nano` to `x`), or spells it out: the backbone (`cspnext_backbone.spell_size`), `-neck1` for
+the blocks of a CSP layer in the neck, `-head128` where the head is not as wide as the second stage, and `-exp`.
 """
 
 import re
@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from export.models.checks import block_indices
-from export.models.cspnext import CSPNeXtSize, parse_size, scaled, spell_size
-from export.models.cspnext import read_size as read_backbone
+from export.models.cspnext_backbone import CSPNeXtSize, parse_size, scaled, spell_size
+from export.models.cspnext_backbone import read_size as read_backbone
 from export.registry import Hints
 from runtimes.errors import CheckpointError
 

@@ -11,18 +11,18 @@ from torch import nn
 
 from edge.catalog.specs import SIMCC_SPLIT, rtmpose_spec
 from export.models.checks import keypoint_schema
-from export.models.cspnext import CSPNeXt, CSPNeXtSize, parse_size, read_size, scaled, spell_size
+from export.models.cspnext_backbone import (
+    PUBLISHED,
+    CSPNeXt,
+    CSPNeXtSize,
+    read_size,
+    size_name,
+    size_of,
+)
 from export.registry import NO_HINTS, Hints, Variant
 from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
-PUBLISHED = {
-    "t": scaled(0.167, 0.375),
-    "s": scaled(0.33, 0.5),
-    "m": scaled(0.67, 0.75),
-    "l": scaled(1.0, 1.0),
-    "x": scaled(1.33, 1.25),
-}
 STRIDE = 32
 HIDDEN = 256
 EXPANDED = 512
@@ -80,7 +80,7 @@ class GatedAttention(nn.Module):
 
 
 class SimCCHead(nn.Module):
-    """Features (B, C, H / 32, W / 32) -> logits over x bins (B, K, 2 W) and y bins (B, K, 2 H)."""
+    """The backbone's maps, of which it reads the last -> logits over x bins (B, K, 2 W) and y bins (B, K, 2 H)."""
 
     def __init__(self, channels: int, keypoints: int, input_wh: tuple[int, int]) -> None:
         super().__init__()
@@ -92,9 +92,9 @@ class SimCCHead(nn.Module):
         self.cls_x = nn.Linear(HIDDEN, int(width * SIMCC_SPLIT), bias=False)
         self.cls_y = nn.Linear(HIDDEN, int(height * SIMCC_SPLIT), bias=False)
 
-    def forward(self, features: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the x and the y logits."""
-        tokens = self.gau(self.mlp(self.final_layer(features).flatten(2)))
+    def forward(self, maps: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the x and the y logits of maps that end with (B, C, H / 32, W / 32)."""
+        tokens = self.gau(self.mlp(self.final_layer(maps[-1]).flatten(2)))
         return self.cls_x(tokens), self.cls_y(tokens)
 
 
@@ -108,8 +108,7 @@ class RTMPose(nn.Module):
 
     def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Return logits (B, K, 2 W) and (B, K, 2 H)."""
-        _, _, features = self.backbone(image)
-        return self.head(features)
+        return self.head(self.backbone(image))
 
 
 def canonical(
@@ -122,15 +121,14 @@ def canonical(
 def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Variant | None:
     """Read size, keypoints and input size from the tensors; None where they are not RTMPose's.
 
-    A size of other width and depth factors than the published ones is spelled out (`export.models.cspnext`).
+    A size of other width and depth factors than the published ones is spelled out (`cspnext_backbone.spell_size`).
 
     Raises CheckpointError for bins that fit no input size.
     """
     backbone = read_size(state)
     if backbone is None or any(key not in state or state[key].ndim < 2 for key in MARKS):
         return None
-    published = (name for name, known in PUBLISHED.items() if known == backbone)
-    size = next(published, spell_size(backbone))
+    size = size_name(backbone)
     bins = [state[f"head.cls_{axis}.weight"].shape[0] for axis in "xy"]
     width, height = (int(count / SIMCC_SPLIT) for count in bins)
     if min(width, height) < STRIDE or width % STRIDE or height % STRIDE:
@@ -142,20 +140,9 @@ def recognise(state: Mapping[str, torch.Tensor], hints: Hints = NO_HINTS) -> Var
     return Variant("rtmpose", size, (width, height), schema=schema)
 
 
-def size_of(name: str) -> CSPNeXtSize:
-    """Return what a size's name means; raises CheckpointError for one that means nothing."""
-    size = PUBLISHED.get(name) or parse_size(name)
-    if size is None:
-        raise CheckpointError(
-            f"rtmpose has no size {name!r}; give one of {', '.join(PUBLISHED)}, or channels of the last stage x blocks "
-            "of the four stages as 614x1x2x2x1"
-        )
-    return size
-
-
 def build(variant: Variant) -> nn.Module:
     """Return the network of a variant, initialised."""
-    return RTMPose(size_of(variant.size), variant.keypoint_count, variant.input_wh)
+    return RTMPose(size_of("rtmpose", variant.size), variant.keypoint_count, variant.input_wh)
 
 
 def spec(variant: Variant, model: str) -> ModelSpec:

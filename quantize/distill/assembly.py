@@ -14,10 +14,10 @@ from torch import nn
 
 from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema
-from export.models.vit import at_input
 from export.registry import Variant, load_family
 from quantize.distill.config import DistillConfig, Part
 from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.initial_weights import load_init, take_weights
 from quantize.distill.loop.distributed import shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
 from quantize.distill.losses.terms import TeacherMaps, WeightedLoss, label_loss, teacher_map_loss
@@ -41,7 +41,7 @@ from quantize.distill.methods.token import (
     read_token,
 )
 from quantize.distill.network_parts import add_drop_path, freeze
-from quantize.distill.student import load_init, new_student, student_spec
+from quantize.distill.student import new_student, student_spec
 from quantize.distill.teachers.cache import TeacherCache
 from quantize.distill.teachers.teacher import Teacher
 from runtimes.codec_spec import SimCCCodec
@@ -152,18 +152,11 @@ def assemble(
 def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:
     """Return the student before its first step: random weights drawn from the seed, or those of `init`.
 
-    Of an `init` with another input size or number of keypoints only the backbone is taken. Raises InputError for one of
-    another family or size.
+    Of an `init` whose head does not fit only the backbone is taken. Raises InputError for one with another backbone.
     """
-    module: Any = new_student(variant, config.seed)
-    if not config.init:
-        return module
-    loaded = load_init(config.init, variant)
-    if replace(loaded.variant, simcc_sigma=variant.simcc_sigma) == variant:
-        module.load_state_dict(loaded.module.state_dict())
-        return module
-    backbone = at_input(loaded.module, variant.input_wh).backbone
-    module.backbone.load_state_dict(backbone.state_dict())
+    module = new_student(variant, config.seed)
+    if config.init:
+        take_weights(module, load_init(config.init, variant), variant)
     return module
 
 

@@ -3,7 +3,7 @@
 Both are called directly, without hooks, so gradients and their synchronisation over processes work as usual.
 """
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -12,6 +12,7 @@ from torch.func import functional_call
 from edge.geometry import Size
 
 Outputs = tuple[torch.Tensor, ...]
+Maps: TypeAlias = torch.Tensor | tuple[torch.Tensor, ...]  # of a backbone; a transformer gives one
 BACKBONES = ("backbone", "preact")  # attribute names of the families; AlphaPose's is preact
 
 
@@ -20,16 +21,14 @@ def backbone_of(module: Any) -> Any:
     return next((getattr(module, name) for name in BACKBONES if hasattr(module, name)), None)
 
 
-def last_map(backbone: Any, image: torch.Tensor) -> torch.Tensor:
-    """Return the last feature map (B, C, h, w) of a normalised image; RTMPose's backbone gives three."""
-    maps = backbone(image)
-    features: torch.Tensor = maps[-1] if isinstance(maps, tuple) else maps
-    return features
+def last_map(maps: Maps) -> torch.Tensor:
+    """Return the last of a backbone's feature maps, (B, C, h, w)."""
+    return maps[-1] if isinstance(maps, tuple) else maps
 
 
-def run_head(head: Any, features: torch.Tensor) -> Outputs:
-    """Return the head's outputs as a tuple; a heatmap head gives a bare tensor."""
-    outputs = head(features)
+def run_head(head: Any, maps: Maps) -> Outputs:
+    """Return the head's outputs of a backbone's maps as a tuple; a heatmap head gives a bare tensor."""
+    outputs = head(maps)
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 

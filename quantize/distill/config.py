@@ -124,6 +124,11 @@ def check_methods(config: DistillConfig) -> None:
         )
     if methods != ("none",) and not config.teacher:
         raise InputError(f"--method {','.join(methods)} needs a teacher: add --teacher MODEL")
+    if {"head", "feature"} & {*methods} and student.startswith("fastpose"):
+        raise InputError(
+            f"the method {methods[0]} needs a network of a backbone and a head, and fastpose is not divided so; choose "
+            "another student or another method"
+        )
     if "token" in methods and not student.startswith("vitpose"):
         raise InputError(
             f"a knowledge token is added to a transformer's patches, and {student} has none; "

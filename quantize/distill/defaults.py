@@ -28,10 +28,15 @@ class Optimization:
 RTMPOSE = Optimization()
 # ViTPose++, table 1 (arXiv:2212.04246): 5e-4 at 512 crops a step, 1e-3 at 1024. It says nothing of an average.
 VITPOSE = Optimization(weight_decay=0.1, max_lr=1e-3)
-FAMILIES = {"rtmpose": RTMPOSE, "vitpose": VITPOSE}
+# AlphaPose's configs: Adam at 1e-3 (its paper, arXiv:2211.03375, says 0.01) without weight decay or average.
+FASTPOSE = Optimization(weight_decay=0.0, ema=0.0, max_lr=1e-3)
+# CSPNeXt's pre-training has RTMPose's values in mmpose's configs.
+FAMILIES = {"rtmpose": RTMPOSE, "cspnext": RTMPOSE, "vitpose": VITPOSE, "fastpose": FASTPOSE}
 SIZES = {
     "rtmpose-t": Optimization(weight_decay=0.0, ema=0.0),
     "rtmpose-s": Optimization(weight_decay=0.0),
+    "cspnext-t": Optimization(weight_decay=0.0, ema=0.0),
+    "cspnext-s": Optimization(weight_decay=0.0),
     "vitpose-s": Optimization(0.1, max_lr=1e-3, layer_decay=0.8, drop_path=0.1),
     "vitpose-b": Optimization(0.1, max_lr=1e-3, layer_decay=0.75, drop_path=0.3),
     "vitpose-l": Optimization(0.1, max_lr=1e-3, layer_decay=0.8, drop_path=0.5),

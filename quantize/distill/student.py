@@ -1,26 +1,30 @@
-"""Students: the network that a name means, its initial weights, and its spec."""
+"""Students: the network that a name means, its random weights, and its spec."""
 
 import torch
 from torch import nn
 
 from edge.catalog.lookup import CATALOG
 from edge.schema import KeypointSet, schema_of
-from export import load_checkpoint
-from export.checkpoint import LoadedModel
 from export.models.vit import Vit
 from export.registry import Variant, load_family, variant_of
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
 # Families that can be trained, and the number that an input's sides must be multiples of.
-FAMILIES = {"vitpose": 16, "rtmpose": 32}
+FAMILIES = {"rtmpose": 32, "cspnext": 32, "vitpose": 16, "fastpose": 32}
 INPUT_WH = (192, 256)
 # Suffix and families of students whose keypoints are the mean of a map, not its peak.
 INTEGRAL = "-integral"
-INTEGRAL_FAMILIES = ("vitpose",)
-# Initial weights of transformers (timm, mmpretrain) and of heatmap heads (mmpose): near zero, as most bins are.
+INTEGRAL_FAMILIES = ("vitpose", "fastpose")
+# Initial weights of transformers (timm, mmpretrain) and of heatmap heads (mmpose, AlphaPose).
 EMBEDDING_STD = 0.02
 HEAD_STD = 0.001
+# Families that give maps: the layer that makes them.
+LAST_LAYERS = {
+    "cspnext": "head.final_layer",
+    "vitpose": "head.final_layer",
+    "fastpose": "conv_out",
+}
 
 
 def student_variant(
@@ -28,25 +32,25 @@ def student_variant(
 ) -> Variant:
     """Return the network of a name: from the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
 
-    `-integral` at the end: a ViTPose trained by symmetric integral regression (arXiv:2211.03375) instead of heatmaps.
+    `-integral` at the end: maps trained by symmetric integral regression (arXiv:2211.03375) instead of as heatmaps.
     Raises InputError for a family that cannot be trained here, and for sizes and inputs that the family lacks.
     """
-    network = name.removesuffix(INTEGRAL)
+    network = name if name in CATALOG else name.removesuffix(INTEGRAL)
     codec = "" if network == name else INTEGRAL[1:]
     family, _, size = network.partition("-")
     if network in CATALOG:
         variant = variant_of(CATALOG[network])
-        family, size = variant.family, variant.size
+        family, size, codec = variant.family, variant.size, codec or variant.codec
         input_wh, schema = input_wh or variant.input_wh, schema or variant.schema
     if family not in FAMILIES or not size:
         raise InputError(
-            f"{name!r} cannot be a student; give {' or '.join(FAMILIES)} with a size, such as rtmpose-t or "
-            "vitpose-192x6x3-simple (channels x blocks x heads)"
+            f"{name!r} cannot be a student; give {', '.join(FAMILIES)} with a size, such as rtmpose-t, cspnext-t-fpn, "
+            "vitpose-192x6x3-simple (channels x blocks x heads) or fastpose-res50"
         )
     if codec and family not in INTEGRAL_FAMILIES:
         raise InputError(
-            f"{name!r} cannot be a student: integral regression needs maps, and {family} gives none; "
-            "leave -integral out, or choose vitpose"
+            f"{name!r} cannot be a student: integral regression is for {' and '.join(INTEGRAL_FAMILIES)}; "
+            "leave -integral out, or choose one of them"
         )
     keypoints = schema or "coco17"
     schema_of(keypoints)  # raises for an unknown name
@@ -69,20 +73,9 @@ def new_student(variant: Variant, seed: int) -> nn.Module:
         for part in module.modules():
             if isinstance(part, Vit):
                 _init_transformer(part)
-        if variant.family == "vitpose":
-            _init_head(module)
+        if variant.family in LAST_LAYERS:
+            _init_maps(module, LAST_LAYERS[variant.family])
     return module.train()
-
-
-def load_init(path: str, variant: Variant) -> LoadedModel:
-    """Load the checkpoint that training starts from (`--init`); raises InputError for another family or size."""
-    loaded = load_checkpoint(path)
-    if (loaded.family, loaded.size) != (variant.family, variant.size):
-        raise InputError(
-            f"--init {path} holds {loaded.family}-{loaded.size}, the student is {variant.family}-{variant.size}; "
-            "give a checkpoint of the same network"
-        )
-    return loaded
 
 
 def student_spec(variant: Variant, model: str) -> ModelSpec:
@@ -123,9 +116,10 @@ def _init_transformer(vit: Vit) -> None:
             nn.init.zeros_(layer.bias)
 
 
-def _init_head(module: nn.Module) -> None:
-    for layer in module.head.modules():
-        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+def _init_maps(module: nn.Module, last: str) -> None:
+    """Draw the layer called `last`, and deconvolutions, near zero: most bins of a heatmap are."""
+    for name, layer in module.named_modules():
+        if name == last or isinstance(layer, nn.ConvTranspose2d):
             nn.init.normal_(layer.weight, std=HEAD_STD)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

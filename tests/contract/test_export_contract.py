@@ -25,6 +25,7 @@ from runtimes.spec import ModelSpec, Runtime, model_spec
 # smaller than their own: it is the weights that are converted.
 MODELS = {
     "rtmpose": "random:rtmpose-t",
+    "cspnext": "random:cspnext-t-fpn@96x128",
     "rtmdet": "bundled:rtmdet-nano-drawn",  # trained: boxes judge it, raw outputs judge the others
     "vitpose": "random:vitpose-s",
     "vitpose++": "oracle:vitae-vitpose++-s-moe-d3:wholebody",

@@ -158,7 +158,7 @@ def test_a_finished_run_is_extended(train, home) -> None:
 
 
 REFUSED = {
-    "unknown student": (("--student", "fastpose-x"), "'fastpose-x' cannot be a student"),
+    "unknown student": (("--student", "openpose-x"), "'openpose-x' cannot be a student"),
     "unknown detector": (("--student", "rtmdet-huge"), "known: rtmdet-nano, rtmdet-tiny"),
     "an input between strides": (
         ("--student", "rtmdet-nano", "--input", "100x64"),

@@ -48,7 +48,7 @@ class DeeplySupervised(nn.Module):
         """Return (*outputs, heatmaps (B, K, H / 8, W / 8), ...)."""
         maps = self.backbone(image)
         inner = (guide(each) for guide, each in zip(self.guides, maps, strict=True))
-        return (*run_head(self.head, maps[-1]), *inner)
+        return (*run_head(self.head, maps), *inner)
 
 
 @dataclass(frozen=True, slots=True)

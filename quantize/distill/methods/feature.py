@@ -56,8 +56,8 @@ class FeatureStudent(nn.Module):
 
     def forward(self, image: torch.Tensor) -> Outputs:
         """Return (*outputs, features (B, C of the teacher, h, w))."""
-        features = last_map(self.backbone, image)
-        return (*run_head(self.head, features), self.adapter(features))
+        maps = self.backbone(image)
+        return (*run_head(self.head, maps), self.adapter(last_map(maps)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from torch import nn
 from edge.schema import schema_of
 from export.models.vit_attention import Attention
 from export.registry import Variant
-from quantize.distill.backbone_head import Outputs, last_map, run_head
+from quantize.distill.backbone_head import Outputs, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.losses.functional import heatmap_mse
 from quantize.distill.losses.simcc import simcc_distill_loss
@@ -45,8 +45,8 @@ class FreshHead(nn.Module):
     def forward(self, image: torch.Tensor) -> Outputs:
         """Return the student's outputs."""
         with torch.no_grad():
-            features = last_map(self.backbone, image)
-        return run_head(self.head, features)
+            maps = self.backbone(image)
+        return run_head(self.head, maps)
 
 
 @dataclass(frozen=True, slots=True)

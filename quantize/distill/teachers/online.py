@@ -1,6 +1,6 @@
 """A teacher that runs on the student's own crops: flipped, rotated and distorted as they are.
 
-Features and outputs of the last batch are kept, since several losses may need them.
+Feature maps and outputs of the last batch are kept, since several losses may need them.
 """
 
 import copy
@@ -13,7 +13,7 @@ from torch.nn import functional
 from edge.geometry import Size
 from edge.types import F64
 from export.torch_session import normalise
-from quantize.distill.backbone_head import Outputs, backbone_of, last_map, run_head
+from quantize.distill.backbone_head import Maps, Outputs, backbone_of, last_map, run_head
 from quantize.distill.data.batches import Batch
 from quantize.distill.teachers.teacher import Teacher
 from runtimes.errors import InputError
@@ -38,23 +38,18 @@ class OnlineTeacher:
         self.scale = input_scale(student, teacher.spec)
         self._module = teacher.module
         self._batch: Batch | None = None
-        self._features: torch.Tensor | None = None
+        self._maps: Maps | None = None
         self._outputs: Outputs | None = None
 
     def features(self, batch: Batch, device: torch.device) -> torch.Tensor:
         """Return the last feature map of a PyTorch teacher, float32 (B, C, h, w), without gradient."""
         self._select(batch)
-        if self._features is None:
-            images = self._images(batch.images.to(device))
-            with torch.no_grad():
-                pixels = normalise(images, self.teacher.spec.image)
-                self._features = last_map(backbone_of(self._module_on(device)), pixels)
-        return self._features
+        return last_map(self._feature_maps(batch, device))
 
     def outputs(self, batch: Batch, device: torch.device) -> Outputs:
         """Return the teacher's outputs, float32, in the order of its spec, without gradient.
 
-        A PyTorch teacher's head runs on the cached features, so that both cost one pass; an artifact runs in its
+        A PyTorch teacher's head runs on the cached maps, so that both cost one pass; an artifact runs in its
         engine.
         """
         self._select(batch)
@@ -62,10 +57,18 @@ class OnlineTeacher:
             if self._module is None:
                 self._outputs = self._run(batch, device)
             else:
-                features = self.features(batch, device)
+                maps = self._feature_maps(batch, device)
                 with torch.no_grad():
-                    self._outputs = run_head(self._module_on(device).head, features)
+                    self._outputs = run_head(self._module_on(device).head, maps)
         return self._outputs
+
+    def _feature_maps(self, batch: Batch, device: torch.device) -> Maps:
+        if self._maps is None:
+            images = self._images(batch.images.to(device))
+            with torch.no_grad():
+                pixels = normalise(images, self.teacher.spec.image)
+                self._maps = backbone_of(self._module_on(device))(pixels)
+        return self._maps
 
     def _run(self, batch: Batch, device: torch.device) -> Outputs:
         spec = self.teacher.spec
@@ -85,7 +88,7 @@ class OnlineTeacher:
 
     def _select(self, batch: Batch) -> None:
         if batch is not self._batch:
-            self._batch, self._features, self._outputs = batch, None, None
+            self._batch, self._maps, self._outputs = batch, None, None
 
 
 def input_scale(student: ModelSpec, teacher: ModelSpec) -> F64:

@@ -22,6 +22,7 @@ PIG = tuple(f"pig_{index}" for index in range(17))
 # Of every pose family with any number of keypoints, a network that is small or the smallest.
 FAMILIES = {
     "rtmpose": ("160x1x1x1x1", (64, 64)),
+    "cspnext": ("160x1x1x1x1-fpn", (192, 256)),
     "vitpose": ("48x1x3-simple", (96, 128)),
     "sapiens": ("192x1x3-head8", (96, 128)),
     "fastpose": ("res50", (192, 256)),

@@ -8,7 +8,7 @@ import torch
 
 from export.checkpoint import LoadedModel, load_checkpoint, with_input
 from export.models import rtmdet, rtmpose, sapiens, vitpose, vitpose_sizes
-from export.models.cspnext import CSPNeXtSize, parse_size, read_size, scaled, spell_size
+from export.models.cspnext_backbone import CSPNeXtSize, parse_size, read_size, scaled, spell_size
 from export.models.rtmdet_sizes import PUBLISHED, Size, size_name, size_of
 from export.models.vit_sizes import VitSize
 from export.random_weights import random_variant

@@ -32,6 +32,9 @@ def test_unknown_methods_are_refused(text) -> None:
         (("head", "simcc"), "t", "rtmpose-t", "goes with no other method"),
         (("heatmap",), "", "rtmpose-t", "needs a teacher"),
         (("token",), "t", "rtmpose-t", "rtmpose-t has none"),
+        (("token",), "t", "cspnext-t-fpn", "cspnext-t-fpn has none"),
+        (("feature",), "t", "fastpose-res50", "fastpose is not divided so"),
+        (("head",), "t", "fastpose-res50-integral", "fastpose is not divided so"),
     ],
 )
 def test_incompatible_methods_are_refused(methods, teacher, student, said) -> None:

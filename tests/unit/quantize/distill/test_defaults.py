@@ -13,7 +13,11 @@ from quantize.distill.defaults import scaled_lr, with_defaults
         ("rtmpose", "s", 0.0, 0.05),
         ("rtmpose", "m", 0.05, 0.05),
         ("rtmpose", "l", 0.05, 0.05),
+        ("cspnext", "t-fpn", 0.0, 0.0),
+        ("cspnext", "s", 0.0, 0.05),
+        ("cspnext", "m-fpn", 0.05, 0.05),
         ("vitpose", "192x6x3-simple", 0.1, 0.05),
+        ("fastpose", "res50", 0.0, 0.0),
     ],
 )
 def test_the_papers_tables(family, size, decay, ema) -> None:

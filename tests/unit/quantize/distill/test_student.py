@@ -23,6 +23,10 @@ from runtimes.errors import EdgeposeError  # noqa: E402
         ("vitpose-96x2x3-simple", (96, 128), ("vitpose", "96x2x3-simple", (96, 128), "coco17")),
         ("vitpose-s", None, ("vitpose", "s", (192, 256), "coco17")),
         ("rtmpose-t", None, ("rtmpose", "t", (192, 256), "coco17")),
+        ("cspnext-t-fpn", (96, 160), ("cspnext", "t-fpn", (96, 160), "coco17")),
+        ("cspnext-614x1x2x2x1-fpn", None, ("cspnext", "614x1x2x2x1-fpn", (192, 256), "coco17")),
+        ("fastpose-res50", (96, 128), ("fastpose", "res50", (96, 128), "coco17")),
+        ("fastpose-1x2x1x1-wide", None, ("fastpose", "1x2x1x1-wide", (192, 256), "coco17")),
         ("rtmpose-s-halpe26", (96, 128), ("rtmpose", "s", (96, 128), "body26")),
     ],
 )
@@ -46,9 +50,28 @@ def test_integral_students_are_the_same_networks(name, size) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "size", "schema"),
+    [
+        ("fastpose-res50-integral", "res50", "coco17"),
+        ("fastpose-res50-wholebody-integral", "res50", "coco133"),  # of the catalogue
+        ("fastpose-2x1x1x1-integral", "2x1x1x1", "coco17"),
+    ],
+)
+def test_fastpose_learns_by_integral_regression(name, size, schema) -> None:
+    variant = student_variant(name)
+    assert (variant.size, variant.codec, variant.schema) == (size, "integral", schema)
+    assert student_spec(variant, name).codec == IntegralCodec(norm="sigmoid", shift_flip=True)
+
+
+@pytest.mark.parametrize(
     ("name", "wh", "said"),
     [
-        ("rtmpose-t-integral", None, "integral regression needs maps, and rtmpose gives none"),
+        ("rtmpose-t-integral", None, "integral regression is for vitpose and fastpose"),
+        ("cspnext-t-fpn-integral", None, "integral regression is for vitpose and fastpose"),
+        ("cspnext-t-fpn", (100, 128), "multiples of 32"),
+        ("cspnext-xxl", None, "cspnext has no size 'xxl'"),
+        ("fastpose-3x4x6", None, "fastpose has no size '3x4x6'"),
+        ("fastpose-3x4x0x3", None, "fastpose has no size '3x4x0x3'"),
         ("vitpose-integral", None, "cannot be a student"),
         ("rtmdet-nano", None, "'rtmdet-nano' cannot be a student"),
         ("vitpose", None, "cannot be a student"),
@@ -63,7 +86,7 @@ def test_networks_that_cannot_be_trained_are_refused(name, wh, said) -> None:
         student_variant(name, wh)
 
 
-@pytest.mark.parametrize("name", ["vitpose-32x2x2-simple", "rtmpose-t"])
+@pytest.mark.parametrize("name", ["vitpose-32x2x2-simple", "rtmpose-t", "cspnext-t-fpn"])
 def test_fresh_weights_follow_from_the_seed(name) -> None:
     variant = student_variant(name, (64, 64))
     torch.rand(1)
@@ -72,9 +95,12 @@ def test_fresh_weights_follow_from_the_seed(name) -> None:
     assert not all(torch.equal(first[key], other[key]) for key in first)
 
 
-def test_a_new_students_heatmaps_are_nearly_empty() -> None:
+@pytest.mark.parametrize(
+    "name", ["vitpose-32x2x2", "cspnext-160x1x1x1x1", "cspnext-160x1x1x1x1-fpn", "fastpose-1x1x1x1"]
+)
+def test_a_new_students_heatmaps_are_nearly_empty(name) -> None:
     """Most bins of a heatmap are zero: learning starts from there."""
-    variant = student_variant("vitpose-32x2x2", (64, 64))
+    variant = student_variant(name, (64, 64))
     module = new_student(variant, 0)
     assert module.training
     with torch.no_grad():

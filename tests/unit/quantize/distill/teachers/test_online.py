@@ -103,7 +103,7 @@ def test_channels_are_known_without_computing(name, channels) -> None:
     module = new_student(student_variant(name, (64, 64)), 0)
     before = {key: value.clone() for key, value in module.state_dict().items()}
     assert map_channels(module.backbone, (64, 64))[-1] == channels
-    assert last_map(module.backbone, torch.rand(1, 3, 64, 64)).shape[1] == channels
+    assert last_map(module.backbone(torch.rand(1, 3, 64, 64))).shape[1] == channels
     after = new_student(student_variant(name, (64, 64)), 0).state_dict()
     assert all(torch.equal(after[key], value) for key, value in before.items())
     assert backbone_of(nn.Identity()) is None
