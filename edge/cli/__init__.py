@@ -46,6 +46,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "edge.cli.commands.quantize",
         "Quantize artifacts to int8 and check them against their float parents.",
     ),
+    "label": (
+        "edge.cli.commands.label",
+        "Label pictures with a pose model, as a COCO data set.",
+    ),
     "train": (
         "edge.cli.commands.train",
         "Train a detector or a pose model on labels.",

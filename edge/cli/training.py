@@ -59,6 +59,12 @@ data_options = together(
         help="Category of the people in COCO.json, by name or id. Default: person, or the only one with keypoints.",
     ),
     click.option(
+        "--data-licence",
+        default="",
+        help="Licence of the data that states none, such as CC-BY-4.0, or `own` for your own pictures. COCO.json: its "
+        "`licenses`. Default: unknown.",
+    ),
+    click.option(
         "--workers",
         type=click.IntRange(1),
         help="Data loading threads. Default: 1; on a GPU one a core, at most 16.",

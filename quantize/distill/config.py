@@ -55,7 +55,8 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
 
     teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data: COCO.json,
     DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of COCO.json's images.
-    category: of the people in it, empty for `person`. schema: the student's keypoints. init: a
+    category: of the people in it, empty for `person`. data_licence: see
+    `data.licences`. schema: the student's keypoints. init: a
     checkpoint of the same network to start from; of another input size, its backbone. token: a trained token file;
     empty to train one if needed. teacher_cache: a folder of teacher heatmaps shared between runs; empty for the run's
     own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch over all processes; a step takes
@@ -76,6 +77,7 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     data: tuple[str, ...] = ("synth",)
     images: str = ""
     category: str = ""
+    data_licence: str = ""
     methods: tuple[Method, ...] = ("heatmap",)
     schema: str = "coco17"
     input_wh: tuple[int, int] | None = None

@@ -27,6 +27,7 @@ from quantize.distill.assembly import (
 )
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
+from quantize.distill.data.licences import data_terms
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
@@ -283,11 +284,12 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
 
 
 def _card(setup: Setup) -> Card:
-    """Return the student's card; licences are those of its teacher and of the checkpoint it started from."""
+    """Return the student's card; licences are those of its teacher, its first weights and its data."""
     config, variant, schema = setup.config, setup.variant, setup.variant.schema
     begun = [load_checkpoint(config.init).lineage] if config.init else []
     sources = [setup.teacher.lineage, *begun] if setup.teacher else begun
-    licences, commercial_use = joined_terms(sources)
+    terms = data_terms(config.data, config.data_licence)
+    licences, commercial_use = joined_terms([*sources, *terms])
     return Card(
         model=f"{variant.family}-{variant.size}",
         family=variant.family,

@@ -50,6 +50,7 @@ class TrainOptions:
     data: tuple[str, ...]
     images: str
     category: str
+    data_licence: str
     workers: int | None
     drawn: int | None
     batch: int | None

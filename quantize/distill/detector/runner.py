@@ -17,6 +17,7 @@ from export.lineage import joined_terms
 from export.registry import Variant, load_family
 from export.student_file import Card
 from quantize.distill.data.batches import epoch_steps
+from quantize.distill.data.licences import data_terms
 from quantize.distill.data.sources import DRAWN, split_weight, trained_on
 from quantize.distill.defaults import scaled_lr
 from quantize.distill.detector.config import BATCH, LR, DetectorConfig
@@ -181,9 +182,11 @@ def _job(
 
 
 def _card(config: DetectorConfig, variant: Variant) -> Card:
-    """Return the detector's card; licences are those of the checkpoint it started from."""
+    """Return the detector's card; licences are those of its data and of the checkpoint it started from."""
     sources = [load_checkpoint(config.init).lineage] if config.init else []
-    licences, commercial_use = joined_terms(sources)
+    licences, commercial_use = joined_terms(
+        [*sources, *data_terms(config.data, config.data_licence)]
+    )
     return Card(
         model=f"{variant.family}-{variant.size}",
         family=variant.family,
