@@ -23,7 +23,7 @@ from timing import interleaved_cpu_us
 from edge.geometry import make_crops
 from edge.schema import load_schema
 from quantize.distill.data.augment import NO_AUGMENTATION, STRONG, WEAK, random_view
-from quantize.distill.data.batches import collate
+from quantize.distill.data.batches import collate, pose_batches, split_into_batches
 from quantize.distill.data.crop_view import CropView, box_view, view_crop
 from quantize.distill.data.instances import Instance, annotated_instances, drawn_instances
 from quantize.distill.data.keypoint_transfer import map_keypoints
@@ -38,7 +38,13 @@ from quantize.distill.data.targets import (
     simcc_sigma,
     strides,
 )
-from quantize.distill.losses.terms import TeacherMaps
+from quantize.distill.losses.terms import (
+    TeacherMaps,
+    WeightedLoss,
+    label_loss,
+    teacher_map_loss,
+)
+from quantize.distill.pose_task import PoseTask
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teachers.cache import (
     SHARD_SIZE,
@@ -128,7 +134,35 @@ def measure(people: Sequence[Instance]) -> dict[str, float]:
     pixels = interleaved_cpu_us(pixel_steps(people), rounds=ROUNDS, calls=len(people))
     targets = interleaved_cpu_us(target_steps(people), rounds=ROUNDS, calls=4)
     spans = {name: us / 1e3 for name, us in pixels.items()}
-    return spans | {name: us / 1e3 / BATCH for name, us in targets.items()}
+    spans |= {name: us / 1e3 / BATCH for name, us in targets.items()}
+    return spans | thread_ms(people)
+
+
+def thread_ms(people: Sequence[Instance]) -> dict[str, float]:
+    """Return the CPU milliseconds per sample of the thread that trains, and of the two that load for it.
+
+    For RTMPose-t with a teacher's heatmaps, the network itself left out; medians of ROUNDS runs over the people.
+    """
+    spec = student_spec(student_variant("rtmpose-t"), "student")
+    maps = _teacher_maps(people, 2)
+    weighted = {
+        "truth": WeightedLoss(label_loss(spec)),
+        "heatmap": WeightedLoss(teacher_map_loss(spec, maps)),
+    }
+    task = PoseTask(spec.image, weighted)
+    sampler = Sampler(PatchCache(people, spec.crop.padding), COCO, spec.crop, WH)
+    outputs = tuple(torch.rand(BATCH, *each.shape[1:]) for each in spec.outputs)
+    plan = split_into_batches(range(len(people)), BATCH)
+    spent = []
+    for epoch in range(ROUNDS):
+        process, thread = time.process_time(), time.thread_time()
+        for batch in pose_batches(sampler, plan, epoch, WEAK, 2, task.prepare):
+            for each in weighted.values():
+                each.loss(outputs, batch)
+        own = time.thread_time() - thread
+        spent.append((own, time.process_time() - process - own))
+    own, others = (1e3 * np.median(spent, axis=0) / (len(plan) * BATCH)).tolist()
+    return {"the thread that trains, without the network": own, "the threads that load": others}
 
 
 def epochs(folder: Path) -> dict[str, float]:
@@ -220,7 +254,8 @@ def _page(table: dict[str, dict[str, float]], passed: dict[str, float]) -> str:
     text = (
         f"A 192x256 student, {PEOPLE} people of each kind, one thread, medians of {ROUNDS} interleaved rounds. "
         f"{WEAK.blur_prob:.0%} of all samples are blurred; weak augmentation cuts a patch out of "
-        f"{WEAK.cutout_prob:.0%}, strong out of all. Targets are computed per batch.\n\n"
+        f"{WEAK.cutout_prob:.0%}, strong out of all. Targets are computed per batch. "
+        f"The last two rows are a whole training step of RTMPose-t with a teacher's heatmaps, without its network.\n\n"
         f"Drawn people are rendered once and reused: {pictures} pictures ({people} people) took {passed['drawn']:.1f} "
         f"s of CPU time to draw ({drawn_ms:.1f} ms per picture) and {passed['found drawn']:.2f} s to load again. "
         f"A sample then took {each['epoch 1']:.2f} ms in the first epoch, which fills the patch cache, "
