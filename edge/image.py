@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 
 from edge.geometry import Crop, Size, letterbox_wh
 from edge.types import U8, check_shape
-from runtimes.errors import InputError, SourceError
+from runtimes.errors import InputError, SourceError, warn
 from runtimes.spec import CropSpec
+
+TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""First bytes of a TIFF: of either byte order, and with offsets of 64 bits."""
 
 
 def read_image(path: str | Path, wh: Size | None = None) -> U8:
@@ -24,7 +27,7 @@ def read_image(path: str | Path, wh: Size | None = None) -> U8:
 
     wh: the width and height that annotations are given in. Without it the EXIF orientation is applied, as mmpose and
     mmdet do when they read COCO; with it, only where the stored pixels have another size and the turned ones have
-    that. Of an animation or several pages, the first is read.
+    that. Of an animation or several pages, the first is read, of pages with a warning.
     Raises SourceError where the file cannot be read or decoded, or has another size.
     """
     try:
@@ -33,6 +36,8 @@ def read_image(path: str | Path, wh: Size | None = None) -> U8:
         raise SourceError(
             f"cannot read the image {path}: {error.strerror}; check the path"
         ) from error
+    if encoded[:4].tobytes() in TIFF_MARKS:
+        _warn_of_pages(path)
     if wh is None:
         return _decode(path, encoded, cv2.IMREAD_COLOR)
     stored = _decode(path, encoded, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -47,6 +52,13 @@ def read_image(path: str | Path, wh: Size | None = None) -> U8:
         f"{path}: the file is {width}x{height}, the annotation says {wh[0]}x{wh[1]}; "
         "use the images that were annotated"
     )
+
+
+def _warn_of_pages(path: str | Path) -> None:
+    with quiet_opencv():
+        count = cv2.imcount(str(path))
+    if count > 1:
+        warn(f"{path}: the first of {count} pages is read; give the file alone as a source for all")
 
 
 class _Quiet:

@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 
 from edge.image import quiet_opencv
-from edge.media.animation import animation_format, open_animation
+from edge.media.animation import animation_format, open_animation, open_pages
 from edge.media.image_files import image_files, image_frames, images_like, is_image
 from edge.media.live import STREAM_TIMEOUT_MS, captured_live
 from edge.media.source import Source
@@ -30,6 +30,8 @@ _CAMERA = re.compile(r"(?:/dev/video)?(\d+)")
 
 def open_source(source: str | int | Path, *, fps: float = DEFAULT_FPS) -> Source:
     """Open an image, directory, glob, video file, camera (0, "/dev/video0"), stream URL, or "synth".
+
+    Animations and the pages of one TIFF are frames; of files in a directory the first image is read.
 
     fps: frame rate of images and drawn people; videos, cameras and streams have their own.
     Raises SourceError for a source that is missing, empty or not decodable.
@@ -70,6 +72,8 @@ def _open_file(path: Path, fps: float) -> Source:
             return open_animation(path)
         case "gif" | "png":  # FFmpeg plays them frame by frame, in constant memory
             return open_video(path)
+        case "tiff":
+            return open_pages(path, fps)
     return image_frames([path], fps)
 
 

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.image import write_image
+from edge.image import read_image, write_image
 from edge.media.sources import open_source
+from edge.types import U8
 from runtimes.errors import SourceError
 
 
@@ -160,3 +161,48 @@ def test_opening_leaves_opencvs_log_level_alone(tmp_path: Path) -> None:
     with open_source(make_video(tmp_path / "clip.avi", 1)) as source:
         list(source)
     assert logging.getLogLevel() == before
+
+
+def pages_of(path: Path, *images: U8) -> Path:
+    assert cv2.imwritemulti(str(path), list(images))
+    return path
+
+
+def flat(value: int, height: int = 24) -> U8:
+    return np.full((height, 32, 3), value, np.uint8)
+
+
+def test_the_pages_of_a_tiff_are_frames(tmp_path: Path) -> None:
+    path = pages_of(tmp_path / "stack.tif", flat(10), flat(90), flat(200))
+    with open_source(path, fps=10) as source:
+        assert source.frame_count == 3
+        frames = list(source)
+    assert [round(float(frame.image.mean())) for frame in frames] == [10, 90, 200]
+    assert [frame.name for frame in frames] == [f"stack_{index:06d}" for index in range(3)]
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 0.1, 0.2])
+    assert source.losses.notes() == []
+
+
+def test_thumbnails_among_the_pages_are_left_out_and_said(tmp_path: Path) -> None:
+    path = pages_of(tmp_path / "photo.tif", flat(10), flat(10, height=12))
+    with (
+        pytest.warns(UserWarning, match="1 page of another size than the first left out"),
+        open_source(path) as source,
+    ):
+        assert [frame.image.shape for frame in source] == [(24, 32, 3)]
+
+
+def test_one_image_is_read_of_a_tiff_in_a_folder_and_said(tmp_path: Path) -> None:
+    path = pages_of(tmp_path / "stack.tif", flat(10), flat(90))
+    with pytest.warns(UserWarning, match=r"stack\.tif: the first of 2 pages is read"):
+        frames = list(open_source(tmp_path))
+    assert [round(float(frame.image.mean())) for frame in frames] == [10]
+    with pytest.warns(UserWarning, match="the first of 2 pages is read"):
+        read_image(path)
+
+
+def test_a_tiff_of_one_page_is_an_image(tmp_path: Path, recwarn) -> None:
+    cv2.imwrite(str(tmp_path / "photo.tif"), flat(10))
+    with open_source(tmp_path / "photo.tif") as source:
+        assert [frame.name for frame in source] == ["photo.tif"]
+    assert not recwarn.list
