@@ -20,7 +20,16 @@ import pygments.formatters
 ROOT = Path(__file__).resolve().parents[1]
 # In reading order.
 PAGES = (
-    *("quickstart", "export", "quantization", "distillation", "boards", "sdk", "examples"),
+    *(
+        "quickstart",
+        "export",
+        "quantization",
+        "distillation",
+        "evaluation",
+        "boards",
+        "sdk",
+        "examples",
+    ),
     *("troubleshooting", "models", "architecture"),
 )
 OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md")

@@ -49,6 +49,7 @@ class Annotation(WholeBody, frozen=True, kw_only=True):
 
     num_keypoints: as the file says, which only CrowdPose's protocol goes by. ignore: such a person is neither expected
     nor a false positive where it is found, as a crowd region and a person without labels are in any case.
+    head_wh: width and height of the head's box, for PCKh.
     """
 
     id: Id
@@ -59,6 +60,7 @@ class Annotation(WholeBody, frozen=True, kw_only=True):
     iscrowd: Literal[0, 1] = 0
     num_keypoints: int | None = None
     ignore: bool = False
+    head_wh: tuple[float, float] | None = None
 
     @property
     def labelled(self) -> bool:

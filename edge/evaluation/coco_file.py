@@ -19,6 +19,7 @@ from edge.evaluation.coco_values import (
     box_of,
     count_of,
     flag_of,
+    head_wh_of,
     id_of,
     is_usable,
     lies_far_outside,
@@ -216,6 +217,7 @@ class _Reader:
             area=area if 0 < area < float("inf") else None,
             iscrowd=flag_of(raw.iscrowd, f"{place}.iscrowd"),
             num_keypoints=count_of(raw.num_keypoints),
+            head_wh=head_wh_of(raw.bbox_head, raw.headbox, place),
         )
         return msgspec.structs.replace(person, **given)
 

@@ -33,6 +33,8 @@ class RawAnnotation(msgspec.Struct):
     iscrowd: Any = None
     keypoints: Any = None
     num_keypoints: Any = None
+    bbox_head: Any = None
+    headbox: Any = None
     foot_kpts: Any = None
     face_kpts: Any = None
     lefthand_kpts: Any = None

@@ -73,6 +73,20 @@ def box_of(value: Any, place: str) -> XYWH | None:
     return x, y, width, height
 
 
+def head_wh_of(xywh: Any, xyxy: Any, place: str) -> tuple[float, float] | None:
+    """Return a head box's width and height; None for a box without an extent.
+
+    xywh: PoseTrack's `bbox_head`; xyxy: the `headbox` of MPII-TRB in mmpose. Raises InputError as `box_of`.
+    """
+    box, corners = box_of(xywh, f"{place}.bbox_head"), box_of(xyxy, f"{place}.headbox")
+    if corners is not None and box is None:
+        x0, y0, x1, y1 = corners
+        box = (x0, y0, x1 - x0, y1 - y0)
+    if box is None or not usable(box) or min(box[2:]) < 0 or max(box[2:]) == 0:
+        return None
+    return box[2:]
+
+
 def numbers_of(value: Any, place: str) -> tuple[float, ...]:
     """Return a list of numbers, or of lists of them, flattened; null is no numbers, or NaN inside a list."""
     if value is None:

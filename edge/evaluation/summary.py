@@ -1,4 +1,4 @@
-"""COCO's ten figures: of one evaluation, and of a model as `edgepose eval --json` prints them."""
+"""Figures of one evaluation, and of a model as `edgepose eval --json` prints them: COCO's ten, or others."""
 
 from typing import Literal
 
@@ -50,3 +50,49 @@ class EvalResult(Summary, frozen=True, kw_only=True, omit_defaults=True):
     def ap_on(self) -> str:
         """The set that the AP was measured on, as far as is known; APs of different sets do not compare."""
         return f"{self.iou_type}, {self.people} people on {self.images} images"
+
+
+Name = Literal["pckh", "masks", "depth", "normals"]
+
+
+class ProtocolResult(Record, frozen=True, kw_only=True, omit_defaults=True):
+    """The figures of one artifact or checkpoint by a protocol other than COCO's.
+
+    figures: by name, 0 to 1 unless the name has a unit, None where the ground truth does not define one; the first is
+    the protocol's main one. breakdown: likewise for each class of a segmentation; empty elsewhere.
+    """
+
+    artifact: str
+    protocol: Name
+    figures: dict[str, float | None]
+    images: int
+    people: int | None = None
+    breakdown: dict[str, dict[str, float | None]] = msgspec.field(default_factory=dict)
+
+
+# More columns than a terminal of 80 characters shows.
+_MOST_COLUMNS = 8
+
+
+def figure_table(
+    result: EvalResult | ProtocolResult,
+) -> tuple[list[str], list[list[str | float | None]]]:
+    """Return the header and a row for each figure: its value over all, then over each part or level.
+
+    Many parts, such as the classes of a segmentation, are a row each.
+    """
+    if isinstance(result, EvalResult):
+        whole, parts = result.figures(), {k: v.figures() for k, v in result.breakdown.items()}
+    else:
+        whole, parts = result.figures, result.breakdown
+    if not parts:
+        return ["figure", "value"], [[name, value] for name, value in whole.items()]
+    shared = list(next(iter(parts.values())))
+    if shared == list(whole) and len(parts) < _MOST_COLUMNS:
+        columns = [whole, *parts.values()]
+        return ["figure", "all", *parts], [[name, *(c[name] for c in columns)] for name in whole]
+    if shared == list(whole):
+        return ["part", *whole], [[k, *v.values()] for k, v in {"all": whole, **parts}.items()]
+    blank = [None] * (len(shared) - 1)
+    rows: list[list[str | float | None]] = [[k, *v.values()] for k, v in parts.items()]
+    return ["figure", *shared], [[k, v, *blank] for k, v in whole.items()] + rows

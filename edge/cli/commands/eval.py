@@ -1,14 +1,12 @@
-"""edgepose eval: the ten COCO metrics of an artifact, or of a PyTorch checkpoint, in annotated or detected boxes."""
+"""edgepose eval: the figures of an artifact, or of a PyTorch checkpoint, by its task's protocol."""
 
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import click
 
 from edge.cli.box_options import ALL, GivenBoxes, boxes_options, read_sets
-from edge.cli.checks import require_torch
 from edge.cli.console import emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
     PATH,
@@ -23,12 +21,12 @@ from edge.cli.options import (
 )
 from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
-from edge.cli.weights import load as load_model
-from edge.evaluation.summary import FIGURES, EvalResult
-from edge.model import Model, load
+from edge.cli.weights import Described, load_artifact, open_model
+from edge.evaluation.dense.depth import Align
+from edge.evaluation.summary import EvalResult, ProtocolResult, figure_table
+from edge.model import Model
 from edge.pipeline import PoseNMS
 from runtimes.base import RunOptions
-from runtimes.cache.names import find
 from runtimes.errors import InputError, warn
 
 if TYPE_CHECKING:
@@ -37,19 +35,6 @@ if TYPE_CHECKING:
     from edge.evaluation.box_sources import BoxSource
     from edge.evaluation.coco import CocoResult
     from edge.evaluation.dataset import Dataset
-
-_MOST_COLUMNS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A checkpoint's weights, and what the user says of it, which an artifact knows itself."""
-
-    weights: str | None = None
-    task: str | None = None
-    keypoints: str | None = None
-    heads: int | None = None
-    size: str = ""
 
 
 @click.command("eval", cls=Verb)
@@ -64,7 +49,7 @@ class Described:
     "--annotations",
     type=PATH,
     required=True,
-    help="COCO.json with ground truth.",
+    help="COCO.json with ground truth; for a dense model a directory of maps named like the images.",
 )
 @click.option(
     "--category",
@@ -77,6 +62,13 @@ class Described:
     type=click.Choice(get_args(PoseNMS)),
     help="Duplicate poses of one person: keep the best (oks: mmpose's, threshold .9), or (parametric) merge them. "
     "Default: oks.",
+)
+@click.option(
+    "--depth-align",
+    type=click.Choice(get_args(Align)),
+    default="scale-shift",
+    show_default=True,
+    help="Fit of a relative depth to the truth, for each image.",
 )
 @click.option("--flip", is_flag=True, help="Flip test: average with the mirrored input.")
 @click.option("--out", type=PATH, help="Write the COCO results, which other evaluators read.")
@@ -92,6 +84,7 @@ def command(
     category: str | None,
     given: GivenBoxes,
     pose_nms: PoseNMS | None,
+    depth_align: Align,
     flip: bool,
     out: Path | None,
     force: bool,
@@ -99,42 +92,128 @@ def command(
     tuned: bool,
     options: RunOptions,
 ) -> None:
-    """Compute the COCO AP of MODEL (an artifact, a checkpoint, or a name with --weights) on a COCO-style data set."""
-    from edge.evaluation.result_file import encode_results
-    from edge.evaluation.score import evaluate, evaluate_categories, protocol_of
+    """Score MODEL (an artifact, a checkpoint, or a name with --weights) by its task's protocol.
 
+    Poses and boxes: COCO's AP on a COCO-style set; whole bodies by part, CrowdPose by level, MPII by PCKh. Dense
+    models: mIoU, depth errors or angular errors.
+    """
     check_reports([out], force=force)
     given.check(category)
+    if annotations.is_dir():
+        _refuse_pose_options(given, category, pose_nms, out, flip=flip)
+        with open_model(model, described, options, tuned=tuned) as opened:
+            result = _maps(
+                opened, images or annotations.parent / "images", annotations, depth_align
+            )
+        _print(result, f"{result.protocol} on {result.images} images", as_json=as_json)
+        hint(f"edgepose info {model}")
+        return
     sets = read_sets(given, annotations, images, category)
     with ExitStack() as stack:
-        opened = stack.enter_context(_open(model, described, options, tuned=tuned))
+        opened = stack.enter_context(open_model(model, described, options, tuned=tuned))
         _check_use(opened, given, pose_nms, category, flip=flip)
         for dataset, _ in sets:  # refuses annotations of other keypoints, before the work
-            protocol_of(opened, dataset.truth)
+            _check_truth(opened, dataset)
         detected = _detector_boxes(given, stack, options, tuned=tuned)
         asked = [(dataset, boxes or detected) for dataset, boxes in sets]
         results = _predict(opened, asked, given, pose_nms or "oks", flip=flip)
-        datasets = [dataset for dataset, _ in sets]
-        result = (
-            evaluate_categories(opened, datasets, results)
-            if category == ALL
-            else evaluate(opened, datasets[0], results)
-        )
-    if not result.people:
+        figures = _score(opened, [dataset for dataset, _ in sets], results, category)
+    if not figures.people:
         warn(f"{annotations}: no person in it is labelled, so AP is undefined")
     if out:
+        from edge.evaluation.result_file import encode_results
+
         write_report(out, encode_results(results))
+    kind = _kind(opened, given)
+    _print(
+        figures,
+        f"{kind}, {figures.people} people on {figures.images} images{', flip test' if flip else ''}",
+        as_json=as_json,
+    )
+    _say_assumptions(opened, flip=flip)
+    hint(f"edgepose run SOURCE --{'detector' if opened.spec.is_detector else 'pose'} {model}")
+
+
+def _print(result: EvalResult | ProtocolResult, said: str, *, as_json: bool) -> None:
     if as_json:
         emit_json(result)
-    else:
-        emit_table(*figure_table(result))
-        where = "" if opened.spec.is_bottom_up else f" in {given.source}"
-        kind = "boxes" if result.iou_type == "bbox" else f"keypoints{where}"
-        say(
-            f"{kind}, {result.people} people on {result.images} images{', flip test' if flip else ''}"
+        return
+    header, rows = figure_table(result)
+    emit_table(header, [[_cell(value) for value in row] for row in rows])
+    say(said)
+
+
+def _cell(value: str | float | None) -> str:
+    return value if isinstance(value, str) else number(value)
+
+
+def _kind(model: Model, given: GivenBoxes) -> str:
+    """Return what was scored, in words."""
+    if model.spec.is_detector:
+        return "boxes"
+    return "keypoints" if model.spec.is_bottom_up else f"keypoints in {given.source}"
+
+
+def _refuse_pose_options(
+    given: GivenBoxes,
+    category: str | None,
+    pose_nms: PoseNMS | None,
+    out: Path | None,
+    *,
+    flip: bool,
+) -> None:
+    """Raise InputError for options that mean nothing with maps."""
+    options = {
+        "--detector": given.detector,
+        "--detections": given.detections,
+        "--det-classes": given.det_classes,
+        "--category": category,
+        "--pose-nms": pose_nms,
+        "--flip": flip,
+        "--out": out,
+    }
+    if used := [name for name, value in options.items() if value]:
+        raise InputError(
+            f"{', '.join(used)} with a directory of maps: these options are for poses and boxes"
         )
-    _say_assumptions(opened, flip=flip)
-    hint(f"edgepose run SOURCE --{'detector' if result.iou_type == 'bbox' else 'pose'} {model}")
+
+
+def _maps(model: Model, images: Path, folder: Path, align: Align) -> ProtocolResult:
+    from edge.evaluation.dense.evaluate import evaluate_maps
+    from edge.media.image_files import image_files
+
+    if not images.is_dir():
+        raise InputError(f"no directory {images}; say where the images are with --images DIR")
+    found = image_files(images)
+    with progress(model.name, len(found)) as advance:
+        return evaluate_maps(model, found, folder, align=align, advance=advance)
+
+
+def _check_truth(model: Model, dataset: "Dataset") -> None:
+    from edge.evaluation.protocols.mpii import check_pckh_truth, is_mpii
+    from edge.evaluation.score import protocol_of
+
+    if is_mpii(model):
+        check_pckh_truth(model, dataset.truth)
+    else:
+        protocol_of(model, dataset.truth)
+
+
+def _score(
+    model: Model,
+    datasets: "Sequence[Dataset]",
+    results: "Sequence[CocoResult]",
+    category: str | None,
+) -> EvalResult | ProtocolResult:
+    """Score by the protocol of the model's keypoints and of what was asked for."""
+    from edge.evaluation.protocols.mpii import evaluate_pckh, is_mpii
+    from edge.evaluation.score import evaluate, evaluate_categories
+
+    if is_mpii(model):
+        return evaluate_pckh(model, datasets[0], results)
+    if category == ALL:
+        return evaluate_categories(model, datasets, results)
+    return evaluate(model, datasets[0], results)
 
 
 def _predict(
@@ -172,6 +251,8 @@ def _check_use(
     flip: bool,
 ) -> None:
     """Raise InputError for an option that the model has no use for."""
+    from edge.evaluation.protocols.mpii import is_mpii
+
     given.check_use(model)
     if model.spec.is_detector and (given.detector or flip or pose_nms):
         raise InputError(
@@ -179,6 +260,15 @@ def _check_use(
         )
     if model.spec.is_bottom_up and pose_nms:
         raise InputError(f"{model.name} is bottom-up: --pose-nms is for top-down models")
+    if model.spec.is_dense:
+        raise InputError(
+            f"{model.name} gives a map (task {model.spec.task}): give --annotations DIR, maps named like the images"
+        )
+    if is_mpii(model) and (given.detector or given.detections or pose_nms or category == ALL):
+        raise InputError(
+            f"{model.name} has MPII's keypoints: PCKh is of one pose in each annotated box; leave out --detector, "
+            f"--detections, --pose-nms and --category {ALL}"
+        )
     if category == ALL and (model.spec.is_detector or model.spec.is_bottom_up):
         raise InputError(f"{model.name}: --category {ALL} is for top-down pose models")
 
@@ -192,7 +282,7 @@ def _detector_boxes(
 
     if not given.detector:
         return None
-    detector = stack.enter_context(_load(given.detector, options, tuned=tuned))
+    detector = stack.enter_context(load_artifact(given.detector, options, tuned=tuned))
     if not detector.spec.is_detector:
         raise InputError(f"--detector {given.detector}: finds no boxes (task {detector.spec.task})")
     if given.det_thr is not None:
@@ -214,49 +304,3 @@ def _say_assumptions(model: Model, *, flip: bool) -> None:
         )
     if flip and not model.schema.left_right:
         say(f"keypoint set {name} has no left/right pairs: the flip test swapped none")
-
-
-def figure_table(result: EvalResult) -> tuple[list[str], list[list[str]]]:
-    """Return the header and a row for each metric: its value over all, then over each part or level.
-
-    Many categories are a row each.
-    """
-    columns = {"all": result, **result.breakdown}
-    if len(columns) > _MOST_COLUMNS:
-        rows = [
-            [name, *(number(value) for value in each.figures().values())]
-            for name, each in columns.items()
-        ]
-        return ["category", *FIGURES], rows
-    heads = list(columns) if result.breakdown else ["value"]
-    rows = [
-        [name, *(number(each.figures()[name]) for each in columns.values())] for name in FIGURES
-    ]
-    return ["figure", *heads], rows
-
-
-def _open(model: str, described: Described, options: RunOptions, *, tuned: bool) -> Model:
-    artifact = find(model) if described.weights is None else Path(model)
-    if artifact and artifact.is_dir():
-        if described != Described():
-            raise InputError(
-                "--weights, --task, --keypoints, --heads and --size describe a checkpoint; an artifact has its own"
-            )
-        return _load(artifact, options, tuned=tuned)
-    if tuned:
-        raise InputError(f"--tuned is for artifacts; {model} runs in PyTorch")
-    require_torch()
-    from export.torch_session import TorchSession
-
-    loaded = load_model(model, **asdict(described))
-    return Model(loaded.spec, TorchSession(loaded.module, loaded.spec, options.threads))
-
-
-def _load(artifact: Path, options: RunOptions, *, tuned: bool) -> Model:
-    return load(
-        artifact,
-        threads=options.threads,
-        precision=options.precision,
-        accelerator=options.accelerator,
-        tuned=tuned,
-    )

@@ -27,7 +27,7 @@ from edge.cli.options import (
 )
 from edge.cli.summary import emit_artifacts, report_written
 from edge.cli.verb import Verb
-from edge.cli.weights import load
+from edge.cli.weights import load_weights
 from runtimes.errors import InputError
 from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Precision, Runtime
@@ -105,7 +105,9 @@ def command(
     if model in CATALOG:
         refuse_entry(CATALOG[model], runtimes)
     truth = gate.ground_truth()
-    loaded = load(model, weights, wh, task=task, heads=heads, keypoints=keypoints, size=size)
+    loaded = load_weights(
+        model, weights, wh, task=task, heads=heads, keypoints=keypoints, size=size
+    )
     planned = _plan(loaded, runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":

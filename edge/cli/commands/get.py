@@ -172,13 +172,13 @@ def _get(missing: Sequence[tuple[str, Target]]) -> "list[Exported]":
     """Download, export and check each into the cache."""
     if not missing:
         return []
-    from edge.cli.weights import load
+    from edge.cli.weights import load_weights
     from export import export_model
 
     results = []
     for name in dict.fromkeys(name for name, _ in missing):
         targets = [target for each, target in missing if each == name]
-        loaded = load(name, "download")
+        loaded = load_weights(name, "download")
         with progress(name, len(targets) + 1) as advance:
             # what is there is not sound, or to be replaced
             results += export_model(loaded, targets, artifacts_dir(), force=True, progress=advance)
