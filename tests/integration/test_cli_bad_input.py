@@ -121,7 +121,10 @@ def known(pose, detector, photo, weights, real):
         (["verify", "POSE", "--heads", "4"], "--heads goes with --layers"),
         (["verify", "POSE", "--layers", "--weights", "x.pth"], "was imported"),
         (["export", "WEIGHTS", "--heads", "4"], "which has no attention heads; leave heads out"),
-        (["eval", "POSE", "--heads", "4", "--annotations", "COCO"], "--heads and --size describe a checkpoint"),
+        (
+            ["eval", "POSE", "--heads", "4", "--annotations", "COCO"],
+            "--heads and --size describe a checkpoint",
+        ),
         (["verify", "POSE", "--accelerator", "npu"], "NPU"),
         (["verify", "POSE", "--against", "DETECTOR"], "compare like with like"),
         (["verify", "DETECTOR", "--layers"], "needs --weights CHECKPOINT"),
