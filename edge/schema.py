@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.errors import InputError
+from runtimes.record import Record
 from runtimes.spec import KeypointsSpec
 
 SCHEMAS = (
@@ -32,6 +33,9 @@ SCHEMAS = (
     "face98",
     "face106",
 )
+
+# Sets with names of their own for keypoints that others have (assets/correspondence).
+CORRESPONDING = ("sapiens308",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,33 @@ def load_schema(name: str) -> KeypointSchema:
         raise InputError(f"unknown keypoint schema {name!r}; known: {', '.join(SCHEMAS)}")
     data: Any = resources.files("edge").joinpath(f"assets/keypoints/{name}.json").read_bytes()
     return KeypointSchema.from_spec(msgspec.json.decode(data, type=KeypointsSpec))
+
+
+class Correspondence(Record, frozen=True, kw_only=True):
+    """Names that a keypoint set has for keypoints that other sets name otherwise: theirs to its own.
+
+    sources: where each is stated, or what it is inferred from.
+    """
+
+    sources: tuple[str, ...]
+    names: dict[str, str]
+
+
+@functools.cache
+def common_names(schema: KeypointSchema) -> tuple[str, ...]:
+    """Return a set's names as other sets spell them: COCO-WholeBody's for faces and fingers of Sapiens' 308."""
+    if schema.name not in CORRESPONDING or schema.names != load_schema(schema.name).names:
+        return schema.names
+    path = resources.files("edge").joinpath(f"assets/correspondence/{schema.name}.json")
+    found = msgspec.json.decode(path.read_bytes(), type=Correspondence)
+    common = {own: name for name, own in found.names.items()}
+    return tuple(common.get(name, name) for name in schema.names)
+
+
+def shared_keypoints(source: KeypointSchema, target: KeypointSchema) -> NDArray[np.intp]:
+    """Return the index in `source` of each keypoint of `target`, intp (K,); -1 where `source` lacks it."""
+    places = {name: place for place, name in enumerate(common_names(source))}
+    return np.array([places.get(name, -1) for name in common_names(target)], np.intp)
 
 
 def schema_of(keypoints: KeypointSet) -> KeypointSchema:

@@ -1,4 +1,4 @@
-"""Keypoints and heatmaps of a teacher in a student's terms: matched by name, warped to the student's crop."""
+"""Keypoints and heatmaps of a teacher in a student's terms: shared keypoints, warped to the student's crop."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from edge.geometry import Size
-from edge.schema import KeypointSchema
+from edge.schema import KeypointSchema, shared_keypoints
 from edge.types import F64
 from runtimes.errors import InputError
+
+HAND = "hand21"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +27,27 @@ class KeypointMap:
 
 
 def map_keypoints(teacher: KeypointSchema, student: KeypointSchema) -> KeypointMap:
-    """Return the map by keypoint names; raises InputError where the two sets share none."""
-    places = {name: place for place, name in enumerate(teacher.names)}
-    known = np.array([name in places for name in student.names])
+    """Return the map of the keypoints that both have (`edge.schema.shared_keypoints`).
+
+    Raises InputError where they share none, and for hands of an unknown side.
+    """
+    indices = shared_keypoints(teacher, student)
+    known = indices >= 0
     if not known.any():
-        raise InputError(
-            f"the teacher's {teacher.name} and the student's {student.name} share no keypoint; "
-            "choose a teacher that knows some of them"
+        sides = [_has_sides(each) for each in (teacher, student)]
+        reason = (
+            "one of them does not say whether a hand is left or right; choose two sets of hands or two of bodies"
+            if HAND in (teacher.name, student.name) and any(sides)
+            else "choose a teacher that knows some of them"
         )
-    return KeypointMap(np.array([places.get(name, 0) for name in student.names], np.intp), known)
+        raise InputError(
+            f"the teacher's {teacher.name} and the student's {student.name} share no keypoint; {reason}"
+        )
+    return KeypointMap(np.maximum(indices, 0), known)
+
+
+def _has_sides(schema: KeypointSchema) -> bool:
+    return any(name.endswith("_thumb4") for name in schema.names)
 
 
 def select(values: torch.Tensor, keypoints: KeypointMap) -> torch.Tensor:

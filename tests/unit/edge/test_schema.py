@@ -1,6 +1,7 @@
 """Keypoint schemas: the data agrees with itself, and with the datasets' own files where those are at hand."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.schema import SCHEMAS, KeypointSchema, load_schema
+from edge.schema import (
+    SCHEMAS,
+    KeypointSchema,
+    common_names,
+    load_schema,
+    shared_keypoints,
+)
 from runtimes.errors import InputError
 
 COUNTS = {
@@ -185,3 +192,45 @@ def test_a_schema_that_contradicts_itself_is_refused(
 def test_a_schema_survives_the_manifest(name: str) -> None:
     schema = load_schema(name)
     assert KeypointSchema.from_spec(schema.to_spec()) == schema
+
+
+@pytest.mark.parametrize("whole", ["coco133", "halpe136"])
+def test_sapiens_shares_114_keypoints_with_whole_bodies(whole) -> None:
+    """Sapiens 4.2: body, feet, four points a finger, and the face inside its contour; no point twice."""
+    sapiens, target = load_schema("sapiens308"), load_schema(whole)
+    rows = shared_keypoints(sapiens, target)
+    found = {
+        name: sapiens.names[row] for name, row in zip(target.names, rows, strict=True) if row >= 0
+    }
+    neck = {"neck"} & set(target.names)
+    assert len(found) == 114 + len(neck)
+    assert len(set(found.values())) == len(found)
+    face = sorted(int(name[5:]) for name in found if name.startswith("face-"))
+    assert face == list(range(17, 68))
+    hands = [name for name in found if name[-1].isdigit() and not name.startswith("face-")]
+    assert len(hands) == 40
+    back = shared_keypoints(target, sapiens)
+    assert all(back[row] == place for place, row in enumerate(rows) if row >= 0)
+
+
+def test_the_shared_face_is_symmetric() -> None:
+    """A point of iBUG's right half is the mirror image of the left half's; midpoints number from the picture's left."""
+    sapiens, target = load_schema("sapiens308"), load_schema("coco133")
+    rows = shared_keypoints(sapiens, target)
+    mirrored = {"1": "2", "2": "1", "4": "5", "5": "4"}
+    for place, other in target.left_right:
+        if rows[place] < 0 or not target.names[place].startswith("face-"):
+            continue
+        ours, theirs = sapiens.names[rows[place]], sapiens.names[rows[other]]
+        swapped = re.sub(r"(?<![a-z])[lr](?=_)", lambda m: {"l": "r", "r": "l"}[m[0]], ours)
+        if "lip" in ours or "lash" in ours:
+            swapped = re.sub(r"(?<=midpoint_)\d", lambda m: mirrored[m[0]], swapped)
+        assert swapped == theirs
+    eye = [sapiens.names[rows[target.names.index(f"face-{n}")]] for n in (36, 39, 42, 45)]
+    assert [name[:7] for name in eye] == ["r_outer", "r_inner", "l_inner", "l_outer"]
+
+
+def test_names_of_the_users_own_set_are_its_own() -> None:
+    own = KeypointSchema("sapiens308", ("nose", "tip_of_nose"))
+    assert common_names(own) == own.names
+    assert shared_keypoints(own, load_schema("face68")).max() == -1

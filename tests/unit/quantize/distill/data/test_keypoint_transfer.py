@@ -79,3 +79,18 @@ def test_bins_outside_the_teachers_crop_are_masked() -> None:
     wanted = np.broadcast_to(np.arange(6) >= 3, (8, 6))
     np.testing.assert_array_equal(seen[0, 0], wanted)
     np.testing.assert_array_equal(warped[0, 1], wanted)
+
+
+def test_a_face_and_hands_are_learned_from_sapiens() -> None:
+    large, small = load_schema("sapiens308"), load_schema("coco133")
+    found = map_keypoints(large, small)
+    assert found.known.sum() == 114
+    thumb = found.indices[small.names.index("left_thumb1")]
+    assert large.names[thumb] == "left_thumb_third_joint"
+    assert not found.known[small.names.index("left_hand_root")]
+
+
+@pytest.mark.parametrize(("teacher", "student"), [("hand21", "coco133"), ("coco133", "hand21")])
+def test_a_hand_of_an_unknown_side_is_refused(teacher, student) -> None:
+    with pytest.raises(InputError, match="whether a hand is left or right"):
+        map_keypoints(load_schema(teacher), load_schema(student))
