@@ -40,7 +40,9 @@ network_options = together(
         "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
     ),
     click.option(
-        "--init", default="", help="Checkpoint of a network with the same backbone to start from."
+        "--init",
+        default="",
+        help="Checkpoint to start from: as far as it fits, of another size or a bare backbone too.",
     ),
     section="Network",
 )

@@ -17,7 +17,6 @@ from edge.schema import KeypointSchema
 from export.registry import Variant, load_family
 from quantize.distill.config import DistillConfig, Part
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.initial_weights import load_init, take_weights
 from quantize.distill.loop.distributed import shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
 from quantize.distill.losses.terms import TeacherMaps, WeightedLoss, label_loss, teacher_map_loss
@@ -41,6 +40,7 @@ from quantize.distill.methods.token import (
     read_token,
 )
 from quantize.distill.network_parts import add_drop_path, freeze
+from quantize.distill.pretrained import start_from
 from quantize.distill.student import new_student, student_spec
 from quantize.distill.teachers.cache import TeacherCache
 from quantize.distill.teachers.teacher import Teacher
@@ -150,13 +150,13 @@ def assemble(
 
 
 def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:
-    """Return the student before its first step: random weights drawn from the seed, or those of `init`.
+    """Return the student before its first step: random weights drawn from the seed, and what fits of `init`.
 
-    Of an `init` whose head does not fit only the backbone is taken. Raises InputError for one with another backbone.
+    Raises InputError for an `init` that does not fit, see `start_from`.
     """
     module = new_student(variant, config.seed)
     if config.init:
-        take_weights(module, load_init(config.init, variant), variant)
+        start_from(config.init, module, variant)
     return module
 
 

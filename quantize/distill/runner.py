@@ -14,7 +14,6 @@ from torch import nn
 from edge.catalog.keypoint_file import find_keypoints
 from edge.evaluation.dataset import Dataset
 from edge.schema import SCHEMAS, KeypointSchema
-from export import load_checkpoint
 from export.lineage import joined_terms
 from export.registry import Variant
 from export.student_file import Card
@@ -49,12 +48,13 @@ from quantize.distill.loop.errors import translate_training_errors, translate_wr
 from quantize.distill.loop.job import TrainingJob, TrainingResult, run_job
 from quantize.distill.loop.optimizer import LrSchedule, average_of
 from quantize.distill.loop.progress import ProgressListener, step_reporter
-from quantize.distill.loop.run_folder import check_run_folder, write_config
+from quantize.distill.loop.run_folder import INIT, check_run_folder, write_config, write_json
 from quantize.distill.loop.train import TrainSettings
 from quantize.distill.methods.token import token_variant
 from quantize.distill.methods.token_training import load_or_train_token
 from quantize.distill.network_parts import check_parts
 from quantize.distill.pose_task import PoseTask
+from quantize.distill.pretrained import check_init, init_lineage
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache, check_teacher_cache
 from quantize.distill.teachers.teacher import Teacher, open_teacher
@@ -127,6 +127,7 @@ def _prepare(
 
     config = fill(config)
     check_parts(config, variant)
+    taken = check_init(config, variant)
     check_run_folder(folder, config, resume=resume, fill=fill)
     if "token" in config.methods:
         variant = token_variant(variant)
@@ -147,6 +148,9 @@ def _prepare(
         validation = validation_set(*val, schema, config.category)
         if fabric.is_global_zero:
             write_config(folder, config)
+        if taken is not None and fabric.is_global_zero:
+            write_json(folder / INIT, taken)
+            listener.say(f"--init {config.init}: {taken.summary}")
     patches = PatchCache(people.instances, student_spec(variant, "student").crop.padding)
     return Setup(
         config, folder, fabric, variant, schema, teacher, people, validation, patches, listener
@@ -286,7 +290,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
 def _card(setup: Setup) -> Card:
     """Return the student's card; licences are those of its teacher, its first weights and its data."""
     config, variant, schema = setup.config, setup.variant, setup.variant.schema
-    begun = [load_checkpoint(config.init).lineage] if config.init else []
+    begun = [init_lineage(config.init)] if config.init else []
     sources = [setup.teacher.lineage, *begun] if setup.teacher else begun
     terms = data_terms(config.data, config.data_licence)
     licences, commercial_use = joined_terms([*sources, *terms])

@@ -13,6 +13,7 @@ pytest.importorskip("matplotlib")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
+from export.weights import read_weights
 
 TINY = (
     *("--student", "vitpose-48x2x3-simple", "--input", "48x64"),
@@ -131,10 +132,26 @@ def test_unlabelled_images_are_supervised_by_the_teacher_alone(distill, teacher,
     assert float(rows[0]["heatmap"]) > 0
 
 
+def test_a_deeper_network_gives_its_blocks(distill, teacher, home) -> None:
+    """What was taken is counted on stderr and listed in init.json; only the deeper network's own block is left out."""
+    done = distill("shallow", "--method", "none", "--init", str(teacher), "--freeze", "attention")
+    assert done.code == 0, done.err
+    listed = json.loads((home / "shallow" / "init.json").read_text())
+    said = next(line for line in done.talk if line.startswith("--init "))
+    assert f"{len(listed['taken'])} of {len(listed['taken']) + len(listed['left'])} tensors" in said
+    assert "backbone.layers.1.attn.qkv.weight" in listed["taken"]
+    assert not any(name.startswith("backbone.") for name in listed["left"])
+    before, after = (
+        read_weights(path).state for path in (teacher, home / "shallow/student.safetensors")
+    )
+    for name, value in after.items():
+        assert (".attn." in name) == bool((value == before[name]).all()), name
+
+
 REFUSED = {
     "unknown method": (("--method", "heat"), "unknown method heat; known:"),
     "no teacher": (("--method", "heatmap"), "needs a teacher"),
-    "unknown student": (("--method", "none", "--student", "fastpose-x"), "cannot be a student"),
+    "unknown student": (("--method", "none", "--student", "openpose-x"), "cannot be a student"),
     "no such teacher": (("--teacher", "no-such-model"), "no-such-model"),
     "token for a convolution": (
         ("--teacher", "TEACHER", "--method", "token", "--student", "rtmpose-t", "--input", "64x64"),
