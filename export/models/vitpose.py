@@ -20,6 +20,7 @@ from export.models.vitpose_experts import plain_network
 from export.models.vitpose_recognise import read_variant
 from export.models.vitpose_sizes import Plan, plan_of
 from export.registry import NO_HINTS, Hints, Variant
+from runtimes.errors import CheckpointError
 from runtimes.spec import ModelSpec
 
 INPUT_WH = (192, 256)
@@ -86,6 +87,12 @@ def resize(variant: Variant, input_wh: tuple[int, int]) -> Variant:
     """
     check_sides("vitpose", input_wh, PATCH)
     plan = plan_of(variant.size)
+    if plan.windows and plan.windows.keeps_grid and input_wh != variant.input_wh:
+        width, height = variant.input_wh
+        raise CheckpointError(
+            f"vitpose-{variant.size} has relative positions of the whole input, which is {width}x{height}; "
+            "leave the input size out"
+        )
     check_windows(plan.windows, grid_of(input_wh, padding_of(plan.stride), plan.stride))
     return replace(variant, input_wh=input_wh)
 

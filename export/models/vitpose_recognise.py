@@ -13,8 +13,9 @@ import torch
 from edge.catalog.specs import SCHEMA_OF_COUNT
 from export.models.checks import keypoint_schema
 from export.models.vit import PATCH, fits_positions, grid_of, padding_of
+from export.models.vit_relative import side_of
 from export.models.vit_sizes import read_depth, read_size
-from export.models.vit_windows import check_windows
+from export.models.vit_windows import Grid, Windows, check_windows
 from export.models.vitpose_decoders import BOTTOM_UP
 from export.models.vitpose_sizes import PUBLISHED, STRIDES, Plan, plan_of, spell_plan
 from export.registry import Hints, Variant
@@ -24,6 +25,7 @@ State = Mapping[str, torch.Tensor]
 FINAL = "head.final_layer.weight"
 FIRST_DECONV, SECOND_DECONV = (f"head.deconv_layers.{index}.weight" for index in (0, 3))
 MARKS = ("backbone.pos_embed", "backbone.patch_embed.projection.weight", FINAL)
+TABLE = "backbone.layers.{}.attn.rel_pos_h"
 # Of Sapiens, which has the same backbone.
 SAPIENS_MARK = "head.conv_layers.0.weight"
 
@@ -47,21 +49,49 @@ def read_variant(state: State, hints: Hints) -> Variant | None:
         keypoints //= plan.upscale**2
     elif plan.is_bottom_up:
         keypoints //= 2
-    size = spell_plan(plan)
-    input_wh = _input_wh(size, positions.shape[1], hints.input_wh, plan.stride)
-    check_windows(plan.windows, grid_of(input_wh, padding_of(plan.stride), plan.stride))
-    return Variant("vitpose", size, input_wh, schema=keypoint_schema(keypoints))
+    input_wh = _input_wh(spell_plan(plan), positions.shape[1], hints.input_wh, plan.stride)
+    grid = grid_of(input_wh, padding_of(plan.stride), plan.stride)
+    if not hints.size:
+        plan = replace(plan, windows=_windows(state, plan.backbone.depth, grid))
+    check_windows(plan.windows, grid)
+    return Variant("vitpose", spell_plan(plan), input_wh, schema=keypoint_schema(keypoints))
 
 
 def _plan(state: State, hints: Hints) -> Plan:
     """Return what the tensors show, with full attention."""
     dim = state[MARKS[1]].shape[0]
+    table = state.get(TABLE.format(0))
+    if table is not None and table.ndim == 2 and table.shape[1]:  # as wide as a head
+        hints = replace(hints, heads=hints.heads or dim // table.shape[1])
     backbone = read_size("vitpose", state, dim, PUBLISHED, hints)
     stride = _stride(state, hints)
     # two deconvolutions on features of stride 8 give heatmaps of stride 2
     map_stride = 2 if stride == 8 and SECOND_DECONV in state else 4
     plan = Plan(backbone, "", int("backbone.token" in state), stride, map_stride)
     return replace(plan, decoder=_decoder(state, hints, plan.upscale))
+
+
+def _windows(state: State, depth: int, grid: Grid) -> Windows | None:
+    """Return the windows that tables of relative positions show: square ones, of which some blocks may have none.
+
+    None without tables. Whether windows are shifted or pooled is not shown. Raises CheckpointError where the tables
+    are those of no interval of full attention.
+    """
+    tables = [state.get(TABLE.format(block)) for block in range(depth)]
+    sides = [0 if table is None else side_of(table) for table in tables]
+    if not any(sides):
+        return None
+    side, full = sides[0], max(grid)
+    interval = next((block + 1 for block, each in enumerate(sides) if each != side), 0)
+    wanted = [full if interval and (block + 1) % interval == 0 else side for block in range(depth)]
+    if sides != wanted:
+        raise CheckpointError(
+            f"looks like vitpose, but its blocks have relative positions for windows of {sides} patches; "
+            "give --size, or --input WxH, the size that it was trained at"
+        )
+    return Windows(
+        None if side == full and not interval else (side, side), interval=interval, relative=True
+    )
 
 
 def _spelled(state: State, hints: Hints) -> Plan:

@@ -2,8 +2,8 @@
 
 A size is a published name (`s`, `b`, `l`, `h`) or spells out channels, blocks and heads (`192x6x3`). Then come, where
 they are not the published ones and in this order: `-stride8` (and `-maps2` for heatmaps of stride 2), the windows
-(`-window8x8-shift-pool-full3`, see `vit_windows`), the decoder, and `-token` (ViTPose++, arXiv:2212.04246, sections
-3.3 and 3.4).
+(`-window8x8-shift-pool-full3`, see `vit_windows`), `-relpos` for relative positions (`vit_relative`), the decoder, and
+`-token` (ViTPose++, arXiv:2212.04246, sections 3.3 and 3.4).
 """
 
 import re
@@ -31,7 +31,7 @@ SIZES = tuple(
     f"{name}{decoder}" for decoder in DECODERS if decoder != BOTTOM_UP for name in PUBLISHED
 )
 SPELLED = re.compile(
-    r"(?P<backbone>[^-]+)(?:-stride(?P<stride>8)(?P<fine>-maps2)?)?(?P<windows>-window[^-]+(?:-(?:shift|pool|full\d+))*)?"
+    r"(?P<backbone>[^-]+)(?:-stride(?P<stride>8)(?P<fine>-maps2)?)?(?P<windows>-window[^-]+(?:-(?:shift|pool|full\d+))*)?(?P<relative>-relpos)?"
     rf"(?P<decoder>{'|'.join(DECODERS)})(?P<token>{KNOWLEDGE_SUFFIX})?"
 )
 
@@ -70,12 +70,13 @@ def plan_of(size: str) -> Plan:
     """Return what a size's name means; raises CheckpointError for one that means nothing."""
     found = SPELLED.fullmatch(size)
     backbone = parse_size(found["backbone"], PUBLISHED) if found else None
-    windows = parse_windows(found["windows"] or "") if found else None
-    if found is None or backbone is None or (found["windows"] and windows is None):
+    attention = (found["windows"] or "") + (found["relative"] or "") if found else ""
+    windows = parse_windows(attention)
+    if found is None or backbone is None or (attention and windows is None):
         raise CheckpointError(
             f"vitpose has no size {size!r}; give one of {', '.join(SIZES)}, or channels x blocks x heads as 192x6x3 "
-            "(channels a multiple of heads), then -stride8, -window8x8 (-shift, -pool, -full3), and -simple, -minimal "
-            "-pixelshuffle or -ae for those decoders"
+            "(channels a multiple of heads), then -stride8, -window8x8 (-shift, -pool, -full3), -relpos, and -simple, "
+            "-minimal, -pixelshuffle or -ae for those decoders"
         )
     if windows and found["token"]:
         raise CheckpointError(

@@ -15,7 +15,7 @@ from export.inputs import drawn_inputs  # noqa: E402
 from export.random_weights import random_variant  # noqa: E402
 from export.registry import Variant  # noqa: E402
 
-WINDOWS = "32x3x2-stride8-window4x4-shift-pool-full3-pixelshuffle"
+WINDOWS = "32x3x2-stride8-window4x4-shift-pool-full3-relpos-pixelshuffle"
 BOTTOM_UP = "32x2x2-stride8-window4x4-ae"
 # ncnn has the fewest axes, no roll and no gather; the others confirm what it shows
 RUNTIMES = [

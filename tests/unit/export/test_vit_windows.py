@@ -29,24 +29,36 @@ CASES = [
     Windows((6, 2)),
     Windows((4, 4), shift=True),
     Windows((6, 8), shift=True),  # one window of rows: only columns shift
+    Windows((12, 4), shift=True, pool=True),  # one of columns
     Windows((12, 8), shift=True),
     Windows((4, 2), pool=True),
     Windows((4, 4), shift=True, pool=True),
+    Windows((4, 4), relative=True),
+    Windows((6, 4), shift=True, pool=True, relative=True),
+    Windows(None, relative=True),
 ]
 
 
 def window_of(row: int, column: int, windows: Windows) -> tuple[tuple[int, int], tuple[bool, bool]]:
     """The window of a patch, and on which side of the image's edges it lay before the windows were moved."""
-    width, height = windows.wh
+    width, height = windows.wh or (COLUMNS, ROWS)
     down = height // 2 if windows.shift and height < ROWS else 0
     right = width // 2 if windows.shift and width < COLUMNS else 0
     y, x = (row - down) % ROWS, (column - right) % COLUMNS
     return (y // height, x // width), (row < down, column < right)
 
 
-def by_definition(attention: WindowAttention, tokens: torch.Tensor) -> torch.Tensor:
+def offsets(attention: WindowAttention, windows: Windows, n: int, m: int) -> torch.Tensor:
+    """The sum of both tables' rows for patch n as the query and m as the key, both of one window."""
+    width, height = windows.wh or (COLUMNS, ROWS)
+    (y, x), (row, column) = divmod(n, COLUMNS), divmod(m, COLUMNS)
+    return attention.rel_pos_h[y - row + height - 1] + attention.rel_pos_w[x - column + width - 1]
+
+
+def by_definition(
+    attention: WindowAttention, windows: Windows, tokens: torch.Tensor
+) -> torch.Tensor:
     """Each token alone: softmax over the keys of its own window, and over the windows' means."""
-    windows = attention.windows
     places = [window_of(n // COLUMNS, n % COLUMNS, windows) for n in range(ROWS * COLUMNS)]
     query, key, value = attention.qkv(tokens).chunk(3, dim=-1)
     if windows.pool:
@@ -64,6 +76,10 @@ def by_definition(attention: WindowAttention, tokens: torch.Tensor) -> torch.Ten
         for head in range(HEADS):
             part = slice(head * size, (head + 1) * size)
             logits = (key[:, seen, part] * query[:, n : n + 1, part]).sum(-1) / size**0.5
+            if windows.relative:
+                own = [m for m in seen if m < len(places)]
+                away = torch.stack([offsets(attention, windows, n, m) for m in own])
+                logits[:, : len(own)] += query[:, n, part] @ away.T / size**0.5
             weights = logits.softmax(-1)[..., None]
             mixed[:, n, part] = (weights * value[:, seen, part]).sum(1)
     return attention.proj(mixed)
@@ -77,8 +93,11 @@ def test_windows_attend_as_their_definition_says(windows: Windows) -> None:
     tokens = torch.randn(2, ROWS * COLUMNS, DIM)
     with torch.no_grad():
         attention.qkv.weight.mul_(4)
+        for name, parameter in attention.named_parameters():
+            if "rel_pos" in name:
+                parameter.normal_()
         torch.testing.assert_close(
-            attention(tokens), by_definition(attention, tokens), rtol=1e-4, atol=1e-5
+            attention(tokens), by_definition(attention, windows, tokens), rtol=1e-4, atol=1e-5
         )
 
 
@@ -116,6 +135,8 @@ def test_patches_that_overlap_give_a_finer_grid(stride: int, padding: int) -> No
         "b-stride8-window8x8-shift-pool-simple",
         "192x6x3-stride8-window12x16-shift-pool-full3-pixelshuffle",
         "s-pixelshuffle-token",
+        "s-relpos-simple",
+        "s-stride8-window8x8-pool-full4-relpos-pixelshuffle",
         "b-stride8-window8x8-shift-pool-ae",
     ],
 )
@@ -160,6 +181,37 @@ def test_another_input_moves_windows_and_masks() -> None:
     with torch.no_grad():
         assert tuple(wide.module(torch.zeros(1, 3, 64, 96))[0].shape) == (1, 17, 16, 24)
     assert tuple(made.module.backbone.layers[1].attn.mask.shape) == (1, 2 * 4, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "size",
+    ["48x2x3-window4x4-relpos", "48x4x3-window2x2-full2-relpos", "48x2x3-relpos-simple"],
+)
+def test_relative_positions_show_heads_and_windows(tmp_path: Path, size: str) -> None:
+    """Tables are as in ViTAE-Transformer/ViTDet: 2 * side - 1 rows, as wide as a head."""
+    made = random_variant(Variant("vitpose", size, (192, 256), schema="coco17"))
+    state = made.module.state_dict()
+    full = "window" not in size
+    rows = 2 * 16 - 1 if full else 2 * int(size[13]) - 1
+    assert state["backbone.layers.0.attn.rel_pos_h"].shape == (rows, 16)
+    assert state["backbone.layers.0.attn.rel_pos_w"].shape == (rows, 16)
+    torch.save(state, tmp_path / "relative.pth")
+    loaded = load_checkpoint(tmp_path / "relative.pth")
+    assert loaded.variant == made.variant
+    image = torch.randn(1, 3, 256, 192)
+    with torch.no_grad():
+        assert torch.equal(loaded.module(image)[0], made.module(image)[0])
+    if full or "full" in size:
+        with pytest.raises(
+            CheckpointError, match="relative positions of the whole input, which is"
+        ):
+            with_input(loaded, (96, 128))
+    else:
+        assert with_input(loaded, (128, 128)).spec.image.wh == (128, 128)
+    broken = state | {"backbone.layers.1.attn.rel_pos_h": torch.zeros(5, 16)}
+    torch.save(broken, tmp_path / "broken.pth")
+    with pytest.raises(CheckpointError, match="relative positions for windows of"):
+        load_checkpoint(tmp_path / "broken.pth")
 
 
 SPELLED = "32x2x2-stride8-window4x4-shift-pool"
