@@ -162,6 +162,8 @@ config in the file |
 | `-shift` | every second block moves its windows by half (as in Swin) | no |
 | `-pool` | the mean token of every window is a key and a value in all windows | no |
 | `-full3` | every third block attends to all patches (`interval` of the authors' ViTDet) | no |
+| `-relpos` | relative positions, in the key layout of the authors' ViTDet (`attn.rel_pos_h`, `attn.rel_pos_w`) | \
+yes, with heads, square windows and `-full3` |
 | none, `-simple`, `-minimal` | decoders: two deconvolutions; ReLU, bilinear, 3x3; ReLU, bilinear, 1x1 (the \
 authors' code) | yes |
 | `-pixelshuffle` | the paper's minimal decoder (eq. 4): a 1x1 convolution to 16 channels a keypoint, pixel \
@@ -178,7 +180,7 @@ drawn maps (`tests/unit/edge/codecs/test_ae.py`). Two things differ: a candidate
 person costs the same however far it is (mmpose may move everybody to a neighbour to save distance for a stranger),
 and missing keypoints are sought, and all refined, on heatmaps before suppression, as HigherHRNet's authors do.
 HigherHRNet itself and other networks with heatmaps and tags come as ONNX with `import --spec`
-([export.md](export.md)). Relative position embeddings (of the authors' ViTDet) are refused.
+([export.md](export.md)).
 
 ### What a model outputs
 
