@@ -53,19 +53,20 @@ class LoopConfig(Record, frozen=True, kw_only=True):
 class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     """Everything that decides the student of a distillation.
 
-    teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data: COCO.json,
-    DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of COCO.json's images.
-    category: of the people in it, empty for `person`. data_licence: see
-    `data.licences`. schema: the student's keypoints. init: a
-    checkpoint of the same network to start from; of another input size, its backbone. token: a trained token file;
-    empty to train one if needed. teacher_cache: a folder of teacher heatmaps shared between runs; empty for the run's
-    own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch over all processes; a step takes
-    `accumulate` batches. heatmap_weight: of the loss against the teacher's heatmaps. deep_supervision: initial weight
-    of the heatmaps at a convolutional student's inner maps, 0 for none. augment, jitter: see `data.augment`; still is
-    none. drawn: number of drawn pictures for `synth`. ema: window of the weights' moving average as a share of the
-    steps, 0 for no average. drop_path: probability that a sample skips the last transformer block's branches. freeze:
-    parts of the network that are not trained. lr, weight_decay, layer_decay, ema and drop_path: None for the family's
-    usual value (`defaults`).
+    teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data:
+    COCO.json, DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of
+    COCO.json's images. category: of the people in it, empty for `person`. data_licence: of data that states none,
+    see `data.licences`. detector: an artifact that finds the people in the pictures of a DIR; empty for one person
+    who fills each. schema: the student's keypoints. init: a checkpoint of the same network to start from; of
+    another input size, its backbone. token: a trained token file; empty to train one if needed. teacher_cache: a
+    folder of teacher heatmaps shared between runs; empty for the run's own. steps: optimizer steps; None for
+    `epochs` of the data. batch: crops per batch over all processes; a step takes `accumulate` batches.
+    heatmap_weight: of the loss against the teacher's heatmaps. deep_supervision: initial weight of the heatmaps at
+    a convolutional student's inner maps, 0 for none. augment, jitter: see `data.augment`; still is none. drawn:
+    number of drawn pictures for `synth`. ema: window of the weights' moving average as a share of the steps, 0 for
+    no average. drop_path: probability that a sample skips the last transformer block's branches. freeze: parts of
+    the network that are not trained. lr, weight_decay, layer_decay, ema and drop_path: None for the family's usual
+    value (`defaults`).
     """
 
     format: int = FORMAT
@@ -78,6 +79,7 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     images: str = ""
     category: str = ""
     data_licence: str = ""
+    detector: str = ""
     methods: tuple[Method, ...] = ("heatmap",)
     schema: str = "coco17"
     input_wh: tuple[int, int] | None = None

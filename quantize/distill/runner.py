@@ -162,7 +162,12 @@ def _training_set(
 ) -> TrainingSet:
     """Return the people to train on, and report how many have no labels: only a teacher can supervise those."""
     people = load_training_set(
-        config.data, schema, config.drawn, config.images or None, config.category or None
+        config.data,
+        schema,
+        config.drawn,
+        config.images or None,
+        config.category or None,
+        config.detector,
     )
     check_supervision(config, labelled=people.labelled)
     unlabelled, total = people.unlabelled, len(people.instances)

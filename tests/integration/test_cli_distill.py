@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("matplotlib")
 
+from edge.model import load
 from edge.schema import load_schema
 from edge.synth import write_dataset
 from export.weights import read_weights
@@ -148,6 +149,23 @@ def test_a_deeper_network_gives_its_blocks(distill, teacher, home) -> None:
         assert (".attn." in name) == bool((value == before[name]).all()), name
 
 
+def test_a_detector_finds_the_people_in_pictures(distill, teacher, detector, home) -> None:
+    folder = home / "learn" / "images"
+    with load(detector.path) as model:
+        count = sum(
+            len(model.with_threshold(0.3).detect(cv2.imread(str(path))))
+            for path in folder.iterdir()
+        )
+    done = distill(
+        "found",
+        *("--teacher", str(teacher), "--data", str(folder), "--detector", str(detector.path)),
+        *("--max-steps", "2"),
+    )
+    assert done.code == 0, done.err
+    result = json.loads((home / "found" / "result.json").read_text())
+    assert result["people"] == result["unlabelled"] == count > 4
+
+
 REFUSED = {
     "unknown method": (("--method", "heat"), "unknown method heat; known:"),
     "no teacher": (("--method", "heatmap"), "needs a teacher"),
@@ -173,6 +191,10 @@ REFUSED = {
     "animals to be validated on": (
         ("--method", "none", "--val", "ANIMALS"),
         "has the keypoints of ap10k17, the student those of coco17",
+    ),
+    "a teacher that detects": (
+        ("--teacher", "TEACHER", "--data", "IMAGES", "--detector", "POSE"),
+        "task pose-topdown, no detector",
     ),
     "another's token": (
         ("--teacher", "TEACHER", "--method", "token", "--token", "TOKEN"),
@@ -233,7 +255,7 @@ def renamed(folder: Path, name: str, keypoints: tuple[str, ...]) -> str:
 
 
 @pytest.fixture(scope="module")
-def places(teacher, home) -> dict[str, str]:
+def places(teacher, pose, home) -> dict[str, str]:
     """Values of the names in capitals."""
     from export.student_file import Card, write_student
     from quantize.distill.methods.token import TokenCard, random_token, write_token
@@ -254,6 +276,7 @@ def places(teacher, home) -> dict[str, str]:
         "MIXED": renamed(home / "learn", "mixed.json", names),
         "ANIMALS": renamed(home / "learn", "animals.json", load_schema("ap10k17").names),
         "TEACHER": str(teacher),
+        "POSE": str(pose.path),
         "IMAGES": str(home / "learn" / "images"),
         "TOKEN": str(home / "other.safetensors"),
         "HANDS": str(home / "hands.safetensors"),

@@ -69,6 +69,11 @@ student_options = together(
 )
 augment_options = together(
     setting(["--drawn"], click.IntRange(1), DRAWN, "Number of drawn pictures, for synth."),
+    click.option(
+        "--detector",
+        default="",
+        help="A detector artifact that finds the people in a DIR's pictures. Default: one person fills each.",
+    ),
     setting(
         ["--augment"],
         click.Choice(AUGMENT),

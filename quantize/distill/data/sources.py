@@ -50,17 +50,23 @@ def load_training_set(
     drawn: int,
     images: str | Path | None = None,
     category: str | None = None,
+    detector: str = "",
 ) -> TrainingSet:
     """Return the people of all sources: `synth` (`drawn` pictures, rendered once), COCO.json or DIR, each `:WEIGHT`.
 
-    images, category: of the COCO.json. Raises InputError for an unknown source, missing images, and keypoint sets that
+    images, category: of the COCO.json. detector: finds the people in the pictures of a DIR; where empty, one person
+    fills each. Raises InputError for an unknown source, missing images, and keypoint sets that
     share nothing.
     """
     instances: list[Instance] = []
     slices = []
     for source in data:
         name, weight = split_weight(source)
-        found = _instances(name, schema, drawn, images, category)
+        found = (
+            unlabelled_instances(Path(name), schema, detector)
+            if Path(name).is_dir()
+            else _instances(name, schema, drawn, images, category)
+        )
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
     return TrainingSet(tuple(instances), tuple(slices))
@@ -154,8 +160,6 @@ def _instances(
             raise InputError(f"drawn people have COCO's 17 keypoints, not {schema.name}")
         return drawn_instances(drawn_folder(), TRAIN_SEED, drawn, schema)
     path = Path(name)
-    if path.is_dir():
-        return unlabelled_instances(path, schema)
     if path.suffix == ".json":
         return load_annotated(path, schema, images, category)
     raise InputError(
