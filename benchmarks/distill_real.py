@@ -149,6 +149,7 @@ def config(place: Place, run: Run) -> DistillConfig:
         ema=0.05,
         precision="bf16",
         seed=run.seed,
+        save_every=100,
         validate_every=place.steps,
     )
 
