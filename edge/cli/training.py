@@ -95,6 +95,12 @@ optimizer_options = together(
     click.option(
         "--warmup-steps", type=click.IntRange(0), help="Steps of warm-up. Default: 5 % of all."
     ),
+    setting(
+        ["--lr-schedule"],
+        click.Choice(["flat-cosine", "step"]),
+        "flat-cosine",
+        "Constant, then half a cosine (RTMPose); or a tenth at 81 % and at 95 % of the steps (ViTPose).",
+    ),
     click.option(
         "--ema",
         type=click.FloatRange(0, 1),

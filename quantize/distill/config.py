@@ -23,6 +23,7 @@ Precision = Literal["f32", "bf16", "f16"]
 
 Kept = Literal["best", "last"]
 BatchNorm = Literal["local", "sync"]
+LrCourse = Literal["flat-cosine", "step"]
 Part = Literal["backbone", "attention", "ffn"]
 
 
@@ -35,13 +36,15 @@ FORMAT = 2
 class LoopConfig(Record, frozen=True, kw_only=True):
     """Settings of the training loop, of any task.
 
-    warmup_steps: None for 5 % of the steps. validate_every: steps between validations, None for `save_every`. patience:
-    validations without a better result after which training stops, 0 for never. keep: which weights become the
-    student's file, those of the best validation or the last ones. batch_norm: statistics of each process's part of a
-    batch, or of all parts (CUDA only). tensorboard: write TensorBoard events beside log.csv.
+    warmup_steps: None for 5 % of the steps. lr_schedule: see `loop.optimizer.LrSchedule`. validate_every: steps between
+    validations, None for `save_every`. patience: validations without a better result after which training stops, 0 for
+    never. keep: which weights become the student's file, those of the best validation or the last ones. batch_norm:
+    statistics of each process's part of a batch, or of all parts (CUDA only). tensorboard: write TensorBoard events
+    beside log.csv.
     """
 
     warmup_steps: int | None = None
+    lr_schedule: LrCourse = "flat-cosine"
     save_every: int = 200
     validate_every: int | None = None
     patience: int = 0

@@ -259,6 +259,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
         config.weight_decay or 0.0,
         warmup_steps=max(round(schedule.steps * WARMUP_SHARE), 1) if warmup is None else warmup,
         layer_decay=config.layer_decay or 1.0,
+        course=config.lr_schedule,
     )
     sampler = Sampler(
         setup.patch_cache, setup.schema, spec.crop, setup.variant.input_wh, config.seed

@@ -62,6 +62,7 @@ class TrainOptions:
     seed: int
     weight_decay: float | None
     warmup_steps: int | None
+    lr_schedule: Any
     ema: float | None
     save_every: int
     validate_every: int | None

@@ -165,7 +165,9 @@ def _job(
         task=DetectorTask(spec.image, fabric),
         settings=TrainSettings(
             schedule.steps,
-            LrSchedule(config.lr or LR, config.weight_decay, warmup_steps=warmup),
+            LrSchedule(
+                config.lr or LR, config.weight_decay, warmup_steps=warmup, course=config.lr_schedule
+            ),
             accumulate=config.accumulate,
             clip_norm=CLIP_NORM,
             save_every=config.save_every,

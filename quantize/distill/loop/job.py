@@ -32,7 +32,7 @@ from quantize.distill.loop.run_folder import (
     trim_log,
     write_json,
 )
-from quantize.distill.loop.selection import best_row, read_rows, waited
+from quantize.distill.loop.selection import best_row, read_rows, validations_since_best
 from quantize.distill.loop.tensorboard import Events, open_events
 from quantize.distill.loop.train import B, StepResult, Task, TrainSettings, train
 from quantize.distill.loop.train_state import TrainState, new_train_state
@@ -122,9 +122,16 @@ def run_job(
         events.add("loss", {"total": step.loss, **step.losses}, step.number)
         events.add("train", {"lr_factor": step.lr_factor}, step.number)
 
-    if not run.waited_enough():
+    if not run.out_of_patience():
         train(
-            fabric, state, job.task, job.batches(state.done), settings, folder, on_step, run.go_on
+            fabric,
+            state,
+            job.task,
+            job.batches(state.done),
+            settings,
+            folder,
+            on_step,
+            run.validate,
         )
     metrics = run.finish()
     events.close()
@@ -142,18 +149,18 @@ class _Run(Generic[B, M]):
     listener: ProgressListener
     events: Events
 
-    def go_on(self) -> bool:
-        """Validate, keep the weights if they are the best, and return whether to train on."""
-        self._validate()
-        return not self.waited_enough()
+    def validate(self) -> bool:
+        """Validate, keep the weights if they are the best, and return whether to continue."""
+        self._evaluate()
+        return not self.out_of_patience()
 
-    def waited_enough(self) -> bool:
+    def out_of_patience(self) -> bool:
         """Return whether `patience` validations were no better than the best one."""
         patience = self.job.options.patience
         enough = False
         if patience and self.fabric.is_global_zero:
             rows = read_rows(self.folder / METRICS)
-            if enough := waited(rows) >= patience:
+            if enough := validations_since_best(rows) >= patience:
                 best = rows[best_row(rows)]["step"]
                 self.listener.say(
                     f"stopped at step {self.state.done}: {patience} validations without a better one than at step "
@@ -165,14 +172,14 @@ class _Run(Generic[B, M]):
         """Validate the last weights, write the student with its card, plot the curves; return the student's metrics."""
         if self.fabric.is_global_zero:
             trim_log(self.folder / METRICS, self.state.done - 1)
-        metrics, network = self._validate()
+        metrics, network = self._evaluate()
         if self.fabric.is_global_zero:
             with translate_write_errors(self.folder):
                 metrics = self._write(metrics, network)
         kept: M = self.fabric.broadcast(metrics)
         return kept
 
-    def _validate(self) -> tuple[M, nn.Module]:
+    def _evaluate(self) -> tuple[M, nn.Module]:
         """Return the metrics of the averaged weights and their network, logged, and kept if they are the best."""
         network = self.job.extract(first_state(self.state.average.state, self.fabric))
         metrics = self.job.evaluate(network)

@@ -22,7 +22,7 @@ def best_row(rows: Sequence[Row]) -> int:
     return max(range(len(rows)), key=lambda index: (_rank(rows[index]), -index), default=-1)
 
 
-def waited(rows: Sequence[Row]) -> int:
+def validations_since_best(rows: Sequence[Row]) -> int:
     """Return the number of validations since the best one."""
     return len(rows) - 1 - best_row(rows) if rows else 0
 

@@ -31,6 +31,13 @@ def test_the_rate_warms_up_stays_and_falls() -> None:
     assert all(later < earlier for earlier, later in itertools.pairwise(course[51:]))
 
 
+def test_the_step_schedule_drops_at_170_and_200_of_210() -> None:
+    """ViTPose's epochs, a step each here."""
+    lr_schedule = LrSchedule(warmup_steps=0, course="step")
+    course = [lr_factor(epoch, 210, lr_schedule) for epoch in range(210)]
+    assert course == pytest.approx([1.0] * 170 + [0.1] * 30 + [0.01] * 10)
+
+
 def test_a_training_without_warm_up_starts_at_full_rate() -> None:
     assert lr_factor(0, 10, LrSchedule(warmup_steps=0)) == 1
 

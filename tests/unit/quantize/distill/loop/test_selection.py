@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from quantize.distill.loop.selection import best_row, read_rows, waited
+from quantize.distill.loop.selection import best_row, read_rows, validations_since_best
 
 
 def rows(*values: tuple[str, str]) -> list[dict[str, str]]:
@@ -30,9 +30,9 @@ def test_the_best_row(values, best) -> None:
 
 
 def test_validations_since_the_best() -> None:
-    assert waited([]) == 0
-    assert waited(rows(("0.1", "0"))) == 0
-    assert waited(rows(("0.3", "0"), ("0.2", "0"), ("0.3", "0"))) == 2
+    assert validations_since_best([]) == 0
+    assert validations_since_best(rows(("0.1", "0"))) == 0
+    assert validations_since_best(rows(("0.3", "0"), ("0.2", "0"), ("0.3", "0"))) == 2
 
 
 def test_boxes_are_ranked_by_ap_and_ap50() -> None:
