@@ -211,6 +211,10 @@ class _Run(Generic[B, M]):
             copy_file(folder / BEST, folder / STUDENT)
             best = msgspec.json.decode((folder / BEST_METRICS).read_bytes())
             step, metrics = best["step"], msgspec.convert(best["marks"], type(metrics))
+            if step < self.state.done:
+                self.listener.say(
+                    f"the student has the weights of step {step}, the best validation"
+                )
         else:
             write_student(folder / STUDENT, network, self.job.card)
         log, curves = read_log(folder / LOG), read_log(folder / METRICS)
