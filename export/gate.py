@@ -1,5 +1,6 @@
 """The parity gate: an artifact against the PyTorch model that it was converted from, on the same inputs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -28,10 +29,15 @@ def torch_reference(module: Any, spec: ModelSpec, inputs: GateInputs) -> Referen
     return make_reference(inputs.images, outputs, spec, REFERENCE_LABEL)
 
 
-def torch_ap_gate(loaded: LoadedModel, dataset: Dataset, max_drop: float | None) -> AccuracyGate:
+def torch_ap_gate(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    max_drop: float | None,
+    det_classes: Sequence[str] = (),
+) -> AccuracyGate:
     """Return the accuracy gate of artifacts of `loaded`; see `ap_gate`."""
     model = Model(loaded.spec, TorchSession(loaded.module, loaded.spec))
-    return ap_gate(model, REFERENCE_LABEL, dataset, max_drop)
+    return ap_gate(model, REFERENCE_LABEL, dataset, max_drop, det_classes)
 
 
 def judge_parity(

@@ -56,7 +56,8 @@ class LoopConfig(Record, frozen=True, kw_only=True):
 class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     """Everything that decides the student of a distillation.
 
-    teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none. data:
+    teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none.
+    teacher_keypoints: a SCHEMA.json or a known set, empty for what the teacher names. data:
     COCO.json, DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of
     COCO.json's images. category: of the people in it, empty for `person`. data_licence: of data that states none,
     see `data.licences`. detector: an artifact that finds the people in the pictures of a DIR; empty for one person
@@ -78,6 +79,7 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     teacher_weights: str | None = None
     teacher_task: str | None = None
     teacher_heads: int | None = None
+    teacher_keypoints: str = ""
     data: tuple[str, ...] = ("synth",)
     images: str = ""
     category: str = ""

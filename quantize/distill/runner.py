@@ -138,6 +138,9 @@ def _prepare(
             config.teacher_weights,
             task=config.teacher_task,
             heads=config.teacher_heads,
+            keypoints=find_keypoints(config.teacher_keypoints)
+            if config.teacher_keypoints
+            else None,
         )
         check_teacher(config, variant, schema, teacher)
     variant = with_label_sigma(variant, config, teacher)

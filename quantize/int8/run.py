@@ -50,11 +50,15 @@ class Int8Options:
 
 @dataclass(frozen=True, slots=True)
 class Int8Limits:
-    """Limits of the gate: pixels, and points of AP on the ground truth, where there is some."""
+    """Limits of the gate: pixels, and points of AP on the ground truth, where there is some.
+
+    det_classes: of a detector, those that are people.
+    """
 
     truth: Dataset | None
     max_ap_drop: float | None
     max_px: float | None
+    det_classes: tuple[str, ...] = ()
 
     def options_for(self, parent: Artifact, options: Int8Options | None = None) -> Int8Options:
         """Return `options` with these limits for one parent, which is evaluated on the ground truth first."""
@@ -62,7 +66,13 @@ class Int8Limits:
         if self.truth is None:
             return limited
         with load(parent.root) as model:
-            accuracy = ap_gate(model, f"artifact {parent.name}", self.truth, self.max_ap_drop)
+            accuracy = ap_gate(
+                model,
+                f"artifact {parent.name}",
+                self.truth,
+                self.max_ap_drop,
+                self.det_classes,
+            )
         return replace(limited, accuracy=accuracy)
 
 

@@ -151,6 +151,7 @@ def known(pose, detector, photo, weights, real):
         (["export", "rtmpose-t", "weights=ftp://a.example/b.pth"], "only http:// and https://"),
         (["export", "rtmpose-t", "weights=gone.pth"], "gone.pth: no such file"),
         (["export", "gone.pth"], "gone.pth: no such file"),
+        (["export", "WEIGHTS", "--det-classes", "player"], "add --val COCO.json"),
         (["export", "rtmposet"], "did you mean"),
         (["export", "tinypose-256x192", "weights=random"], "edgepose import FILE --like"),
         (["export", "POSE"], "is a directory"),

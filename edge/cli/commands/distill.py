@@ -39,6 +39,11 @@ teacher_options = together(
         "--teacher-heads", type=click.IntRange(1), help="As --heads of `edgepose export`."
     ),
     click.option(
+        "--teacher-keypoints",
+        default="",
+        help="SCHEMA.json or a known set: what the teacher's keypoints are, where it does not name them.",
+    ),
+    click.option(
         "--method",
         "methods",
         default="heatmap",

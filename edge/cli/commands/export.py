@@ -14,6 +14,7 @@ from edge.cli.options import (
     GateOptions,
     artifacts_option,
     calibration_options,
+    det_classes_option,
     force_option,
     gate_options,
     heads_option,
@@ -28,6 +29,7 @@ from edge.cli.options import (
 from edge.cli.summary import emit_artifacts, report_written
 from edge.cli.verb import Verb
 from edge.cli.weights import load_weights
+from edge.codecs.people import parse_classes
 from runtimes.errors import InputError
 from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Precision, Runtime
@@ -66,6 +68,7 @@ class Planned:
 @task_option
 @keypoints_option
 @heads_option
+@det_classes_option
 @size_option
 @calibration_options
 @gate_options
@@ -81,6 +84,7 @@ def command(
     task: str | None,
     keypoints: str | None,
     heads: int | None,
+    det_classes: str | None,
     size: str,
     calibration: CalibrationOptions,
     gate: GateOptions,
@@ -95,6 +99,8 @@ def command(
     runtimes = parse_list(formats, FORMATS, "format")
     wanted = parse_list(precisions, PRECISIONS, "precision")
     gate.check()
+    if det_classes and gate.val is None:
+        raise InputError("--det-classes says which boxes are people in --val: add --val COCO.json")
     gate = replace(gate, val_images=gate.val_images or calibration.images)
     if "int8" in wanted and calibration.calib is None:
         raise InputError("int8 needs images to calibrate: add --calib DIR, COCO.json or synth")
@@ -112,7 +118,10 @@ def command(
     require_writable(out)
     if loaded.lineage.weights == "random":
         say("weights are RANDOM: good for a smoke test, the output means nothing")
-    results = _export(loaded, planned, calibration, gate, truth)
+    people = parse_classes(det_classes)
+    if people and not loaded.spec.is_detector:
+        raise InputError(f"{loaded.spec.model} is no detector; leave --det-classes out")
+    results = _export(loaded, planned, calibration, gate, truth, people)
     emit_artifacts(results, "against PyTorch", as_json=as_json)
     if refused := report_written(results):
         if refused[0].target.precision == "int8":
@@ -149,6 +158,7 @@ def _export(
     calibration: CalibrationOptions,
     gate: GateOptions,
     truth: "Dataset | None",
+    people: tuple[str, ...],
 ) -> "list[Exported]":
     """Make the float artifacts, then the int8 ones."""
     from export import gate_inputs, torch_ap_gate
@@ -161,7 +171,9 @@ def _export(
         inputs = gate_inputs(loaded.spec, calibration.calib, calibration.images, gate.category)
     else:
         inputs = gate_inputs(loaded.spec, gate.val, gate.val_images, gate.category)
-    accuracy = torch_ap_gate(loaded, truth, gate.max_ap_drop) if truth and planned.floats else None
+    accuracy = None
+    if truth and planned.floats:
+        accuracy = torch_ap_gate(loaded, truth, gate.max_ap_drop, people)
     with progress("reference", None if planned.int8 else len(planned.floats) + 1) as advance:
         results = export_to(
             loaded,
@@ -185,7 +197,7 @@ def _export(
                 planned.int8,
                 results,
                 Int8Inputs(inputs, sets),
-                Int8Limits(truth, gate.max_ap_drop, gate.max_px).options_for,
+                Int8Limits(truth, gate.max_ap_drop, gate.max_px, people).options_for,
                 progress=advance,
             )
     return results

@@ -152,9 +152,8 @@ def _quantize(
 
     truth = sources.gate.ground_truth()
     sets = _calibration_sets(parent, sources, pixel_hashes(truth))
-    options = Int8Limits(truth, sources.gate.max_ap_drop, options.max_px).options_for(
-        parent, options
-    )
+    limits = Int8Limits(truth, sources.gate.max_ap_drop, options.max_px, sources.det_classes)
+    options = limits.options_for(parent, options)
     if search.search:
         out = destination.path.parent
         options, found = search_kept_layers(parent, sets, options, out, search.time_limit, advance)

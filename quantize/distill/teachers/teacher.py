@@ -10,7 +10,7 @@ import numpy as np
 
 from edge.codecs.integral import normalise
 from edge.schema import KeypointSchema
-from edge.types import F32, F64, U8
+from edge.types import F32, F64, U8, counted
 from export import load_weights
 from export.torch_session import TorchSession
 from quantize.distill.data.targets import heatmap_sigma, simcc_sigma, strides
@@ -20,7 +20,7 @@ from runtimes.cache.names import find
 from runtimes.codec_spec import HeatmapCodec, IntegralCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.registry import open_session
-from runtimes.spec import Lineage, ModelSpec
+from runtimes.spec import Lineage, Manifest, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,12 @@ def open_teacher(
     *,
     task: str | None = None,
     heads: int | None = None,
+    keypoints: KeypointSchema | None = None,
     threads: int | None = None,
 ) -> Teacher:
     """Open an artifact (a directory, or a name in the cache), a checkpoint, or a catalogue name with `weights`.
 
+    task, heads: as for `load_weights`, of a checkpoint. keypoints: what its keypoints are, where it does not name them.
     Raises InputError for a model that is not top-down pose or gives coordinates, and as `load_weights` and
     `open_session` do.
     """
@@ -74,14 +76,27 @@ def open_teacher(
     if path and (path / MANIFEST).is_file():
         artifact = Artifact.open(path)
         _check(artifact.manifest)
+        manifest = _named(artifact.manifest, keypoints)
         session = open_session(artifact, RunOptions(threads=threads))
         identity = _digest([record.sha256 for record in artifact.manifest.files])
-        return Teacher(session, artifact.manifest, identity, artifact.manifest.lineage)
-    loaded = load_weights(name, weights, task=task, heads=heads)
+        return Teacher(session, manifest, identity, manifest.lineage)
+    loaded = load_weights(name, weights, task=task, heads=heads, keypoints=keypoints)
     _check(loaded.spec)
     identity = loaded.lineage.checkpoint_sha256 or _digest([f"random {loaded.spec.model}"])
     session = TorchSession(loaded.module, loaded.spec, threads)
     return Teacher(session, loaded.spec, identity, loaded.lineage, loaded.module)
+
+
+def _named(manifest: Manifest, keypoints: KeypointSchema | None) -> Manifest:
+    """Return an artifact's manifest with the user's keypoints; raises InputError where it gives another number."""
+    if keypoints is None or manifest.keypoints is None:
+        return manifest
+    if len(keypoints) != len(manifest.keypoints.names):
+        raise InputError(
+            f"{manifest.model} gives {counted(len(manifest.keypoints.names), 'keypoint')}, but {keypoints.name} names "
+            f"{len(keypoints)}; correct --teacher-keypoints"
+        )
+    return msgspec.structs.replace(manifest, keypoints=keypoints.to_spec())
 
 
 def predict_maps(teacher: Teacher, images: U8) -> PredictedMaps:

@@ -15,7 +15,7 @@ from torch.nn import functional  # noqa: E402
 
 from edge.catalog.specs import rtmdet_spec  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
-from edge.schema import load_schema  # noqa: E402
+from edge.schema import KeypointSchema, load_schema  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
 from quantize.distill.data.instances import Instance  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
@@ -188,6 +188,11 @@ def test_an_artifact_teaches_as_its_network_does(exported, loaded_model, tmp_pat
     scale = max(1.0, float(np.abs(theirs.maps).max()))
     assert np.abs(ours.maps - theirs.maps).max() <= 5e-3 * scale
     np.testing.assert_array_equal(ours.stride, theirs.stride)
+    names = tuple(f"mark{index}" for index in range(17))
+    named = open_teacher(str(made.path), keypoints=KeypointSchema("marks", names))
+    assert (named.schema.names, named.identity) == (names, artifact.identity)
+    with pytest.raises(InputError, match="gives 17 keypoints, but marks names 3"):
+        open_teacher(str(made.path), keypoints=KeypointSchema("marks", names[:3]))
     assert len(artifact.identity) == 64
     assert msgspec.structs.replace(artifact.lineage) == made_lineage(made.path)
 
