@@ -1,5 +1,6 @@
 """Recognition of checkpoints: the family and variant that a state dict belongs to, or the nearest and what differs."""
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from export.state_dict import prefixes
 from export.weights import COUNTER
 from runtimes.errors import CheckpointError
 
-Shapes = dict[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def recognise(
@@ -51,6 +52,7 @@ def recognise(
     )
 
 
+@functools.cache  # an unknown file is compared with all of some 45 networks
 def expected_shapes(variant: Variant) -> Shapes:
     """Return the names and shapes of a variant's tensors."""
     with torch.device("meta"):
