@@ -49,6 +49,7 @@ MAP_WH = (24, 32)  # the teacher's own
 SEEDS = (0, 1, 2)
 VAL_PICTURES = 300
 TEACHER = "vitpose-128x6x4-simple"
+LR = 1e-3
 BATCH = 8  # a ViT from scratch learns three times as much from a crop in batches of 8 as in batches of 32
 # arm: methods, and whose token
 ARMS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -94,6 +95,7 @@ def config(args: Any, methods: tuple[Any, ...], seed: int) -> DistillConfig:
         methods=methods,
         steps=args.steps,
         batch=BATCH,
+        lr=LR,
         augment="gentle",
         drawn=args.drawn,
         token_steps=args.token_steps,
@@ -109,6 +111,7 @@ def trained_teacher(args: Any) -> Path:
         methods=("none",),
         steps=args.teacher_steps,
         batch=BATCH,
+        lr=LR,
         augment="gentle",
         drawn=args.drawn,
         save_every=1000,
