@@ -25,13 +25,20 @@ from edge.media.frames import Frames, frames_of
 from edge.model import ImageLike, Model, load
 from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
+from edge.nms.parametric_paper import keep_confident
 from edge.types import F32, U8, Detections, Frame, Poses, counted
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
 
-PoseNMS = Literal["oks", "soft-oks", "parametric", "none"]
+PoseNMS = Literal["oks", "soft-oks", "parametric", "parametric-paper", "none"]
 # Where poses are merged, weak and duplicate boxes improve the result; elsewhere they would add false positives.
-DET_THRS: dict[PoseNMS, float] = {"oks": 0.3, "soft-oks": 0.3, "parametric": 0.1, "none": 0.3}
+DET_THRS: dict[PoseNMS, float] = {
+    "oks": 0.3,
+    "soft-oks": 0.3,
+    "parametric": 0.1,
+    "parametric-paper": 0.1,
+    "none": 0.3,
+}
 
 # Of the box around a person's keypoints.
 _MOST_SCALE = 100
@@ -97,8 +104,8 @@ class Pipeline:
     for all. det_classes: the detector's classes that are people, by default the one called person, or its only one.
 
     pose_nms, where one person has several poses: "oks" keeps the best; "soft-oks" ranks poses by scores lowered for
-    resembling a better one, and keeps 20; "parametric" merges them (AlphaPose); "none" keeps all. The first two
-    leave keypoint sets without sigmas unchanged.
+    resembling a better one, and keeps 20; "parametric" merges them (AlphaPose's code),
+    "parametric-paper" keeps the most confident by its paper's equations; "none" keeps all. The first two leave keypoint sets without sigmas unchanged.
     """
 
     def __init__(
@@ -281,6 +288,10 @@ def _parametric_nms(poses: Poses, _follow: Follow, codec: Codec) -> Poses:
     return merge_people(poses, constants_of(codec, len(poses.schema)))
 
 
+def _parametric_paper(poses: Poses, _follow: Follow, _codec: Codec) -> Poses:
+    return keep_confident(poses)
+
+
 def _keep_all(poses: Poses, _follow: Follow, _codec: Codec) -> Poses:
     return poses
 
@@ -289,6 +300,7 @@ _POSE_NMS: dict[PoseNMS, Callable[[Poses, Follow, Codec], Poses]] = {
     "oks": _oks_nms,
     "soft-oks": _soft_oks_nms,
     "parametric": _parametric_nms,
+    "parametric-paper": _parametric_paper,
     "none": _keep_all,
 }
 

@@ -13,6 +13,7 @@ from edge.geometry import reaching
 from edge.model import Model
 from edge.nms.overlap import oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
+from edge.nms.parametric_paper import keep_confident
 from edge.pipeline import PoseNMS
 from edge.types import Poses, counted
 from runtimes.codec_spec import Codec
@@ -34,8 +35,8 @@ def predict(
     """Run `model` on every image: a detector's boxes, or poses in the annotated (or given) boxes.
 
     Poses come in the keypoint set that they are scored in. pose_nms, of top-down models: "oks" and "soft-oks" are
-    mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the original set (AlphaPose).
-    Bottom-up models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the
+    mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the model's own set
+    (AlphaPose's code), "parametric-paper" keeps the most confident (its paper's equations). Bottom-up models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the
     classes of a detector that is evaluated that are people, as `person_labels` takes them. `advance` is called after
     each image. Raises InputError for boxes or a flip test that the model has no use for.
     """
@@ -90,11 +91,16 @@ def _parametric(poses: Poses, codec: Codec) -> Poses:
     return merge_people(poses, constants_of(codec, len(poses.schema)))
 
 
+def _parametric_paper(poses: Poses, _codec: Codec) -> Poses:
+    return keep_confident(poses)
+
+
 # Of the poses of an image, and of all results by OKS.
 _MERGES: dict[PoseNMS, Callable[[Poses, Codec], Poses]] = {
     "oks": _as_they_are,
     "soft-oks": _as_they_are,
     "parametric": _parametric,
+    "parametric-paper": _parametric_paper,
     "none": _as_they_are,
 }
 _SUPPRESSIONS: dict[PoseNMS, Suppress] = {"oks": oks_nms, "soft-oks": soft_oks_nms}

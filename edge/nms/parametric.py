@@ -1,7 +1,7 @@
 """Parametric pose NMS: the poses of one person are merged into one (AlphaPose, arXiv:2211.03375).
 
-Follows AlphaPose's code where it departs from its paper, since its constants were tuned with it; comments name the
-departures. Arithmetic is float32, as there.
+Follows AlphaPose's code where it departs from its paper, since its constants were tuned with it (`parametric_paper` is
+the paper's); comments name the departures. Arithmetic is float32, as there.
 """
 
 from collections.abc import Callable

@@ -60,8 +60,8 @@ if TYPE_CHECKING:
 @click.option(
     "--pose-nms",
     type=click.Choice(get_args(PoseNMS)),
-    help="Duplicate poses of one person: keep the best (oks: mmpose's, threshold .9), or (parametric) merge them. "
-    "Default: oks.",
+    help="Duplicate poses of one person: keep the best (oks: mmpose's, threshold .9), merge them (parametric: "
+    "AlphaPose's code), or keep the most confident (parametric-paper: its paper). Default: oks.",
 )
 @click.option(
     "--depth-align",

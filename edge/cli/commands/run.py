@@ -78,7 +78,8 @@ pipeline_options = together(
         type=click.Choice(get_args(PoseNMS)),
         default="oks",
         show_default=True,
-        help="Duplicate poses of one person: keep the best, or (parametric) merge them.",
+        help="Duplicate poses of one person: keep the best, merge them (parametric: AlphaPose's code), or keep the "
+        "most confident (parametric-paper: its paper's equations).",
     ),
     det_classes_option,
     tuned_option,

@@ -169,5 +169,7 @@ def test_merging_lets_weak_boxes_in(pose_nms: str) -> None:
 
 
 def test_an_unknown_strategy_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="'parametrc'; known: oks, soft-oks, parametric, none"):
+    with pytest.raises(
+        InputError, match="'parametrc'; known: oks, soft-oks, parametric, parametric-paper, none"
+    ):
         pipeline(pose_nms="parametrc")
