@@ -105,7 +105,8 @@ class Pipeline:
 
     pose_nms, where one person has several poses: "oks" keeps the best; "soft-oks" ranks poses by scores lowered for
     resembling a better one, and keeps 20; "parametric" merges them (AlphaPose's code),
-    "parametric-paper" keeps the most confident by its paper's equations; "none" keeps all. The first two leave keypoint sets without sigmas unchanged.
+    "parametric-paper" keeps the most confident by its paper's equations; "none" keeps all. The first two
+    leave keypoint sets without sigmas unchanged.
     """
 
     def __init__(

@@ -36,8 +36,9 @@ def predict(
 
     Poses come in the keypoint set that they are scored in. pose_nms, of top-down models: "oks" and "soft-oks" are
     mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the model's own set
-    (AlphaPose's code), "parametric-paper" keeps the most confident (its paper's equations). Bottom-up models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the
-    classes of a detector that is evaluated that are people, as `person_labels` takes them. `advance` is called after
+    (AlphaPose's code), "parametric-paper" keeps the most confident (its paper's equations). Bottom-up
+    models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the classes of a
+    detector that is evaluated that are people, as `person_labels` takes them. `advance` is called after
     each image. Raises InputError for boxes or a flip test that the model has no use for.
     """
     if model.spec.is_detector:
