@@ -35,6 +35,12 @@ def _wh(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tup
     return parse_wh(value) if value else None
 
 
+extra_head_option = click.option(
+    "--extra-head",
+    multiple=True,
+    metavar="SET",
+    help="Keypoint set of a further head on the same backbone, for training alone; repeat for several.",
+)
 network_options = together(
     click.option(
         "--input", "input_wh", callback=_wh, help="Input size WxH. Default: the student's usual."
@@ -52,7 +58,7 @@ data_options = together(
         multiple=True,
         default=["synth"],
         show_default=True,
-        help="COCO.json, DIR or synth, each with an optional :WEIGHT; repeat for several.",
+        help="COCO.json, DIR or synth, each with an optional :WEIGHT, or all with a :SHARE%; repeat for several.",
     ),
     click.option("--images", default="", help="Directory of the images that COCO.json lists."),
     click.option(

@@ -12,6 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
+from edge.catalog.keypoint_file import find_keypoints
 from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema
 from export.registry import Variant, load_family
@@ -26,6 +27,7 @@ from quantize.distill.methods.deep_supervision import (
     with_deep_supervision,
     without_deep_supervision,
 )
+from quantize.distill.methods.extra_heads import add_heads, own_head
 from quantize.distill.methods.feature import (
     FirstOutputsLoss,
     feature_losses,
@@ -126,6 +128,11 @@ def assemble(
     if "feature" in config.methods:
         return _feature_student(config, variant, schema, _teacher(supervision), module, losses)
     extract = _extract_plain(variant)
+    if config.extra_head:
+        add_heads(
+            module, variant, [find_keypoints(each) for each in config.extra_head], config.seed
+        )
+        extract = _after(own_head, extract)
     if supervision.token is not None:
         add_token(module, supervision.token, config.seed)
         extract = _extract_with_token(variant, supervision.token.shape[2])

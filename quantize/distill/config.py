@@ -61,16 +61,16 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     COCO.json, DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of
     COCO.json's images. category: of the people in it, empty for `person`. data_licence: of data that states none,
     see `data.licences`. detector: an artifact that finds the people in the pictures of a DIR; empty for one person
-    who fills each. schema: the student's keypoints. init: a checkpoint of the same network to start from; of
-    another input size, its backbone. token: a trained token file; empty to train one if needed. teacher_cache: a
-    folder of teacher heatmaps shared between runs; empty for the run's own. steps: optimizer steps; None for
-    `epochs` of the data. batch: crops per batch over all processes; a step takes `accumulate` batches.
-    heatmap_weight: of the loss against the teacher's heatmaps. deep_supervision: initial weight of the heatmaps at
-    a convolutional student's inner maps, 0 for none. augment, jitter: see `data.augment`; still is none. drawn:
-    number of drawn pictures for `synth`. ema: window of the weights' moving average as a share of the steps, 0 for
-    no average. drop_path: probability that a sample skips the last transformer block's branches. freeze: parts of
-    the network that are not trained. lr, weight_decay, layer_decay, ema and drop_path: None for the family's usual
-    value (`defaults`).
+    who fills each. schema: the student's keypoints. extra_head: keypoint sets of further heads, for training
+    alone. init: a checkpoint of the same network to start from; of another input size, its backbone. token: a
+    trained token file; empty to train one if needed. teacher_cache: a folder of teacher heatmaps shared between
+    runs; empty for the run's own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch
+    over all processes; a step takes `accumulate` batches. heatmap_weight: of the loss against the teacher's
+    heatmaps. deep_supervision: initial weight of the heatmaps at a convolutional student's inner maps, 0 for none.
+    augment, jitter: see `data.augment`; still is none. drawn: number of drawn pictures for `synth`. ema: window of
+    the weights' moving average as a share of the steps, 0 for no average. drop_path: probability that a sample
+    skips the last transformer block's branches. freeze: parts of the network that are not trained. lr,
+    weight_decay, layer_decay, ema and drop_path: None for the family's usual value (`defaults`).
     """
 
     format: int = FORMAT
@@ -87,6 +87,7 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     detector: str = ""
     methods: tuple[Method, ...] = ("heatmap",)
     schema: str = "coco17"
+    extra_head: tuple[str, ...] = ()
     input_wh: tuple[int, int] | None = None
     init: str = ""
     token: str = ""
@@ -133,6 +134,15 @@ def check_methods(config: DistillConfig) -> None:
         )
     if methods != ("none",) and not config.teacher:
         raise InputError(f"--method {','.join(methods)} needs a teacher: add --teacher MODEL")
+    if config.extra_head and not {*methods} <= {"none", "heatmap"}:
+        raise InputError(
+            f"--extra-head goes with the methods none and heatmap, not {','.join(methods)}; leave one of them out"
+        )
+    if config.extra_head and student.startswith("fastpose"):
+        raise InputError(
+            "--extra-head needs a network of a backbone and a head, and fastpose is not divided so; choose another "
+            "student"
+        )
     if {"head", "feature"} & {*methods} and student.startswith("fastpose"):
         raise InputError(
             f"the method {methods[0]} needs a network of a backbone and a head, and fastpose is not divided so; choose "

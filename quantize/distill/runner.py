@@ -26,6 +26,7 @@ from quantize.distill.assembly import (
 )
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
+from quantize.distill.data.joined_keypoints import joined_keypoints
 from quantize.distill.data.licences import data_terms
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
@@ -118,9 +119,10 @@ def _prepare(
     resume: bool,
 ) -> Setup:
     check_methods(config)
-    schema = find_keypoints(config.schema)
+    own = find_keypoints(config.schema)
     known = config.schema in SCHEMAS
-    variant = student_variant(config.student, config.input_wh, config.schema if known else schema)
+    variant = student_variant(config.student, config.input_wh, config.schema if known else own)
+    schema = joined_keypoints(own, extra_heads(config))
 
     def fill(some: DistillConfig) -> DistillConfig:
         return with_defaults(some, variant.family, variant.size)
@@ -147,8 +149,8 @@ def _prepare(
     fabric = open_fabric(device, config.precision, config.batch_norm)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
-        people = _training_set(config, schema, listener)
-        validation = validation_set(*val, schema, config.category)
+        people = _training_set(config, own, listener)
+        validation = validation_set(*val, own, config.category)
         if fabric.is_global_zero:
             write_config(folder, config)
         if taken is not None and fabric.is_global_zero:
@@ -171,6 +173,7 @@ def _training_set(
         config.images or None,
         config.category or None,
         config.detector,
+        extra_heads(config),
     )
     check_supervision(config, labelled=people.labelled)
     unlabelled, total = people.unlabelled, len(people.instances)
@@ -186,6 +189,11 @@ def _training_set(
             "teacher alone"
         )
     return people
+
+
+def extra_heads(config: DistillConfig) -> list[KeypointSchema]:
+    """Return the keypoint sets of the further heads."""
+    return [find_keypoints(name) for name in config.extra_head]
 
 
 def _supervision(setup: Setup) -> Supervision:

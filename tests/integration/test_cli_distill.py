@@ -149,6 +149,24 @@ def test_a_deeper_network_gives_its_blocks(distill, teacher, home) -> None:
         assert (".attn." in name) == bool((value == before[name]).all()), name
 
 
+def test_a_further_head_learns_its_own_set(distill, teacher, home) -> None:
+    """The exported network has the student's head alone; only its further head has CrowdPose's labels."""
+    crowd = renamed(home / "learn", "crowd.json", load_schema("crowdpose14").names)
+    own = str(home / "learn" / "person_keypoints.json")
+    done = distill(
+        *("heads", "--teacher", str(teacher), "--extra-head", "crowdpose14"),
+        *("--data", f"{own}:50%", "--data", f"{crowd}:50%", "--max-steps", "2"),
+    )
+    assert done.code == 0, done.err
+    state = read_weights(home / "heads" / "student.safetensors").state
+    assert not [name for name in state if "extra" in name]
+    assert state["head.final_layer.weight"].shape[0] == 17
+    import torch
+
+    trained = torch.load(home / "heads" / "state.pt", weights_only=True)["module"]
+    assert trained["head.extra.0.final_layer.weight"].shape[0] == 14
+
+
 def test_a_detector_finds_the_people_in_pictures(distill, teacher, detector, home) -> None:
     folder = home / "learn" / "images"
     with load(detector.path) as model:
@@ -195,6 +213,14 @@ REFUSED = {
     "a teacher that detects": (
         ("--teacher", "TEACHER", "--data", "IMAGES", "--detector", "POSE"),
         "task pose-topdown, no detector",
+    ),
+    "a head without data": (
+        ("--method", "none", "--extra-head", "crowdpose14"),
+        "--extra-head crowdpose14: no --data has labels of these keypoints",
+    ),
+    "a head of a new head": (
+        ("--teacher", "TEACHER", "--method", "head", "--extra-head", "crowdpose14"),
+        "--extra-head goes with the methods none and heatmap, not head",
     ),
     "another's token": (
         ("--teacher", "TEACHER", "--method", "token", "--token", "TOKEN"),
@@ -250,6 +276,8 @@ def renamed(folder: Path, name: str, keypoints: tuple[str, ...]) -> str:
     """The same people with other names for their keypoints."""
     data = json.loads((folder / "person_keypoints.json").read_text())
     data["categories"][0]["keypoints"] = keypoints
+    for each in data["annotations"]:
+        each["keypoints"] = each["keypoints"][: 3 * len(keypoints)]
     (folder / name).write_text(json.dumps(data))
     return str(folder / name)
 

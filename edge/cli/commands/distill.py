@@ -8,6 +8,7 @@ from edge.cli.training import (
     POSITIVE,
     TrainingRun,
     data_options,
+    extra_head_option,
     is_first_process,
     layer_options,
     length_options,
@@ -70,6 +71,7 @@ teacher_options = together(
 student_options = together(
     click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ..."),
     setting(["--keypoints", "schema"], str, "coco17", "Keypoint set of the student."),
+    extra_head_option,
     section="Network",
 )
 augment_options = together(

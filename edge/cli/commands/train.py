@@ -12,6 +12,7 @@ from edge.cli.training import (
     POSITIVE,
     TrainingRun,
     data_options,
+    extra_head_option,
     is_first_process,
     layer_options,
     length_options,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 DEFAULT_KEYPOINTS = "coco17"
 # Options that only a pose model has.
 POSE_ONLY = (
-    *("keypoints", "layer_decay", "drop_path", "freeze"),
+    *("keypoints", "extra_head", "layer_decay", "drop_path", "freeze"),
     *("augment", "jitter", "deep_supervision"),
 )
 
@@ -45,6 +46,7 @@ class TrainOptions:
 
     student: str
     keypoints: str | None
+    extra_head: tuple[str, ...]
     input_wh: tuple[int, int] | None
     init: str
     data: tuple[str, ...]
@@ -99,6 +101,7 @@ train_options = together(
         help="A detector (rtmdet-nano, ...) or a pose model (rtmpose-t, vitpose-192x6x3-simple, ...).",
     ),
     click.option("--keypoints", help="Keypoint set of a pose model. Default: coco17."),
+    extra_head_option,
     section="Network",
 )
 drawn_option = together(

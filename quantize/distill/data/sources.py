@@ -16,6 +16,7 @@ from quantize.distill.data.instances import (
     instances_of,
     unlabelled_instances,
 )
+from quantize.distill.data.joined_keypoints import joined_keypoints, named_apart
 from quantize.distill.data.keypoint_transfer import KeypointMap, map_keypoints
 from runtimes.errors import InputError
 from runtimes.files import cache_dir
@@ -51,25 +52,34 @@ def load_training_set(
     images: str | Path | None = None,
     category: str | None = None,
     detector: str = "",
+    heads: Sequence[KeypointSchema] = (),
 ) -> TrainingSet:
     """Return the people of all sources: `synth` (`drawn` pictures, rendered once), COCO.json or DIR, each `:WEIGHT`.
 
     images, category: of the COCO.json. detector: finds the people in the pictures of a DIR; where empty, one person
-    fills each. Raises InputError for an unknown source, missing images, and keypoint sets that
-    share nothing.
+    fills each. heads: keypoint sets of further heads; people are in `joined_keypoints` then, and a COCO.json of such a
+    set is labelled there alone. Raises InputError for an unknown source, missing images, keypoint sets that share
+    nothing, and a head without data.
     """
+    joined = joined_keypoints(schema, heads)
     instances: list[Instance] = []
     slices = []
     for source in data:
         name, weight = split_weight(source)
-        found = (
-            unlabelled_instances(Path(name), schema, detector)
-            if Path(name).is_dir()
-            else _instances(name, schema, drawn, images, category)
-        )
+        if name == DRAWN:
+            found = _drawn(drawn, schema, joined)
+        elif Path(name).is_dir():
+            found = unlabelled_instances(Path(name), joined, detector)
+        elif Path(name).suffix == ".json":
+            found = load_annotated(name, schema, images, category, heads)
+        else:
+            raise InputError(
+                f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}`, optionally with :WEIGHT"
+            )
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
-    return TrainingSet(tuple(instances), tuple(slices))
+    _check_heads(instances, schema, heads)
+    return TrainingSet(tuple(instances), with_shares(data, slices))
 
 
 def labelled_part(training_set: TrainingSet) -> TrainingSet:
@@ -94,13 +104,34 @@ def trained_on(data: Sequence[str], begun: Sequence[Lineage]) -> TrainedOn:
     return "drawn" if drawn and all(each.trained_on == "drawn" for each in begun) else "unknown"
 
 
+def with_shares(data: Sequence[str], slices: Sequence[SourceSlice]) -> tuple[SourceSlice, ...]:
+    """Return the slices of `data`, weighted as `:30%` wants: shares of an epoch's samples (AlphaPose: a third each).
+
+    An epoch then has as many samples as there are in all sources. Raises InputError where only some state a share.
+    """
+    shared = [source.endswith("%") and split_weight(source)[0] != source for source in data]
+    if not any(shared):
+        return tuple(slices)
+    if not all(shared):
+        raise InputError(
+            f"--data {data[shared.index(False)]}: other sources have a share in percent; give one to each"
+        )
+    total, samples = sum(each.weight for each in slices), sum(each.count for each in slices)
+    return tuple(
+        replace(each, weight=each.weight / total * samples / each.count) for each in slices
+    )
+
+
 def split_weight(source: str) -> tuple[str, float]:
-    """Return a source's name and its `:WEIGHT`, 1 if absent; paths may contain colons. Raises InputError if not > 0."""
+    """Return a source's name and its `:WEIGHT` or `:SHARE%`, 1 if absent; paths may contain colons.
+
+    Raises InputError for a number that is not above 0.
+    """
     name, colon, text = source.rpartition(":")
     if not colon or Path(source).exists():
         return source, 1.0
     try:
-        weight = float(text)
+        weight = float(text.removesuffix("%"))
     except ValueError:
         return source, 1.0
     if not (np.isfinite(weight) and weight > 0):
@@ -118,19 +149,23 @@ def load_annotated(
     schema: KeypointSchema,
     images: str | Path | None = None,
     category: str | None = None,
+    heads: Sequence[KeypointSchema] = (),
 ) -> list[Instance]:
     """Return the people of a COCO file in `schema`, whichever known keypoint set the file has.
 
-    Keypoints are matched by name; those that only `schema` has are unlabelled. Raises InputError for a keypoint set
-    that is unknown or shares no keypoint (see `with_keypoint_set`).
+    Keypoints are matched by name; those that only `schema` has are unlabelled. heads: see `load_training_set`. Raises
+    InputError for a keypoint set that is unknown or shares no keypoint (see `with_keypoint_set`).
     """
     dataset = load_dataset(annotations, images, category)
     truth, own = with_keypoint_set(dataset.truth, schema, str(annotations))
     instances = instances_of(replace(dataset, truth=truth), own, str(annotations))
-    if own.names == schema.names:
+    wanted = joined_keypoints(schema, heads)
+    if any(own.names == each.names for each in heads):
+        own = named_apart(own)
+    if own.names == wanted.names:
         return instances
     try:
-        keypoints = map_keypoints(own, schema)
+        keypoints = map_keypoints(own, wanted)
     except InputError as error:
         raise InputError(
             f"{annotations} has the keypoints of {own.name}, none of which {schema.name} has; choose other data, or "
@@ -148,20 +183,22 @@ def convert_keypoints(instances: Sequence[Instance], keypoints: KeypointMap) -> 
     ]
 
 
-def _instances(
-    name: str,
-    schema: KeypointSchema,
-    drawn: int,
-    images: str | Path | None,
-    category: str | None,
-) -> list[Instance]:
-    if name == DRAWN:
-        if schema.name != "coco17":
-            raise InputError(f"drawn people have COCO's 17 keypoints, not {schema.name}")
-        return drawn_instances(drawn_folder(), TRAIN_SEED, drawn, schema)
-    path = Path(name)
-    if path.suffix == ".json":
-        return load_annotated(path, schema, images, category)
-    raise InputError(
-        f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}`, optionally with :WEIGHT"
-    )
+def _drawn(count: int, schema: KeypointSchema, joined: KeypointSchema) -> list[Instance]:
+    if schema.name != "coco17":
+        raise InputError(f"drawn people have COCO's 17 keypoints, not {schema.name}")
+    people = drawn_instances(drawn_folder(), TRAIN_SEED, count, schema)
+    return people if joined is schema else convert_keypoints(people, map_keypoints(schema, joined))
+
+
+def _check_heads(
+    instances: Sequence[Instance], schema: KeypointSchema, heads: Sequence[KeypointSchema]
+) -> None:
+    first = len(schema)
+    for each in heads:
+        block = slice(first, first + len(each))
+        if not any((person.keypoints[block, 2] > 0).any() for person in instances):
+            raise InputError(
+                f"--extra-head {each.name}: no --data has labels of these keypoints; add a COCO.json of them, or leave "
+                "the head out"
+            )
+        first += len(each)

@@ -5,6 +5,7 @@ student.safetensors, curves.png and result.json.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -18,7 +19,7 @@ from export.registry import Variant, load_family
 from export.student_file import Card
 from quantize.distill.data.batches import epoch_steps
 from quantize.distill.data.licences import data_terms
-from quantize.distill.data.sources import DRAWN, split_weight, trained_on
+from quantize.distill.data.sources import DRAWN, split_weight, trained_on, with_shares
 from quantize.distill.defaults import scaled_lr
 from quantize.distill.detector.config import BATCH, LR, DetectorConfig
 from quantize.distill.detector.data import DetectionSet, detection_set
@@ -108,7 +109,7 @@ def load_images(config: DetectorConfig, listener: ProgressListener) -> Detection
     images = detection_set(sources)
     if not any(len(boxes) for boxes in images.boxes):
         raise InputError("--data has no person with a box, so nothing can be learned")
-    return images
+    return replace(images, slices=with_shares(config.data, images.slices))
 
 
 def drawn_set(listener: ProgressListener, seed: int, pictures: int) -> Dataset:
