@@ -6,10 +6,12 @@ shows how faithful a conversion is, not how good a model is.
 
 from edge.synth.clip import draw_clip
 from edge.synth.files import coco_dataset, write_clip, write_dataset
-from edge.synth.scene import DrawnPerson, Scene, draw_crops, draw_scene, iterate_crops
+from edge.synth.scene import DrawnPerson, Scene
+from edge.synth.versions import DrawnVersion, draw_crops, draw_scene, iterate_crops
 
 __all__ = [
     "DrawnPerson",
+    "DrawnVersion",
     "Scene",
     "coco_dataset",
     "draw_clip",

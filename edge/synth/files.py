@@ -8,7 +8,8 @@ import cv2
 import msgspec
 
 from edge.schema import load_schema
-from edge.synth.scene import DrawnPerson, Scene, draw_scene
+from edge.synth.scene import DrawnPerson, Scene
+from edge.synth.versions import DrawnVersion, draw_scene
 from runtimes.errors import InputError, SourceError, TargetExistsError
 from runtimes.staging import staging
 
@@ -63,11 +64,15 @@ def _annotation(person: DrawnPerson, annotation_id: int, image_id: int) -> dict[
 
 
 def write_dataset(
-    directory: str | Path, seed: int, count: int, wh: tuple[int, int] = (640, 480)
+    directory: str | Path,
+    seed: int,
+    count: int,
+    wh: tuple[int, int] = (640, 480),
+    version: DrawnVersion = 1,
 ) -> Path:
     """Draw `count` images into `directory`/images and `directory`/person_keypoints.json; return the json's path.
 
-    Image i is `draw_scene(seed + i, wh)` as a JPEG of quality 95. The directory is complete or absent.
+    Image i is `draw_scene(seed + i, wh, version=version)` as a JPEG of quality 95. The directory is complete or absent.
     Raises TargetExistsError where it exists already.
     """
     target = Path(directory)
@@ -78,7 +83,7 @@ def write_dataset(
         (draft / "images").mkdir(parents=True)
         scenes, names = [], []
         for index in range(count):
-            scene = draw_scene(seed + index, wh)
+            scene = draw_scene(seed + index, wh, version=version)
             names.append(f"{index:06d}.jpg")
             _write_image(draft / "images" / names[-1], scene)
             scenes.append(scene)

@@ -4,8 +4,6 @@ Pixel centres are whole numbers: a keypoint at (x, y) is on pixel [y, x]. Boxes 
 column is 3 and rightmost 7 has x0 = 3 and x1 = 8, a width of 5.
 """
 
-import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -68,21 +66,9 @@ class Composition:
     people: tuple[DrawnPerson, ...]
 
 
-def draw_scene(
-    seed: int, wh: tuple[int, int] = (640, 480), people: int | tuple[int, int] = (1, 4)
-) -> Scene:
-    """Draw one scene, the same for the same arguments.
-
-    `people`: their number, or (fewest, most); their `person_id` is 0, 1, ... A crowded scene may have fewer: people who
-    would be mostly hidden are not placed.
-    Raises InputError where the frame is smaller than 32 x 32 or the number of people is negative.
-    """
-    check_frame(seed, wh)
-    fewest, most = (people, people) if isinstance(people, int) else people
-    if not 0 <= fewest <= most:
-        raise InputError(
-            f"people must be a number or (fewest, most) with 0 <= fewest <= most: {people}"
-        )
+def draw_plain_scene(seed: int, wh: tuple[int, int], people: int | tuple[int, int]) -> Scene:
+    """Draw one scene of version 1; arguments and errors are those of `edge.synth.draw_scene`."""
+    fewest, most = check_scene(seed, wh, people)
     rng = np.random.default_rng(seed)
     setup = sample_setup(rng, wh)
     backdrop = draw_backdrop(rng, wh, int(setup.horizon_px)).astype(np.float32)
@@ -102,31 +88,23 @@ def draw_scene(
     return Scene(expose(composed.image, sample_sensor(rng), rng), composed.people)
 
 
-def draw_crops(seed: int, count: int) -> list[tuple[U8, F32]]:
-    """Return the first `count` of `iterate_crops`."""
-    return list(itertools.islice(iterate_crops(seed), count))
-
-
-def iterate_crops(seed: int) -> Iterator[tuple[U8, F32]]:
-    """Yield, without end, a scene's image uint8 (480, 640, 3) BGR and its largest person's box float32 (4,) xyxy.
-
-    Raises InputError where the seed is negative.
-    """
-    check_frame(seed, (640, 480))
-    root = np.random.SeedSequence(seed)
-    while True:
-        scene = draw_scene(int(root.spawn(1)[0].generate_state(1)[0]))
-        if scene.people:
-            largest = max(scene.people, key=lambda person: person.area)
-            yield scene.image, largest.box
-
-
 def check_frame(seed: int, wh: tuple[int, int]) -> None:
     """Raise InputError for a negative seed or a frame smaller than 32 x 32."""
     if seed < 0:
         raise InputError(f"seed must not be negative: {seed}")
     if min(wh) < 32:
         raise InputError(f"frame must be at least 32 x 32 pixels: {wh[0]} x {wh[1]}")
+
+
+def check_scene(seed: int, wh: tuple[int, int], people: int | tuple[int, int]) -> tuple[int, int]:
+    """Return the fewest and the most people; raises InputError as `check_frame` does, and where they are impossible."""
+    check_frame(seed, wh)
+    fewest, most = (people, people) if isinstance(people, int) else people
+    if not 0 <= fewest <= most:
+        raise InputError(
+            f"people must be a number or (fewest, most) with 0 <= fewest <= most: {people}"
+        )
+    return fewest, most
 
 
 @dataclass(frozen=True, slots=True)
