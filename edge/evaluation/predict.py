@@ -15,6 +15,7 @@ from edge.nms.overlap import oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
 from edge.nms.parametric_paper import keep_confident
 from edge.pipeline import PoseNMS
+from edge.schema import KeypointSchema
 from edge.types import Poses, counted
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError, warn
@@ -29,22 +30,23 @@ def predict(
     boxes: BoxSource | None = None,
     flip: bool = False,
     pose_nms: PoseNMS = "oks",
+    into: KeypointSchema | None = None,
     det_classes: Sequence[str] = (),
     advance: Advance = lambda: None,
 ) -> list[CocoResult]:
     """Run `model` on every image: a detector's boxes, or poses in the annotated (or given) boxes.
 
-    Poses come in the keypoint set that they are scored in. pose_nms, of top-down models: "oks" and "soft-oks" are
-    mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the model's own set
-    (AlphaPose's code), "parametric-paper" keeps the most confident (its paper's equations). Bottom-up
-    models take no boxes and need none of them. flip: flip test, for top-down models. det_classes: the classes of a
-    detector that is evaluated that are people, as `person_labels` takes them. `advance` is called after
-    each image. Raises InputError for boxes or a flip test that the model has no use for.
+    Poses come in the keypoint set that they are scored in, or in `into`. pose_nms, of top-down models: "oks" and
+    "soft-oks" are mmpose's (threshold .9, whatever the boxes come from); "parametric" merges poses in the model's own
+    set (AlphaPose's code), "parametric-paper" keeps the most confident (its paper's equations). Bottom-up models take
+    no boxes and need none of them. flip: flip test, for top-down models. det_classes: the classes of a detector that
+    is evaluated that are people, as `person_labels` takes them. `advance` is called after each image. Raises
+    InputError for boxes or a flip test that the model has no use for.
     """
     if model.spec.is_detector:
         labels = person_labels(model.spec, det_classes)
         return as_results(_box_records(model, dataset, labels, advance))
-    schema = scored_schema(model.schema)
+    schema = into or scored_schema(model.schema)
     top_down = not model.spec.is_bottom_up
     records: list[dict[str, Any]] = []
     for image_id, poses in _poses(model, dataset, boxes, flip=flip):

@@ -26,6 +26,7 @@ from edge.evaluation.dense.depth import Align
 from edge.evaluation.summary import EvalResult, ProtocolResult, figure_table
 from edge.model import Model
 from edge.pipeline import PoseNMS
+from edge.schema import KeypointSchema, load_schema
 from runtimes.base import RunOptions
 from runtimes.errors import InputError, warn
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from edge.evaluation.box_sources import BoxSource
     from edge.evaluation.coco import CocoResult
     from edge.evaluation.dataset import Dataset
+    from edge.evaluation.protocols.shared import SharedSet
 
 
 @click.command("eval", cls=Verb)
@@ -64,6 +66,11 @@ if TYPE_CHECKING:
     "AlphaPose's code), or keep the most confident (parametric-paper: its paper). Default: oks.",
 )
 @click.option(
+    "--common",
+    metavar="SET",
+    help="Score the keypoints alone that the model and this set share (sapiens308 and coco133: 114).",
+)
+@click.option(
     "--depth-align",
     type=click.Choice(get_args(Align)),
     default="scale-shift",
@@ -84,6 +91,7 @@ def command(
     category: str | None,
     given: GivenBoxes,
     pose_nms: PoseNMS | None,
+    common: str | None,
     depth_align: Align,
     flip: bool,
     out: Path | None,
@@ -97,41 +105,61 @@ def command(
     Poses and boxes: COCO's AP on a COCO-style set; whole bodies by part, CrowdPose by level, MPII by PCKh. Dense
     models: mIoU, depth errors or angular errors.
     """
+    from edge.evaluation.protocols.choose import (
+        check_truth,
+        score_alone,
+        score_categories,
+        score_on,
+    )
+
     check_reports([out], force=force)
     given.check(category)
     if annotations.is_dir():
-        _refuse_pose_options(given, category, pose_nms, out, flip=flip)
+        _refuse_pose_options(given, category, common, pose_nms, out, flip=flip)
         with open_model(model, described, options, tuned=tuned) as opened:
-            result = _maps(
-                opened, images or annotations.parent / "images", annotations, depth_align
-            )
-        _print(result, f"{result.protocol} on {result.images} images", as_json=as_json)
+            _evaluate_maps(opened, images, annotations, depth_align, as_json=as_json)
         hint(f"edgepose info {model}")
         return
     sets = read_sets(given, annotations, images, category)
     with ExitStack() as stack:
         opened = stack.enter_context(open_model(model, described, options, tuned=tuned))
         _check_use(opened, given, pose_nms, category, flip=flip)
-        for dataset, _ in sets:  # refuses annotations of other keypoints, before the work
-            _check_truth(opened, dataset)
+        datasets = [dataset for dataset, _ in sets]
+        shared = _shared(opened, datasets, annotations, common)
+        if shared is None:
+            check_truth(opened, datasets)
         detected = _detector_boxes(given, stack, options, tuned=tuned)
         asked = [(dataset, boxes or detected) for dataset, boxes in sets]
-        results = _predict(opened, asked, given, pose_nms or "oks", flip=flip)
-        figures = _score(opened, [dataset for dataset, _ in sets], results, category)
+        into = shared.schema if shared else None
+        results = _predict(opened, asked, given, pose_nms or "oks", into, flip=flip)
+        score = score_categories if category == ALL else score_alone
+        score = score_on(shared) if shared else score
+        figures = score(opened, datasets, results)
     if not figures.people:
         warn(f"{annotations}: no person in it is labelled, so AP is undefined")
     if out:
         from edge.evaluation.result_file import encode_results
 
         write_report(out, encode_results(results))
-    kind = _kind(opened, given)
-    _print(
-        figures,
-        f"{kind}, {figures.people} people on {figures.images} images{', flip test' if flip else ''}",
-        as_json=as_json,
-    )
+    said = f"{_kind(opened, given)}, {figures.people} people on {figures.images} images"
+    _print(figures, f"{said}, flip test" if flip else said, as_json=as_json)
     _say_assumptions(opened, flip=flip)
     hint(f"edgepose run SOURCE --{'detector' if opened.spec.is_detector else 'pose'} {model}")
+
+
+def _shared(
+    model: Model, datasets: "Sequence[Dataset]", annotations: Path, common: str | None
+) -> "SharedSet | None":
+    """Return what is scored of the annotations with --common SET."""
+    from edge.evaluation.protocols.shared import shared_set
+
+    if common is None:
+        return None
+    if not model.spec.gives_keypoints or len(datasets) > 1:
+        raise InputError(f"--common {common} is for pose models, on one category")
+    shared = shared_set(model, datasets[0].truth, load_schema(common), str(annotations))
+    say(f"{len(shared.schema)} keypoints of {model.schema.name} and {common} are scored")
+    return shared
 
 
 def _print(result: EvalResult | ProtocolResult, said: str, *, as_json: bool) -> None:
@@ -157,6 +185,7 @@ def _kind(model: Model, given: GivenBoxes) -> str:
 def _refuse_pose_options(
     given: GivenBoxes,
     category: str | None,
+    common: str | None,
     pose_nms: PoseNMS | None,
     out: Path | None,
     *,
@@ -168,6 +197,7 @@ def _refuse_pose_options(
         "--detections": given.detections,
         "--det-classes": given.det_classes,
         "--category": category,
+        "--common": common,
         "--pose-nms": pose_nms,
         "--flip": flip,
         "--out": out,
@@ -178,42 +208,19 @@ def _refuse_pose_options(
         )
 
 
-def _maps(model: Model, images: Path, folder: Path, align: Align) -> ProtocolResult:
+def _evaluate_maps(
+    model: Model, images: Path | None, folder: Path, align: Align, *, as_json: bool
+) -> None:
     from edge.evaluation.dense.evaluate import evaluate_maps
     from edge.media.image_files import image_files
 
-    if not images.is_dir():
-        raise InputError(f"no directory {images}; say where the images are with --images DIR")
-    found = image_files(images)
+    pictures = images or folder.parent / "images"
+    if not pictures.is_dir():
+        raise InputError(f"no directory {pictures}; say where the images are with --images DIR")
+    found = image_files(pictures)
     with progress(model.name, len(found)) as advance:
-        return evaluate_maps(model, found, folder, align=align, advance=advance)
-
-
-def _check_truth(model: Model, dataset: "Dataset") -> None:
-    from edge.evaluation.protocols.mpii import check_pckh_truth, is_mpii
-    from edge.evaluation.score import protocol_of
-
-    if is_mpii(model):
-        check_pckh_truth(model, dataset.truth)
-    else:
-        protocol_of(model, dataset.truth)
-
-
-def _score(
-    model: Model,
-    datasets: "Sequence[Dataset]",
-    results: "Sequence[CocoResult]",
-    category: str | None,
-) -> EvalResult | ProtocolResult:
-    """Score by the protocol of the model's keypoints and of what was asked for."""
-    from edge.evaluation.protocols.mpii import evaluate_pckh, is_mpii
-    from edge.evaluation.score import evaluate, evaluate_categories
-
-    if is_mpii(model):
-        return evaluate_pckh(model, datasets[0], results)
-    if category == ALL:
-        return evaluate_categories(model, datasets, results)
-    return evaluate(model, datasets[0], results)
+        result = evaluate_maps(model, found, folder, align=align, advance=advance)
+    _print(result, f"{result.protocol} on {result.images} images", as_json=as_json)
 
 
 def _predict(
@@ -221,6 +228,7 @@ def _predict(
     sets: "Sequence[tuple[Dataset, BoxSource | None]]",
     given: GivenBoxes,
     pose_nms: PoseNMS,
+    into: KeypointSchema | None,
     *,
     flip: bool,
 ) -> "list[CocoResult]":
@@ -236,6 +244,7 @@ def _predict(
                 boxes=boxes,
                 flip=flip,
                 pose_nms=pose_nms,
+                into=into,
                 det_classes=parse_classes(given.det_classes),
                 advance=advance,
             )

@@ -141,6 +141,25 @@ def figures(name: str, kind: str, sigmas: list[float], *, use_area: bool = True)
     return [float(value) for value in evaluator.stats]
 
 
+def shared(assets: Path, coco133: list[float]) -> list[float]:
+    """Return the evaluator's figures of the 114 keypoints that Sapiens' 308 and COCO-WholeBody's 133 share."""
+    read = [
+        json.loads((assets / f"keypoints/{each}.json").read_text())["names"]
+        for each in ("coco133", "sapiens308")
+    ]
+    also = json.loads((assets / "correspondence/sapiens308.json").read_text())["names"]
+    rows = [n for n, name in enumerate(read[0]) if name in read[1] or name in also]
+    truth, results = whole_bodies()
+    for each in [*truth["annotations"], *results]:
+        values = [value for field in PARTS for value in each[field]]
+        each["keypoints"] = [value for row in rows for value in values[3 * row : 3 * row + 3]]
+    write("shared", (truth, results))
+    found = figures("shared", "keypoints", [coco133[row] for row in rows])
+    for name in ("shared.json", "shared_results.json"):
+        (HERE / name).unlink()
+    return found
+
+
 def write(name: str, made: tuple[Record, list[Record]]) -> None:
     """Write a set and its results, a record a line."""
     truth, results = made
@@ -179,6 +198,7 @@ def main() -> None:
         "righthand": figures("wholebody", "keypoints_righthand", coco133[112:]),
         "all": figures("wholebody", "keypoints_wholebody", coco133),
         "crowdpose": figures("crowdpose", "keypoints_crowd", crowd14, use_area=False),
+        "shared": shared(assets.parent, coco133),
         "animals": figures("animals", "keypoints", ap10k),
     }
     (HERE / "figures.json").write_text(json.dumps(found, indent=1) + "\n")
