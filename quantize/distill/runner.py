@@ -1,7 +1,8 @@
 """A complete distillation: training set, teacher, token, training, validation, and the student's file.
 
-Everything is in one folder: recipe.json (the configuration), state.pt and log.csv, marks.csv (metrics on the validation
-set), lessons/ (the teacher cache), token.safetensors, and at the end student.safetensors, curves.png and result.json.
+Everything is in one folder: recipe.json (the configuration), init.json (what was taken of `--init`), state.pt and
+log.csv, marks.csv (metrics on the validation set), best.safetensors, lessons/ (the teacher cache), token.safetensors,
+and at the end student.safetensors, curves.png and result.json.
 """
 
 import os

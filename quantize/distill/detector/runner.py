@@ -1,7 +1,7 @@
 """A complete training run of a detector: data, training, validation, and the detector's file.
 
-The folder has the same files as a distillation's: recipe.json, state.pt, log.csv, marks.csv, and at the end
-student.safetensors, curves.png and result.json.
+The folder has the same files as a distillation's: recipe.json, state.pt, log.csv, marks.csv, best.safetensors,
+and at the end student.safetensors, curves.png and result.json.
 """
 
 import os

@@ -111,3 +111,17 @@ def test_an_average_covers_its_share_of_the_steps(share, wanted) -> None:
         module.weight.data.fill_(float(step))
         average.update(module)
     assert average.state["weight"].item() == pytest.approx(wanted, abs=1.0 if share else 0.0)
+
+
+def test_synchronised_batch_norms_keep_names_parameters_and_average() -> None:
+    """The optimizer's parameters are those that are trained, and the average takes over their statistics."""
+    module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2))
+    average = average_of(module, 10, 0.0)
+    synchronised = nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    assert type(synchronised[1]) is nn.SyncBatchNorm
+    synchronised[1].running_mean.fill_(3.0)
+    synchronised[1].weight.data.fill_(2.0)
+    average.update(synchronised)
+    assert list(average.state) == list(synchronised.state_dict())
+    for name, value in synchronised.state_dict().items():
+        assert torch.equal(average.state[name], value), name
