@@ -15,6 +15,8 @@ from edge.codecs.ae import decode_one
 from edge.codecs.ae_group import Candidates, find_candidates, group_candidates
 from edge.codecs.assignment import assign
 from edge.model import Model
+from edge.parity.compare import compare
+from edge.parity.reference import make_reference
 from edge.schema import numbered_schema
 from edge.types import Keypoints, Poses
 from export.import_spec import ImportSpec, check_spec
@@ -170,6 +172,23 @@ def test_a_frame_goes_through_the_model() -> None:
     assert isinstance(poses, Poses)
     wanted = (np.array([(12, 16), (60, 48)]) - (0, 10)) / 0.5
     np.testing.assert_allclose(poses.xy, np.repeat(wanted[:, None], POINTS, axis=1), atol=0.6)
+
+
+def test_the_gate_judges_people_in_pixels() -> None:
+    """Twice the same maps pass; a keypoint whose tags say that it is the other person's does not."""
+    bins = np.array([[(3, 4)] * POINTS, [(15, 12)] * POINTS])
+    heatmaps, tags = draw(bins, np.ones((2, POINTS), bool), np.array([[1.0], [4.0]], np.float32))
+    images = np.zeros((2, 80, 96, 3), np.uint8)
+    outputs = {"heatmap": np.stack([heatmaps] * 2), "tags": np.stack([tags[:, 0]] * 2)}
+    reference = make_reference(images, outputs, APART, "planted")
+    assert reference.decidable is not None
+    assert reference.decidable.all()
+    same = compare(reference, outputs, APART, "fp32")
+    assert (same.basis, same.passed, same.px_max) == ("px", True, 0)
+
+    swapped = outputs["tags"].copy()
+    swapped[:, 2] = np.where(swapped[:, 2] == 1, 4, np.where(swapped[:, 2] == 4, 1, -5))
+    assert compare(reference, outputs | {"tags": swapped}, APART, "fp32").passed is False
 
 
 def test_a_spec_of_ones_own_is_read_and_checked() -> None:
