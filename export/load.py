@@ -105,11 +105,18 @@ def _load(path: str | Path, name: str | None, asked: Asked) -> LoadedModel:
 def _load_own(own: UserModel, asked: Asked, progress: ByteProgress | None) -> LoadedModel:
     """Download a model of the user's catalogue file; it keeps the user's name.
 
-    Its weights must fit `like`, where that is given; a student's card says more than any name.
+    Its weights must fit `like`, where that is given; a student's card says more than any name, of the same task and
+    family. Raises InputError where it is of another.
     """
     like = find(own.like).name if own.like else own.name if own.name in CATALOG else None
     path = fetch(own.url, own.sha256, progress=progress).path
     loaded = _load(path, None if _has_card(path) else like, asked)
+    wanted = CATALOG[like] if like else None
+    if wanted and (loaded.spec.task, loaded.family) != (wanted.task, wanted.family):
+        raise InputError(
+            f"{own.name}: {own.url} holds a {loaded.family} model of task {loaded.spec.task}, but EDGEPOSE_CATALOG says "
+            f"it is like {like} ({wanted.family}, {wanted.task}); correct `like`, or leave it out"
+        )
     return replace(loaded, spec=msgspec.structs.replace(loaded.spec, model=own.name))
 
 

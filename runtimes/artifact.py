@@ -129,7 +129,13 @@ def _verify_file(root: Path, record: FileRecord) -> None:
             f"{root}: {record.path!r} is not a bare file name; do not use this artifact"
         )
     path = root / record.path
-    if path.is_symlink() or not path.is_file():
+    if path.is_symlink():
+        raise ArtifactError(
+            f"{root}: {record.path} is a symbolic link, which is not followed; copy what it points to (cp -rL)"
+        )
+    if path.is_dir():
+        raise ArtifactError(f"{root}: {record.path} is a directory, no file; export it again")
+    if not path.is_file():
         raise ArtifactError(
             f"{root}: {record.path} is missing; copy the whole directory, or export it again"
         )

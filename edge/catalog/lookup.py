@@ -20,7 +20,7 @@ from edge.catalog import (
     yolo,
 )
 from edge.catalog.entry import CatalogEntry, SpecBuilder
-from edge.catalog.user import user_models
+from edge.catalog.user import UserModel, user_models
 from runtimes.errors import InputError
 from runtimes.spec import ModelSpec
 
@@ -69,7 +69,8 @@ def find(name: str) -> CatalogEntry:
     if same := yolo.ultralytics_entry(name):
         return replace(CATALOG[same], name=name.lower())
     near = difflib.get_close_matches(name, [*CATALOG, *user_models()], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(CATALOG)}"
+    some = f"known: {', '.join([*CATALOG][:4])} ...; `edgepose models` lists all {len(CATALOG)}"
+    hint = f"did you mean {' or '.join(near)}?" if near else some
     raise InputError(f"no model is called {name!r}; {hint}")
 
 
@@ -83,6 +84,17 @@ def licence_of_family(family: str, size: str) -> CatalogEntry | None:
     """Return an entry whose licence covers all models of that family and size, with any weights, or None."""
     same = (e for e in CATALOG.values() if (e.family, e.size) == (family, size))
     return next((entry for entry in same if entry.licence_covers == "model"), None)
+
+
+def terms_of(model: UserModel) -> CatalogEntry | None:
+    """Return the entry whose licence holds for a user's model, as far as hash and `like` tell; None where unknown."""
+    sha256 = model.sha256.lower()
+    for entry in CATALOG.values():
+        known = entry.sha256_prefix or "-"
+        if sha256.startswith(known) or known.startswith(sha256):
+            return entry
+    like = CATALOG.get(model.like or model.name)
+    return licence_of_family(like.family, like.size) if like else None
 
 
 def spec_of(entry: CatalogEntry) -> ModelSpec:

@@ -1,7 +1,8 @@
 """Bundles: artifacts in one tar file, made on a host and unpacked into a board's cache.
 
 A bundle is an uncompressed tar of regular files, `ARTIFACT/FILE`. It may come from anywhere, so it is read header by
-header: nothing but such files is accepted, and no artifact is moved into place before all are verified.
+header: nothing but such files is accepted, and no artifact is moved into place before all are verified. Extended (pax)
+headers, which tar programs write for times and owners, may come before a file.
 """
 
 import os
@@ -20,6 +21,15 @@ from runtimes.staging import staging
 BLOCK = tarfile.BLOCKSIZE
 CHUNK = 1 << 20
 SUFFIX = ".tar"
+_PAX_BYTES = 64 << 10
+# What is compressed begins so; what undoes it.
+_COMPRESSED = {
+    b"\x1f\x8b": ("gzip", "gunzip"),
+    b"BZh": ("bzip2", "bunzip2"),
+    b"\xfd7zXZ\0": ("xz", "unxz"),
+    b"\x28\xb5\x2f\xfd": ("zstd", "unzstd"),
+    b"PK\x03\x04": ("zip", "unzip"),
+}
 
 
 def write_bundle(path: Path, artifacts: Sequence[Artifact]) -> None:
@@ -75,7 +85,7 @@ def _add(tar: tarfile.TarFile, file: Path, name: str) -> None:
 def _files(path: Path, stream: BinaryIO) -> Iterator[tuple[str, str, int]]:
     """Yield the artifact, the name and the size of each file, whose bytes the caller reads before the next."""
     seen = set()
-    while (info := _header(path, stream)) is not None:
+    while (info := _file_header(path, stream)) is not None:
         parts = info.name.removeprefix("./").rstrip("/").split("/")
         if info.isdir() and len(parts) == 1:
             continue
@@ -90,11 +100,50 @@ def _files(path: Path, stream: BinaryIO) -> Iterator[tuple[str, str, int]]:
         stream.read(-info.size % BLOCK)
 
 
+def _file_header(path: Path, stream: BinaryIO) -> tarfile.TarInfo | None:
+    """Read the next header of a file, under the name of an extended header before it; None at the end."""
+    renamed = None
+    while (info := _header(path, stream)) is not None:
+        if info.type not in {tarfile.XHDTYPE, tarfile.XGLTYPE}:
+            info.name = renamed or info.name
+            return info
+        if info.size > _PAX_BYTES:
+            raise InputError(f"{path}: has an extended header of {info.size} bytes; do not use it")
+        records = _pax_records(path, stream.read(info.size))
+        stream.read(-info.size % BLOCK)
+        if info.type == tarfile.XHDTYPE:
+            renamed = records.get(b"path", b"").decode("utf-8", "replace") or renamed
+    return None
+
+
+def _pax_records(path: Path, data: bytes) -> dict[bytes, bytes]:
+    """Return the keys and values of an extended header; raises InputError for those that change what a file holds."""
+    records = {}
+    while data:
+        length, _, rest = data.partition(b" ")
+        size = int(length) if length.isdigit() and len(length) < 6 else 0
+        record = rest[: max(size - len(length) - 1, 0)]
+        key, equals, value = record.partition(b"=")
+        if not equals or not record.endswith(b"\n") or len(record) != size - len(length) - 1:
+            raise InputError(f"{path}: an extended header is damaged; copy it again")
+        if key in {b"size", b"linkpath", b"hdrcharset"} or key.startswith(b"GNU.sparse"):
+            name = key.decode("ascii", "replace")
+            raise InputError(f"{path}: an extended header sets {name!r}; do not use this bundle")
+        records[key] = value[:-1]
+        data = data[size:]
+    return records
+
+
 def _header(path: Path, stream: BinaryIO) -> tarfile.TarInfo | None:
-    """Read the next header; None at the end of the archive. One block: extended headers are not followed."""
+    """Read the next header, of whatever kind; None at the end of the archive."""
     block = stream.read(BLOCK)
     if not block.strip(b"\0"):
         return None
+    for mark, (what, undo) in _COMPRESSED.items():
+        if stream.tell() == len(block) and block.startswith(mark):
+            raise InputError(
+                f"{path}: is compressed with {what}; a bundle is a plain tar: {undo} it first"
+            )
     try:
         info = tarfile.TarInfo.frombuf(block, "utf-8", "strict")
     except (tarfile.HeaderError, ValueError) as error:

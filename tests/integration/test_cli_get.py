@@ -71,6 +71,8 @@ def asked(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             {"name": "drawn-pose", "like": "rtmpose-t", **own},
             {"name": "wrong", **own, "sha256": "0" * 64},
             {"name": "like-nothing", **own, "like": "rtmpose-zz"},
+            {"name": "like-a-detector", **own, "like": "rtmdet-nano"},
+            {"name": "like-a-vit", **own, "like": "vitpose-s"},
             {"name": "absent", **own, "url": f"{site}/gone.pth"},
             {"name": "unreachable", **own, "url": "http://127.0.0.1:9/gone.pth"},
         ]
@@ -140,6 +142,8 @@ def test_from_a_server_to_a_pose_and_nothing_twice(edgepose, asked, cache, pictu
         ("absent", "404"),
         ("unreachable", "cannot be reached"),
         ("like-nothing", "rtmpose-zz"),
+        ("like-a-detector", "is like rtmdet-nano (rtmdet, detect); correct `like`"),
+        ("like-a-vit", "is like vitpose-s (vitpose, pose-topdown); correct `like`"),
         ("nothing", "no model is called 'nothing'"),
         ("tinypose-256x192", "no address is known"),
     ],

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from export import Exported
 
 RUNTIMES: dict[str, Runtime] = {"onnx": "onnxruntime", **{name: name for name in ENGINES}}
+# Bundles, and what is made of them; the latter are refused with the way back.
+ARCHIVES = {SUFFIX, ".gz", ".tgz", ".bz2", ".xz", ".zst", ".zip"}
 PRECISIONS = {"fp32": "fp32", "fp16": "fp16"}
 
 
@@ -60,7 +62,7 @@ def command(
     FILE.tar in place of NAMES unpacks a bundle that was made with --bundle on another machine; that needs no torch.
     """
     require_writable(artifacts_dir(), "set EDGEPOSE_CACHE to a writable folder")
-    if any(name.endswith(SUFFIX) or "/" in name for name in names):
+    if any(map(_is_file, names)):
         if len(names) > 1 or runtimes or bundle:
             raise InputError("a bundle is unpacked alone: leave out other names and options")
         return _unpack(Path(names[0]), force=force, as_json=as_json)
@@ -97,6 +99,12 @@ def command(
     else:
         _hint_at_run()
     return 0
+
+
+def _is_file(name: str) -> bool:
+    """Return whether a name means a file, such as a bundle, and no model."""
+    known = name in CATALOG or name in user_models()
+    return "/" in name or Path(name).suffix in ARCHIVES or (not known and Path(name).is_file())
 
 
 def _known(names: Sequence[str]) -> list[str]:

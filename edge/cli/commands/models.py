@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 import click
 import msgspec
 
-from edge.catalog.lookup import CATALOG, CatalogEntry, find
+from edge.catalog.lookup import CATALOG, CatalogEntry, find, terms_of
 from edge.catalog.user import UserModel, user_models
 from edge.cli.chosen import FIRST_MODELS
 from edge.cli.console import emit_json, emit_table, hint, number, say
@@ -99,7 +99,13 @@ def _cached_record(cached: CachedArtifact) -> dict[str, object]:
 
 
 def _user_record(model: UserModel) -> dict[str, object]:
-    return msgspec.to_builtins(model)  # type: ignore[no-any-return]  # a struct is a dict
+    """Return every field, and the terms as far as they are known before the file is there."""
+    terms = terms_of(model)
+    return {
+        **msgspec.to_builtins(model),
+        "licence": terms.licence if terms else "unknown",
+        "commercial_use": terms.commercial_use if terms else None,
+    }
 
 
 def _show_user_model(model: UserModel, *, as_json: bool) -> None:
@@ -154,7 +160,13 @@ def _user_row(model: UserModel) -> tuple[str, ...]:
     """Return a row of the same columns; the file itself says the rest once it is there."""
     like = CATALOG.get(model.like or model.name)
     known = (like.task, "{}x{}".format(*like.input_wh), like.keypoints) if like else ("-", "-", "-")
-    return (model.name, *known, "-", "-", "-", "unknown", "unknown", model.sha256[:8], model.url)
+    terms = terms_of(model)
+    licence, commercial = (
+        (terms.licence.partition(" (")[0], "yes" if terms.commercial_use else "no")
+        if terms
+        else ("unknown", "unknown")
+    )
+    return (model.name, *known, "-", "-", "-", licence, commercial, model.sha256[:8], model.url)
 
 
 def _published(entry: CatalogEntry, sources: list[str]) -> str:

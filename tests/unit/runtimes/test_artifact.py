@@ -78,7 +78,10 @@ def test_a_link_is_no_file(root, tmp_path) -> None:
     (tmp_path / "elsewhere").write_bytes(WEIGHTS)
     (root / "model.onnx").unlink()
     (root / "model.onnx").symlink_to(tmp_path / "elsewhere")
-    refused(root, "model.onnx")
+    refused(root, r"model\.onnx is a symbolic link, .* copy what it points to")
+    (root / "model.onnx").unlink()
+    (root / "model.onnx").mkdir()
+    refused(root, "model.onnx is a directory")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edge.catalog.lookup import find
+from edge.catalog.lookup import find, terms_of
 from edge.catalog.user import UserModel, user_models
 from runtimes.errors import InputError
 
@@ -39,6 +39,18 @@ def test_models_are_read_and_suggested(write) -> None:
     assert user_models()["mine"] == UserModel(**GOOD)
     with pytest.raises(InputError, match="did you mean mine"):
         find("minn")
+
+
+def test_terms_are_those_that_the_exported_artifact_will_have() -> None:
+    """By the published hash, or the licence of all models of that network; else unknown."""
+    published = find("rtmdet-nano")
+    known = UserModel(name="mine", url="u", sha256=published.sha256_prefix.upper() + "0" * 56)
+    assert terms_of(known) == published
+    assert terms_of(UserModel(**GOOD)) is None
+    assert terms_of(UserModel(**GOOD, like="rtmpose-s")) is None
+    fastpose = terms_of(UserModel(**GOOD, like="fastpose-res50"))
+    assert fastpose.commercial_use is False
+    assert fastpose.licence == find("fastpose-res50").licence
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Bundles: what was written is unpacked, and a hostile or damaged archive leaves nothing behind."""
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import tarfile
 from collections.abc import Callable
@@ -165,6 +167,69 @@ HOSTILE = {
     "compressed": lambda path: path.write_bytes(gzip.compress(path.read_bytes())),
     "absent": Path.unlink,
 }
+
+
+def pax(*records: tuple[str, str], kind: bytes = tarfile.XHDTYPE) -> Callable[[Path], None]:
+    """Append an extended header with these records, and a file whose name one of them may give."""
+    data = b"".join(pax_record(*each) for each in records)
+    return add((member("pax", data, kind), data), (member(f"{NAME}/model.onnx", b"x"), b"x"))
+
+
+def pax_record(key: str, value: str) -> bytes:
+    rest = f" {key}={value}\n".encode()
+    size = len(rest) + 1
+    while len(f"{size}") + len(rest) != size:
+        size += 1
+    return f"{size}".encode() + rest
+
+
+HOSTILE |= {
+    "pax name outside": pax(("path", "../evil")),
+    "pax name of another file": pax(("path", f"{NAME}/model.bin")),
+    "pax size": pax(("size", "99")),
+    "pax link": pax(("linkpath", "/etc/passwd")),
+    "pax sparse": pax(("GNU.sparse.major", "1")),
+    "pax sparse for all": pax(("GNU.sparse.major", "1"), kind=tarfile.XGLTYPE),
+    "pax name in no encoding": pax(("path", f"{NAME}/\u0fff")),
+    "pax header without end": add((member("pax", b"9" * 70_000, tarfile.XHDTYPE), b"9" * 70_000)),
+    "pax header cut": add((member("pax", b"99 a=b\n", tarfile.XHDTYPE), b"99 a=b\n")),
+}
+
+
+@pytest.mark.parametrize("shape", [tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT])
+def test_every_format_of_tar_is_unpacked(tmp_path, artifact, shape) -> None:
+    os.utime(artifact.root / "model.onnx", (5.25, 5.75))  # pax headers hold parts of seconds
+    path = tmp_path / "own.tar"
+    with tarfile.open(path, "w", format=shape, pax_headers={"comment": "made by hand"}) as tar:
+        tar.add(artifact.root, NAME)
+    assert (b"mtime=5.75" in path.read_bytes()) == (shape == tarfile.PAX_FORMAT)
+    came, _ = unpack_bundle(path, tmp_path / "cache")
+    assert content(came[0].root) == content(artifact.root)
+
+
+def test_a_name_in_a_pax_header_is_the_files(tmp_path, artifact, bundle) -> None:
+    record = pax_record("path", f"{NAME}/model.onnx")
+    with tarfile.open(tmp_path / "own.tar", "w") as tar:
+        tar.add(artifact.root / "artifact.json", f"{NAME}/artifact.json")
+        tar.addfile(member("pax", record, tarfile.XHDTYPE), io.BytesIO(record))
+        tar.addfile(member("short", b"weights"), io.BytesIO(b"weights"))
+    assert len(unpack_bundle(tmp_path / "own.tar", tmp_path / "cache")[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("compress", "said"),
+    [
+        (gzip.compress, "gzip; a bundle is a plain tar: gunzip it first"),
+        (bz2.compress, "bzip2; .*: bunzip2"),
+        (lzma.compress, "xz; .*: unxz"),
+        (lambda data: b"PK\x03\x04" + data, "zip; .*: unzip"),
+    ],
+)
+def test_a_compressed_bundle_is_called_so(tmp_path, bundle, compress, said) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(compress(bundle.read_bytes()))
+    with pytest.raises(InputError, match=rf"a\.tar: is compressed with {said}"):
+        unpack_bundle(path, tmp_path / "cache")
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
