@@ -114,8 +114,8 @@ def _load_own(own: UserModel, asked: Asked, progress: ByteProgress | None) -> Lo
     wanted = CATALOG[like] if like else None
     if wanted and (loaded.spec.task, loaded.family) != (wanted.task, wanted.family):
         raise InputError(
-            f"{own.name}: {own.url} holds a {loaded.family} model of task {loaded.spec.task}, but EDGEPOSE_CATALOG says "
-            f"it is like {like} ({wanted.family}, {wanted.task}); correct `like`, or leave it out"
+            f"{own.name}: {own.url} holds a {loaded.family} model of task {loaded.spec.task}, but its entry says "
+            f"it is like {like} ({wanted.family}, {wanted.task}); correct `like` in EDGEPOSE_CATALOG"
         )
     return replace(loaded, spec=msgspec.structs.replace(loaded.spec, model=own.name))
 

@@ -125,6 +125,11 @@ def test_from_a_server_to_a_pose_and_nothing_twice(edgepose, asked, cache, pictu
     assert Artifact.open(made["artifact"]).manifest.model == "drawn-pose"
     assert asked == ["/rtmpose-t-drawn.safetensors"]
 
+    (shown,) = edgepose("models", "drawn-pose", "--json").json
+    lineage = Artifact.open(made["artifact"]).manifest.lineage
+    assert shown["licence"] == ", ".join(lineage.licences) != "unknown"
+    assert shown["commercial_use"] is lineage.commercial_use
+
     again = edgepose("get", "drawn-pose", "--runtime", "onnx", "--json")
     assert (again.code, again.json) == (0, done.json)
     assert f"{POSE}: is in the cache already" in again.err

@@ -100,12 +100,19 @@ def _cached_record(cached: CachedArtifact) -> dict[str, object]:
 
 def _user_record(model: UserModel) -> dict[str, object]:
     """Return every field, and the terms as far as they are known before the file is there."""
-    terms = terms_of(model)
-    return {
-        **msgspec.to_builtins(model),
-        "licence": terms.licence if terms else "unknown",
-        "commercial_use": terms.commercial_use if terms else None,
-    }
+    licence, commercial = _terms(model)
+    return {**msgspec.to_builtins(model), "licence": licence, "commercial_use": commercial}
+
+
+def _terms(model: UserModel) -> tuple[str, bool | None]:
+    """Return licence and commercial use: those of the artifact in the cache, else as far as the catalogue tells."""
+    for cached in list_cache()[0]:
+        lineage = cached.manifest.lineage
+        same = lineage.checkpoint_sha256.startswith(model.sha256.lower())
+        if same and cached.manifest.model == model.name:
+            return ", ".join(lineage.licences) or "unknown", lineage.commercial_use
+    entry = terms_of(model)
+    return (entry.licence, entry.commercial_use) if entry else ("unknown", None)
 
 
 def _show_user_model(model: UserModel, *, as_json: bool) -> None:
@@ -160,13 +167,10 @@ def _user_row(model: UserModel) -> tuple[str, ...]:
     """Return a row of the same columns; the file itself says the rest once it is there."""
     like = CATALOG.get(model.like or model.name)
     known = (like.task, "{}x{}".format(*like.input_wh), like.keypoints) if like else ("-", "-", "-")
-    terms = terms_of(model)
-    licence, commercial = (
-        (terms.licence.partition(" (")[0], "yes" if terms.commercial_use else "no")
-        if terms
-        else ("unknown", "unknown")
-    )
-    return (model.name, *known, "-", "-", "-", licence, commercial, model.sha256[:8], model.url)
+    licence, commercial = _terms(model)
+    allowed = {True: "yes", False: "no", None: "unknown"}[commercial]
+    licence = licence.partition(" (")[0]
+    return (model.name, *known, "-", "-", "-", licence, allowed, model.sha256[:8], model.url)
 
 
 def _published(entry: CatalogEntry, sources: list[str]) -> str:
