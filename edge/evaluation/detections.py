@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from edge.evaluation.coco import XYWH, GroundTruth, Id
-from edge.evaluation.coco_values import box_of, id_of, number_of, short
+from edge.evaluation.coco_values import box_of, id_of, number_of, short, usable
 from edge.geometry import solid_boxes
 from edge.types import Detections
 from runtimes.errors import InputError, warn
@@ -104,8 +104,8 @@ def _decode(path: Path) -> list[_Box]:
 
 def _checked(raw: _Box, place: str) -> _Checked:
     box = box_of(raw.bbox, f"{place}.bbox")
-    if box is None or not all(map(math.isfinite, box)):
-        raise InputError(f"{place}.bbox is {short(raw.bbox)}, not x, y, width, height")
+    if box is None or not usable(box):
+        raise InputError(f"{place}.bbox is {short(raw.bbox)}, not x, y, width, height in pixels")
     score = number_of(raw.score, f"{place}.score")
     if not math.isfinite(score):
         raise InputError(f"{place}.score is {short(raw.score)}, not a number")

@@ -76,6 +76,8 @@ def test_no_boxes_are_no_error(path: Path) -> None:
         ([box(0.5, bbox=[1, 2, 3])], r"\[0\].bbox has 3 values"),
         ([box(0.5, bbox=None)], r"\[0\].bbox is None"),
         ([box(0.5, bbox=[1, 2, 3, float("nan")])], r"\[0\].bbox is \[1, 2, 3, nan\]"),
+        ([box(0.5, bbox=[1e300, 2, 3, 4])], r"\[0\].bbox is \[1e\+300"),
+        ([box(0.5, bbox=[1, 2, 1e30, 4])], "width, height in pixels"),
         ([box(None)], r"\[0\].score is None"),
         ([box("high")], r"\[0\].score is 'high'"),
         ([{"image_id": 7, "bbox": [1, 2, 3, 4], "score": 0.5}], "category_id"),
