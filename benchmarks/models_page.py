@@ -52,7 +52,7 @@ def shown(value: float | str) -> str:
 def markdown(rows: list[Row], where: str, measured: Path) -> str:
     """Return the whole page; `measured`: the folder of real_weights.json and paf.json."""
     header = ["family", "size", "loads", "reference", *RUNTIMES.values(), "weights"]
-    lines = [INTRODUCTION, families_table(), MEASURED]
+    lines = [INTRODUCTION, families_table(), STUDENTS_TITLE, students_table(), MEASURED]
     lines += [table_line(header), "|" + "---|" * len(header)]
     for row in rows:
         size = f"{row.size} ({row.task})" if row.task else row.size
@@ -100,6 +100,17 @@ def table_line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+def students_table() -> str:
+    """Return the table of trainable networks with what each costs, from the catalogue."""
+    lines = ["| student | input | parameters (M) | GMACs | output |", "|---|---|---|---|---|"]
+    for name, output in STUDENTS.items():
+        entry = CATALOG[name]
+        width, height = entry.input_wh
+        cells = [f"`{name}`", f"{height}x{width}", f"{entry.params_m:.2f}", f"{entry.gmacs:.2f}"]
+        lines.append(table_line([*cells, output]))
+    return "\n".join(lines)
+
+
 def families_table() -> str:
     """Return the table of families, licences and official files, from the catalogue."""
     lines = [
@@ -120,19 +131,49 @@ def families_table() -> str:
     return "\n".join(lines)
 
 
+# Networks that `distill` and `train` take, one of each kind and size.
+STUDENTS = {
+    "rtmpose-t": "SimCC",
+    "rtmpose-s": "SimCC",
+    "rtmpose-m": "SimCC",
+    "cspnext-t-fpn": "UDP heatmaps",
+    "cspnext-s-fpn": "UDP heatmaps",
+    "cspnext-m-fpn": "UDP heatmaps",
+    "cspnext-t": "UDP heatmaps",
+    "cspnext-s": "UDP heatmaps",
+    "cspnext-m": "UDP heatmaps",
+    "vitpose-s-simple": "UDP heatmaps",
+    "vitpose-s": "UDP heatmaps",
+    "fastpose-res50": "heatmaps, or `-integral`",
+}
+STUDENTS_TITLE = """
+## Students
+
+Networks that can be trained here ([distillation.md](distillation.md)), with 17 keypoints; parameters and
+multiply-accumulates are counted on the network, which a test compares with these figures.
+"""
+
 INTRODUCTION = """# Models
 
 `edgepose models` lists every named model with its input, keypoints, parameters, multiply-accumulates, published AP and
 its source, licence, and the URL of its official weights; `edgepose models NAME` shows one in full. A checkpoint needs
 no name: family, size and keypoints are read from it; [export.md](export.md) says how.
 
-RTMPose, RTMDet, ViTPose and Sapiens load at any depth and width. A size that was not published is named after its
-tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1 blocks in
-the stages; an RTMDet adds `-neck1` (blocks of a CSP layer in the neck), `-dw` (depthwise) and `-exp`;
+RTMPose, CSPNeXt, RTMDet, ViTPose and Sapiens load at any depth and width. A size that was not published is named
+after its tensors: `rtmpose-614x1x2x2x1` has 614 channels after the last stage (`widen_factor` 0.6) and 1, 2, 2, 1
+blocks in the stages; an RTMDet adds `-neck1` (blocks of a CSP layer in the neck), `-dw` (depthwise) and `-exp`;
 `vitpose-384x3x12-simple` has 384 channels, 3 blocks and 12 heads ([its options](#options-of-a-vitpose)). Two facts
 are not in the tensors. Attention heads: those of the published width, else what a config in or beside the file
 says, else one for each 64 channels; `--heads N` overrides. `exp_on_reg` of an RTMDet: what the config in the file
 says, else as in the published sizes of that width (true from m on).
+
+`cspnext-t` ... `cspnext-l` are mmpose's CSPNeXt-UDP: the backbone of RTMPose under three deconvolutions to UDP
+heatmaps, which is how RTMPose's backbones are pre-trained. `-fpn` at the end stands for the light head of this
+project's students: a feature pyramid of separable 5x5 convolutions with the grid doubled by repetition, heatmaps of
+1/4 of the input. The sides of their inputs are any multiples of 32.
+
+FastPose with deformable convolutions (AlphaPose's DCN models) is recognised and refused: torch has no such
+convolution without torchvision, TFLite has no operator for it, and models here convert to all four runtimes.
 
 `edgepose get NAME...` downloads the official file, exports it for the best installed runtime (`--runtime`,
 `--precision`), checks it, and puts it into the cache, where every verb, `edge.load` and `edge.Pipeline` find it by

@@ -11,9 +11,12 @@ pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("matplotlib")
 
+from safetensors.numpy import load_file
+
 from edge.model import load
 from edge.schema import load_schema
 from edge.synth import write_dataset
+from export import load_checkpoint
 from export.weights import read_weights
 
 TINY = (
@@ -69,6 +72,40 @@ def test_what_is_left_in_the_folder(distill, teacher, home) -> None:
     assert cv2.imread(str(folder / "curves.png")) is not None
     assert json.loads((folder / "result.json").read_text())["steps"] == 6
     assert (folder / "token.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_a_heatmap_student_pretrains_an_rtmpose_backbone(distill, teacher, home, edgepose) -> None:
+    """Taught by a teacher, exported without a flag, and then what the SimCC student starts from."""
+    network = ("--input", "64x96", "--max-steps", "2")
+    size = "160x1x1x1x1"
+    done = distill("maps", "--teacher", str(teacher), "--student", f"cspnext-{size}-fpn", *network)
+    assert done.code == 0, done.err
+    maps = home / "maps" / "student.safetensors"
+    export = ("export", maps, "--format", "onnx", "--out", home / "artifacts", "--json")
+    made = edgepose(*export, "--precision", "fp32")
+    assert made.code == 0, made.err
+    assert made.json[0]["passed"]
+    assert made.json[0]["artifact"].endswith(f"cspnext-{size}-fpn-64x96.onnxruntime-fp32")
+    init = ("--method", "none", "--init", str(maps), "--freeze", "backbone")
+    tuned = distill("tuned", *init, "--student", f"rtmpose-{size}", *network)
+    assert tuned.code == 0, tuned.err
+    weights = [load_file(home / run / "student.safetensors") for run in ("maps", "tuned")]
+    shared = [name for name in weights[1] if name.startswith("backbone.")]
+    assert len(shared) > 100
+    assert all((weights[0][name] == weights[1][name]).all() for name in shared)
+    other = distill("other", *init, "--student", "rtmpose-t", *network)
+    assert other.code == 2
+    assert f"holds cspnext-{size}-fpn, the student is rtmpose-t: stem.0.conv" in other.message
+
+
+@pytest.mark.slow
+def test_fastpose_learns_by_integral_regression(distill, teacher, home) -> None:
+    student = ("--student", "fastpose-1x1x1x1-integral", "--input", "64x96", "--max-steps", "2")
+    done = distill("integral", "--teacher", str(teacher), *student)
+    assert done.code == 0, done.err
+    card = load_checkpoint(home / "integral" / "student.safetensors")
+    assert (card.variant.size, card.variant.codec) == ("1x1x1x1", "integral")
 
 
 def test_another_teachers_cache_is_refused_before_work(distill, teacher, home) -> None:

@@ -69,7 +69,11 @@ teacher_options = together(
     section="Teacher",
 )
 student_options = together(
-    click.option("--student", required=True, help="rtmpose-t, vitpose-192x6x3-simple, ..."),
+    click.option(
+        "--student",
+        required=True,
+        help="rtmpose-t, cspnext-t-fpn, vitpose-192x6x3-simple, ...",
+    ),
     setting(["--keypoints", "schema"], str, "coco17", "Keypoint set of the student."),
     extra_head_option,
     section="Network",

@@ -98,7 +98,7 @@ train_options = together(
     click.option(
         "--student",
         required=True,
-        help="A detector (rtmdet-nano, ...) or a pose model (rtmpose-t, vitpose-192x6x3-simple, ...).",
+        help="A detector (rtmdet-nano, ...) or a pose model (rtmpose-t, cspnext-t-fpn, ...).",
     ),
     click.option("--keypoints", help="Keypoint set of a pose model. Default: coco17."),
     extra_head_option,
