@@ -58,7 +58,8 @@ data_options = together(
         multiple=True,
         default=["synth"],
         show_default=True,
-        help="COCO.json, DIR or synth, each with an optional :WEIGHT, or all with a :SHARE%; repeat for several.",
+        help="COCO.json, DIR, synth or synth-v2 (drawn people), each with an optional :WEIGHT, or all with a :SHARE%; "
+        "repeat for several.",
     ),
     click.option("--images", default="", help="Directory of the images that COCO.json lists."),
     click.option(

@@ -58,19 +58,19 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
 
     teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none.
     teacher_keypoints: a SCHEMA.json or a known set, empty for what the teacher names. data:
-    COCO.json, DIR or synth, each `:WEIGHT` to be seen more or less than once an epoch. images: the folder of
-    COCO.json's images. category: of the people in it, empty for `person`. data_licence: of data that states none,
-    see `data.licences`. detector: an artifact that finds the people in the pictures of a DIR; empty for one person
-    who fills each. schema: the student's keypoints. extra_head: keypoint sets of further heads, for training
-    alone. init: a checkpoint of the same network to start from; of another input size, its backbone. token: a
-    trained token file; empty to train one if needed. teacher_cache: a folder of teacher heatmaps shared between
-    runs; empty for the run's own. steps: optimizer steps; None for `epochs` of the data. batch: crops per batch
-    over all processes; a step takes `accumulate` batches. heatmap_weight: of the loss against the teacher's
-    heatmaps. deep_supervision: initial weight of the heatmaps at a convolutional student's inner maps, 0 for none.
-    augment, jitter: see `data.augment`; still is none. drawn: number of drawn pictures for `synth`. ema: window of
-    the weights' moving average as a share of the steps, 0 for no average. drop_path: probability that a sample
-    skips the last transformer block's branches. freeze: parts of the network that are not trained. lr,
-    weight_decay, layer_decay, ema and drop_path: None for the family's usual value (`defaults`).
+    COCO.json, DIR, synth or synth-v2 (drawn people), each `:WEIGHT` to be seen more or less than once an epoch.
+    images: the folder of COCO.json's images. category: of the people in it, empty for `person`. data_licence: of
+    data that states none, see `data.licences`. detector: an artifact that finds the people in the pictures of a
+    DIR; empty for one person who fills each. schema: the student's keypoints. extra_head: keypoint sets of further
+    heads, for training alone. init: a checkpoint of the same network to start from; of another input size, its
+    backbone. token: a trained token file; empty to train one if needed. teacher_cache: a folder of teacher heatmaps
+    shared between runs; empty for the run's own. steps: optimizer steps; None for `epochs` of the data. batch:
+    crops per batch over all processes; a step takes `accumulate` batches. heatmap_weight: of the loss against the
+    teacher's heatmaps. deep_supervision: initial weight of the heatmaps at a convolutional student's inner maps, 0
+    for none. augment, jitter: see `data.augment`; still is none. drawn: number of drawn pictures of each version.
+    ema: window of the weights' moving average as a share of the steps, 0 for no average. drop_path: probability
+    that a sample skips the last transformer block's branches. freeze: parts of the network that are not trained.
+    lr, weight_decay, layer_decay, ema and drop_path: None for the family's usual value (`defaults`).
     """
 
     format: int = FORMAT

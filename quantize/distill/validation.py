@@ -21,6 +21,7 @@ from edge.evaluation.keypoint_names import with_keypoint_set
 from edge.evaluation.score import score
 from edge.model import Model
 from edge.schema import KeypointSchema
+from edge.synth import DrawnVersion
 from edge.types import F32
 from export.torch_session import TorchSession
 from quantize.distill.data.instances import drawn_annotations
@@ -80,9 +81,9 @@ def validation_set(val: str, images: str, schema: KeypointSchema, category: str 
     return replace(dataset, truth=truth)
 
 
-def drawn_dataset(pictures: int = DRAWN_PICTURES) -> Dataset:
+def drawn_dataset(pictures: int = DRAWN_PICTURES, version: DrawnVersion = 1) -> Dataset:
     """Return drawn people for validation, rendered on the first call."""
-    return load_dataset(drawn_annotations(drawn_folder(), VAL_SEED, pictures))
+    return load_dataset(drawn_annotations(drawn_folder(), VAL_SEED, pictures, version))
 
 
 def validate(

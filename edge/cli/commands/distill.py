@@ -79,7 +79,9 @@ student_options = together(
     section="Network",
 )
 augment_options = together(
-    setting(["--drawn"], click.IntRange(1), DRAWN, "Number of drawn pictures, for synth."),
+    setting(
+        ["--drawn"], click.IntRange(1), DRAWN, "Number of drawn pictures, for synth and synth-v2."
+    ),
     click.option(
         "--detector",
         default="",

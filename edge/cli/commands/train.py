@@ -108,7 +108,7 @@ drawn_option = together(
     click.option(
         "--drawn",
         type=click.IntRange(1),
-        help="Number of drawn pictures, for synth. Default: 5000 for detectors, else 2000.",
+        help="Number of drawn pictures, for synth and synth-v2. Default: 5000 for detectors, else 2000.",
     ),
     click.option(
         "--augment",

@@ -19,11 +19,12 @@ from edge.media.image_files import image_files, read_images
 from edge.model import Model, load
 from edge.pipeline import DET_THRS
 from edge.schema import KeypointSchema
-from edge.synth import write_dataset
+from edge.synth import DrawnVersion, write_dataset
 from edge.types import F32, U8, check_shape
 from runtimes.errors import InputError
 
 ANNOTATIONS = "person_keypoints.json"
+DRAWN_FOLDERS: dict[DrawnVersion, str] = {1: "drawn", 2: "drawn-v2"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,19 +140,25 @@ def _detect(detector: Model) -> Callable[[U8], F32]:
 
 
 def drawn_instances(
-    directory: str | Path, seed: int, pictures: int, schema: KeypointSchema
+    directory: str | Path,
+    seed: int,
+    pictures: int,
+    schema: KeypointSchema,
+    version: DrawnVersion = 1,
 ) -> list[Instance]:
     """Return drawn people with exact ground truth, rendered into `directory` on the first call and read later."""
-    return annotated_instances(drawn_annotations(directory, seed, pictures), schema)
+    return annotated_instances(drawn_annotations(directory, seed, pictures, version), schema)
 
 
-def drawn_annotations(directory: str | Path, seed: int, pictures: int) -> Path:
-    """Return the annotation file of drawn pictures, rendered if missing into a folder named after seed and count."""
-    folder = Path(directory) / f"drawn-seed{seed}-{pictures}"
+def drawn_annotations(
+    directory: str | Path, seed: int, pictures: int, version: DrawnVersion = 1
+) -> Path:
+    """Return the annotation file of drawn pictures, rendered if missing into a folder named after the arguments."""
+    folder = Path(directory) / f"{DRAWN_FOLDERS[version]}-seed{seed}-{pictures}"
     annotations = folder / ANNOTATIONS
     if not annotations.is_file():
         try:
-            write_dataset(folder, seed, pictures)
+            write_dataset(folder, seed, pictures, version=version)
         except OSError:
             # another process may have rendered the same pictures in the meantime: the first one wins
             if not annotations.is_file():

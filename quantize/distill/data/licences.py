@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from quantize.distill.data.sources import DRAWN, split_weight
+from quantize.distill.data.sources import DRAWN_VERSIONS, split_weight
 from runtimes.record import MALFORMED
 from runtimes.spec import Lineage
 
@@ -55,7 +55,12 @@ def data_terms(data: Sequence[str], stated: str) -> list[Lineage]:
     Drawn people are under no terms.
     """
     names = [split_weight(each)[0] for each in data]
-    return [terms for name in names if name != DRAWN for terms in _terms(Path(name), stated)]
+    return [
+        terms
+        for name in names
+        if name not in DRAWN_VERSIONS
+        for terms in _terms(Path(name), stated)
+    ]
 
 
 def commercial_use(licence: str) -> bool | None:

@@ -9,6 +9,7 @@ import numpy as np
 from edge.evaluation.dataset import load_dataset
 from edge.evaluation.keypoint_names import with_keypoint_set
 from edge.schema import KeypointSchema
+from edge.synth import DrawnVersion
 from quantize.distill.data.batches import SourceSlice
 from quantize.distill.data.instances import (
     Instance,
@@ -23,6 +24,8 @@ from runtimes.files import cache_dir
 from runtimes.spec import Lineage, TrainedOn
 
 DRAWN = "synth"
+DRAWN_VERSIONS: dict[str, DrawnVersion] = {DRAWN: 1, f"{DRAWN}-v2": 2}
+"""Source name -> version of the generator."""
 # Drawn pictures are numbered by seed; the two ranges keep training and validation apart.
 TRAIN_SEED, VAL_SEED = 1_000_000, 9_000_000
 
@@ -54,7 +57,7 @@ def load_training_set(
     detector: str = "",
     heads: Sequence[KeypointSchema] = (),
 ) -> TrainingSet:
-    """Return the people of all sources: `synth` (`drawn` pictures, rendered once), COCO.json or DIR, each `:WEIGHT`.
+    """Return the people of all sources: COCO.json, DIR, or `synth` or `synth-v2` (`drawn` pictures), each `:WEIGHT`.
 
     images, category: of the COCO.json. detector: finds the people in the pictures of a DIR; where empty, one person
     fills each. heads: keypoint sets of further heads; people are in `joined_keypoints` then, and a COCO.json of such a
@@ -66,15 +69,16 @@ def load_training_set(
     slices = []
     for source in data:
         name, weight = split_weight(source)
-        if name == DRAWN:
-            found = _drawn(drawn, schema, joined)
+        if name in DRAWN_VERSIONS:
+            found = _drawn(name, drawn, schema, joined)
         elif Path(name).is_dir():
             found = unlabelled_instances(Path(name), joined, detector)
         elif Path(name).suffix == ".json":
             found = load_annotated(name, schema, images, category, heads)
         else:
             raise InputError(
-                f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}`, optionally with :WEIGHT"
+                f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}` or `{DRAWN}-v2`, "
+                "optionally with :WEIGHT"
             )
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
@@ -100,7 +104,7 @@ def labelled_part(training_set: TrainingSet) -> TrainingSet:
 
 def trained_on(data: Sequence[str], begun: Sequence[Lineage]) -> TrainedOn:
     """Return "drawn" for weights that see drawn people only: in `data`, and in what they begin with."""
-    drawn = all(split_weight(source)[0] == DRAWN for source in data)
+    drawn = all(split_weight(source)[0] in DRAWN_VERSIONS for source in data)
     return "drawn" if drawn and all(each.trained_on == "drawn" for each in begun) else "unknown"
 
 
@@ -183,10 +187,10 @@ def convert_keypoints(instances: Sequence[Instance], keypoints: KeypointMap) -> 
     ]
 
 
-def _drawn(count: int, schema: KeypointSchema, joined: KeypointSchema) -> list[Instance]:
+def _drawn(name: str, count: int, schema: KeypointSchema, joined: KeypointSchema) -> list[Instance]:
     if schema.name != "coco17":
         raise InputError(f"drawn people have COCO's 17 keypoints, not {schema.name}")
-    people = drawn_instances(drawn_folder(), TRAIN_SEED, count, schema)
+    people = drawn_instances(drawn_folder(), TRAIN_SEED, count, schema, DRAWN_VERSIONS[name])
     return people if joined is schema else convert_keypoints(people, map_keypoints(schema, joined))
 
 

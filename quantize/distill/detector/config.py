@@ -9,13 +9,13 @@ BATCH, LR, DRAWN = 16, 2e-3, 5000
 class DetectorConfig(LoopConfig, frozen=True, kw_only=True):
     """Everything that decides a trained detector; the defaults are those of the shipped one.
 
-    student: `rtmdet-nano` and other sizes. data: COCO.json or synth, each `:WEIGHT` to be seen more or less than once
-    an epoch. images: the folder of COCO.json's images. category: of the people in it, empty for `person`.
-    data_licence: of data that states none, see `data.licences`. init: a checkpoint of the same network to start
-    from. steps: optimizer steps; None for `epochs` of the data. batch: pictures per batch over all processes; a
-    step takes `accumulate` batches. drawn: number of drawn pictures for `synth`. lr: None for 2e-3 at 16 pictures a
-    step, with the square root of their number. ema: window of the weights' moving average as a share of the steps,
-    0 for no average.
+    student: `rtmdet-nano` and other sizes. data: COCO.json, synth or synth-v2 (drawn people), each `:WEIGHT` to be
+    seen more or less than once an epoch. images: the folder of COCO.json's images. category: of the people in it,
+    empty for `person`. data_licence: of data that states none, see `data.licences`. init: a checkpoint of the same
+    network to start from. steps: optimizer steps; None for `epochs` of the data. batch: pictures per batch over all
+    processes; a step takes `accumulate` batches. drawn: number of drawn pictures of each version. lr: None for 2e-3
+    at 16 pictures a step, with the square root of their number. ema: window of the weights' moving average as a
+    share of the steps, 0 for no average.
     """
 
     format: int = 1

@@ -13,13 +13,20 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from edge.evaluation.dataset import Dataset, load_dataset
+from edge.synth import DrawnVersion
 from export import load_checkpoint
 from export.lineage import joined_terms
 from export.registry import Variant, load_family
 from export.student_file import Card
 from quantize.distill.data.batches import epoch_steps
 from quantize.distill.data.licences import data_terms
-from quantize.distill.data.sources import DRAWN, split_weight, trained_on, with_shares
+from quantize.distill.data.sources import (
+    DRAWN,
+    DRAWN_VERSIONS,
+    split_weight,
+    trained_on,
+    with_shares,
+)
 from quantize.distill.defaults import scaled_lr
 from quantize.distill.detector.config import BATCH, LR, DetectorConfig
 from quantize.distill.detector.data import DetectionSet, detection_set
@@ -95,16 +102,17 @@ def load_images(config: DetectorConfig, listener: ProgressListener) -> Detection
     sources = []
     for source in config.data:
         name, weight = split_weight(source)
-        if name == DRAWN:
-            sources.append((drawn_set(listener, TRAIN_SEED, config.drawn), weight))
+        if name in DRAWN_VERSIONS:
+            version = DRAWN_VERSIONS[name]
+            sources.append((drawn_set(listener, TRAIN_SEED, config.drawn, version), weight))
         elif Path(name).suffix == ".json":
             sources.append(
                 (load_dataset(name, config.images or None, config.category or None), weight)
             )
         else:
             raise InputError(
-                f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}`, optionally "
-                "with :WEIGHT"
+                f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}` or "
+                f"`{DRAWN}-v2`, optionally with :WEIGHT"
             )
     images = detection_set(sources)
     if not any(len(boxes) for boxes in images.boxes):
@@ -112,11 +120,17 @@ def load_images(config: DetectorConfig, listener: ProgressListener) -> Detection
     return replace(images, slices=with_shares(config.data, images.slices))
 
 
-def drawn_set(listener: ProgressListener, seed: int, pictures: int) -> Dataset:
+def drawn_set(
+    listener: ProgressListener, seed: int, pictures: int, version: DrawnVersion = 1
+) -> Dataset:
     """Return drawn pictures, rendered into the cache on the first call."""
     listener.phase("drawing", pictures)
     path = draw_pictures(
-        cache_dir() / "scenes", seed, pictures, lambda done, _: listener.advance(done, "drawing")
+        cache_dir() / "scenes",
+        seed,
+        pictures,
+        lambda done, _: listener.advance(done, "drawing"),
+        version,
     )
     return load_dataset(path)
 

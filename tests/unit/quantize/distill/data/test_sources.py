@@ -11,6 +11,7 @@ pytest.importorskip("torch")
 
 from edge.schema import load_schema
 from edge.synth import write_dataset
+from quantize.distill.data.licences import data_terms
 from quantize.distill.data.sources import (
     labelled_part,
     load_annotated,
@@ -54,6 +55,21 @@ def test_sources_are_put_together(drawn_json, tmp_path) -> None:
     assert training_set.instances[-1].box.tolist() == [0, 0, 30, 40]
     assert training_set.labelled
     assert not load_training_set([str(tmp_path)], COCO, drawn=2).labelled
+
+
+def test_both_versions_of_the_drawn_people_in_one_run() -> None:
+    mixed = load_training_set(["synth:2", "synth-v2"], COCO, drawn=1)
+    plain, photographic = mixed.slices
+    assert [each.weight for each in mixed.slices] == [2, 1]
+    paths = [person.image_path.parents[1].name for person in mixed.instances]
+    assert (
+        paths
+        == ["drawn-seed1000000-1"] * plain.count + ["drawn-v2-seed1000000-1"] * photographic.count
+    )
+    # version 1 alone is what it was
+    alone = load_training_set(["synth"], COCO, drawn=1).instances
+    assert [each.key for each in alone] == [each.key for each in mixed.instances[: plain.count]]
+    assert data_terms(["synth", "synth-v2:3"], "") == []
 
 
 def test_drawn_people_are_rendered_once(tmp_path) -> None:
@@ -167,5 +183,6 @@ def test_weights_are_drawn_only_where_all_they_saw_was_drawn() -> None:
     other = Lineage(weights="checkpoint")
     assert trained_on(["synth"], []) == "drawn"
     assert trained_on(["synth:2"], [drawn]) == "drawn"
+    assert trained_on(["synth", "synth-v2:30"], [drawn]) == "drawn"
     assert trained_on(["synth", "people.json"], []) == "unknown"
     assert trained_on(["synth"], [other]) == "unknown"

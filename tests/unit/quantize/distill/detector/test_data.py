@@ -43,6 +43,15 @@ def images(tmp_path_factory):
     return detection_set([(load_dataset(path), 1.0)])
 
 
+def test_pictures_of_both_versions_stay_apart(tmp_path) -> None:
+    paths = {draw_pictures(tmp_path, 5, 1, lambda *_: None, version) for version in (1, 2)}
+    assert {path.parent.name for path in paths} == {"drawn-seed5-1", "drawn-v2-seed5-1"}
+    assert {path.parent.name for path in tmp_path.glob("*/images")} == {
+        "drawn-seed5-1",
+        "drawn-v2-seed5-1",
+    }
+
+
 @pytest.mark.parametrize("frame_wh", [(640, 480), (301, 517), (90, 60), (96, 96)])
 def test_without_augmentation_it_is_the_deployed_crop(frame_wh) -> None:
     """The very pixels, and the boxes where the deployed crop puts them."""
