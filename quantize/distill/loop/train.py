@@ -194,7 +194,8 @@ class _Loop(Generic[B]):
         rows = ", ".join(str(row) for row in gathered.flatten().tolist())
         raise TrainingError(
             f"{wrong[0]} of step {self.state.done + 1} is NaN or infinite (samples {rows}); the last good state is "
-            "kept: continue with --resume and a lower --lr, or check the labels of these samples"
+            "kept: correct the labels of these samples and continue with --resume, or start again in another --out "
+            "with a lower --lr"
         )
 
 
