@@ -74,6 +74,7 @@ class GatedAttention(nn.Module):
         u, v, base = self.act(self.uv(self.ln(x))).split([EXPANDED, EXPANDED, QUERY], dim=-1)
         query = base * self.gamma[0] + self.beta[0]
         key = base * self.gamma[1] + self.beta[1]
+        # mmpose's weights need scores without the 1/n of the paper's equation 2 (arXiv:2303.07399)
         scores = torch.relu(torch.matmul(query, key.transpose(1, 2)) / QUERY**0.5)
         gated = u * torch.matmul(scores * scores, v)
         return self.res_scale(x) + self.o(gated)

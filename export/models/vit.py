@@ -52,6 +52,7 @@ class FeedForward(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
+        # the authors' weights need GELU, where equation 10 of ViTPose++ (arXiv:2212.04246) has a ReLU
         first = nn.Sequential(nn.Linear(dim, hidden), nn.GELU())
         self.layers = nn.Sequential(first, nn.Linear(hidden, dim))
 

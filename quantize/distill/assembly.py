@@ -123,7 +123,11 @@ def assemble(
     spec = student_spec(variant, "student")
     if "head" in config.methods:
         return _head_student(config, variant, spec, _teacher(supervision))
-    losses = {"truth": WeightedLoss(label_loss(spec))} if supervision.labelled else {}
+    losses = (
+        {"truth": WeightedLoss(label_loss(spec, config.integral_gradient))}
+        if supervision.labelled
+        else {}
+    )
     module: Any = initial_student(config, variant)
     if "feature" in config.methods:
         return _feature_student(config, variant, schema, _teacher(supervision), module, losses)
@@ -141,7 +145,9 @@ def assemble(
         keypoints = map_keypoints(_teacher(supervision).schema, schema)
         maps = TeacherMaps(supervision.teacher_cache, keypoints, schema)
         weight = config.heatmap_weight
-        losses["heatmap"] = WeightedLoss(teacher_map_loss(spec, maps), weight, weight)
+        losses["heatmap"] = WeightedLoss(
+            teacher_map_loss(spec, maps, config.integral_gradient), weight, weight
+        )
     if "simcc" in config.methods:
         losses |= simcc_losses(_teacher(supervision), spec, schema)
     if config.deep_supervision and variant.family in SUPPORTED_FAMILIES:

@@ -19,6 +19,7 @@ METHODS = {
 Method = Literal["none", "heatmap", "token", "simcc", "feature", "head"]
 Augment = Literal["strong", "weak", "gentle", "still"]
 Precision = Literal["f32", "bf16", "f16"]
+IntegralGradient = Literal["code", "paper"]
 
 
 Kept = Literal["best", "last"]
@@ -71,6 +72,11 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     ema: window of the weights' moving average as a share of the steps, 0 for no average. drop_path: probability
     that a sample skips the last transformer block's branches. freeze: parts of the network that are not trained.
     lr, weight_decay, layer_decay, ema and drop_path: None for the family's usual value (`defaults`).
+
+    weak_share: share of the steps at the end with weak augmentation after strong; None for RTMPose's 30 of 420 epochs
+    in runs of 100 epochs and more, a tenth in shorter ones. jitter_start: share of the steps before boxes are jittered
+    (AlphaPose: 200 of 270 epochs). integral_gradient: amplitude of integral students' gradient, that of AlphaPose's
+    code or of its paper.
     """
 
     format: int = FORMAT
@@ -106,7 +112,10 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     heatmap_weight: float = msgspec.field(default=1.0, name="teacher_share")
     deep_supervision: float = msgspec.field(default=0.01, name="guide")
     augment: Augment = msgspec.field(default="strong", name="views")
+    weak_share: float | None = None
     jitter: Literal["none", "detector"] = "none"
+    jitter_start: float = 0.0
+    integral_gradient: IntegralGradient = "code"
     drawn: int = DRAWN
     precision: Precision = "f32"
     seed: int = 0

@@ -25,6 +25,7 @@ from quantize.distill.config import BATCH, DRAWN, DistillConfig, parse_methods
 
 AUGMENT = ("strong", "weak", "gentle", "still")
 JITTER = ("none", "detector")
+INTEGRAL_GRADIENT = ("code", "paper")
 
 
 def _methods(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
@@ -93,7 +94,18 @@ augment_options = together(
         "strong",
         "Strength of the augmentation; `still` is none.",
     ),
+    click.option(
+        "--weak-share",
+        type=click.FloatRange(0, 1),
+        help="Share of the steps that ends a strong run with weak augmentation. Default: .1, of 100 epochs 30 / 420.",
+    ),
     setting(["--jitter"], click.Choice(JITTER), "none", "Noise on the boxes, as of a detector."),
+    setting(
+        ["--jitter-start"],
+        click.FloatRange(0, 1),
+        0.0,
+        "Share of the steps before boxes are jittered; AlphaPose: .74.",
+    ),
     section="Data",
 )
 pose_options = together(
@@ -108,6 +120,12 @@ pose_options = together(
         click.FloatRange(0),
         0.01,
         "Initial weight of deep supervision of a convolutional student; 0 for none.",
+    ),
+    setting(
+        ["--integral-gradient"],
+        click.Choice(INTEGRAL_GRADIENT),
+        "code",
+        "Amplitude of the gradient of -integral students: AlphaPose's code (2) or its paper (1/8 of the map).",
     ),
     section="Optimization",
 )

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 DEFAULT_KEYPOINTS = "coco17"
 # Options that only a pose model has.
 POSE_ONLY = (
-    *("keypoints", "extra_head", "layer_decay", "drop_path", "freeze"),
-    *("augment", "jitter", "deep_supervision"),
+    *("keypoints", "extra_head", "layer_decay", "drop_path", "freeze", "deep_supervision"),
+    *("augment", "weak_share", "jitter", "jitter_start", "integral_gradient"),
 )
 
 
@@ -76,7 +76,10 @@ class TrainOptions:
     drop_path: float | None
     freeze: tuple[Any, ...]
     augment: Any
+    weak_share: float | None
     jitter: Any
+    jitter_start: float | None
+    integral_gradient: Any
     deep_supervision: float | None
 
     def config(self) -> DetectorConfig | DistillConfig:
@@ -85,8 +88,10 @@ class TrainOptions:
         for_poses = [name for name in POSE_ONLY if name in given]
         keypoints = given.pop("keypoints", DEFAULT_KEYPOINTS)
         if not is_detector(self.student):
+            given |= {"methods": ("none",), "schema": keypoints}
+            stored = {each.name: each.encode_name for each in msgspec.structs.fields(DistillConfig)}
             return msgspec.convert(
-                given | {"methods": ("none",), "schema": keypoints}, DistillConfig
+                {stored[name]: value for name, value in given.items()}, DistillConfig
             )
         if for_poses:
             flag = for_poses[0].replace("_", "-")
@@ -116,9 +121,20 @@ drawn_option = together(
         help="Strength of a pose model's augmentation. Default: strong.",
     ),
     click.option(
+        "--weak-share",
+        type=click.FloatRange(0, 1),
+        help="Share of the steps that ends a pose model's strong run with weak augmentation. "
+        "Default: .1, of 100 epochs 30 / 420.",
+    ),
+    click.option(
         "--jitter",
         type=click.Choice(["none", "detector"]),
         help="Noise on a pose model's boxes, as of a detector. Default: none.",
+    ),
+    click.option(
+        "--jitter-start",
+        type=click.FloatRange(0, 1),
+        help="Share of the steps before boxes are jittered. Default: 0; AlphaPose: .74.",
     ),
     section="Data",
 )
@@ -138,6 +154,12 @@ batch_options = together(
         "--deep-supervision",
         type=click.FloatRange(0),
         help="Initial weight of deep supervision of a convolutional pose model. Default: 0.01.",
+    ),
+    click.option(
+        "--integral-gradient",
+        type=click.Choice(["code", "paper"]),
+        help="Amplitude of the gradient of -integral pose models: AlphaPose's code (2, the default) or its "
+        "paper (1/8 of the map).",
     ),
     section="Optimization",
 )

@@ -12,16 +12,27 @@ from edge.schema import KeypointSchema
 from edge.types import F32
 from quantize.distill.data.crop_view import CropView
 
-# Fitted by AlphaPose to a detector's boxes: mean and deviation of each edge in box sides (left, top, right, bottom).
+# From AlphaPose's code, fitted to a detector's boxes: mean and deviation of each edge (left, top, right, bottom) in
+# box sides.
 EDGE_MEANS = np.array((-0.0142, 0.0043, 0.0154, -0.0013))
 EDGE_DEVIATIONS = np.array((0.1158, 0.068, 0.1337, 0.0711))
 # With this probability the box is a random part of itself instead, down to this fraction of its sides.
 PART_PROB, PART_MIN_FRACTION = 0.15, 0.85
-# Half-body crops need this many labelled keypoints, and more than this many in the half that is kept.
-HALF_BODY_MIN_LABELLED, HALF_BODY_MIN_KEPT = 8, 2
 HALF_BODY_PADDING = 1.5
 UPPER_BODY_PROB = 0.7  # cameras near people see the upper half more often
 LOWER_BODY = ("hip", "knee", "ankle", "toe", "heel", "foot")
+
+
+@dataclass(frozen=True, slots=True)
+class HalfBodyMin:
+    """Labelled keypoints that a half-body crop needs in all, in the upper half and in the lower half to be chosen."""
+
+    labelled: int = 9
+    upper: int = 2
+    lower: int = 3
+
+
+MMPOSE_HALF_BODY = HalfBodyMin()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +54,14 @@ class Augmentation:
     hsv: tuple[float, float, float] = (5.0, 30.0, 30.0)
     blur_prob: float = 0.1
     cutout_prob: float = 0.5
+    shift_prob: float = 1.0
+    half_body_min: HalfBodyMin = MMPOSE_HALF_BODY
 
 
 # RTMPose's two stages (arXiv:2303.07399): strong first, weak at the end of training.
-STRONG = Augmentation(scale=(0.6, 1.4), rotation_deg=80.0, shift=0.16, cutout_prob=1.0)
+STRONG = Augmentation(
+    scale=(0.6, 1.4), rotation_deg=80.0, shift=0.16, cutout_prob=1.0, shift_prob=0.3
+)
 WEAK = Augmentation()
 # For fixed cameras that see people upright and whole: easier, and learned in fewer steps.
 GENTLE = Augmentation((0.8, 1.25), 30.0, 0.3, 0.05, 0.5, 0.1, "none", (5.0, 30.0, 30.0), 0.1, 0.0)
@@ -64,12 +79,16 @@ def random_view(
 ) -> CropView:
     """Return a random view near `view`. keypoints: float32 (K, 3) in frame pixels, (x, y, visibility).
 
-    Order and distributions are mmpose's: half body first, then shift, scale and rotation from truncated normals.
+    Order, distributions and probabilities are mmpose's (RandomHalfBody, RandomBBoxTransform): half body first, then
+    shift, scale and rotation from truncated normals.
     """
     flipped = rng.random() < augmentation.flip_prob
     if rng.random() < augmentation.half_body_prob:
-        view = half_body(view, keypoints, schema, rng)
+        view = half_body(view, keypoints, schema, rng, augmentation.half_body_min)
     shift = _truncated_normal(rng, 2) * augmentation.shift
+    # certain shifts draw no number: runs of earlier versions are resumed with the same views
+    if augmentation.shift_prob < 1 and rng.random() >= augmentation.shift_prob:
+        shift = np.zeros(2)
     low, high = augmentation.scale
     factor = (low + high) / 2 + float(_truncated_normal(rng, 1)[0]) * (high - low) / 2
     rotation_deg = float(_truncated_normal(rng, 1)[0]) * augmentation.rotation_deg
@@ -85,19 +104,21 @@ def random_view(
 
 
 def half_body(
-    view: CropView, keypoints: F32, schema: KeypointSchema, rng: np.random.Generator
+    view: CropView,
+    keypoints: F32,
+    schema: KeypointSchema,
+    rng: np.random.Generator,
+    minimum: HalfBodyMin = MMPOSE_HALF_BODY,
 ) -> CropView:
     """Return a view of the upper or lower body where enough keypoints are labelled, otherwise `view`."""
     labelled = keypoints[:, 2] > 0
-    if labelled.sum() < HALF_BODY_MIN_LABELLED:
+    if labelled.sum() < minimum.labelled:
         return view
     lower = np.array([any(part in name for part in LOWER_BODY) for name in schema.names])
-    halves = [labelled & lower, labelled & ~lower]
+    halves = [(labelled & lower, minimum.lower), (labelled & ~lower, minimum.upper)]
     first = int(rng.random() < UPPER_BODY_PROB)
-    kept = next(
-        (half for half in (halves[first], halves[1 - first]) if half.sum() > HALF_BODY_MIN_KEPT),
-        None,
-    )
+    ordered = (halves[first], halves[1 - first])
+    kept = next((half for half, needed in ordered if half.sum() >= needed), None)
     if kept is None:
         return view
     points = keypoints[kept, :2].astype(np.float64)
@@ -112,7 +133,12 @@ def half_body(
 
 
 def jitter_box(box: F32, rng: np.random.Generator) -> F32:
-    """Return a box float32 (4,) xyxy as a detector might draw it: part-guided proposals, arXiv:2211.03375."""
+    """Return a box float32 (4,) xyxy as a detector might draw it: part-guided proposals, arXiv:2211.03375.
+
+    The numbers are those of the authors' code, one Gaussian an edge and a random part of the box instead now and then.
+    Section 3.3 of the paper has a mixture of Gaussians for each part (body, face, hand), joint for the two edges of an
+    axis, and neither it nor the code gives their parameters; people's boxes are bodies here.
+    """
     left, top, right, bottom = box.astype(np.float64)
     sides = np.array((right - left, bottom - top))
     if rng.random() < PART_PROB:

@@ -10,6 +10,7 @@ from edge.codecs.integral import mean_bins
 from edge.geometry import Crop, Size
 from edge.schema import KeypointSchema
 from edge.types import F32, F64
+from quantize.distill.config import IntegralGradient
 from quantize.distill.data.batches import Batch
 from quantize.distill.data.crop_view import crop_to_crop, to_bins
 from quantize.distill.data.keypoint_transfer import KeypointMap, warp_maps
@@ -199,6 +200,7 @@ class IntegralLoss:
     """
 
     spec: ModelSpec
+    gradient: IntegralGradient = "code"
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (logits of maps,)."""
@@ -206,7 +208,7 @@ class IntegralLoss:
         map_wh = (predicted.shape[3], predicted.shape[2])
         stride = strides(self.spec.image.wh, map_wh, NO_UDP)
         bins = batch.xy.to(predicted) / torch.from_numpy(stride).to(predicted)
-        return integral_l1(predicted, bins, batch.weights.to(predicted))
+        return integral_l1(predicted, bins, batch.weights.to(predicted), self.gradient)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,12 +220,13 @@ class IntegralDistillLoss(TargetLoss[tuple[torch.Tensor, torch.Tensor]]):
 
     spec: ModelSpec
     teacher: TeacherMaps
+    gradient: IntegralGradient = "code"
 
     def __call__(self, outputs: Outputs, batch: Batch) -> torch.Tensor:
         """Return the loss of (logits of maps,)."""
         (predicted,) = outputs
         bins, peaks = self.take_targets(batch)
-        return integral_l1(predicted, bins.to(predicted), peaks.to(predicted))
+        return integral_l1(predicted, bins.to(predicted), peaks.to(predicted), self.gradient)
 
     def targets(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the mean positions (B, K, 2) in bins, and the peaks' heights (B, K)."""
@@ -242,7 +245,7 @@ def map_size(spec: ModelSpec) -> Size:
     return width, height
 
 
-def label_loss(spec: ModelSpec) -> PoseLoss:
+def label_loss(spec: ModelSpec, gradient: IntegralGradient = "code") -> PoseLoss:
     """Return the loss against labels for a student of that spec; raises InputError for outputs that have none."""
     match spec.codec:
         case HeatmapCodec() as codec:
@@ -250,12 +253,14 @@ def label_loss(spec: ModelSpec) -> PoseLoss:
         case SimCCCodec() as codec:
             return SimCCLoss(spec, codec)
         case IntegralCodec(norm="sigmoid"):
-            return IntegralLoss(spec)
+            return IntegralLoss(spec, gradient)
         case _:
             raise InputError(_untrainable(spec))
 
 
-def teacher_map_loss(spec: ModelSpec, teacher: TeacherMaps) -> PoseLoss:
+def teacher_map_loss(
+    spec: ModelSpec, teacher: TeacherMaps, gradient: IntegralGradient = "code"
+) -> PoseLoss:
     """Return the loss against a teacher's heatmaps; raises InputError for outputs that have none."""
     match spec.codec:
         case HeatmapCodec() as codec:
@@ -263,7 +268,7 @@ def teacher_map_loss(spec: ModelSpec, teacher: TeacherMaps) -> PoseLoss:
         case SimCCCodec() as codec:
             return MarginalDistillLoss(spec, codec, teacher)
         case IntegralCodec(norm="sigmoid"):
-            return IntegralDistillLoss(spec, teacher)
+            return IntegralDistillLoss(spec, teacher, gradient)
         case _:
             raise InputError(_untrainable(spec))
 

@@ -234,3 +234,12 @@ def test_names_of_the_users_own_set_are_its_own() -> None:
     own = KeypointSchema("sapiens308", ("nose", "tip_of_nose"))
     assert common_names(own) == own.names
     assert shared_keypoints(own, load_schema("face68")).max() == -1
+
+
+def test_halpe_has_the_constants_of_its_evaluator() -> None:
+    """Halpecocotools' cocoeval.py: 17 of COCO, head, neck and hip, feet, 68 + 42 of face and hands."""
+    halpe = load_schema("halpe136").sigmas
+    assert halpe[:17] == load_schema("coco17").sigmas
+    assert halpe[17:20] == (0.08,) * 3
+    assert halpe[20:26] == (0.089,) * 6
+    assert halpe[26:] == (0.015,) * 110

@@ -55,8 +55,9 @@ def test_views_stay_within_the_strength(person, augmentation) -> None:
     for share, seen in (
         (augmentation.flip_prob, np.mean([view.flipped for view in views])),
         (augmentation.rotation_prob, np.mean(turns != 0)),
+        (augmentation.shift_prob * (augmentation.shift > 0), np.mean(shifts.any(axis=1))),
     ):
-        assert abs(seen - share) < 4 * np.sqrt(share * (1 - share) / len(views))
+        assert abs(seen - share) <= 4 * np.sqrt(share * (1 - share) / len(views))
 
 
 def test_a_seed_tells_a_view(person) -> None:
@@ -78,6 +79,24 @@ def test_half_a_body_needs_enough_points(person) -> None:
     person[8:, 2] = 0
     person[7, 2] = 0
     assert half_body(VIEW, person, COCO, np.random.default_rng(0)) == VIEW
+
+
+@pytest.mark.parametrize(
+    ("upper", "lower", "half"),
+    [(2, 6, None), (2, 7, "either"), (7, 2, "upper"), (1, 8, "lower"), (6, 3, "either")],
+)
+def test_half_bodies_are_mmposes(upper, lower, half) -> None:
+    """Nine labelled points in all; two in the upper half to choose it, three in the lower (RandomHalfBody)."""
+    schema = load_schema("body26")
+    names = np.array(schema.names)
+    below = np.array([any(p in n for p in ("hip", "knee", "ankle", "toe", "heel")) for n in names])
+    xyv = np.zeros((26, 3), np.float32)
+    for rows, y in ((np.flatnonzero(~below)[:upper], 50), (np.flatnonzero(below)[:lower], 150)):
+        xyv[rows] = [(100 + row, y, 2) for row in rows]
+    rng = np.random.default_rng(0)
+    found = {half_body(VIEW, xyv, schema, rng).centre[1] for _ in range(40)}
+    wanted = {None: {VIEW.centre[1]}, "upper": {50}, "lower": {150}, "either": {50, 150}}
+    assert found == wanted[half]
 
 
 def test_detected_boxes_follow_the_fitted_law() -> None:

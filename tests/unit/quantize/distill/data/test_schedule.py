@@ -13,7 +13,14 @@ from lightning_fabric import Fabric  # noqa: E402
 from edge.catalog.specs_vitpose import vitpose_spec  # noqa: E402
 from edge.schema import load_schema  # noqa: E402
 from quantize.distill.config import DistillConfig  # noqa: E402
-from quantize.distill.data.augment import GENTLE, NO_AUGMENTATION, STRONG, WEAK  # noqa: E402
+from quantize.distill.data.augment import (  # noqa: E402
+    GENTLE,
+    NO_AUGMENTATION,
+    STRONG,
+    WEAK,
+    Augmentation,
+    HalfBodyMin,
+)
 from quantize.distill.data.batches import SourceSlice  # noqa: E402
 from quantize.distill.data.instances import drawn_instances  # noqa: E402
 from quantize.distill.data.patch_cache import PatchCache  # noqa: E402
@@ -75,17 +82,58 @@ def test_fewer_people_than_a_step_needs_come_more_often(sampler) -> None:
         assert np.bincount(batch, minlength=count).min() >= 1
 
 
+def phases(sampler, **changed) -> list[tuple[float, Augmentation]]:
+    return [(each.start, each.augmentation) for each in schedule(sampler, **changed).phases]
+
+
 def test_strong_augmentation_ends_weak(sampler) -> None:
     """The last tenth; all other views stay as they are, and a detector's jitter stays with them."""
-    assert schedule(sampler, augment="strong").augmentation == STRONG
-    assert schedule(sampler, augment="strong")._final_augmentation() == WEAK
-    assert schedule(sampler, augment="gentle")._final_augmentation() == GENTLE
-    assert schedule(sampler, augment="still")._final_augmentation() == NO_AUGMENTATION
-    jittered = schedule(sampler, augment="strong", jitter="detector")
-    assert (jittered.augmentation.jitter, jittered._final_augmentation().jitter) == (
-        "detector",
-        "detector",
-    )
+    assert phases(sampler, augment="strong") == [(0, STRONG), (0.9, WEAK)]
+    assert phases(sampler, augment="gentle") == [(0, GENTLE)]
+    assert phases(sampler, augment="still") == [(0, NO_AUGMENTATION)]
+    jittered = phases(sampler, augment="strong", jitter="detector")
+    assert [each.jitter for _, each in jittered] == ["detector", "detector"]
+
+
+def test_long_runs_end_weak_as_the_paper_has_it(sampler) -> None:
+    """30 of 420 epochs; and any share that is asked for."""
+    (_, strong), (start, weak) = phases(sampler, augment="strong", steps=None, epochs=420)
+    assert (strong, weak) == (STRONG, WEAK)
+    assert start == pytest.approx(390 / 420)
+    assert phases(sampler, augment="strong", weak_share=0.25)[1][0] == 0.75
+    assert phases(sampler, augment="strong", weak_share=0) == [(0, STRONG)]
+    assert phases(sampler, augment="strong", weak_share=1) == [(0, WEAK)]
+
+
+def test_jitter_begins_late_where_asked(sampler) -> None:
+    made = phases(sampler, augment="strong", jitter="detector", jitter_start=0.74)
+    assert [(start, each.jitter) for start, each in made] == [
+        (0.0, "none"),
+        (0.74, "detector"),
+        (0.9, "detector"),
+    ]
+
+
+def test_a_phase_begins_at_its_step(sampler) -> None:
+    """From any step on, each crop is augmented as the phase of its step says."""
+    made = schedule(sampler, augment="gentle", jitter="detector", jitter_start=0.6)
+    assert made.steps == 10
+    plain, jittered = (each.augmentation for each in made.phases)
+    per_epoch = len(sampler.patch_cache) // 2
+    for done in (0, 5, 6):
+        for step, batch in enumerate(made.batches(sampler, done, FABRIC, 1), start=done):
+            for row, crop in zip(batch.rows, batch.crops, strict=True):
+                wanted = jittered if step >= 6 else plain
+                again = sampler.sample(row, step // per_epoch, wanted)
+                np.testing.assert_array_equal(crop.matrix, again.crop.matrix)
+
+
+def test_runs_of_the_first_release_keep_their_views(sampler) -> None:
+    old = phases(sampler, augment="strong", format=1, steps=None, epochs=420)
+    assert [start for start, _ in old] == [0, 0.9]
+    for _, each in old:
+        assert each.shift_prob == 1
+        assert each.half_body_min == HalfBodyMin(8, 3, 3)
 
 
 def test_slices_are_weighted(sampler) -> None:

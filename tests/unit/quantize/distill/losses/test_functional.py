@@ -6,6 +6,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from quantize.distill.losses.functional import (  # noqa: E402
+    AMPLITUDES,
     feature_mse,
     heatmap_mse,
     integral_l1,
@@ -84,6 +85,24 @@ def test_the_symmetric_gradient_is_two_on_either_side() -> None:
     mean.sum().backward()
     below = torch.arange(5) < mean.item()
     np.testing.assert_array_equal(shares.grad[0, 0], torch.where(below, -2.0, 2.0))
+
+
+@pytest.mark.parametrize(("gradient", "amplitude"), [("code", (2, 2)), ("paper", (12 / 8, 16 / 8))])
+def test_the_gradient_of_an_axis_has_its_amplitude(gradient, amplitude) -> None:
+    """AlphaPose's code has 2 whatever the map, equation 3 of its paper an eighth of the map."""
+    for axis, wanted in enumerate(amplitude):
+        shares = torch.full((1, 1, (12, 16)[axis]), 1 / (12, 16)[axis], requires_grad=True)
+        symmetric_mean(shares, AMPLITUDES[gradient](shares.shape[-1])).sum().backward()
+        np.testing.assert_array_equal(shares.grad.abs(), wanted)
+    losses = []
+    for side in (16, 32):
+        maps = torch.zeros(1, 1, side, side, requires_grad=True)
+        wanted_xy = torch.full((1, 1, 2), side - 1.0)
+        integral_l1(maps, wanted_xy, torch.ones(1, 1), gradient).backward()
+        losses.append(maps.grad.abs().sum().item())
+    # of the fraction of a side, the paper's gradient is the same at every size of the map
+    ratio = 1.0 if gradient == "paper" else 0.5
+    assert losses[1] / losses[0] == pytest.approx(ratio, rel=0.05)
 
 
 def test_integral_regression_moves_towards_the_keypoint() -> None:
