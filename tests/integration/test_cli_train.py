@@ -114,11 +114,18 @@ def test_a_detector_starts_from_a_checkpoint(train, detector) -> None:
 
 
 def test_a_pose_model_without_a_teacher(train, home) -> None:
-    done = train("pose", *POSE, "--max-steps", "2")
+    views = ("--augment", "gentle", "--jitter", "detector", "--jitter-start", ".5")
+    done = train("pose", *POSE, "--max-steps", "2", *views)
     assert done.code == 0, done.err
     assert done.out.splitlines()[0].split()[:3] == ["student", "steps", "AP"]
     with (home / "pose/log.csv").open() as stream:
         assert list(next(csv.DictReader(stream)))[:3] == ["step", "loss", "truth"]
+    stored = json.loads((home / "pose/recipe.json").read_text())
+    assert (stored["views"], stored["jitter"], stored["jitter_start"]) == (
+        "gentle",
+        "detector",
+        0.5,
+    )
 
 
 def test_the_best_weights_are_kept_and_training_stops_without_better_ones(train, home) -> None:
