@@ -10,6 +10,9 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 pytest.importorskip("matplotlib")
+pytest.importorskip("safetensors")
+
+from safetensors import safe_open
 
 from safetensors.numpy import load_file
 
@@ -184,6 +187,18 @@ def test_a_deeper_network_gives_its_blocks(distill, teacher, home) -> None:
     )
     for name, value in after.items():
         assert (".attn." in name) == bool((value == before[name]).all()), name
+
+
+@pytest.mark.parametrize(
+    ("options", "licences", "commercial"),
+    [((), [], None), (("--data-licence", "CC-BY-NC-4.0"), ["CC-BY-NC-4.0"], False)],
+)
+def test_a_student_is_bound_by_its_data(distill, home, options, licences, commercial) -> None:
+    out = f"bound-{len(options)}"
+    assert distill(out, "--method", "none", "--max-steps", "1", *options).code == 0
+    with safe_open(home / out / "student.safetensors", "pt") as stream:
+        card = json.loads(stream.metadata()["edgepose"])
+    assert (card["licences"], card["commercial_use"]) == (licences, commercial)
 
 
 def test_a_further_head_learns_its_own_set(distill, teacher, home) -> None:
