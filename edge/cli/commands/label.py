@@ -21,6 +21,7 @@ from edge.cli.options import (
     setting,
 )
 from edge.cli.outputs import check_reports
+from edge.cli.recording import warn_of_drawn
 from edge.cli.verb import Verb
 from edge.codecs.people import parse_classes
 from edge.media.image_files import image_files, images_like, read_images
@@ -38,7 +39,7 @@ from edge.pipeline import Pipeline
 from edge.types import counted
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
-from runtimes.errors import InputError
+from runtimes.errors import InputError, warn
 from runtimes.files import atomic_file
 from runtimes.registry import open_session
 
@@ -100,6 +101,7 @@ def command(
         raise InputError("--det-thr and --det-classes are of a detector: add --detector ARTIFACT")
     paths = _paths(images)
     artifacts = [Artifact.open(path) for path in (pose, detector) if path]
+    warn_of_drawn(images, artifacts[0], artifacts[1] if detector else None)
     with ExitStack() as stack:
         models = [
             Model(each.manifest, open_session(each, options), each.name) for each in artifacts
@@ -178,6 +180,10 @@ def _report(
 ) -> None:
     images, people = content["images"], content["annotations"]
     keypoints = sum(each["num_keypoints"] for each in people)
+    if not people:
+        warn(
+            f"{out}: no person is labelled; lower --min-score, or choose another model or detector"
+        )
     if as_json:
         emit_json(
             {
