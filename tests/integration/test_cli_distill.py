@@ -13,7 +13,6 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("safetensors")
 
 from safetensors import safe_open
-
 from safetensors.numpy import load_file
 
 from edge.model import load
