@@ -155,6 +155,7 @@ def test_a_head_box_without_extent_is_none(tmp_path: Path) -> None:
     assert [each.head_wh for each in truth.annotations] == [None, None, (3, 4)]
 
 
+@pytest.mark.slow
 def test_mpiis_own_files_become_a_coco_file(tmp_path: Path) -> None:
     """Two people of one image: positions lose 1, the box is the square of HRNet's crop, the .mat has the heads."""
     io = pytest.importorskip("scipy.io")
