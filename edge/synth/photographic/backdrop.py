@@ -24,7 +24,7 @@ def draw_backdrop(rng: np.random.Generator, wh: tuple[int, int], palette: F32) -
     clutter, side = rng.random() ** 2, min(wh)
     radii = (float(rng.uniform(0.012, 0.04)) * side, float(rng.uniform(0.15, 0.5)) * side)
     scatter(rng, paint, palette, int(500 * clutter), radii)
-    image = textured(rng, paint.astype(np.float32))
+    image = textured(rng, paint)
     if rng.random() < 0.35:
         # out of focus
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.8, 3.0)))

@@ -54,7 +54,7 @@ def sample_textured_look(rng: np.random.Generator) -> Look:
         paint[:] = 128
         scatter(rng, paint, sample_palette(rng), 120, (4.0, TILE / 4))
         paint[..., 3] //= 4
-        printed = textured(rng, paint.astype(np.float32))
+        printed = textured(rng, paint)
         for material in _CLOTHS if rng.random() < 0.3 else _CLOTHS[:2]:
             tiles[material] = printed
     for material in Material:

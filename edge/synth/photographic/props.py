@@ -110,7 +110,7 @@ def finished(
 ) -> Sprite:
     """Return the sprite of a painting uint8 (h, w, 4) and its coverage uint8 (h, w), textured and lit from above."""
     height, width = cover.shape
-    colours = np.clip(textured(rng, paint.astype(np.float32)), 0, 255)
+    colours = np.clip(textured(rng, paint), 0, 255)
     shade = np.linspace(rng.uniform(1.0, 1.15), rng.uniform(0.6, 1.0), height, dtype=np.float32)
     covered = cover.astype(np.float32) / np.float32(255)
     lit = thrice(np.repeat(shade[:, None], width, axis=1) * covered) * light.tint
@@ -147,9 +147,10 @@ def _draw_plant(
     frame: tuple[float, float, float, float],
     palette: F32,
 ) -> None:
-    """Draw leaves around a centre over a background that is not shown."""
+    """Draw leaves around a centre, in greens of the palette."""
     x0, y0, x1, y1 = frame
-    greens = f32(palette * [0.35, 0.75, 0.5])
+    greens = f32(palette * [0.25, 0.4, 0.3] + [15, 70, 40])
+    paint[:] = paints(rng, greens, 1)[0]
     scatter(rng, paint, greens, 60, (3.0, max(8.0, 0.2 * (x1 - x0))))
     count = int(rng.integers(20, 70))
     spread = rng.normal(0.5, 0.2, (count, 2)) * (x1 - x0, y1 - y0) + (x0, y0)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from edge.synth.linear import f32
-from edge.types import F32
+from edge.types import F32, U8
 
 SIDE = 512
 SLOPES = (-1.2, -1.6, -2.0, -2.0, -2.4, -2.4, -2.8)
@@ -59,13 +59,19 @@ def coarse_texture(rng: np.random.Generator, wh: tuple[int, int]) -> F32:
     return field
 
 
-def textured(rng: np.random.Generator, paint: F32) -> F32:
-    """Return colours float32 (H, W, 3) of a painting (H, W, 4): BGR and the contrast of each pixel's texture.
+def textured(rng: np.random.Generator, paint: U8) -> F32:
+    """Return colours float32 (H, W, 3) of a painting uint8 (H, W, 4): BGR and the contrast of each pixel's texture.
 
     Textures vary brightness, and hue a little.
     """
     wh = (paint.shape[1], paint.shape[0])
     blue, green, red, contrast = cv2.split(paint)
-    grey, hue = texture(rng, wh) * contrast, texture(rng, wh) * (contrast * np.float32(0.2))
-    colours: F32 = cv2.merge([blue + grey - hue, green + grey, red + grey + hue])
+    grey = cv2.multiply(texture(rng, wh), contrast, dtype=cv2.CV_32F)
+    hue = cv2.multiply(texture(rng, wh), contrast, scale=0.2, dtype=cv2.CV_32F)
+    channels = (
+        cv2.add(blue, grey - hue, dtype=cv2.CV_32F),
+        cv2.add(green, grey, dtype=cv2.CV_32F),
+        cv2.add(red, grey + hue, dtype=cv2.CV_32F),
+    )
+    colours: F32 = cv2.merge(channels)
     return colours
