@@ -27,6 +27,7 @@ from scarce_labels import (
     Figures,
     Lspet,
     constant_pose,
+    import_teacher,
     measure,
     measure_constant,
     teacher_scores,
@@ -40,13 +41,11 @@ from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load
 from export import load_checkpoint
 from export.bundled import BUNDLED
-from export.engine_files import engine_files
-from export.import_model import import_model
-from export.import_spec import like_spec
 from export.torch_session import TorchSession
 from quantize.distill.config import DistillConfig
 from quantize.distill.loop.run_folder import CONFIG, STUDENT
 from quantize.distill.runner import train_student
+from quantize.distill.validation import drawn_dataset
 
 START, INPUT_WH = "rtmpose-t-drawn", (96, 128)
 # Networks and their learning rates for 16 crops.
@@ -87,15 +86,6 @@ class Place:
     teacher: Path
     out: Path
     steps: int
-
-
-def import_teacher(files: Path, out: Path) -> Path:
-    """Wrap the teacher's OpenVINO files; the artifact is made once."""
-    done = next(out.glob("tinypose*"), None)
-    if done:
-        return done
-    runtime, found = engine_files([files / "model.xml"])
-    return import_model(found, like_spec("tinypose-256x192", runtime), out).artifact.root
 
 
 def sure_people(place: Place) -> set[int]:
@@ -169,11 +159,14 @@ def finished(place: Place, run: Run) -> dict[str, Figures]:
 
 
 def references(place: Place) -> dict[str, dict[str, Figures]]:
-    """Return the figures of the constant pose, of the student before training, and of the teacher; computed once."""
+    """Return the figures of constant poses, of the student before training, and of the teacher; computed once."""
     kept = place.out / "references.json"
     if not kept.exists():
         everyone = place.lspet.write(place.out / "sets" / "all.json", place.lspet.training_people())
-        pose = constant_pose(load_dataset(everyone))
+        constants = {
+            "a constant pose, athletes' mean": constant_pose(load_dataset(everyone)),
+            "a constant pose, drawn people's mean": constant_pose(drawn_dataset()),
+        }
         loaded = load_checkpoint(BUNDLED[START].path)
         with (
             Model(loaded.spec, TorchSession(loaded.module, loaded.spec)) as start,
@@ -181,7 +174,10 @@ def references(place: Place) -> dict[str, dict[str, Figures]]:
         ):
             found = {
                 name: {
-                    "a constant pose": measure_constant(start, pose, dataset),
+                    **{
+                        each: measure_constant(start, pose, dataset)
+                        for each, pose in constants.items()
+                    },
                     f"{START}, before training": measure(start, dataset),
                     "PP-TinyPose, the teacher": measure(teacher, dataset),
                 }

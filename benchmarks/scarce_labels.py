@@ -25,6 +25,9 @@ from edge.evaluation.keypoint_metrics import pck
 from edge.evaluation.score import score
 from edge.model import Model
 from edge.types import F32, Poses
+from export.engine_files import engine_files
+from export.import_model import import_model
+from export.import_spec import like_spec
 
 TEST_NAMES = Path(__file__).with_name("lspet_test.txt")
 THRESHOLDS = (0.1, 0.2)  # of the longer side of the true box
@@ -82,6 +85,15 @@ class Lspet:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(content))
         return path
+
+
+def import_teacher(files: Path, out: Path) -> Path:
+    """Wrap the teacher's OpenVINO files; the artifact is made once."""
+    done = next(out.glob("tinypose*"), None)
+    if done:
+        return done
+    runtime, found = engine_files([files / "model.xml"])
+    return import_model(found, like_spec("tinypose-256x192", runtime), out).artifact.root
 
 
 def test_names() -> set[str]:
