@@ -148,6 +148,10 @@ def test_ctrl_c_ends_the_workers_too(start, plain, tmp_path) -> None:
         bench.kill()
     assert bench.returncode == 130
     assert "Traceback" not in err
+    # One that was just being started ends when it sees its closed stdin.
+    limit = time.monotonic() + 60
+    while any(map(alive, workers)) and time.monotonic() < limit:
+        time.sleep(0.05)
     assert not any(map(alive, workers))
     assert list(tmp_path.iterdir()) == []
 
