@@ -17,14 +17,16 @@ from export.registry import Variant  # noqa: E402
 
 WINDOWS = "32x3x2-stride8-window4x4-shift-pool-full3-relpos-pixelshuffle"
 BOTTOM_UP = "32x2x2-stride8-window4x4-ae"
-# ncnn has the fewest axes, no roll and no gather; the others confirm what it shows
-RUNTIMES = [
-    pytest.param(name, marks=[] if name == "ncnn" else [pytest.mark.slow]) for name in ENGINES
+# ncnn has the fewest axes, no roll and no gather; the others confirm what it shows.
+QUICK = [(BOTTOM_UP, "ncnn")]
+CASES = [
+    pytest.param(size, runtime, marks=[pytest.mark.slow] * ((size, runtime) not in QUICK))
+    for size in (WINDOWS, BOTTOM_UP)
+    for runtime in ENGINES
 ]
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
-@pytest.mark.parametrize("size", [WINDOWS, BOTTOM_UP])
+@pytest.mark.parametrize(("size", "runtime"), CASES)
 def test_the_gate_lets_it_through(size, runtime, tmp_path) -> None:
     if installed_engine(runtime) is None:
         pytest.skip(f"{runtime} is not installed")

@@ -62,6 +62,7 @@ def test_the_model_that_labelled_is_right_by_its_own_labels(edgepose, labels, po
     assert done.json["AP"] == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_limits_leave_out_people_and_keypoints(
     edgepose, labels, pose, detector, pictures, tmp_path
 ) -> None:

@@ -136,6 +136,7 @@ def test_imported_models_find_people(
     assert found >= FOREIGN[name, file]
 
 
+@pytest.mark.slow
 def test_in_simple_baselines_boxes_the_ap_is_that_of_the_result_file(
     real: Path, tmp_path: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_ground_truth_of_version_2_follows_who_owns_the_pixel(seed: int) -> None
             assert (v == 2) == (own and mine[round(y), round(x)])
 
 
+@pytest.mark.slow
 def test_half_of_the_people_are_cut_by_the_frame_or_hidden_in_part() -> None:
     partial = []
     for seed in range(40):
@@ -103,6 +104,7 @@ def test_half_of_the_people_are_cut_by_the_frame_or_hidden_in_part() -> None:
     assert np.mean(partial) >= 0.5
 
 
+@pytest.mark.slow
 def test_version_2_has_crowds_and_pictures_of_nobody() -> None:
     counts = [len(second(seed, (0, 12)).people) for seed in range(30)]
     assert min(counts) == 0
