@@ -27,6 +27,7 @@ from edge.nms.overlap import oks_matrix, oks_nms, soft_oks_nms
 from edge.nms.parametric import constants_of, merge_people
 from edge.nms.parametric_paper import keep_confident
 from edge.types import F32, U8, Detections, Frame, Poses, counted
+from edge.types.options import check_count, check_scale, check_threshold
 from runtimes.codec_spec import Codec
 from runtimes.errors import InputError
 
@@ -39,9 +40,6 @@ DET_THRS: dict[PoseNMS, float] = {
     "parametric-paper": 0.1,
     "none": 0.3,
 }
-
-# Of the box around a person's keypoints.
-_MOST_SCALE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +58,10 @@ class Follow:
     nms_thr: float = 0.7
 
     def __post_init__(self) -> None:
-        _check_threshold("kpt_thr", self.kpt_thr)
-        _check_threshold("nms_thr", self.nms_thr)
-        _check_count("min_keypoints", self.min_keypoints)
-        _check_scale("bbox_scale", self.bbox_scale)
+        check_threshold("kpt_thr", self.kpt_thr)
+        check_threshold("nms_thr", self.nms_thr)
+        check_count("min_keypoints", self.min_keypoints)
+        check_scale("bbox_scale", self.bbox_scale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +121,11 @@ class Pipeline:
     ) -> None:
         if pose_nms not in _POSE_NMS:
             raise InputError(f"unknown pose_nms {pose_nms!r}; known: {', '.join(_POSE_NMS)}")
-        _check_count("skip", skip)
+        check_count("skip", skip)
         if max_people is not None:
-            _check_count("max_people", max_people)
+            check_count("max_people", max_people)
         if det_thr is not None:
-            _check_threshold("det_thr", det_thr)
+            check_threshold("det_thr", det_thr)
         self.pose = pose if isinstance(pose, Model) else load(pose)
         found = detector if detector is None or isinstance(detector, Model) else load(detector)
         threshold = DET_THRS[pose_nms] if det_thr is None else det_thr
@@ -232,26 +230,6 @@ class Pipeline:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
-
-
-def _check_count(name: str, value: int) -> None:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not whole or value < 1:
-        raise InputError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def _check_scale(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 < value <= _MOST_SCALE:
-        raise InputError(f"{name} must be a number above 0, at most {_MOST_SCALE}, not {value!r}")
-
-
-def _check_threshold(name: str, value: float) -> None:
-    if not _is_number(value) or not 0 <= value <= 1:  # NaN is not either
-        raise InputError(f"{name} must be a number from 0 to 1, not {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 
 def _usable(found: Detections, image: U8) -> Detections:

@@ -4,8 +4,17 @@ The light ones (`-fpn`) are students of this project: no weights of them are pub
 """
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
-from edge.catalog.specs_cspnext import cspnext_spec
-from runtimes.spec import ModelSpec
+from edge.catalog.label_sigma import with_label_sigma
+from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
+from edge.schema import KeypointSet, schema_of
+from runtimes.codec_spec import HeatmapCodec
+from runtimes.errors import InputError
+from runtimes.spec import CropSpec, ImageSpec, ModelSpec, TensorSpec
+
+STRIDE = 32
+HEATMAP_STRIDE = 4
+# mmpose's UDPHeatmap, of every keypoint set: bins and crops run from the first pixel to the last (arXiv:1911.07524).
+CODEC = HeatmapCodec(refine="udp", blur_kernel=11)
 
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/projects/rtmposev1/"
 INDEX = "mmpose model-index (dd9a4ce), COCO val2017, flip test"
@@ -14,6 +23,30 @@ FIGURES = ("AP", "AP50", "AP75", "AR", "AR50")
 # Millions of parameters, and 1e9 multiply-accumulates.
 DECONV = {"t": (6.02, 1.42), "s": (8.58, 1.77), "m": (17.53, 3.05), "l": (32.44, 5.31)}
 LIGHT = {"t-fpn": (2.45, 0.39), "s-fpn": (4.56, 0.75), "m-fpn": (12.67, 2.10)}
+
+
+def cspnext_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> ModelSpec:
+    """Top-down: one person crop to `heatmap` (B, K, H / 4, W / 4) (mmpose's configs `cspnext-*_udp_*`).
+
+    Raises InputError unless both sides are multiples of 32.
+    """
+    width, height = input_wh
+    if width % STRIDE or height % STRIDE:
+        raise InputError(
+            f"{model}: input sides must be multiples of {STRIDE}, not {width}x{height}"
+        )
+    keypoints = schema_of(schema)
+    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
+    return ModelSpec(
+        model=model,
+        task="pose-topdown",
+        inputs=(image_input(input_wh),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
+        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
+        crop=CropSpec(kind="affine", padding=1.25, udp=True),
+        codec=with_label_sigma(CODEC, cells),
+        keypoints=keypoints.to_spec(),
+    )
 
 
 def _spec(entry: CatalogEntry) -> ModelSpec:

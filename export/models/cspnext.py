@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edge.catalog.specs_cspnext import STRIDE, cspnext_spec
+from edge.catalog.cspnext import STRIDE, cspnext_spec
 from export.models.checks import check_sides, keypoint_schema
 from export.models.cspnext_backbone import (
     PUBLISHED,

@@ -12,11 +12,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import nn
 
-from edge.catalog.keypoint_file import find_keypoints
 from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema
 from export.registry import Variant, load_family
 from quantize.distill.config import DistillConfig, Part
+from quantize.distill.data.joined_keypoints import extra_heads
 from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.loop.distributed import shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
@@ -133,9 +133,7 @@ def assemble(
         return _feature_student(config, variant, schema, _teacher(supervision), module, losses)
     extract = _extract_plain(variant)
     if config.extra_head:
-        add_heads(
-            module, variant, [find_keypoints(each) for each in config.extra_head], config.seed
-        )
+        add_heads(module, variant, extra_heads(config.extra_head), config.seed)
         extract = _after(own_head, extract)
     if supervision.token is not None:
         add_token(module, supervision.token, config.seed)

@@ -27,7 +27,7 @@ from quantize.distill.assembly import (
 )
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
-from quantize.distill.data.joined_keypoints import joined_keypoints
+from quantize.distill.data.joined_keypoints import extra_heads, joined_keypoints
 from quantize.distill.data.licences import data_terms
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
@@ -58,7 +58,12 @@ from quantize.distill.network_parts import check_parts
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.pretrained import check_init, init_lineage
 from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache, check_teacher_cache
+from quantize.distill.teachers.cache import (
+    TeacherCache,
+    build_teacher_cache,
+    cached_map_wh,
+    check_teacher_cache,
+)
 from quantize.distill.teachers.teacher import Teacher, open_teacher
 from quantize.distill.validation import PoseMetrics, validate, validation_set
 
@@ -123,7 +128,7 @@ def _prepare(
     own = find_keypoints(config.schema)
     known = config.schema in SCHEMAS
     variant = student_variant(config.student, config.input_wh, config.schema if known else own)
-    schema = joined_keypoints(own, extra_heads(config))
+    schema = joined_keypoints(own, extra_heads(config.extra_head))
 
     def fill(some: DistillConfig) -> DistillConfig:
         return with_defaults(some, variant.family, variant.size)
@@ -174,7 +179,7 @@ def _training_set(
         config.images or None,
         config.category or None,
         config.detector,
-        extra_heads(config),
+        extra_heads(config.extra_head),
     )
     check_supervision(config, labelled=people.labelled)
     unlabelled, total = people.unlabelled, len(people.instances)
@@ -192,11 +197,6 @@ def _training_set(
     return people
 
 
-def extra_heads(config: DistillConfig) -> list[KeypointSchema]:
-    """Return the keypoint sets of the further heads."""
-    return [find_keypoints(name) for name in config.extra_head]
-
-
 def _supervision(setup: Setup) -> Supervision:
     """Return what the methods need of the teacher: its token, its cached heatmaps."""
     config, teacher = setup.config, setup.teacher
@@ -209,7 +209,7 @@ def _supervision(setup: Setup) -> Supervision:
             teacher,
             setup.training_set.instances,
             setup.schema,
-            _cached_map_wh(setup, teacher),
+            cached_map_wh(teacher.spec.image.wh, setup.variant.input_wh),
         )
     if "token" in config.methods:
         token = load_or_train_token(
@@ -237,7 +237,7 @@ def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
         teacher,
         setup.patch_cache,
         setup.schema,
-        _cached_map_wh(setup, teacher),
+        cached_map_wh(teacher.spec.image.wh, setup.variant.input_wh),
         lambda done, _: listener.advance(done, "running the teacher"),
         processes_of(setup.fabric),
         loader_threads(setup.config.workers, setup.fabric),
@@ -250,14 +250,6 @@ def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
 def _cache_folder(setup: Setup) -> Path:
     shared = setup.config.teacher_cache
     return Path(shared) if shared else setup.folder / TEACHER_CACHE
-
-
-def _cached_map_wh(setup: Setup, teacher: Teacher) -> tuple[int, int]:
-    """Return the size at which the rest of heatmaps is cached: the teacher's, at most twice the student's."""
-    theirs = (side // 4 for side in teacher.spec.image.wh)
-    ours = (side // 4 for side in setup.variant.input_wh)
-    width, height = (min(their, 2 * our) for their, our in zip(theirs, ours, strict=True))
-    return width, height
 
 
 def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetrics]:

@@ -137,10 +137,7 @@ def command(
         figures = score(opened, datasets, results)
     if not figures.people:
         warn(f"{annotations}: no person in it is labelled, so AP is undefined")
-    if out:
-        from edge.evaluation.result_file import encode_results
-
-        write_report(out, encode_results(results))
+    _write_results(out, results)
     said = f"{_kind(opened, given)}, {figures.people} people on {figures.images} images"
     _print(figures, f"{said}, flip test" if flip else said, as_json=as_json)
     _say_assumptions(opened, flip=flip)
@@ -221,6 +218,13 @@ def _evaluate_maps(
     with progress(model.name, len(found)) as advance:
         result = evaluate_maps(model, found, folder, align=align, advance=advance)
     _print(result, f"{result.protocol} on {result.images} images", as_json=as_json)
+
+
+def _write_results(out: Path | None, results: "Sequence[CocoResult]") -> None:
+    if out:
+        from edge.evaluation.result_file import encode_results
+
+        write_report(out, encode_results(results))
 
 
 def _predict(

@@ -2,8 +2,14 @@
 
 from collections.abc import Sequence
 
+from edge.catalog.keypoint_file import find_keypoints
 from edge.schema import KeypointSchema
 from runtimes.errors import InputError
+
+
+def extra_heads(names: Sequence[str]) -> list[KeypointSchema]:
+    """Return the keypoint sets of the further heads."""
+    return [find_keypoints(name) for name in names]
 
 
 def joined_keypoints(own: KeypointSchema, extra: Sequence[KeypointSchema]) -> KeypointSchema:

@@ -80,6 +80,15 @@ class TeacherCache:
         return unpack(packed, self.keypoints, self.map_wh)
 
 
+def cached_map_wh(teacher_wh: Size, student_wh: Size) -> Size:
+    """Return the size at which the rest of heatmaps is cached: the teacher's, at most twice the student's.
+
+    teacher_wh, student_wh: sizes of their inputs, whose heatmaps have a quarter of each side.
+    """
+    width, height = (min(a // 4, 2 * (b // 4)) for a, b in zip(teacher_wh, student_wh, strict=True))
+    return width, height
+
+
 def build_teacher_cache(
     directory: Path,
     teacher: Teacher,
