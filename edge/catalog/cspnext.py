@@ -4,12 +4,10 @@ The light ones (`-fpn`) are students of this project: no weights of them are pub
 """
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
-from edge.catalog.label_sigma import with_label_sigma
-from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
-from edge.schema import KeypointSet, schema_of
+from edge.catalog.specs import MEAN_RGB, STD_RGB, heatmap_spec, map_cells
+from edge.schema import KeypointSet
 from runtimes.codec_spec import HeatmapCodec
-from runtimes.errors import InputError
-from runtimes.spec import CropSpec, ImageSpec, ModelSpec, TensorSpec
+from runtimes.spec import CropSpec, ImageSpec, ModelSpec
 
 STRIDE = 32
 HEATMAP_STRIDE = 4
@@ -30,23 +28,10 @@ def cspnext_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> 
 
     Raises InputError unless both sides are multiples of 32.
     """
-    width, height = input_wh
-    if width % STRIDE or height % STRIDE:
-        raise InputError(
-            f"{model}: input sides must be multiples of {STRIDE}, not {width}x{height}"
-        )
-    keypoints = schema_of(schema)
-    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
-    return ModelSpec(
-        model=model,
-        task="pose-topdown",
-        inputs=(image_input(input_wh),),
-        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
-        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
-        crop=CropSpec(kind="affine", padding=1.25, udp=True),
-        codec=with_label_sigma(CODEC, cells),
-        keypoints=keypoints.to_spec(),
-    )
+    cells = map_cells(model, input_wh, STRIDE, HEATMAP_STRIDE)
+    image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB)
+    crop = CropSpec(kind="affine", padding=1.25, udp=True)
+    return heatmap_spec(model, schema, cells, CODEC, image, crop)
 
 
 def _spec(entry: CatalogEntry) -> ModelSpec:

@@ -6,11 +6,12 @@ Names, shapes, preprocessing, codec and thresholds, and the tensor names of the 
 
 import msgspec
 
-from edge.catalog.label_sigma import simcc_label_sigma
+from edge.catalog.label_sigma import simcc_label_sigma, with_label_sigma
 from edge.catalog.specs_openpose import openpose_tf_spec
 from edge.schema import KeypointSet, load_schema, schema_of
 from runtimes.codec_spec import (
     BoxesCodec,
+    Codec,
     HeatmapCodec,
     RTMDetCodec,
     SimCCCodec,
@@ -85,6 +86,41 @@ def image_input(input_wh: tuple[int, int]) -> TensorSpec:
     return TensorSpec(name="image", shape=(-1, 3, height, width), layout="NCHW")
 
 
+def map_cells(model: str, input_wh: tuple[int, int], multiple: int, stride: int) -> tuple[int, int]:
+    """Return rows and columns of a map of that stride; raises InputError unless both sides are multiples."""
+    width, height = input_wh
+    if width % multiple or height % multiple:
+        raise InputError(
+            f"{model}: input sides must be multiples of {multiple}, not {width}x{height}"
+        )
+    return height // stride, width // stride
+
+
+def heatmap_spec(
+    model: str,
+    schema: KeypointSet,
+    cells: tuple[int, int],
+    codec: Codec,
+    image: ImageSpec,
+    crop: CropSpec,
+) -> ModelSpec:
+    """Return the spec of a top-down heatmap model: one person crop to `heatmap` (B, K, *cells).
+
+    codec: without the labels' sigma, which is added here.
+    """
+    keypoints = schema_of(schema)
+    return ModelSpec(
+        model=model,
+        task="pose-topdown",
+        inputs=(image_input(image.wh),),
+        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
+        image=image,
+        crop=crop,
+        codec=with_label_sigma(codec, cells),
+        keypoints=keypoints.to_spec(),
+    )
+
+
 def rtmpose_spec(
     model: str,
     input_wh: tuple[int, int],
@@ -120,10 +156,7 @@ def rtmdet_spec(model: str, input_wh: tuple[int, int], classes: tuple[str, ...])
 
     Raises InputError unless both sides of the input are multiples of 32.
     """
-    width, height = input_wh
-    if width % RTMDET_STRIDES[-1] or height % RTMDET_STRIDES[-1]:
-        raise InputError(f"{model}: input sides must be multiples of 32, not {width}x{height}")
-    cells = [(height // stride, width // stride) for stride in RTMDET_STRIDES]
+    cells = [map_cells(model, input_wh, RTMDET_STRIDES[-1], stride) for stride in RTMDET_STRIDES]
     channels = (("cls", len(classes)), ("reg", 4))
     return ModelSpec(
         model=model,

@@ -1,15 +1,12 @@
 """Model spec of FastPose (AlphaPose)."""
 
-from edge.catalog.label_sigma import with_label_sigma
-from edge.catalog.specs import image_input
-from edge.schema import KeypointSet, schema_of
+from edge.catalog.specs import heatmap_spec, map_cells
+from edge.schema import KeypointSet
 from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
-from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     ModelSpec,
-    TensorSpec,
 )
 
 # AlphaPose subtracts (.406, .457, .480) from the channels R, G, B of a 0..1 image and divides by nothing. Those are
@@ -34,20 +31,7 @@ def fastpose_spec(
     codec: "" for heatmaps, "integral" for weights trained by symmetric integral regression (logits then).
     Raises InputError unless both sides are multiples of 32.
     """
-    width, height = input_wh
-    if width % STRIDE or height % STRIDE:
-        raise InputError(
-            f"{model}: input sides must be multiples of {STRIDE}, not {width}x{height}"
-        )
-    keypoints = schema_of(schema)
-    cells = (height // HEATMAP_STRIDE, width // HEATMAP_STRIDE)
-    return ModelSpec(
-        model=model,
-        task="pose-topdown",
-        inputs=(image_input(input_wh),),
-        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
-        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_SWAPPED, std=STD_UNIT),
-        crop=CropSpec(kind="affine", padding=1.25),
-        codec=with_label_sigma(CODECS[codec], cells),
-        keypoints=keypoints.to_spec(),
-    )
+    cells = map_cells(model, input_wh, STRIDE, HEATMAP_STRIDE)
+    image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_SWAPPED, std=STD_UNIT)
+    crop = CropSpec(kind="affine", padding=1.25)
+    return heatmap_spec(model, schema, cells, CODECS[codec], image, crop)

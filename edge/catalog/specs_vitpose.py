@@ -1,10 +1,8 @@
 """Model specs of ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246)."""
 
-from edge.catalog.label_sigma import with_label_sigma
-from edge.catalog.specs import MEAN_RGB, STD_RGB, image_input
+from edge.catalog.specs import MEAN_RGB, STD_RGB, heatmap_spec, image_input, map_cells
 from edge.schema import KeypointSchema, KeypointSet, schema_of
 from runtimes.codec_spec import AssociativeEmbeddingCodec, Codec, HeatmapCodec, IntegralCodec
-from runtimes.errors import InputError
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
@@ -43,23 +41,12 @@ def vitpose_spec(
     codec: "" for heatmaps, "integral" for a student trained by symmetric integral regression (logits then).
     Raises InputError unless both sides are multiples of 16.
     """
-    width, height = input_wh
-    if width % PATCH or height % PATCH:
-        raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
-    keypoints = schema_of(schema)
-    cells = (height // map_stride, width // map_stride)
+    cells = map_cells(model, input_wh, PATCH, map_stride)
     udp = isinstance(schema, KeypointSchema) or schema in UDP_SCHEMAS
     with_udp, without = CODECS[codec]
-    return ModelSpec(
-        model=model,
-        task="pose-topdown",
-        inputs=(image_input(input_wh),),
-        outputs=(TensorSpec(name="heatmap", shape=(-1, len(keypoints), *cells)),),
-        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
-        crop=CropSpec(kind="affine", padding=1.25, udp=udp),
-        codec=with_label_sigma(with_udp if udp else without, cells),
-        keypoints=keypoints.to_spec(),
-    )
+    image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB)
+    crop = CropSpec(kind="affine", padding=1.25, udp=udp)
+    return heatmap_spec(model, schema, cells, with_udp if udp else without, image, crop)
 
 
 def vitpose_ae_spec(
@@ -69,11 +56,9 @@ def vitpose_ae_spec(
 
     Raises InputError unless both sides are multiples of 16.
     """
-    width, height = input_wh
-    if width % PATCH or height % PATCH:
-        raise InputError(f"{model}: input sides must be multiples of {PATCH}, not {width}x{height}")
+    cells = map_cells(model, input_wh, PATCH, map_stride)
     keypoints = schema_of(schema)
-    shape = (-1, len(keypoints), height // map_stride, width // map_stride)
+    shape = (-1, len(keypoints), *cells)
     order = JOINING_ORDER.get(schema, ()) if isinstance(schema, str) else ()
     return ModelSpec(
         model=model,

@@ -1,5 +1,6 @@
 """Targets computed ahead: by the threads that load a batch, not by the one that trains."""
 
+from abc import ABC, abstractmethod
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from quantize.distill.data.batches import Batch
@@ -15,14 +16,14 @@ class Prepares(Protocol):
         """Compute the targets of a batch and keep them in it; called in any thread."""
 
 
-class TargetLoss(Generic[T]):
+class TargetLoss(ABC, Generic[T]):
     """A loss whose targets depend on the batch alone."""
 
     __slots__ = ()
 
+    @abstractmethod
     def targets(self, batch: Batch) -> T:
         """Return the targets of a batch, on the CPU."""
-        raise NotImplementedError
 
     def prepare(self, batch: Batch) -> None:
         """Compute the targets of a batch and keep them in it; called in any thread."""
