@@ -27,6 +27,8 @@ PAGES = (
         "distillation",
         "evaluation",
         "boards",
+        "devices",
+        "preview",
         "sdk",
         "examples",
     ),
@@ -35,7 +37,14 @@ PAGES = (
 OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md")
 MODULES = (
     *("edge", "edge.synth", "edge.evaluation.coco", "edge.nms.overlap"),
-    *("export", "quantize", "devices.detect", "devices.profile"),
+    *(
+        "export",
+        "quantize",
+        "devices.detect",
+        "devices.machine",
+        "devices.report",
+        "devices.telemetry",
+    ),
     *(
         "runtimes.spec",
         "runtimes.codec_spec",

@@ -1,261 +1,314 @@
-"""The arms of ViTPose++'s section 3.4 on drawn people: labels alone, a token, heatmaps, both, and a random token.
+"""The four arms of ViTPose++'s section 3.4 on few labelled photographs: labels alone, a token, heatmaps, both.
 
-    python benchmarks/distill_ablation.py docs/measured OUT [--teacher TEACHER.safetensors]
+    OMP_NUM_THREADS=1 python benchmarks/distill_ablation.py ../shared/real/people OUT \
+        --tinypose ../shared/real/models/tinypose-256x192 --coco ../shared/real/coco-mini \
+        [--teacher VITPOSE.pth] [--minutes 50] [--measured docs/measured]
 
-The teacher is a ViTPose of the student's width and three times its depth, trained here on labels of the same drawn
-people unless given, and on many more crops than a student sees; its token is trained once. Every seed gives all arms
-the same initial weights and the same batches, to the pixel. Validated on drawn people outside every training set.
-Writes distill_ablation.json and .md; resumes an interrupted run.
+Data and tests are those of `distill_real.py`: 50 labelled athletes (the seed chooses them) and drawn people; the
+teacher's heatmaps also supervise the other photographs, whose labels are not read. A token needs a PyTorch ViTPose:
+that of --teacher, or without it one that learns PP-TinyPose's heatmaps of all training photographs. Students start from
+a ViTPose trained on drawn people for --start-steps. Arms say something only where that start is past the constant pose:
+the table has rows of both. Beside the token arm: the teacher's loss on the test labels without a token, with a random
+one and with the trained one. Every run is kept in OUT and resumed there; with --minutes no new run begins after that
+time. With --measured the page is written where all runs are done.
 """
 
 import argparse
 import statistics
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import torch
-from lightning_fabric import Fabric
 from progress import PrintedProgress, machine_words, write_report
+from scarce_labels import (
+    BATCH,
+    DRAWN,
+    INPUT_WH,
+    Figures,
+    Lspet,
+    Place,
+    constant_pose,
+    data_of,
+    import_teacher,
+    measure,
+    measure_constant,
+    test_sets,
+)
 
+from edge.evaluation.dataset import Dataset, load_dataset
+from edge.model import Model
 from edge.schema import load_schema
 from export import load_checkpoint
-from quantize.distill.assembly import Supervision, assemble
-from quantize.distill.config import DistillConfig
-from quantize.distill.data.batches import Batch
+from export.torch_session import TorchSession
+from quantize.distill.config import DistillConfig, Method
+from quantize.distill.data.augment import NO_AUGMENTATION
+from quantize.distill.data.batches import pose_batches, split_into_batches
+from quantize.distill.data.instances import instances_of
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
-from quantize.distill.data.schedule import plan_batches
-from quantize.distill.data.sources import TrainingSet, load_training_set
-from quantize.distill.loop.distributed import open_fabric
-from quantize.distill.loop.optimizer import LrSchedule
-from quantize.distill.loop.run_folder import CONFIG
-from quantize.distill.loop.train import StepResult, TrainSettings, train
-from quantize.distill.loop.train_state import new_train_state
-from quantize.distill.methods.token import random_token, token_variant
-from quantize.distill.methods.token_training import load_or_train_token
+from quantize.distill.loop.run_folder import CONFIG, STUDENT
+from quantize.distill.losses.terms import WeightedLoss, label_loss
+from quantize.distill.methods.token import random_token, read_token, token_teacher
+from quantize.distill.methods.token_training import FILE
 from quantize.distill.pose_task import PoseTask
 from quantize.distill.runner import train_student
-from quantize.distill.student import student_spec, student_variant
-from quantize.distill.teachers.cache import TeacherCache, build_teacher_cache
 from quantize.distill.teachers.teacher import Teacher, open_teacher
-from quantize.distill.validation import PoseMetrics, drawn_dataset, validate
 
 COCO = load_schema("coco17")
-INPUT_WH = (96, 128)
-MAP_WH = (24, 32)  # the teacher's own
 SEEDS = (0, 1, 2)
-VAL_PICTURES = 300
-TEACHER = "vitpose-128x6x4-simple"
+LABELS = 50
 LR = 1e-3
-BATCH = 8  # a ViT from scratch learns three times as much from a crop in batches of 8 as in batches of 32
-# arm: methods, and whose token
-ARMS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "labels": (("none",), ""),
-    "token": (("token",), "teacher"),
-    "heatmap": (("heatmap",), ""),
-    "both": (("heatmap", "token"), "teacher"),
-    "random token": (("token",), "random"),
+TEACHER = "vitpose-192x6x3-simple"
+# Arm: methods, and whether the teacher supervises photographs without labels.
+ARMS: Mapping[str, tuple[tuple[Method, ...], bool]] = {
+    "labels": (("none",), False),
+    "token": (("token",), False),
+    "heatmap": (("heatmap",), True),
+    "both": (("heatmap", "token"), True),
 }
+CONSTANT, BEFORE = "a constant pose, athletes' mean", "the students before training"
+PAPER = "labels < token < heatmap < both"
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What all arms share: the data, the teacher's checkpoint, the student and its first weights."""
+
+    place: Place
+    teacher: Path
+    student: str
+    start: Path
+    token_steps: int
 
 
 @dataclass(frozen=True)
 class Row:
-    """One arm and seed; `loss` is the mean label loss over the last tenth."""
+    """One arm and seed: figures by test set; for the token arm the teacher's losses on LSPET's test labels."""
 
     arm: str
     seed: int
-    ap: float
-    pck: float
-    px: float
-    loss: float
+    figures: dict[str, Figures]
+    teacher_losses: dict[str, float]
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What all arms have in common."""
-
-    fabric: Fabric
-    teacher: Teacher
-    training_set: TrainingSet
-    patch_cache: PatchCache
-    teacher_cache: TeacherCache
-    token: torch.Tensor
-    args: Any
-
-
-def config(args: Any, methods: tuple[Any, ...], seed: int) -> DistillConfig:
-    """Return one arm's configuration."""
+def base(student: str, steps: int, data: Sequence[str]) -> DistillConfig:
+    """Return what the configurations of all networks have in common: labels of `data`."""
     return DistillConfig(
-        student=args.student,
+        student=student,
         input_wh=INPUT_WH,
-        teacher=str(args.teacher),
-        methods=methods,
-        steps=args.steps,
+        methods=("none",),
+        data=tuple(data),
+        drawn=DRAWN,
+        steps=steps,
         batch=BATCH,
         lr=LR,
         augment="gentle",
-        drawn=args.drawn,
-        token_steps=args.token_steps,
+        precision="bf16",
+        save_every=200,
+        validate_every=steps,
+    )
+
+
+def trained(wanted: DistillConfig, folder: Path) -> Path:
+    """Train in the folder, or resume there, unless that is done; return the student's file."""
+    student = folder / STUDENT
+    if not student.exists():
+        train_student(
+            wanted, folder, PrintedProgress(folder.name), resume=(folder / CONFIG).exists()
+        )
+    return student
+
+
+def trained_teacher(place: Place, steps: int) -> Path:
+    """Return a ViTPose that learned PP-TinyPose's heatmaps of all training photographs, and drawn people."""
+    every = place.lspet.write(place.out / "sets" / "all.json", place.lspet.training_people())
+    wanted = msgspec.structs.replace(
+        base(TEACHER, steps, (f"{every}:50%", "synth:50%")),
+        teacher=str(place.teacher),
+        methods=("heatmap",),
+    )
+    return trained(wanted, place.out / "teacher")
+
+
+def arm_config(shared: Ablation, arm: str, seed: int) -> DistillConfig:
+    """Return an arm's configuration; the arms differ in methods and in the photographs without labels alone."""
+    methods, taught = ARMS[arm]
+    token = shared.place.out / f"token-{seed}" / FILE  # of the token arm, which comes first
+    return msgspec.structs.replace(
+        base(shared.student, shared.place.steps, data_of(shared.place, seed, LABELS, taught)),
+        methods=methods,
+        teacher="" if arm == "labels" else str(shared.teacher),
+        teacher_cache=str(shared.place.out / "teacher_cache" / str(seed)) if taught else "",
+        token=str(token) if arm == "both" else "",
+        token_steps=shared.token_steps,
+        init=str(shared.start),
+        ema=0.05,
         seed=seed,
     )
 
 
-def trained_teacher(args: Any) -> Path:
-    """Train the teacher on labels, or resume an interrupted run."""
-    wanted = DistillConfig(
-        student=TEACHER,
-        input_wh=INPUT_WH,
-        methods=("none",),
-        steps=args.teacher_steps,
-        batch=BATCH,
-        lr=LR,
-        augment="gentle",
-        drawn=args.drawn,
-        save_every=1000,
-    )
-    folder = args.out / "teacher"
-    resume = (folder / CONFIG).exists()
-    return train_student(wanted, folder, PrintedProgress("teacher"), resume=resume).student
+def finished(shared: Ablation, arm: str, seed: int) -> Row:
+    """Return the row of an arm and seed, trained or resumed where that is not done yet."""
+    folder = shared.place.out / f"{arm}-{seed}"
+    kept = folder / "row.json"
+    if not kept.exists():
+        student = trained(arm_config(shared, arm, seed), folder)
+        losses = teacher_losses(shared, folder / FILE, seed) if arm == "token" else {}
+        row = Row(arm, seed, measured_figures(student, shared.place.tests), losses)
+        kept.write_bytes(msgspec.json.encode(row))
+    return msgspec.json.decode(kept.read_bytes(), type=Row)
 
 
-def prepared(args: Any) -> Stage:
-    """Draw people, cache the teacher's heatmaps, train its token; all of it once."""
-    args.teacher = args.teacher or trained_teacher(args)
-    fabric = open_fabric("cpu", "f32")
-    teacher = open_teacher(str(args.teacher))
-    first = config(args, ("token",), 0)
-    training_set = load_training_set(first.data, COCO, first.drawn)
-    spec = student_spec(student_variant(args.student, INPUT_WH), "student")
-    patch_cache = PatchCache(training_set.instances, spec.crop.padding)
-    listener = PrintedProgress("ablation")
-    listener.phase("teacher cache", len(patch_cache))
-    teacher_cache = build_teacher_cache(
-        args.out / "teacher_cache",
-        teacher,
-        patch_cache,
-        COCO,
-        MAP_WH,
-        lambda done, _: listener.advance(done, "cached"),
-    )
-    listener.phase("token", args.token_steps)
-    token = load_or_train_token(
-        first,
-        args.out,
-        fabric,
-        teacher,
-        training_set,
-        COCO,
-        lambda step, _: listener.advance(step.number, ""),
-    )
-    return Stage(fabric, teacher, training_set, patch_cache, teacher_cache, token, args)
+def measured_figures(checkpoint: Path, tests: Mapping[str, Dataset]) -> dict[str, Figures]:
+    """Return a network's figures on each test set."""
+    loaded = load_checkpoint(checkpoint)
+    with Model(loaded.spec, TorchSession(loaded.module, loaded.spec)) as model:
+        return {name: measure(model, dataset) for name, dataset in tests.items()}
 
 
-def batches_of_seed(stage: Stage, seed: int) -> list[Batch]:
-    """Return every batch of a seed's run, in memory, so that each arm sees the same."""
-    wanted = config(stage.args, ("none",), seed)
-    spec = student_spec(student_variant(wanted.student, INPUT_WH), "student")
-    sampler = Sampler(stage.patch_cache, COCO, spec.crop, INPUT_WH, seed)
-    return list(
-        plan_batches(stage.training_set.slices, wanted).batches(sampler, 0, stage.fabric, 1)
-    )
+def teacher_losses(shared: Ablation, token: Path, seed: int) -> dict[str, float]:
+    """Return the teacher's heatmap loss on LSPET's test labels: without a token, with a random and the trained one."""
+    teacher = open_teacher(str(shared.teacher))
+    dataset = shared.place.tests["LSPET"]
+    trained_vector, _ = read_token(token, teacher)
+    vectors = {
+        "none": None,
+        "random": random_token(trained_vector.shape[2], 1000 + seed),
+        "trained": trained_vector,
+    }
+    return {name: held_out_loss(teacher, vector, dataset) for name, vector in vectors.items()}
 
 
-def run_arm(stage: Stage, arm: str, seed: int, batches: Sequence[Batch]) -> Row:
-    """Train and validate one arm."""
-    methods, whose = ARMS[arm]
-    wanted = config(stage.args, methods, seed)
-    variant = student_variant(wanted.student, INPUT_WH)
-    teacher_cache = stage.teacher_cache if "heatmap" in methods else None
-    token = None
-    if whose:
-        variant = token_variant(variant)
-        width = stage.token.shape[2]
-        token = stage.token if whose == "teacher" else random_token(width, 1000 + seed)
-    supervision = Supervision(
-        labelled=True, teacher=stage.teacher, teacher_cache=teacher_cache, token=token
-    )
-    student = assemble(wanted, variant, COCO, supervision)
-    lr_schedule = LrSchedule(wanted.lr, warmup_steps=max(stage.args.steps // 20, 1))
-    state = new_train_state(student.module, lr_schedule)
-    settings = TrainSettings(stage.args.steps, lr_schedule, save_every=stage.args.steps)
-    folder = stage.args.out / f"{arm.replace(' ', '-')}-{seed}"
-    folder.mkdir(parents=True, exist_ok=True)
-    steps: list[StepResult] = []
-    spec = student_spec(variant, "student")
-    task = PoseTask(spec.image, student.losses)
-    train(stage.fabric, state, task, batches, settings, folder, steps.append)
-    metrics = validate(student.extract(state.average.state), spec, drawn_dataset(VAL_PICTURES))
-    tail = steps[-max(len(steps) // 10, 1) :]
-    loss = statistics.mean(step.losses["truth"] for step in tail)
-    return Row(arm, seed, metrics.ap or 0.0, metrics.pck, metrics.px, loss)
-
-
-def report(rows: Sequence[Row], teacher: PoseMetrics, args: Any) -> str:
-    """Return the page: each arm's mean over seeds, and its difference from labels alone, seed by seed."""
-    lines = [
-        "| arm | AP, each seed | mean AP | difference from labels (mean, each seed) | PCK@0.2 |",
-        "|---|---|---|---|---|",
+@torch.no_grad()
+def held_out_loss(teacher: Teacher, token: torch.Tensor | None, dataset: Dataset) -> float:
+    """Return MSE(T({t; X}), K_gt) over the labelled people of a data set, upright crops as at inference."""
+    network = teacher.module
+    if token is not None:
+        network = token_teacher(teacher, 0)
+        network.module.backbone.token.copy_(token)
+    spec = teacher.spec
+    patches = PatchCache(instances_of(dataset, COCO, "test"), spec.crop.padding)
+    sampler = Sampler(patches, COCO, spec.crop, spec.image.wh)
+    plan = split_into_batches(range(len(patches)), BATCH)
+    task = PoseTask(spec.image, {"truth": WeightedLoss(label_loss(spec))})
+    losses = [
+        float(task.losses(network.eval(), batch, 0.0)["truth"])
+        for batch in pose_batches(sampler, plan, 0, NO_AUGMENTATION)
     ]
-    base = {row.seed: row.ap for row in rows if row.arm == "labels"}
-    for arm in ARMS:
-        mine = [row for row in rows if row.arm == arm]
-        gains = [row.ap - base[row.seed] for row in mine]
-        each = ", ".join(f"{gain:+.4f}" for gain in gains)
-        aps = ", ".join(f"{row.ap:.4f}" for row in mine)
-        mean = statistics.mean(row.ap for row in mine)
-        pck = statistics.mean(row.pck for row in mine)
-        gain = "" if arm == "labels" else f"{statistics.mean(gains):+.4f} ({each})"
-        lines.append(f"| {arm} | {aps} | {mean:.4f} | {gain} | {pck:.4f} |")
-    lines.append(f"| the teacher | {teacher.ap or 0:.4f} | | | {teacher.pck:.4f} |")
-    names = ("labels", "token", "heatmap", "both")
-    means = {name: statistics.mean(r.ap for r in rows if r.arm == name) for name in names}
-    found = " < ".join(sorted(names, key=lambda name: means[name]))
-    teacher_size = load_checkpoint(args.teacher).size
-    words = (
-        f"Order found: {found}; the paper's: labels < token < heatmap < both. Student {args.student}, teacher "
-        f"vitpose-{teacher_size}, {INPUT_WH[0]}x{INPUT_WH[1]}, {args.steps} steps of {BATCH} crops, "
-        f"{len(SEEDS)} seeds, drawn people ({args.drawn} pictures to train on, {VAL_PICTURES} others with "
-        f"{teacher.people} people to validate on, ground-truth boxes). {machine_words()}"
+    return statistics.mean(losses)
+
+
+def references(shared: Ablation) -> dict[str, dict[str, Figures]]:
+    """Return the figures of a constant pose, of the students before training, and of the teacher, by test set."""
+    place = shared.place
+    everyone = place.lspet.write(place.out / "sets" / "all.json", place.lspet.training_people())
+    pose = constant_pose(load_dataset(everyone))
+    start, teacher = (
+        measured_figures(each, place.tests) for each in (shared.start, shared.teacher)
     )
-    return "\n".join([*lines, "", words, ""])
+    loaded = load_checkpoint(shared.start)
+    with Model(loaded.spec, TorchSession(loaded.module, loaded.spec)) as model:
+        constant = {
+            name: measure_constant(model, pose, dataset) for name, dataset in place.tests.items()
+        }
+    return {
+        name: {
+            CONSTANT: constant[name],
+            BEFORE: start[name],
+            "the teacher": teacher[name],
+        }
+        for name in place.tests
+    }
 
 
-def done_before(path: Path) -> list[Row]:
-    """Return the rows of an interrupted run."""
-    return msgspec.json.decode(path.read_bytes(), type=list[Row]) if path.exists() else []
+def report(shared: Ablation, rows: Sequence[Row]) -> str:
+    """Return the page: a table a test set with paired differences, the order found, the teacher's losses."""
+    lines = []
+    known = references(shared)
+    for test, fixed in known.items():
+        lines += [f"**{test}**, true boxes", ""]
+        lines += ["| | PCK@0.1, each seed | mean | difference from labels, each seed | AP |"]
+        lines += ["|---|---|---|---|---|"]
+        lines += [
+            f"| {name} | {each.pck_1:.3f} | {each.pck_1:.3f} | | {each.ap:.3f} |"
+            for name, each in fixed.items()
+        ]
+        lines += [_row(arm, test, rows) for arm in ARMS if any(row.arm == arm for row in rows)]
+        lines += [""]
+    if known["LSPET"][BEFORE].pck_1 <= known["LSPET"][CONSTANT].pck_1:
+        lines += ["The students start no better than a constant pose: the arms say nothing.", ""]
+    lines += [*map(_losses, (row for row in rows if row.teacher_losses)), ""]
+    teacher = load_checkpoint(shared.teacher)
+    words = (
+        f"The paper's order: {PAPER}. Student {shared.student}, teacher {teacher.family}-{teacher.size} "
+        f"({shared.teacher.name}), {INPUT_WH[0]}x{INPUT_WH[1]}, {LABELS} labels, {shared.place.steps} steps of {BATCH} "
+        f"crops in bf16. {machine_words()}"
+    )
+    return "\n".join([*lines, words, ""])
+
+
+def _row(arm: str, test: str, rows: Sequence[Row]) -> str:
+    mine = {row.seed: row.figures[test] for row in rows if row.arm == arm}
+    labels = {row.seed: row.figures[test].pck_1 for row in rows if row.arm == "labels"}
+    each = ", ".join(f"{found.pck_1:.3f}" for found in mine.values())
+    gains = [found.pck_1 - labels[seed] for seed, found in mine.items() if seed in labels]
+    paired = "" if arm == "labels" else ", ".join(f"{gain:+.3f}" for gain in gains)
+    mean, ap = (
+        statistics.mean(values)
+        for values in zip(*((found.pck_1, found.ap) for found in mine.values()), strict=True)
+    )
+    return f"| {arm} | {each} | {mean:.3f} | {paired} | {ap:.3f} |"
+
+
+def _losses(row: Row) -> str:
+    each = ", ".join(f"{name} {1e4 * loss:.3f}" for name, loss in row.teacher_losses.items())
+    return f"The teacher's loss on LSPET's test labels x 1e4, seed {row.seed}, by token: {each}."
 
 
 def main() -> None:
-    """Run all arms and seeds, and write."""
+    """Run what is not done yet, within the time; print or write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("measured", type=Path)
+    parser.add_argument("people", type=Path, help="the folder that holds lspet/")
     parser.add_argument("out", type=Path)
-    parser.add_argument("--teacher", type=Path)
-    parser.add_argument("--teacher-steps", type=int, default=30_000)
-    parser.add_argument("--student", default="vitpose-128x2x4-simple")
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--token-steps", type=int, default=1000)
-    parser.add_argument("--drawn", type=int, default=4000)
+    parser.add_argument("--tinypose", type=Path, required=True, help="folder of model.xml")
+    parser.add_argument("--coco", type=Path, help="the folder that holds person_keypoints.json")
+    parser.add_argument("--teacher", type=Path, help="checkpoint of a ViTPose; trained if absent")
+    parser.add_argument("--teacher-steps", type=int, default=20_000)
+    parser.add_argument("--student", default="vitpose-128x4x4-simple")
+    parser.add_argument("--start-steps", type=int, default=20_000)
+    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--token-steps", type=int, default=300)
+    parser.add_argument("--seeds", nargs="+", type=int, default=list(SEEDS))
+    parser.add_argument("--minutes", type=float, default=float("inf"))
+    parser.add_argument("--measured", type=Path)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    kept = args.out / "rows.json"
-    rows = done_before(kept)
-    stage = prepared(args)
-    for seed in SEEDS:
-        missing = [
-            arm for arm in ARMS if not any((row.arm, row.seed) == (arm, seed) for row in rows)
-        ]
-        batches = batches_of_seed(stage, seed) if missing else []
-        for arm in missing:
-            rows.append(run_arm(stage, arm, seed, batches))
-            kept.write_bytes(msgspec.json.encode(rows))
+    until = time.monotonic() + 60 * args.minutes
+    tests = test_sets(args.people, args.coco)
+    place = Place(
+        Lspet.read(args.people),
+        tests,
+        import_teacher(args.tinypose, args.out),
+        args.out,
+        args.steps,
+    )
+    start = trained(base(args.student, args.start_steps, ("synth",)), args.out / "start")
+    teacher = args.teacher or trained_teacher(place, args.teacher_steps)
+    shared = Ablation(place, teacher, args.student, start, args.token_steps)
+    rows = []
+    wanted = [(arm, seed) for seed in args.seeds for arm in ARMS]
+    for arm, seed in wanted:
+        if (args.out / f"{arm}-{seed}" / "row.json").exists() or time.monotonic() < until:
+            rows.append(finished(shared, arm, seed))
             print(rows[-1], flush=True)
-    spec = stage.teacher.spec
-    text = report(rows, validate(stage.teacher.module, spec, drawn_dataset(VAL_PICTURES)), args)
-    write_report(args.measured, "distill_ablation", text, [asdict(row) for row in rows])
+    text = report(shared, rows)
+    if args.measured and len(rows) == len(wanted):
+        write_report(
+            args.measured, "distill_ablation", text, [msgspec.to_builtins(r) for r in rows]
+        )
     print(text)
 
 

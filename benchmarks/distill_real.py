@@ -6,8 +6,8 @@
 50 labelled photographs of athletes (the seed chooses them) and drawn people, against the same with PP-TinyPose as
 teacher of the other photographs, whose labels are not read; and 200 and 800 labels without a teacher, for comparison.
 Tested on 300 other athletes (`lspet_test.txt`) and on COCO photographs that nothing is chosen on. Every run is kept in
-OUT and resumed there: with --minutes no new run begins after that time, and the next call goes on. The table is printed
-of what is done; with --measured it is written where all runs are. The photographs are for research, so students trained
+OUT and resumed there: with --minutes no new run begins after that time, and the next call resumes. The table of what is
+done is printed; with --measured it is written too. The photographs are for research, so students trained
 on them are not shipped. Pictures of both students of the first seed are in OUT.
 """
 
@@ -23,20 +23,24 @@ import msgspec
 import numpy as np
 from progress import PrintedProgress, machine_words, write_report
 from scarce_labels import (
+    BATCH,
+    DRAWN,
+    INPUT_WH,
+    START,
     SURE,
     Figures,
     Lspet,
+    Place,
     constant_pose,
+    data_of,
     import_teacher,
     measure,
     measure_constant,
-    teacher_scores,
     test_sets,
-    without_labels,
 )
 
 from edge.evaluation.coco import boxes_xyxy, people_by_image
-from edge.evaluation.dataset import Dataset, load_dataset
+from edge.evaluation.dataset import load_dataset
 from edge.media.draw import draw_poses, put_banner
 from edge.model import Model, load
 from export import load_checkpoint
@@ -47,11 +51,10 @@ from quantize.distill.loop.run_folder import CONFIG, STUDENT
 from quantize.distill.runner import train_student
 from quantize.distill.validation import drawn_dataset
 
-START, INPUT_WH = "rtmpose-t-drawn", (96, 128)
 # Networks and their learning rates for 16 crops.
 NETWORKS = {"rtmpose-t": 2e-3, "cspnext-t-fpn": 4e-3}
 SEEDS = (0, 1, 2)
-BATCH, DRAWN, STEPS = 16, 300, 1200
+STEPS = 1200
 # Labels, and whether the teacher supervises the other photographs.
 ARMS = {
     "50 labels": (50, False),
@@ -77,48 +80,6 @@ class Run:
         return f"{self.network}-{self.arm.replace(' ', '').replace('+', '-')}-{self.seed}"
 
 
-@dataclass(frozen=True)
-class Place:
-    """The inputs of all runs, and where they are kept."""
-
-    lspet: Lspet
-    tests: dict[str, Dataset]
-    teacher: Path
-    out: Path
-    steps: int
-
-
-def sure_people(place: Place) -> set[int]:
-    """Return the ids of the training people of whom the teacher is sure; it runs once."""
-    kept = place.out / "teacher_scores.json"
-    if not kept.exists():
-        everyone = place.lspet.write(place.out / "sets" / "all.json", place.lspet.training_people())
-        with load(place.teacher) as model:
-            scores = teacher_scores(model, load_dataset(everyone))
-        kept.write_bytes(msgspec.json.encode(scores))
-    scores = msgspec.json.decode(kept.read_bytes(), type=dict[int, float])
-    return {key for key, value in scores.items() if value >= SURE}
-
-
-def data_of(place: Place, run: Run) -> tuple[str, ...]:
-    """Write the run's data; return its sources: equal shares of labelled, unlabelled and drawn people in every arm."""
-    count, taught = ARMS[run.arm]
-    people = place.lspet.training_people()
-    order = np.random.default_rng(run.seed).permutation(len(people))
-    labelled = [people[n] for n in order[:count]]
-    folder = place.out / "sets"
-    path = place.lspet.write(folder / f"labels-{count}-{run.seed}.json", labelled)
-    share = 1 / 3 if taught else 1 / 2
-    crops = BATCH * 100  # an epoch
-    sources = [f"{path}:{share * crops / count}", f"synth:{share * crops / (DRAWN * 2.4)}"]
-    if taught:
-        sure = sure_people(place)
-        rest = [without_labels(people[n]) for n in order[count:] if people[n]["id"] in sure]
-        other = place.lspet.write(folder / f"unlabelled-{count}-{run.seed}.json", rest)
-        sources.append(f"{other}:{share * crops / len(rest)}")
-    return tuple(sources)
-
-
 def config(place: Place, run: Run) -> DistillConfig:
     """Return a run's configuration; the arms differ in their data and in the teacher alone."""
     taught = ARMS[run.arm][1]
@@ -129,7 +90,7 @@ def config(place: Place, run: Run) -> DistillConfig:
         methods=("heatmap",) if taught else ("none",),
         # shared by the networks
         teacher_cache=str(place.out / "teacher_cache" / str(run.seed)) if taught else "",
-        data=data_of(place, run),
+        data=data_of(place, run.seed, *ARMS[run.arm]),
         drawn=DRAWN,
         steps=place.steps,
         batch=BATCH,
@@ -307,7 +268,7 @@ def main() -> None:
         if ready or time.monotonic() < until:
             done[run] = finished(place, run)
             print(run.name, done[run], flush=True)
-    report(place, done, args.measured if len(done) == len(wanted) else None)
+    report(place, done, args.measured)
     for network in args.networks:
         if {Run(network, arm, SEEDS[0]) for arm in (LABELS, TAUGHT)} <= set(done):
             pictures(place, network)

@@ -19,7 +19,7 @@ from edge.codecs import decode
 from edge.geometry import make_crops
 from edge.image import crop_batch
 from edge.model import Model, load
-from edge.pipeline import Follow, Pipeline, follow_boxes
+from edge.pipeline import Pipeline, TrackOptions, follow_boxes
 from edge.synth import draw_scene
 from edge.types import Poses
 from export import Target, export_model, load_weights
@@ -55,7 +55,7 @@ def measure(model: Model, image: np.ndarray, boxes: np.ndarray) -> dict[str, flo
         "decode": lambda: decode(outputs, spec),
         "to frame pixels": back,
         "pose NMS": lambda: pipeline.deduplicate(poses),
-        "boxes from poses": lambda: follow_boxes(poses, Follow(kpt_thr=0.0)),
+        "boxes from poses": lambda: follow_boxes(poses, TrackOptions(pose_kpt_thr=0.0)),
     }
     return interleaved_cpu_us(steps, rounds=31, calls=20)
 

@@ -1,4 +1,4 @@
-"""Data and measures of `distill_real.py`: few labelled photographs, many unlabelled ones, a fixed test list.
+"""Data and measures of `distill_real.py` and `distill_ablation.py`: few labels, many photographs without, a test list.
 
 The photographs are LSPET's (12 of COCO's 17 keypoints labelled). `lspet_test.txt` names the 300 that are for testing
 alone; the others are labelled or unlabelled as the experiment wants.
@@ -23,7 +23,7 @@ from edge.evaluation.coco import (
 from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.keypoint_metrics import pck
 from edge.evaluation.score import score
-from edge.model import Model
+from edge.model import Model, load
 from edge.types import F32, Poses
 from export.engine_files import engine_files
 from export.import_model import import_model
@@ -35,6 +35,8 @@ SURE = (
     0.5  # mean keypoint score of the teacher, above which its map of an unlabelled person is used
 )
 FLAT = 1e-6
+START, INPUT_WH = "rtmpose-t-drawn", (96, 128)
+BATCH, DRAWN = 16, 300
 Annotation = dict[str, Any]
 
 
@@ -85,6 +87,50 @@ class Lspet:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(content))
         return path
+
+
+@dataclass(frozen=True)
+class Place:
+    """The inputs of all runs, and where they are kept. teacher: PP-TinyPose's artifact."""
+
+    lspet: Lspet
+    tests: dict[str, Dataset]
+    teacher: Path
+    out: Path
+    steps: int
+
+
+def sure_people(place: Place) -> set[int]:
+    """Return the ids of the training people of whom the teacher is sure; it runs once."""
+    kept = place.out / "teacher_scores.json"
+    if not kept.exists():
+        everyone = place.lspet.write(place.out / "sets" / "all.json", place.lspet.training_people())
+        with load(place.teacher) as model:
+            scores = teacher_scores(model, load_dataset(everyone))
+        kept.write_bytes(msgspec.json.encode(scores))
+    scores = msgspec.json.decode(kept.read_bytes(), type=dict[int, float])
+    return {key for key, value in scores.items() if value >= SURE}
+
+
+def data_of(place: Place, seed: int, count: int, taught: bool) -> tuple[str, ...]:  # noqa: FBT001 a row of ARMS
+    """Write a run's data; return its sources: equal shares of `count` labelled, unlabelled (`taught`) and drawn people.
+
+    The seed chooses the labels.
+    """
+    people = place.lspet.training_people()
+    order = np.random.default_rng(seed).permutation(len(people))
+    labelled = [people[n] for n in order[:count]]
+    folder = place.out / "sets"
+    path = place.lspet.write(folder / f"labels-{count}-{seed}.json", labelled)
+    share = 1 / 3 if taught else 1 / 2
+    crops = BATCH * 100  # an epoch
+    sources = [f"{path}:{share * crops / count}", f"synth:{share * crops / (DRAWN * 2.4)}"]
+    if taught:
+        sure = sure_people(place)
+        rest = [without_labels(people[n]) for n in order[count:] if people[n]["id"] in sure]
+        other = place.lspet.write(folder / f"unlabelled-{count}-{seed}.json", rest)
+        sources.append(f"{other}:{share * crops / len(rest)}")
+    return tuple(sources)
 
 
 def import_teacher(files: Path, out: Path) -> Path:

@@ -105,6 +105,8 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=list(DATA))
     parser.add_argument("--scenes", type=int, default=6000, help="of each version")
     parser.add_argument("--steps", type=int, default=10000)
+    parser.add_argument("--init", default="", help="a checkpoint of rtmdet-nano to start from")
+    parser.add_argument("--lr", type=float, help="lower than the recipe's where --init is trained")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
@@ -114,7 +116,9 @@ def main() -> None:
         student="rtmdet-nano",
         data=tuple(args.data),
         drawn=args.scenes,
+        init=args.init,
         steps=args.steps,
+        lr=args.lr,
         seed=args.seed,
         save_every=min(100, args.steps),
         validate_every=max(args.steps // 10, 1),

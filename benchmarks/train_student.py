@@ -36,7 +36,9 @@ METHOD = "benchmarks/train_student.py: drawn people only, labels alone"
 DATA = ("synth:50%", "synth-v2:50%")
 
 
-def config(data: Sequence[str], steps: int, drawn: int) -> DistillConfig:
+def config(
+    data: Sequence[str], steps: int, drawn: int, init: str, lr: float | None
+) -> DistillConfig:
     """Return the configuration: labels of drawn people, deep supervision."""
     return DistillConfig(
         student="rtmpose-t",
@@ -44,8 +46,10 @@ def config(data: Sequence[str], steps: int, drawn: int) -> DistillConfig:
         input_wh=(96, 128),
         data=tuple(data),
         drawn=drawn,
+        init=init,
         augment="gentle",
         steps=steps,
+        lr=lr,
         batch=16,
         ema=0.02,
         precision="bf16",
@@ -88,8 +92,11 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=list(DATA))
     parser.add_argument("--drawn", type=int, default=5000, help="pictures of each version")
     parser.add_argument("--steps", type=int, default=60000)
+    parser.add_argument("--init", default="", help="a checkpoint of rtmpose-t to start from")
+    parser.add_argument("--lr", type=float, help="lower than the recipe's where --init is trained")
     args = parser.parse_args()
-    student = trained(config(args.data, args.steps, args.drawn), args.scratch)
+    wanted = config(args.data, args.steps, args.drawn, args.init, args.lr)
+    student = trained(wanted, args.scratch)
     weights = ship(student, NAME, METHOD, args.assets)
     figures = measured(weights, test_sets(args.scratch, args.real))
     report = {

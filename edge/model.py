@@ -1,6 +1,7 @@
 """A model on an engine: a frame and boxes in, poses, detections or a map in frame pixels out."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +18,7 @@ from edge.image import as_image, crop_batch
 from edge.schema import KeypointSchema
 from edge.types import F32, U8, DenseMap, Detections, Keypoints, Poses, check_shape, counted
 from runtimes.artifact import Artifact
-from runtimes.base import Accelerator, Arithmetic, Outputs, RunOptions, Session
+from runtimes.base import Accelerator, ArithmeticChoice, Outputs, RunOptions, Session
 from runtimes.cache.names import locate
 from runtimes.errors import InputError
 from runtimes.registry import open_session
@@ -32,30 +33,59 @@ BoxesLike: TypeAlias = ArrayLike
 MAX_BATCH = 8
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PoseInputs:
+    """One frame as a pose model takes it: `images` uint8 (N, H, W, 3), each the crop beside it in `crops`.
+
+    boxes float32 (N, 4) xyxy in frame pixels and scores float32 (N,): those that the crops are of.
+    """
+
+    images: U8
+    crops: list[Crop]
+    boxes: F32
+    scores: F32
+
+
 def load(
     artifact: str | Path,
     *,
     threads: int | None = None,
-    precision: Arithmetic = "f32",
+    precision: ArithmeticChoice = "f32",
     accelerator: Accelerator = "cpu",
     extra: Mapping[str, int | float | str] | None = None,
+    requests: int | None = None,
     tuned: bool = False,
 ) -> "Model":
     """Open an artifact for running: a directory, or a name in the cache as `edgepose models --local` lists them.
 
     threads: None means min(4, cores this process may use); ncnn takes fewer where that is faster.
-    precision: of the arithmetic; `session.effective` has the one in use. extra: see `RunOptions`.
-    tuned: take threads, precision and accelerator from what `edgepose tune` chose for this artifact on this machine.
+    precision: of the arithmetic: f32, f16, bf16, or "auto", which takes f16 where this machine computes it and the
+    artifact then verifies (its reference is run once, as `edgepose verify --precision f16` does), and f32 elsewhere.
+    `session.effective` has the one in use. extra: see `RunOptions`.
+    requests: people of a frame that run at the same time, 1 for all as one batch; see `RunOptions`.
+    tuned: take threads, precision, accelerator and requests from what `edgepose tune` chose for this artifact here.
     Raises ArtifactError, MissingDependencyError (with the install command), EngineError, and InputError for what
     is no path, where nothing is tuned here, or where `tuned` comes with options of its own.
     """
     opened = Artifact.open(locate(artifact))
     options = RunOptions(
-        threads=threads, precision=precision, accelerator=accelerator, extra=extra or {}
+        threads=threads,
+        precision="f32" if precision == "auto" else precision,
+        accelerator=accelerator,
+        extra=extra or {},
+        requests=requests,
     )
     if tuned:
-        options = tuned_options(opened, options)
+        options = tuned_options(opened, options, precision)
+    elif precision == "auto":
+        options = _auto_options(opened, options)
     return Model(opened.manifest, open_session(opened, options), opened.name)
+
+
+def _auto_options(artifact: Artifact, options: RunOptions) -> RunOptions:
+    from edge.parity.auto import chosen_options  # noqa: PLC0415 - above this module, and seldom needed
+
+    return chosen_options(artifact, options, "auto")
 
 
 class Model:
@@ -136,31 +166,47 @@ class Model:
         returns all people in the frame from one run, and takes neither boxes nor a flip test. Image and errors are
         those of a call of the model.
         """
-        schema = self.schema  # raises for a model without keypoints
+        return self.estimate(self.pose_inputs(image, boxes, box_scores), flip=flip)
+
+    def pose_inputs(
+        self,
+        image: ImageLike,
+        boxes: BoxesLike | None = None,
+        box_scores: ArrayLike | None = None,
+    ) -> PoseInputs:
+        """Return the crops that `estimate` takes, the first half of `poses`: it needs no engine."""
+        _ = self.schema  # raises for a model without keypoints
         image = as_image(image)
-        if self.spec.is_bottom_up:
-            if boxes is not None or flip:
-                raise InputError(
-                    f"{self.name} is bottom-up and finds all people in the frame; leave out boxes and the flip test"
-                )
-            crops = self.crops(image, _frame_box(image))
-            (found,) = self.decode_crops(crop_batch(image, crops, self.spec.crop))
-            return people_in_frame(found, crops[0], schema)
+        if self.spec.is_bottom_up and boxes is not None:
+            raise InputError(self._finds_all())
         wanted = _frame_box(image) if boxes is None else check_boxes(boxes, image.shape[1::-1])
         sure = np.ones(len(wanted), np.float32)
         if box_scores is not None:
             sure = np.asarray(box_scores, np.float32)
         check_shape("box_scores", sure, (len(wanted),), np.float32)
         if not len(wanted):
-            return Poses.empty(schema)
+            width, height = self.spec.image.wh
+            return PoseInputs(np.empty((0, height, width, 3), np.uint8), [], wanted, sure)
         crops = self.crops(image, wanted)
-        items = self.decode_crops(crop_batch(image, crops, self.spec.crop), flip=flip)
+        return PoseInputs(crop_batch(image, crops, self.spec.crop), crops, wanted, sure)
+
+    def estimate(self, inputs: PoseInputs, *, flip: bool = False) -> Poses:
+        """Run the engine and decode, the second half of `poses`; inputs: from `pose_inputs` of this model."""
+        schema = self.schema
+        if self.spec.is_bottom_up:
+            if flip:
+                raise InputError(self._finds_all())
+            (found,) = self.decode_crops(inputs.images)
+            return people_in_frame(found, inputs.crops[0], schema)
+        if not len(inputs.boxes):
+            return Poses.empty(schema)
+        items = self.decode_crops(inputs.images, flip=flip)
         xy = np.concatenate(
-            [crop.to_frame(item.xy) for crop, item in zip(crops, items, strict=True)]
+            [crop.to_frame(item.xy) for crop, item in zip(inputs.crops, items, strict=True)]
         )
         scores = np.concatenate([item.scores for item in items])
-        ids = np.full(len(wanted), -1, np.int32)
-        return Poses(xy, scores, wanted, sure, ids, schema)
+        ids = np.full(len(items), -1, np.int32)
+        return Poses(xy, scores, inputs.boxes, inputs.scores, ids, schema)
 
     def crops(self, image: U8, boxes: F32) -> list[Crop]:
         """Return the crop of each box; boxes float32 (N, 4) xyxy."""
@@ -181,12 +227,27 @@ class Model:
             items += decode_poses(outputs, self.spec)
         return items
 
+    def features(self, images: U8) -> list[DenseMap]:
+        """Run input images uint8 (B, H, W, 3) of an embedding model and return one map each: float32 (D, h, w).
+
+        Of a network that ends in a vector, h = w = 1. Raises InputError for a model of another task.
+        """
+        if not self.spec.is_embedding:
+            raise InputError(f"{self.name} gives no embeddings (task {self.spec.task})")
+        items: list[DenseMap] = []
+        for start in range(0, len(images), MAX_BATCH):
+            items += decode_map(self._run(images[start : start + MAX_BATCH]), self.spec)
+        return items
+
     def with_threshold(self, score: float) -> "Model":
         """Return this model on the same session with another box score threshold."""
         thresholds = msgspec.structs.replace(self.spec.thresholds, score=score)
         return Model(
             msgspec.structs.replace(self.spec, thresholds=thresholds), self.session, self.name
         )
+
+    def _finds_all(self) -> str:
+        return f"{self.name} is bottom-up and finds all people in the frame; leave out boxes and the flip test"
 
     def _run(self, images: U8) -> Outputs:
         return self.session.run({self._input: images})

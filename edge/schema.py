@@ -28,6 +28,7 @@ SCHEMAS = (
     "mpii16",
     "ap10k17",
     "crowdpose14",
+    "posetrack18",
     "hand21",
     "face68",
     "face98",

@@ -89,11 +89,15 @@ def first_drift(errors: list[BlockError]) -> BlockError | None:
 
 
 def measure_block_drift(
-    artifact: Artifact, weights: str, heads: int | None = None, size: str = ""
+    artifact: Artifact,
+    weights: str,
+    heads: int | None = None,
+    size: str = "",
+    task: str | None = None,
 ) -> list[BlockError]:
     """Convert again with every block as an output and compare each; raises InputError for other weights.
 
-    weights, heads, size: as they were given to `load_weights`.
+    weights, heads, size, task: as they were given to `load_weights`.
     """
     manifest = artifact.manifest
     limit = RAW_LIMITS.get(manifest.precision)
@@ -105,9 +109,9 @@ def measure_block_drift(
     named = manifest.model in CATALOG
     wh = manifest.image.wh
     loaded = (
-        load_weights(manifest.model, weights, wh, heads=heads, size=size)
+        load_weights(manifest.model, weights, wh, task=task, heads=heads, size=size)
         if named
-        else load_weights(weights, None, wh, heads=heads, size=size)
+        else load_weights(weights, None, wh, task=task, heads=heads, size=size)
     )
     if _origin(loaded.lineage) != _origin(manifest.lineage):
         raise InputError(

@@ -24,11 +24,11 @@ from export.models.vitpose_config import at_configured_input, read_config
 from export.models.vitpose_experts import split_task
 from export.recognise import differences, expected_shapes, recognise
 from export.registry import FAMILIES, TRANSFORMERS, Variant, load_family, model_name, variant_of
-from export.student_file import Card, with_teacher
+from export.student_file import Card, choose_head, with_teacher
 from export.weights import COUNTER, Weights, read_weights
 from runtimes.errors import CheckpointError, InputError
 from runtimes.naming import MODEL_NAME
-from runtimes.spec import Lineage, ModelSpec
+from runtimes.spec import KeypointsSpec, Lineage, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +212,14 @@ def _student(
         raise CheckpointError(
             f"{path}: is the student {card.model}, whose card says the {option}; leave {option} out"
         )
-    if asked.task is not None or asked.keypoints is not None or name in CATALOG:
+    chosen = asked.task if card.further else None
+    if asked.task != chosen or asked.keypoints is not None or name in CATALOG:
         raise CheckpointError(
             f"{path}: is the student {card.model}, whose card names model and keypoints; "
             "leave name and task out, and keypoints"
         )
+    others = [spec.name if isinstance(spec, KeypointsSpec) else spec for spec in card.further]
+    state, card = choose_head(path, weights.state, card, chosen)
     name = name or card.model
     if not MODEL_NAME.fullmatch(name):
         raise CheckpointError(f"{name!r}: a model's name has letters, digits and . _ + - only")
@@ -228,12 +231,17 @@ def _student(
     try:
         variant = card.variant
         spec = load_family(variant.family).spec(variant, name)
-        module = _assemble(path, variant, weights.state)
+        module = _assemble(path, variant, state)
     except (InputError, KeyError) as error:
         raise CheckpointError(
             f"{path}: its card says {card.family}-{card.size} at {card.input_wh}, which cannot be built ({error})"
         ) from error
-    return LoadedModel(module, spec, with_teacher(lineage_of(path, variant), card), variant)
+    lineage = with_teacher(lineage_of(path, variant), card)
+    unasked = others and chosen is None
+    notes = (
+        (f"its further heads, for {', '.join(others)}, are chosen with --task",) if unasked else ()
+    )
+    return LoadedModel(module, spec, lineage, variant, notes)
 
 
 def with_input(loaded: LoadedModel, input_wh: tuple[int, int]) -> LoadedModel:

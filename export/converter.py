@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
-from runtimes.spec import ImageSpec, ModelSpec, Precision, Runtime, TensorSpec
+from runtimes.spec import ImageSpec, KeptLayer, ModelSpec, Precision, Runtime, TensorSpec
 
 # fp16 leaves tensors in float32 that have fewer elements than this, or than this share of the network's weights: some
 # 2 % at most of a network of more than 4 M weights. For 3 % of RTMDet-nano's file they cut its error by ten.
@@ -21,12 +23,14 @@ class ConversionSource:
     """A float module ready to convert (eval, CPU, batch norms folded), its spec and a scratch directory.
 
     `module` takes float32 NCHW (normalised) and returns a tuple of tensors in the order of `spec.outputs`.
-    Files that several converters share, such as the bare float ONNX, are made once in `scratch`.
+    Files that several converters share, such as the bare float ONNX, are made once in `scratch`. `images`: uint8 BGR
+    (N, H, W, 3), on which a converter may measure the ranges of activations; None where there are none.
     """
 
     module: Any
     spec: ModelSpec
     scratch: Path
+    images: NDArray[np.uint8] | None = None
 
     @property
     def output_names(self) -> list[str]:
@@ -46,12 +50,16 @@ def min_half_elements(source: ConversionSource) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """The manifest fields that a converter decides: tensors, image preprocessing, tool versions."""
+    """The manifest fields that a converter decides: tensors, image preprocessing, tool versions.
+
+    kept: layers that must not be computed in half, whatever the arithmetic of the session.
+    """
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     image: ImageSpec
     tools: dict[str, str] = field(default_factory=dict)
+    kept: tuple[KeptLayer, ...] = ()
 
 
 def converted_from_uint8(

@@ -105,7 +105,7 @@ def export_to(
     folded = fold_batchnorm(loaded.module)
     results = []
     with scratch("export") as folder:
-        source = ConversionSource(folded, loaded.spec, folder)
+        source = ConversionSource(folded, loaded.spec, folder, gate_inputs.images)
         for each in planned:
             progress(f"{each.target.runtime} {each.target.precision}")
             try:
@@ -148,6 +148,7 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
         precision=target.precision,
         lineage=loaded.lineage,
         tools=converted.tools,
+        kept=converted.kept,
     )
 
 

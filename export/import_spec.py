@@ -9,6 +9,7 @@ from runtimes.codec_spec import (
     BoxesCodec,
     Codec,
     DenseCodec,
+    EmbeddingCodec,
     HeatmapCodec,
     IntegralCodec,
     PafCodec,
@@ -103,7 +104,7 @@ def check_spec(spec: ImportSpec) -> None:
             f"{len(spec.outputs)} outputs, codec {codec_tag(spec.codec)} reads {len(axes)}",
         ),
         (
-            _decodes(spec) and spec.is_dense == isinstance(spec.codec, DenseCodec),
+            _decodes(spec),
             f"codec {codec_tag(spec.codec)} does not belong to task {spec.task}",
         ),
         (is_pose == (spec.keypoints is not None), "a pose model, and no other, has keypoints"),
@@ -116,19 +117,25 @@ def check_spec(spec: ImportSpec) -> None:
 
 
 def _decodes(spec: ImportSpec) -> bool:
-    """Return whether the codec gives what the task is about: keypoints, or boxes."""
+    """Return whether the codec gives what the task is about: keypoints, boxes, a map, or an embedding."""
     if isinstance(spec.codec, YOLO_CODECS):
         return spec.is_bottom_up or spec.is_detector
-    return spec.gives_keypoints == isinstance(spec.codec, POSE_CODECS)
+    return (spec.gives_keypoints, spec.is_dense, spec.is_embedding) == (
+        isinstance(spec.codec, POSE_CODECS),
+        isinstance(spec.codec, DenseCodec),
+        isinstance(spec.codec, EmbeddingCodec),
+    )
 
 
-def output_axes(spec: ModelSpec) -> tuple[int, ...]:
+def output_axes(spec: ModelSpec) -> tuple[int, ...]:  # noqa: PLR0911  # one line a codec
     """Return the number of axes of each output that the codec reads, the batch included."""
     match spec.codec:
         case SimCCCodec():
             return (3, 3)
         case HeatmapCodec() | IntegralCodec() | YxsCodec() | DenseCodec():
             return (4,)
+        case EmbeddingCodec():
+            return (4,) if len(spec.outputs[0].shape) == 4 else (2,)
         case PafCodec() | AssociativeEmbeddingCodec():
             return (4,) if len(spec.outputs) == 1 else (4, 4)
         case RTMDetCodec():

@@ -4,13 +4,15 @@ Those are a transformer's heads, the input size, the keypoint set, and the teach
 card is JSON in the file's own metadata, under "edgepose".
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
+import torch
 from torch import nn
 
 from edge.catalog.label_sigma import scaled_simcc_sigma
-from edge.schema import KeypointSchema, KeypointSet
+from edge.schema import SCHEMAS, KeypointSchema, KeypointSet, load_schema, plain_name
 from export.registry import Variant
 from runtimes.errors import CheckpointError, MissingDependencyError
 from runtimes.files import atomic_file
@@ -19,6 +21,7 @@ from runtimes.spec import KeypointsSpec, Lineage, TrainedOn
 
 CARD = "edgepose"
 FORMAT = 1
+FURTHER = "further_heads."
 # Bundled weights whose cards were written before `trained_on`.
 DRAWN_ONLY = ("rtmdet-nano-drawn", "rtmpose-t-drawn")
 
@@ -26,8 +29,9 @@ DRAWN_ONLY = ("rtmdet-nano-drawn", "rtmpose-t-drawn")
 class Card(Record, frozen=True, kw_only=True):
     """A student's name, the fields of its Variant, its method and its teacher.
 
-    schema: the name of a known keypoint set, or a set of the user's own. simcc_sigma: (x, y) of the SimCC labels it
-    learned, in bins; cards of edgepose 0.1 lack it.
+    schema: the name of a known keypoint set, or a set of the user's own. further: the sets of its further heads, whose
+    tensors are named `further_heads.0.` ... in place of `head.`. simcc_sigma: (x, y) of the SimCC labels it learned, in
+    bins; cards of edgepose 0.1 lack it.
 
     The licences are the teacher's: a student distilled from a model is bound as the model is.
     """
@@ -38,6 +42,7 @@ class Card(Record, frozen=True, kw_only=True):
     size: str
     input_wh: tuple[int, int]
     schema: str | KeypointsSpec | None = None
+    further: tuple[str | KeypointsSpec, ...] = ()
     classes: tuple[str, ...] = ()
     codec: str = ""
     simcc_sigma: tuple[Positive, Positive] | None = None
@@ -85,6 +90,45 @@ def read_card(path: Path, metadata: dict[str, str]) -> Card | None:
             f"{path}: its card has format {card.format}, this edgepose reads {FORMAT}; update edgepose"
         )
     return card
+
+
+def stored_set(keypoints: KeypointSet | None) -> str | KeypointsSpec | None:
+    """Return a keypoint set as a card has it: a known one by its name, the user's own whole."""
+    if not isinstance(keypoints, KeypointSchema):
+        return keypoints
+    known = keypoints.name in SCHEMAS and keypoints == load_schema(keypoints.name)
+    return keypoints.name if known else keypoints.to_spec()
+
+
+def choose_head(
+    path: Path, state: Mapping[str, torch.Tensor], card: Card, wanted: str | None
+) -> tuple[dict[str, torch.Tensor], Card]:
+    """Return tensors and card of a student with one head: its own, or that of the keypoint set `wanted`.
+
+    Raises CheckpointError for a set that no head of it has.
+    """
+    names = [each.name if isinstance(each, KeypointsSpec) else each for each in card.further]
+    own = {name: value for name, value in state.items() if not name.startswith(FURTHER)}
+    one = msgspec.structs.replace(card, further=())
+    first = card.schema.name if isinstance(card.schema, KeypointsSpec) else card.schema
+    if wanted is None or wanted == first:
+        return own, one
+    if wanted not in names:
+        raise CheckpointError(
+            f"{path}: has heads for {', '.join([first or 'its own keypoints', *names])}, none for {wanted}; "
+            "give one of these as --task"
+        )
+    place = names.index(wanted)
+    prefix = f"{FURTHER}{place}."
+    backbone = {name: value for name, value in own.items() if not name.startswith("head.")}
+    head = {
+        name.replace(prefix, "head.", 1): value
+        for name, value in state.items()
+        if name.startswith(prefix)
+    }
+    model = f"{card.model}-{plain_name(wanted)}"
+    chosen = msgspec.structs.replace(one, model=model, schema=card.further[place])
+    return {**backbone, **head}, chosen
 
 
 def write_student(path: Path, module: nn.Module, card: Card) -> None:

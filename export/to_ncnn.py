@@ -6,21 +6,34 @@ silently loses the axes of opset-18 ReduceL2; hence TorchScript, and the result 
 
 import subprocess
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from export.converter import ConversionSource, Converted, converted_from_float, min_half_elements
-from export.ncnn_half import halve_bin
+from export.ncnn.blobs import FloatNet
+from export.ncnn.half_masks import fp16_masks, measure_ranges, with_masks
+from export.ncnn.half_weights import halve_bin
+from export.ncnn.param_file import add_params, read_layers
 from export.silence import silence
 from export.versions import versions
 from runtimes.errors import ConversionError, MissingDependencyError
-from runtimes.spec import Precision
+from runtimes.spec import KeptLayer, Precision
 
 PACKAGES = ("torch", "pnnx", "ncnn")
 TIMEOUT_S = 1800  # a busy machine needs ten minutes for what an idle one does in one
+INPUT = "in0"
+# Images whose ranges decide the masks; the limit leaves a factor of two for others.
+RANGE_IMAGES = 8
 
 
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
-    """Write `model.ncnn.param` and `model.ncnn.bin`; fp16 stores the weights in half."""
+    """Write `model.ncnn.param` and `model.ncnn.bin`; fp16 stores the weights in half.
+
+    Layers that would overflow in f16 arithmetic on the source's images are masked, whatever the precision of the file.
+    """
     param, weights = directory / "model.ncnn.param", directory / "model.ncnn.bin"
     _run_pnnx(source, param, weights, half=False)
     if precision == "fp16":
@@ -30,7 +43,21 @@ def convert(source: ConversionSource, precision: Precision, directory: Path) -> 
         else:
             weights.write_bytes(mixed)
     outputs = [f"out{index}" for index in range(len(source.output_names))]
-    return converted_from_float(source, "in0", outputs, versions(*PACKAGES))
+    converted = converted_from_float(source, INPUT, outputs, versions(*PACKAGES))
+    if source.images is None:
+        return converted
+    net = FloatNet(param, weights, INPUT, source.spec.image)
+    return replace(converted, kept=_mask_half(net, source.images[:RANGE_IMAGES]))
+
+
+def _mask_half(net: FloatNet, images: NDArray[np.uint8]) -> tuple[KeptLayer, ...]:
+    """Write feature masks into the .param for layers that float16 cannot hold on the images, and return the layers."""
+    layers = read_layers(net.param)
+    masks = fp16_masks(layers, measure_ranges(net, layers, images))
+    if masks:
+        text = net.param.read_text()
+        net.param.write_text(add_params(text, {name: mask.param for name, mask in masks.items()}))
+    return with_masks((), masks)
 
 
 def _run_pnnx(source: ConversionSource, param: Path, weights: Path, *, half: bool) -> None:

@@ -15,6 +15,7 @@ from runtimes.spec import (
     Precision,
     Task,
 )
+from runtimes.telemetry import disable_telemetry
 
 PACKAGES = (*ONNX_PACKAGES, "openvino")
 # Model API's terms; poses are keypoint_detection, crops of boxes "crop".
@@ -29,6 +30,7 @@ RESIZE_TYPES = {"letterbox": "fit_to_window_letterbox", "stretch": "standard"}
 
 def convert(source: ConversionSource, precision: Precision, directory: Path) -> Converted:
     """Write `model.xml` and `model.bin`; fp16 stores the weights in half."""
+    disable_telemetry()
     import openvino
 
     width, height = source.spec.image.wh

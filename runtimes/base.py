@@ -14,6 +14,8 @@ Array = NDArray[Any]
 Feeds = Mapping[str, Array]
 Outputs = dict[str, Array]
 Arithmetic = Literal["f32", "f16", "bf16"]
+# what a caller may ask for: "auto" is answered for each artifact and machine (edge/parity/auto.py)
+ArithmeticChoice = Literal["f32", "f16", "bf16", "auto"]
 Accelerator = Literal["cpu", "gpu", "npu"]
 
 
@@ -26,19 +28,24 @@ class RunOptions:
     precision: arithmetic, not storage; where the engine or the CPU lacks it, f32 or the engine's choice, as
     `Session.effective` reports.
     extra: an engine's own options by name, such as {"max_batch": 4} for OpenVINO.
-    Raises InputError for any other value of the first three: an unknown one would be ignored in silence.
+    requests: images of a batch that run at the same time, on `threads` / `requests` threads each; 1: the whole batch at
+    once, on all threads (image by image where the engine takes no batch); None: the engine's default, which is 1, and
+    `threads` for ncnn.
+    Raises InputError for any other value of these, `extra` aside: an unknown one would be ignored in silence.
     """
 
     threads: int | None = None
     precision: Arithmetic = "f32"
     accelerator: Accelerator = "cpu"
     extra: Mapping[str, int | float | str] = field(default_factory=dict)
+    requests: int | None = None
 
     def __post_init__(self) -> None:
-        if self.threads is not None and not _is_thread_count(self.threads):
-            raise InputError(
-                f"threads must be a whole number from 1 to {MAX_THREADS}, or None, not {self.threads!r}"
-            )
+        for name, count in (("threads", self.threads), ("requests", self.requests)):
+            if count is not None and not _is_thread_count(count):
+                raise InputError(
+                    f"{name} must be a whole number from 1 to {MAX_THREADS}, or None, not {count!r}"
+                )
         for name, value, known in (
             ("precision", self.precision, get_args(Arithmetic)),
             ("accelerator", self.accelerator, get_args(Accelerator)),
@@ -85,6 +92,16 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free the engine's memory; running afterwards raises EngineError."""
+        ...
+
+
+@runtime_checkable
+class TimesEngine(Protocol):
+    """A session that counts its engine's own time: from a ready input tensor to raw outputs."""
+
+    @property
+    def engine_ns(self) -> int | None:
+        """Nanoseconds of all calls of one image so far; None where they are not counted."""
         ...
 
 

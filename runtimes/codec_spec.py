@@ -100,6 +100,10 @@ class DenseCodec(Record, frozen=True, kw_only=True, tag="dense", tag_field="kind
     scale: Literal["none", "unit"] = "none"
 
 
+class EmbeddingCodec(Record, frozen=True, kw_only=True, tag="embedding", tag_field="kind"):
+    """Appearance of the person in a crop: a vector (B, D), or a feature map (B, D, h, w) whose mean it is."""
+
+
 class PafLimb(Record, frozen=True, kw_only=True):
     """A limb: `ends` are its keypoints, `channels` the x and y components of its affinity field.
 
@@ -178,6 +182,7 @@ Codec = (
     | YoloCodec
     | YoloRowsCodec
     | DenseCodec
+    | EmbeddingCodec
     | PafCodec
     | AssociativeEmbeddingCodec
 )

@@ -5,10 +5,12 @@
     │   ├── ArtifactError                             2   artifact.json, sizes, hashes, versions
     │   ├── CheckpointError                           2   unreadable, foreign or unknown weights
     │   ├── DownloadError (OSError)                   2   a download that failed, or is not what was published
+    │   ├── OutputError (OSError)                     2   a result that cannot be written, as on a full disk
     │   ├── SourceError (OSError)                     2   an image, video or camera that gives no frame
     │   └── TargetExistsError (FileExistsError)       2   would overwrite without --force
     ├── ConversionError (RuntimeError)                2   a converter failed on the model
     ├── EngineError (RuntimeError)                    2   an engine refused or failed on an artifact
+    │   └── DeviceLostError                           2   a board that disappeared while it was used
     ├── TrainingError (RuntimeError)                  2   training stopped; its last good state is kept
     ├── GateError                                     3   converted, but drifted from its reference
     ├── MissingDependencyError (ImportError)          4   a package is not installed
@@ -56,6 +58,10 @@ class DownloadError(InputError, OSError):
     """A download that failed, or that is not the file its publisher named."""
 
 
+class OutputError(InputError, OSError):
+    """A result that cannot be written: a full disk, a quota, a limit on file sizes."""
+
+
 class SourceError(InputError, OSError):
     """An image, video or camera that gives no frame."""
 
@@ -70,6 +76,10 @@ class ConversionError(EdgeposeError, RuntimeError):
 
 class EngineError(EdgeposeError, RuntimeError):
     """An inference engine refused an artifact, or failed while running it."""
+
+
+class DeviceLostError(EngineError):
+    """A board whose connection was lost."""
 
 
 class TrainingError(EdgeposeError, RuntimeError):

@@ -74,10 +74,16 @@ def decode_record(
     `upgrade` turns decoded JSON as earlier releases wrote it into what is written now.
 
     Raises InputError for anything else, and for a format other than `version`; the message names `path`, says `what`
-    it should hold and ends with the `remedy`.
+    it should hold and ends with the `remedy`. A newer format is refused as such, whatever fields it has.
     """
     try:
-        found = msgspec.convert(upgrade(msgspec.json.decode(data)), kind)
+        document = upgrade(msgspec.json.decode(data))
+        written = document.get("format") if isinstance(document, dict) else None
+        if isinstance(written, int) and written > version:
+            raise InputError(
+                f"{path}: format {written}, this edgepose reads {version}; upgrade edgepose, or {remedy}"
+            )
+        found = msgspec.convert(document, kind)
     except MALFORMED as error:
         raise InputError(f"{path}: no {what} ({error}); {remedy}") from error
     if found.format != version:

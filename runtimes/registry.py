@@ -19,17 +19,21 @@ class Engine:
     """One runtime's engine.
 
     adapter: the module that drives it. packages: import names, any of which will do, best first; the extra that
-    installs one has the runtime's name. reopens_after_fork: whether a child forked from a process that has loaded the
+    installs one has the runtime's name. runs_requests: whether its adapter runs `RunOptions.requests` itself.
+    reopens_after_fork: whether a child forked from a process that has loaded the
     engine can open a session of its own; OpenMP's and TBB's thread pools do not start again there.
     """
 
     adapter: str
     packages: tuple[str, ...]
     reopens_after_fork: bool
+    runs_requests: bool = False
 
 
 ENGINES: dict[Runtime, Engine] = {
-    "ncnn": Engine("runtimes.adapters.ncnn_adapter", ("ncnn",), reopens_after_fork=False),
+    "ncnn": Engine(
+        "runtimes.adapters.ncnn_adapter", ("ncnn",), reopens_after_fork=False, runs_requests=True
+    ),
     "openvino": Engine(
         "runtimes.adapters.openvino_adapter", ("openvino",), reopens_after_fork=False
     ),
@@ -60,13 +64,17 @@ def installed_engine(runtime: Runtime) -> str | None:
 
 
 def engine_version(runtime: Runtime) -> str | None:
-    """Return the installed engine's version, or None where it is not installed."""
+    """Return the installed engine's version, or None where it is not installed; "unknown" for a bare folder."""
     engine = installed_engine(runtime)
     if engine is None:
         return None
-    # onnxruntime also comes as onnxruntime-gpu and other distributions with the same import name
-    distributions = importlib.metadata.packages_distributions().get(engine, [engine])
-    return importlib.metadata.version(distributions[0])
+    try:
+        return importlib.metadata.version(engine)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+    # onnxruntime also comes as onnxruntime-gpu and others with the same import name; reading all packages takes .3 s
+    distributions = importlib.metadata.packages_distributions().get(engine, [])
+    return importlib.metadata.version(distributions[0]) if distributions else "unknown"
 
 
 def open_session(artifact: Artifact, options: RunOptions | None = None) -> Session:
@@ -85,5 +93,12 @@ def open_session(artifact: Artifact, options: RunOptions | None = None) -> Sessi
         )
     note_loaded(runtime)
     adapter = cast("Adapter", importlib.import_module(ENGINES[runtime].adapter))
-    session = adapter.open_session(artifact, options or RunOptions())
+    options = options or RunOptions()
+    session: Session
+    if (options.requests or 1) > 1 and not ENGINES[runtime].runs_requests:
+        from runtimes.adapters.parallel import ParallelSession  # noqa: PLC0415 loads OpenCV, which listing models does not need
+
+        session = ParallelSession(artifact, options, adapter.open_session)
+    else:
+        session = adapter.open_session(artifact, options)
     return SharedSession(session, artifact.name)

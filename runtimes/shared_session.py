@@ -3,7 +3,7 @@
 import os
 import threading
 
-from runtimes.base import Effective, Feeds, Outputs, Session
+from runtimes.base import Effective, Feeds, Outputs, Session, TimesEngine
 from runtimes.errors import EngineError
 from runtimes.fork import keep_from_destructors
 
@@ -26,6 +26,11 @@ class SharedSession:
     def effective(self) -> Effective:
         """Threads, arithmetic and accelerator in use."""
         return self._session.effective
+
+    @property
+    def engine_ns(self) -> int | None:
+        """The engine's own time so far; None where the session does not count it."""
+        return self._session.engine_ns if isinstance(self._session, TimesEngine) else None
 
     def run(self, feeds: Feeds) -> Outputs:
         """Run a batch as `Session.run` does; raises EngineError in a forked child."""

@@ -144,6 +144,11 @@ class ModelSpec(Record, frozen=True, kw_only=True):
         return self.task in DENSE_TASKS
 
     @property
+    def is_embedding(self) -> bool:
+        """Whether the result describes the appearance of the person in a box."""
+        return self.task == "embedding"
+
+    @property
     def is_top_down(self) -> bool:
         """Whether it estimates the pose of the one person in a detector's box."""
         return self.task == "pose-topdown"

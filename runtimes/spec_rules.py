@@ -36,7 +36,7 @@ def contradictions(spec: ModelSpec) -> Iterator[str]:
         if (twice := _repeated(spec.classes)) is not None:
             yield f"classes has {twice!r} twice"
         yield from _class_axes(spec, len(spec.classes))
-    if spec.is_top_down and spec.crop.kind.startswith("letterbox"):
+    if (spec.is_top_down or spec.is_embedding) and spec.crop.kind.startswith("letterbox"):
         yield f"crop.kind is {spec.crop.kind}, the whole frame; task {spec.task} takes a person's box"
     yield from _zero_points(spec)
     yield from _codec(spec)

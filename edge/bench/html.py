@@ -1,13 +1,24 @@
-"""The report as one self-contained HTML page: table and scatter, no script, light or dark as the system is."""
+"""The report as one self-contained HTML page: pictures and tables, no script, light or dark as the system is."""
 
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from edge.bench.columns import COLUMNS, COMPARE, UNKNOWN, cells
-from edge.bench.record import BenchRow, BenchRun
+from edge.bench.columns import (
+    COLUMNS,
+    PAGE,
+    PIPELINE,
+    STAGE,
+    UNKNOWN,
+    cells,
+    pipeline_cells,
+    score_tables,
+    stage_cells,
+)
+from edge.bench.conditions import describe_conditions
+from edge.bench.pictures import pictures, pipeline_pictures
+from edge.bench.record import BenchRun
 from edge.bench.report import LabelledResult, ReportRow, report_rows
-from edge.bench.scatter import GROUPS, Point, scatter
-from runtimes.registry import ENGINES
+from edge.bench.tiers import describe_length
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6676; --line: #d8dde4; --paper: #ffffff; --row: #f4f6f9;
@@ -29,14 +40,20 @@ svg { width: 100%; max-width: 60rem; height: auto; font: 11px system-ui, sans-se
 .axis { fill: none; stroke: var(--soft); } .grid { stroke: var(--line); stroke-width: .6; }
 .tick { fill: var(--soft); } .name { fill: var(--ink); } .lead { stroke: var(--soft); stroke-width: .6; }
 .dot { fill-opacity: .55; stroke-width: 1.2; }
+.bar { stroke: none; fill-opacity: .85; } .fade1 { fill-opacity: .45; } .fade2 { fill-opacity: .2; }
+.hill { fill-opacity: .45; stroke-width: .8; } .mark { stroke: var(--ink); stroke-width: 1.2; }
 .g0 { fill: var(--g0); stroke: var(--g0); } .g1 { fill: var(--g1); stroke: var(--g1); }
 .g2 { fill: var(--g2); stroke: var(--g2); } .g3 { fill: var(--g3); stroke: var(--g3); }
+.line { fill: none !important; stroke-width: 1.8; }
 .key { display: inline-block; width: .8rem; height: .8rem; border-radius: 50%; margin: 0 .3rem 0 1rem; }
 .key.g0 { background: var(--g0); } .key.g1 { background: var(--g1); }
 .key.g2 { background: var(--g2); } .key.g3 { background: var(--g3); }
 """
 NOTES = (
-    "p50, p90: wall time of one image, percentiles over all rounds; rows of one run took turns.",
+    "p10 to p99: wall time of one image, percentiles over all rounds; rows took turns, except in tier sustained.",
+    "p90 est: MLPerf's early-stopping estimate; the true p90 is above it with a probability of at most 1 %.",
+    "first: the first inference after loading. burst: p50 of the first seconds; other times are of the last ones.",
+    "steady: yes, where the p50 of windows of 30 s changed by less than 1 % a minute at the end.",
     "speedup: against the fp32 artifact of the same runtime, model, threads and arithmetic in the same run.",
     "px p95: distance from the reference's keypoints in pixels of the network's input, as the gate measured it.",
     "valid: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine.",
@@ -46,22 +63,66 @@ NOTES = (
 def page(results: Sequence[LabelledResult]) -> str:
     """Return the whole page, UTF-8 text; everything that came from a file is escaped."""
     rows = report_rows(results)
-    lines = cells(rows, COMPARE)
+    lines = cells([row for row in rows if not row.scored], PAGE)
     # columns without any value are left out
-    shown = [at for at in range(len(COMPARE)) if any(line[at] != UNKNOWN for line in lines)]
-    head = "".join(f'<th class="{_class(COMPARE[at])}">{escape(COMPARE[at])}</th>' for at in shown)
+    shown = [at for at in range(len(PAGE)) if any(line[at] != UNKNOWN for line in lines)]
+    head = "".join(f'<th class="{_class(PAGE[at])}">{escape(PAGE[at])}</th>' for at in shown)
     body = "\n".join(
-        f"<tr>{''.join(_cell(line[at], COMPARE[at]) for at in shown)}</tr>" for line in lines
+        f"<tr>{''.join(_cell(line[at], PAGE[at]) for at in shown)}</tr>" for line in lines
     )
     notes = "".join(f'<p class="note">{escape(note)}</p>\n' for note in NOTES)
+    table = (
+        f'<h2>Table</h2>\n<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        f"</table></div>\n{notes}"
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>edgepose: {len(rows)} rows side by side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"<h1>Artifacts side by side</h1>\n{_picture(rows)}"
-        f'<h2>Table</h2>\n<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
-        f"</table></div>\n{notes}{''.join(_facts(results))}</body>\n</html>\n"
+        f"<h1>Artifacts side by side</h1>\n{pictures(rows, results)}"
+        f"{''.join(_pipelines(results))}{table if lines else ''}"
+        f"{''.join(_scores(rows))}{''.join(_facts(results))}</body>\n</html>\n"
     )
+
+
+def _pipelines(results: Sequence[LabelledResult]) -> Iterator[str]:
+    """Yield pictures and tables of the measured pipelines."""
+    found = [
+        row
+        for given in results
+        if isinstance(given.content, BenchRun)
+        for row in given.content.pipelines
+    ]
+    if not found:
+        return
+    for row, picture in zip(found, pipeline_pictures(found), strict=True):
+        yield picture + _plain_table(STAGE, stage_cells(row))
+    yield f"<h2>Pipelines</h2>\n{_plain_table(tuple(PIPELINE), pipeline_cells(found))}"
+
+
+def _plain_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in header)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in line)}</tr>\n" for line in lines
+    )
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n'
+
+
+def _scores(rows: Sequence[ReportRow]) -> Iterator[str]:
+    """Yield a table for each protocol other than COCO's; its first two columns are words."""
+    for protocol, header, lines in score_tables(rows):
+        kinds = ["word", "word", *[""] * (len(header) - 2)]
+        head = "".join(
+            f'<th class="{k}">{escape(h)}</th>' for k, h in zip(kinds, header, strict=True)
+        )
+        body = "".join(
+            f"<tr>{''.join(f'<td class={k!r}>{escape(t)}</td>' for k, t in zip(kinds, line, strict=True))}</tr>\n"
+            for line in lines
+        )
+        yield (
+            f'<h2>{protocol}</h2>\n<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n'
+            f"<tbody>\n{body}</tbody>\n</table></div>\n"
+        )
 
 
 def _cell(text: str, column: str) -> str:
@@ -73,58 +134,6 @@ def _class(column: str) -> str:
     return "word" if COLUMNS[column].word else ""
 
 
-def _picture(rows: Sequence[ReportRow]) -> str:
-    """Return the scatter of rows with both a time and an accuracy: AP if any row has one, else px p95."""
-    timed = [(row, row.bench) for row in rows if row.bench]
-    by_ap = any(row.ap is not None for row, _ in timed)
-    points = _points(timed, by_ap=by_ap)
-    if not points:
-        return (
-            '<p class="note">No picture: no measured row has an accuracy (AP or px p95). '
-            "Give what edgepose eval --json printed too.</p>\n"
-        )
-    missing = len(timed) - len(points)
-    left_out = f" {missing} rows without an accuracy are not shown." if missing else ""
-    runtimes = list(ENGINES)
-    used = sorted({point.group for point in points})
-    keys = "".join(f'<span class="key g{each % GROUPS}"></span>{runtimes[each]}' for each in used)
-    label = "AP (higher is better)" if by_ap else "px p95 (lower is better)"
-    shown = scatter(points, "p50 ms (lower is better)", label)
-    return f'{shown}\n<p class="note">Area: bytes of the engine\'s files.{left_out}{keys}</p>\n'
-
-
-def _points(timed: Sequence[tuple[ReportRow, BenchRow]], *, by_ap: bool) -> list[Point]:
-    """Return a point for each row with an accuracy; its group is its runtime."""
-    groups = {runtime: number for number, runtime in enumerate(ENGINES)}
-    common = _common_start([row.artifact for row, _ in timed])
-    several = len({row.run for row, _ in timed}) > 1
-    points = []
-    for row, bench in timed:
-        value = row.ap if by_ap else bench.px_p95
-        if value is None:
-            continue
-        how = f"{bench.arithmetic} {bench.threads}t"
-        title = (
-            f"{row.artifact}, {how}: {bench.p50_ms:.2f} ms, {value:.4g}, {bench.bytes / 1e6:.2f} MB"
-        )
-        name = f"{row.run + ': ' if several else ''}{row.artifact[common:]} {how}"
-        group = groups[bench.runtime]
-        points.append(Point(bench.p50_ms, value, float(bench.bytes), group, name, title))
-    return points
-
-
-def _common_start(names: Sequence[str]) -> int:
-    """Return the length of the names' common start, up to a dot or a dash."""
-    if len(set(names)) < 2:
-        return 0
-    first, last = min(names), max(names)
-    same = next(
-        (i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first)
-    )
-    common = first[:same]
-    return max(common.rfind("."), common.rfind("-")) + 1
-
-
 def _facts(results: Sequence[LabelledResult]) -> Iterator[str]:
     """Yield the machine, date and settings of each run."""
     for given in results:
@@ -132,14 +141,11 @@ def _facts(results: Sequence[LabelledResult]) -> Iterator[str]:
         if not isinstance(run, BenchRun):
             continue
         machine = run.machine
-        load = " to ".join(
-            "?" if each is None else f"{each:.2f}" for each in (run.load_before, run.load_after)
-        )
         facts = {
             "machine": f"{machine.cpu_model or machine.arch}, {machine.allowed_cores} cores, {' '.join(machine.isa)}",
             "date": run.date,
-            "load average": load,
-            "measured": f"{run.rounds} rounds, {run.time_s:g} s a row, warmed by {run.warmup_runs} runs or more",
+            **describe_conditions(run),
+            "measured": describe_length(run),
             "versions": ", ".join(f"{name} {version}" for name, version in run.versions.items()),
         }
         pairs = "".join(

@@ -4,9 +4,6 @@ Noise of a shared machine (other jobs, clock changes) then affects all rows alik
 look like a difference between them. The order rotates by one each round, so that no row always follows the same one.
 """
 
-import datetime as dt
-import os
-import platform
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,49 +11,63 @@ from pathlib import Path
 
 import msgspec
 
-from devices.detect import detect_machine
+from edge.bench.conditions import read_conditions
 from edge.bench.process import Worker
-from edge.bench.record import (
-    BenchRow,
-    BenchRun,
-    figures,
-    gate_passed,
-    is_valid,
-    with_speedup,
-)
+from edge.bench.record import BenchRun, with_speedup
+from edge.bench.rows import make_row, make_run
 from edge.bench.worker import Timed
 from runtimes.artifact import MANIFEST, REFERENCE, Artifact, read_manifest
 from runtimes.base import Accelerator, Arithmetic, RunOptions
-from runtimes.errors import ArtifactError, InputError, MissingDependencyError
-from runtimes.parity_spec import ApParity, PxParity
-from runtimes.registry import ENGINES, engine_version, installed_engine
+from runtimes.errors import (
+    ArtifactError,
+    DeviceLostError,
+    InputError,
+    MissingDependencyError,
+)
+from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Runtime
-from runtimes.version import __version__
 
 # Minimum duration of the warm-up: clocks and the scheduler settle with time, not with runs.
 WARMUP_S = 0.5
+LONGEST_S = 1e7  # of a row
 
 Advance = Callable[[str], object]
 
 
-def _quiet(_text: str) -> None:
+def quiet(_text: str) -> None:
     """Report no progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Duration: `time_s` timed seconds a row, split over `rounds`, after at least `warmup_runs` and WARMUP_S."""
+    """Duration: `time_s` timed seconds a row, split over `rounds`, after at least `warmup_runs` and WARMUP_S.
+
+    queries: at least so many runs a row, but `most_s` seconds at most; name: the tier that both are of. exact_runs:
+    so many runs a row in place of time, no fewer than rounds. See `edge.bench.tiers`.
+    """
 
     rounds: int = 10
     time_s: float = 5.0
     warmup_runs: int = 10
+    name: str = ""
+    queries: int | None = None
+    most_s: float | None = None
+    exact_runs: int | None = None
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.warmup_runs < 1 or not self.time_s > 0:
+        if self.rounds < 1 or self.warmup_runs < 1 or not 0 < self.time_s <= LONGEST_S:
             raise InputError(
-                f"a benchmark needs rounds, warm-up runs and time above 0, not {self.rounds}, "
-                f"{self.warmup_runs}, {self.time_s}"
+                f"a benchmark needs rounds, warm-up runs and time above 0, of {LONGEST_S:.0e} s at most, "
+                f"not {self.rounds}, {self.warmup_runs}, {self.time_s}"
             )
+
+    def turn(self, worker: Worker, number: int) -> Timed:
+        """Run the worker's share of round `number`, from 0."""
+        runs = self.exact_runs or self.queries or 0
+        share = max(1, runs * (number + 1) // self.rounds - runs * number // self.rounds)
+        seconds = 0.0 if self.exact_runs else self.time_s / self.rounds
+        most_s = None if self.most_s is None else self.most_s / self.rounds
+        return worker.burst(seconds, share, most_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,22 @@ def open_artifacts(paths: Sequence[str | Path]) -> list[Artifact]:
 
     Raises MissingDependencyError first, then ArtifactError; InputError for no artifact, or one that is named twice.
     """
+    roots = _distinct(paths)
+    for runtime in dict.fromkeys(_manifest_runtime(root) for root in roots):
+        if installed_engine(runtime) is None:
+            raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
+    return _open_all(roots)
+
+
+def open_for_board(paths: Sequence[str | Path]) -> list[Artifact]:
+    """Open all artifacts, whose engines another machine has; raises as `open_artifacts`, but for engines."""
+    roots = _distinct(paths)
+    for root in roots:
+        _manifest_runtime(root)
+    return _open_all(roots)
+
+
+def _distinct(paths: Sequence[str | Path]) -> list[Path]:
     roots = [Path(path) for path in paths]
     if not roots:
         raise InputError("name at least one artifact; make one with `edgepose export`")
@@ -80,9 +107,10 @@ def open_artifacts(paths: Sequence[str | Path]) -> list[Artifact]:
         if root.resolve() in seen:
             raise InputError(f"{root} is named twice; name each artifact once")
         seen.add(root.resolve())
-    for runtime in dict.fromkeys(_manifest_runtime(root) for root in roots):
-        if installed_engine(runtime) is None:
-            raise MissingDependencyError(ENGINES[runtime].packages[0], runtime)
+    return roots
+
+
+def _open_all(roots: Sequence[Path]) -> list[Artifact]:
     artifacts = [Artifact.open(root) for root in roots]
     for artifact in artifacts:
         if not (artifact.root / REFERENCE).is_file():
@@ -122,7 +150,7 @@ def open_workers(cases: Sequence[Case]) -> Iterator[list[Worker]]:
         yield [stack.enter_context(Worker(case.artifact, case.options)) for case in cases]
 
 
-def bench(cases: Sequence[Case], plan: Plan, advance: Advance = _quiet) -> BenchRun:
+def bench(cases: Sequence[Case], plan: Plan, advance: Advance = quiet) -> BenchRun:
     """Load all cases and measure them; `advance` is called after each of `steps(cases, plan)`."""
     with open_workers(cases) as workers:
         return measure(workers, plan, advance)
@@ -133,66 +161,43 @@ def steps(count: int, plan: Plan) -> int:
     return count * (plan.rounds + 1)
 
 
-def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = _quiet) -> BenchRun:
-    """Warm up all workers, then run them in turn; raises EngineError where one fails or dies."""
-    load_before = load_average()
+def measure(workers: Sequence[Worker], plan: Plan, advance: Advance = quiet) -> BenchRun:
+    """Warm up all workers, then run them in turn; raises EngineError where one fails or dies.
+
+    Where a board disappears, the run has what was measured before, without speedups, and `partial` says why; before the
+    first round that is DeviceLostError.
+    """
+    before = read_conditions()
     warm = []
     for worker in workers:
         warm.append(worker.burst(WARMUP_S, plan.warmup_runs))
         advance(f"warm-up {worker.artifact.name}")
     bursts: list[list[Timed]] = [[] for _ in workers]
-    for turn, order in enumerate(schedule(len(workers), plan.rounds), 1):
-        for index in order:
-            bursts[index].append(workers[index].burst(plan.time_s / plan.rounds, 1))
-            advance(f"round {turn} {workers[index].artifact.name}")
-    rows = [_row(*each) for each in zip(workers, warm, bursts, strict=True)]
-    return BenchRun(
-        machine=detect_machine(),
-        date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        versions=_versions([worker.artifact for worker in workers]),
-        load_before=load_before,
-        load_after=load_average(),
+    lost = ""
+    try:
+        for turn, order in enumerate(schedule(len(workers), plan.rounds)):
+            for index in order:
+                bursts[index].append(plan.turn(workers[index], turn))
+                advance(f"round {turn + 1} {workers[index].artifact.name}")
+    except DeviceLostError as error:
+        if not any(bursts):
+            raise
+        lost = str(error)
+    rows = [make_row(*each) for each in zip(workers, warm, bursts, strict=True) if each[2]]
+    run = make_run(
+        [worker.artifact for worker in workers],
+        rows if lost else with_speedup(rows),
         rounds=plan.rounds,
         time_s=plan.time_s,
         warmup_runs=plan.warmup_runs,
-        rows=with_speedup(rows),
+        before=before,
     )
-
-
-def _row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
-    manifest, ready = worker.artifact.manifest, worker.ready
-    walls = [wall for burst in bursts for wall in burst.wall_ns]
-    found = figures(walls)
-    cpu_wall = sum(burst.cpu_ns for burst in bursts) / sum(burst.span_ns for burst in bursts)
-    cpu_wall /= ready.threads
-    px = (record.px_p95 for record in manifest.parity if isinstance(record, PxParity))
-    ap = next((record for record in manifest.parity if isinstance(record, ApParity)), None)
-    return BenchRow(
-        artifact=worker.artifact.name,
-        model=manifest.model,
-        runtime=manifest.runtime,
-        precision=manifest.precision,
-        input_wh=manifest.image.wh,
-        threads=ready.threads,
-        arithmetic=ready.precision,
-        accelerator=ready.accelerator,
-        engine=ready.engine,
-        asked_threads=worker.options.threads,
-        asked_arithmetic=worker.options.precision,
-        **msgspec.structs.asdict(found),
-        runs=len(walls),
-        round_p50_ms=tuple(figures(burst.wall_ns).p50_ms for burst in bursts),
-        warmup_runs=len(warm.wall_ns) + 1,
-        warmup_ms=warm.span_ns / 1e6,
-        load_ms=ready.load_ms,
-        peak_rss_bytes=bursts[-1].peak_rss_bytes,
-        bytes=sum(record.bytes for record in manifest.files if record.path != REFERENCE),
-        cpu_wall=cpu_wall,
-        valid=is_valid(cpu_wall, ready.accelerator),
-        px_p95=next(px, None),
-        ap=ap.ap if ap else None,
-        ap_on=ap.inputs if ap else "",
-        passed=gate_passed(manifest),
+    return msgspec.structs.replace(
+        run,
+        tier=plan.name,
+        queries=plan.queries,
+        iterations=plan.exact_runs,
+        partial=lost,
     )
 
 
@@ -200,18 +205,3 @@ def _manifest_runtime(root: Path) -> Runtime:
     if not root.is_dir():
         raise ArtifactError(f"{root}: no artifact there; make one with `edgepose export`")
     return read_manifest(root / MANIFEST).runtime
-
-
-def _versions(artifacts: Sequence[Artifact]) -> dict[str, str]:
-    versions = {"python": platform.python_version(), "edgepose": __version__}
-    for runtime in dict.fromkeys(artifact.manifest.runtime for artifact in artifacts):
-        versions[runtime] = engine_version(runtime) or "unknown"
-    return versions
-
-
-def load_average() -> float | None:
-    """Return the processes that wanted a core, as the mean over a minute; None where the system does not say."""
-    try:
-        return os.getloadavg()[0]
-    except (AttributeError, OSError):  # not every system has one
-        return None

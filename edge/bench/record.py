@@ -1,20 +1,22 @@
-"""RUN.json, the record of a benchmark, and its figures: percentiles, validity, speedup."""
+"""RUN.json, the record of a benchmark: rows, validity, speedup."""
 
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
-from devices.profile import Machine
+from devices.machine import Machine
+from devices.telemetry import Sensors
+from edge.bench.figures import Histogram
+from edge.bench.pipeline_row import PipelineRow
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
 from runtimes.record import Count, NotNegative, Positive, Record, Side, Size, decode_record
 from runtimes.spec import Manifest, Precision, Runtime
 
-FORMAT = 1
+FORMAT = 2  # of 1, later fields are missing
 # CPU seconds a thread and wall second; below it, other work took the process's cores.
 MIN_CPU_WALL = 0.9
 
@@ -24,9 +26,13 @@ class BenchRow(Record, frozen=True, kw_only=True):
 
     precision: of the file; arithmetic, threads, accelerator, engine: read back from the engine (its name, version and
     backend; "" in older records); asked_*: the options asked for.
-    Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median.
+    Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median;
+    p90_estimate_ms: MLPerf's early-stopping estimate, see `edge.bench.figures`, None below 64 runs. engine_p50_ms: the
+    median of the engine's own share, without normalising the image and copying the outputs.
     load_ms: from a verified file to a session, the engine's import included; the file may be in the system's cache.
-    warmup_runs, warmup_ms: before the first round, in no other figure. bytes: of the engine's files. peak_rss_bytes: of
+    first_ms: of the first inference after it. warmup_runs, warmup_ms: between that and the first round; like first_ms
+    in no other figure. Of tier "sustained" (`edge.bench.sustained`), None in others: burst_p50_ms: of the first
+    seconds; steady: whether the times settled. bytes: of the engine's files. peak_rss_bytes: of
     the process, Python and engine included; None where the system does not report it. cpu_wall: CPU time / (wall time x
     threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
     None where it recorded none.
@@ -48,11 +54,18 @@ class BenchRow(Record, frozen=True, kw_only=True):
     p99_ms: Positive
     mean_ms: Positive
     min_ms: Positive
+    p10_ms: Positive | None = None
+    p90_estimate_ms: Positive | None = None
+    histogram: Histogram | None = None
+    engine_p50_ms: Positive | None = None
     runs: Size
     round_p50_ms: tuple[Positive, ...]
     warmup_runs: Size
     warmup_ms: NotNegative
     load_ms: NotNegative
+    first_ms: NotNegative | None = None
+    burst_p50_ms: Positive | None = None
+    steady: bool | None = None
     peak_rss_bytes: Size | None
     bytes: Size
     cpu_wall: NotNegative
@@ -75,7 +88,11 @@ class BenchRun(Record, frozen=True, kw_only=True):
     """RUN.json: machine, date, settings and rows of a benchmark.
 
     date: UTC, ISO 8601. load_before, load_after: load averages over one minute, None where the system has none.
-    versions: of Python, edgepose and the engines used.
+    sensors_before, sensors_after: temperatures, clocks, throttling, power; None of a board of `--remote`.
+    versions: of Python, edgepose and the engines used. tier, queries, iterations, window_s: see `edge.bench.tiers`; ""
+    and None where not asked for. host: the board of `--remote`, "" for this machine. partial: why rows or rounds are
+    missing, "" where the run is complete. rounds, time_s: of tier "sustained", the most windows of a row, their time.
+    pipelines: of `bench --pipeline`, whose rows are these.
     """
 
     machine: Machine
@@ -83,34 +100,26 @@ class BenchRun(Record, frozen=True, kw_only=True):
     versions: dict[str, str]
     load_before: float | None
     load_after: float | None
+    sensors_before: Sensors | None = None
+    sensors_after: Sensors | None = None
     rounds: int
     time_s: float
     warmup_runs: int
+    tier: str = ""
+    queries: Size | None = None
+    iterations: Size | None = None
+    window_s: Positive | None = None
+    host: str = ""
+    partial: str = ""
     rows: tuple[BenchRow, ...]
+    pipelines: tuple[PipelineRow, ...] = ()
     kind: Literal["bench"] = "bench"
     format: int = FORMAT
 
 
-class Figures(Record, frozen=True, kw_only=True):
-    """Statistics of a list of times, in milliseconds."""
-
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    mean_ms: float
-    min_ms: float
-
-
-def figures(wall_ns: Sequence[int]) -> Figures:
-    """Return the figures of wall times in nanoseconds; percentiles as numpy interpolates them.
-
-    The p99 of fewer than a hundred runs is close to their maximum; see `BenchRow.runs`.
-    """
-    ms = np.asarray(wall_ns, np.float64) / 1e6
-    p50, p90, p99 = (float(value) for value in np.percentile(ms, (50, 90, 99)))
-    return Figures(
-        p50_ms=p50, p90_ms=p90, p99_ms=p99, mean_ms=float(ms.mean()), min_ms=float(ms.min())
-    )
+def all_rows(run: BenchRun) -> list[BenchRow | PipelineRow]:
+    """Return the rows of artifacts and of pipelines."""
+    return [*run.rows, *run.pipelines]
 
 
 def is_valid(cpu_wall: float, accelerator: Accelerator) -> bool | None:
@@ -171,5 +180,18 @@ def read_run(path: Path) -> BenchRun:
 def decode_run(path: Path, data: bytes) -> BenchRun:
     """Decode the bytes of a RUN.json; `path` is for the message of an InputError."""
     return decode_record(
-        path, data, BenchRun, FORMAT, "RUN.json of `edgepose bench --out`", "measure it again"
+        path,
+        data,
+        BenchRun,
+        FORMAT,
+        "RUN.json of `edgepose bench --out`",
+        "measure it again",
+        upgrade=_upgrade,
     )
+
+
+def _upgrade(document: Any) -> Any:
+    """Return format 1 as the present one: fields that it lacks have defaults."""
+    if isinstance(document, dict) and document.get("format") == 1:
+        return {**document, "format": FORMAT}
+    return document

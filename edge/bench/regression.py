@@ -1,20 +1,26 @@
 """Regression check: the rows of two benchmark runs by one figure and one limit, such as `p90:+10%`."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.bench.record import BenchRow, BenchRun
+from edge.bench.pipeline_row import PipelineRow
+from edge.bench.record import BenchRow, BenchRun, all_rows
 from runtimes.errors import InputError
 
-FIGURES: dict[str, Callable[[BenchRow], float | None]] = {
-    "p50": lambda row: row.p50_ms,
-    "p90": lambda row: row.p90_ms,
-    "p99": lambda row: row.p99_ms,
-    "mean": lambda row: row.mean_ms,
-    "load": lambda row: row.load_ms,
-    "rss": lambda row: row.peak_rss_bytes,
-    "bytes": lambda row: row.bytes,
+# fields of BenchRow and PipelineRow by their names in --fail-on
+FIGURES: dict[str, str] = {
+    "p50": "p50_ms",
+    "p10": "p10_ms",
+    "p90": "p90_ms",
+    "estimate": "p90_estimate_ms",
+    "p99": "p99_ms",
+    "mean": "mean_ms",
+    "min": "min_ms",
+    "load": "load_ms",
+    "first": "first_ms",
+    "rss": "peak_rss_bytes",
+    "bytes": "bytes",
 }
 LIMIT = re.compile(r"^([a-z0-9]+):\+(\d+(?:\.\d+)?)%$", re.ASCII)
 
@@ -50,13 +56,14 @@ def parse_limit(text: str) -> Limit:
 
 
 def compare_runs(first: BenchRun, other: BenchRun, limit: Limit) -> list[RowChange]:
-    """Return the change of every row that both runs have: same artifact name, arithmetic, threads and accelerator.
+    """Return the change of every row that both runs have: same names and options in effect.
 
     `valid` is False where either row is not valid: the machine's load may have caused the change. Raises InputError
     where the runs have no row in common.
     """
-    before = {row.key: row for row in first.rows}
-    pairs = [(before[row.key], row) for row in other.rows if row.key in before]
+    before = {row.key: row for row in all_rows(first)}
+    rows = all_rows(other)
+    pairs = [(before[row.key], row) for row in rows if row.key in before]
     if not pairs:
         raise InputError(
             "the two runs have no row in common (artifact, arithmetic, threads); measure the same artifacts again"
@@ -76,8 +83,11 @@ def same_machine(runs: Sequence[BenchRun]) -> bool:
     )
 
 
-def _change(old: BenchRow, new: BenchRow, limit: Limit) -> RowChange | None:
-    before, after = FIGURES[limit.figure](old), FIGURES[limit.figure](new)
+def _change(
+    old: BenchRow | PipelineRow, new: BenchRow | PipelineRow, limit: Limit
+) -> RowChange | None:
+    before: float | None = getattr(old, FIGURES[limit.figure], None)
+    after: float | None = getattr(new, FIGURES[limit.figure], None)
     if not before or after is None:
         return None
     change = after / before - 1

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from edge.bench.record import BenchRow, BenchRun, decode_run
-from edge.evaluation.summary import EvalResult
+from edge.evaluation.summary import EvalResult, ProtocolResult
 from runtimes.errors import InputError
 from runtimes.record import MALFORMED
 
@@ -18,7 +18,7 @@ class LabelledResult:
     """A benchmark run or an evaluation, and the label of its file."""
 
     label: str
-    content: BenchRun | EvalResult
+    content: BenchRun | EvalResult | ProtocolResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class ReportRow:
 
     bench: None for an artifact that was only evaluated. ap_drop: from the first fp32 artifact that has an AP on the
     same set, or else the first artifact that has one; positive is worse. p50_change, p90_change: against the same
-    artifact and options in the first run; .1 is 10 % slower.
+    artifact and options in the first run; .1 is 10 % slower. scored: the figures of MPII or of a dense map, in a row of
+    their own.
     """
 
     run: str
@@ -38,12 +39,19 @@ class ReportRow:
     ap_drop: float | None = None
     p50_change: float | None = None
     p90_change: float | None = None
+    scored: ProtocolResult | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the row flat, as `edgepose compare --json` prints it: the fields of `bench` among its own."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "bench"}
+        """Return the row flat, as `compare --json` prints it: the fields of `bench` and `scored` among its own."""
+        nested = {"bench", "scored"}
+        own = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in nested
+        }
         measured = msgspec.structs.asdict(self.bench) if self.bench else {}
-        return {**dict.fromkeys(BenchRow.__struct_fields__), **measured, **own}
+        scored = {
+            name: getattr(self.scored, name, None) for name in ("protocol", "images", "figures")
+        }
+        return {**dict.fromkeys(BenchRow.__struct_fields__), **measured, **scored, **own}
 
 
 def read_results(path: Path, label: str) -> list[LabelledResult]:
@@ -63,7 +71,7 @@ def read_results(path: Path, label: str) -> list[LabelledResult]:
     if isinstance(raw, dict) and raw.get("kind") == "bench":
         return [LabelledResult(label, decode_run(path, data))]
     try:
-        results = msgspec.convert(raw if isinstance(raw, list) else [raw], list[EvalResult])
+        results = [_evaluation(each) for each in (raw if isinstance(raw, list) else [raw])]
     except msgspec.ValidationError as error:
         raise InputError(
             f"{path}: neither a RUN.json of `edgepose bench --out` nor `edgepose eval --json` ({error})"
@@ -71,10 +79,18 @@ def read_results(path: Path, label: str) -> list[LabelledResult]:
     return [LabelledResult(label, result) for result in results]
 
 
+def _evaluation(raw: object) -> EvalResult | ProtocolResult:
+    """Convert one result of `eval --json`; only those of a protocol other than COCO's name it."""
+    if isinstance(raw, dict) and "protocol" in raw:
+        return msgspec.convert(raw, ProtocolResult)
+    return msgspec.convert(raw, EvalResult)
+
+
 def report_rows(results: Sequence[LabelledResult]) -> list[ReportRow]:
     """Return a row for each measured row, with its artifact's AP beside it, then those only evaluated.
 
-    An artifact evaluated twice has its first AP beside its times, and a row for each further one.
+    An artifact evaluated twice has its first AP beside its times, and a row for each further one. Figures other than
+    AP come last.
     """
     evals = [
         (given.label, each) for given in results if isinstance(each := given.content, EvalResult)
@@ -91,6 +107,11 @@ def report_rows(results: Sequence[LabelledResult]) -> list[ReportRow]:
         ReportRow(label, result.artifact, ap=result.AP, ap_on=result.ap_on)
         for label, result in evals
         if result.artifact not in timed or measured[result.artifact] is not result
+    ]
+    rows += [
+        ReportRow(given.label, each.artifact, scored=each)
+        for given in results
+        if isinstance(each := given.content, ProtocolResult)
     ]
     return _with_drops(_with_changes(rows, runs[0][0] if runs else ""))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from devices.tuned import Tuned, artifact_sha256, device_key
+from devices.tuned import Tuned, TunedPeople, artifact_sha256, device_key
 from edge.bench.measure import Case, open_workers
 from edge.bench.process import Worker
 from edge.bench.record import BenchRow
@@ -172,11 +172,17 @@ def distinct(workers: Sequence[Worker]) -> list[Worker]:
 
 def check_row(artifact: Artifact, row: BenchRow) -> Parity:
     """Replay the artifact's reference with the row's options."""
-    return verify(artifact, _options(row))
+    return verify(artifact, row_options(row))
 
 
-def as_tuned(artifact: Artifact, choice: Choice, rows: Sequence[BenchRow], date: str) -> Tuned:
-    """Return the record of a choice among `rows`."""
+def as_tuned(
+    artifact: Artifact,
+    choice: Choice,
+    rows: Sequence[BenchRow],
+    date: str,
+    people: TunedPeople | None = None,
+) -> Tuned:
+    """Return the record of a choice among `rows`; people: see `edge.bench.people`."""
     row = rows[choice.index]
     plain = (
         each for each in rows if each.artifact == row.artifact and _plainness(each)[:3] == (1, 0, 0)
@@ -193,6 +199,7 @@ def as_tuned(artifact: Artifact, choice: Choice, rows: Sequence[BenchRow], date:
         valid=row.valid,
         date=date,
         parity=choice.parity,
+        people=people,
     )
 
 
@@ -212,7 +219,8 @@ def _supported(artifact: Artifact) -> Iterator[RunOptions]:
                 yield options
 
 
-def _options(row: BenchRow) -> RunOptions:
+def row_options(row: BenchRow) -> RunOptions:
+    """Return the options in effect of a row."""
     return RunOptions(threads=row.threads, precision=row.arithmetic, accelerator=row.accelerator)
 
 

@@ -11,16 +11,15 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import IO
 
 import msgspec
-import numpy as np
 
 from edge.parity.reference import load_reference
 from runtimes.artifact import REFERENCE, Artifact
-from runtimes.base import Accelerator, Arithmetic, Feeds, RunOptions, Session
+from runtimes.base import Accelerator, Arithmetic, Feeds, RunOptions, Session, TimesEngine
 from runtimes.errors import EdgeposeError
 from runtimes.record import Record
 from runtimes.registry import open_session
@@ -32,25 +31,29 @@ IDLE_SHARE = 0.1  # CPU time a wall second below which the pool is idle
 
 
 class Open(Record, frozen=True, kw_only=True, tag="open"):
-    """Load the artifact in directory `root`."""
+    """Load the artifact in directory `root`; images: in each run."""
 
     root: str
     threads: int | None
     precision: Arithmetic
     accelerator: Accelerator
+    requests: int | None = None
+    images: int = 1
 
 
 class Burst(Record, frozen=True, kw_only=True, tag="burst"):
-    """Run for `seconds`, and at least `least_runs` times, after one run that is not timed."""
+    """Run for `seconds` and at least `least_runs` times, but `most_s` at most, after one run that is not timed."""
 
     seconds: float
     least_runs: int
+    most_s: float | None = None
 
 
 class Ready(Record, frozen=True, kw_only=True, tag="ready"):
-    """Loaded in `load_ms`, with these options in effect."""
+    """Loaded in `load_ms`, with these options in effect; first_ms: of the first inference."""
 
     load_ms: float
+    first_ms: float
     threads: int
     precision: Arithmetic
     accelerator: Accelerator
@@ -58,9 +61,13 @@ class Ready(Record, frozen=True, kw_only=True, tag="ready"):
 
 
 class Timed(Record, frozen=True, kw_only=True, tag="timed"):
-    """One burst: wall time of each run, and wall and CPU time (all threads) of the burst, in nanoseconds."""
+    """One burst: wall time of each run, and wall and CPU time (all threads) of the burst, in nanoseconds.
+
+    engine_ns: the engine's own share of each run, empty where the session does not count it.
+    """
 
     wall_ns: tuple[int, ...]
+    engine_ns: tuple[int, ...]
     span_ns: int
     cpu_ns: int
     peak_rss_bytes: int | None
@@ -108,23 +115,34 @@ def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
     """Run one burst and wait until the session's threads are idle."""
     session.run(next(feeds))  # untimed: the caches are another worker's
     walls: list[int] = []
+    marks = [_engine_ns(session)]
     gc.disable()
     try:
         cpu_begin, begin = time.process_time_ns(), time.perf_counter_ns()
         now, end = begin, begin + int(order.seconds * 1e9)
-        while now < end or len(walls) < order.least_runs:
+        last = float("inf") if order.most_s is None else begin + int(order.most_s * 1e9)
+        while (now < end or len(walls) < order.least_runs) and (now < last or not walls):
             feed = next(feeds)
             start = time.perf_counter_ns()
             session.run(feed)
             now = time.perf_counter_ns()
             walls.append(now - start)
+            marks.append(_engine_ns(session))
         cpu_ns = time.process_time_ns() - cpu_begin
     finally:
         gc.enable()
     _wait_idle()
     return Timed(
-        wall_ns=tuple(walls), span_ns=now - begin, cpu_ns=cpu_ns, peak_rss_bytes=peak_rss_bytes()
+        wall_ns=tuple(walls),
+        engine_ns=tuple(after - before for before, after in pairwise(marks) if after > before),
+        span_ns=now - begin,
+        cpu_ns=cpu_ns,
+        peak_rss_bytes=peak_rss_bytes(),
     )
+
+
+def _engine_ns(session: Session) -> int:
+    return (session.engine_ns if isinstance(session, TimesEngine) else None) or 0
 
 
 def peak_rss_bytes() -> int | None:
@@ -149,18 +167,26 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
         threads=resolve_threads(order.threads),
         precision=order.precision,
         accelerator=order.accelerator,
+        requests=order.requests,
     )
     start = time.perf_counter_ns()
     session = open_session(artifact, options)
     load_ms = (time.perf_counter_ns() - start) / 1e6
     name = artifact.manifest.inputs[0].name
-    singles = [{name: np.ascontiguousarray(images[i : i + 1])} for i in range(len(images))]
+    feeds = [
+        {name: images.take(range(first, first + order.images), axis=0, mode="wrap")}
+        for first in range(0, len(images), order.images)
+    ]
+    start = time.perf_counter_ns()
+    session.run(feeds[0])
+    first_ms = (time.perf_counter_ns() - start) / 1e6
     in_use = session.effective
     return (
         session,
-        cycle(singles),
+        cycle(feeds),
         Ready(
             load_ms=load_ms,
+            first_ms=first_ms,
             threads=in_use.threads,
             precision=in_use.precision,
             accelerator=in_use.accelerator,

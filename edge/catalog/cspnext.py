@@ -5,6 +5,7 @@ The light ones (`-fpn`) are students of this project: no weights of them are pub
 
 from edge.catalog.entry import CatalogEntry, SpecBuilder, by_name, hash_in
 from edge.catalog.specs import MEAN_RGB, STD_RGB, heatmap_spec, map_cells
+from edge.catalog.specs_ae import ae_spec
 from edge.schema import KeypointSet
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.spec import CropSpec, ImageSpec, ModelSpec
@@ -32,6 +33,16 @@ def cspnext_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> 
     image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB)
     crop = CropSpec(kind="affine", padding=1.25, udp=True)
     return heatmap_spec(model, schema, cells, CODEC, image, crop)
+
+
+def cspnext_ae_spec(model: str, input_wh: tuple[int, int], schema: KeypointSet) -> ModelSpec:
+    """Bottom-up: the whole frame to `heatmap` and `tags`, (B, K, H / 4, W / 4) each.
+
+    Raises InputError unless both sides are multiples of 32.
+    """
+    cells = map_cells(model, input_wh, STRIDE, HEATMAP_STRIDE)
+    image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB)
+    return ae_spec(model, schema, cells, image)
 
 
 def _spec(entry: CatalogEntry) -> ModelSpec:

@@ -62,6 +62,7 @@ SCHEMA_OF_DATASET = {
     "halpe26": "body26",
     "lapa": "face106",
     "mpii": "mpii16",
+    "posetrack18": "posetrack18",
     "wflw": "face98",
     "wholebody": "coco133",
 }

@@ -1,18 +1,16 @@
 """Model specs of ViTPose (arXiv:2204.12484) and ViTPose++ (arXiv:2212.04246)."""
 
-from edge.catalog.specs import MEAN_RGB, STD_RGB, heatmap_spec, image_input, map_cells
-from edge.schema import KeypointSchema, KeypointSet, schema_of
-from runtimes.codec_spec import AssociativeEmbeddingCodec, Codec, HeatmapCodec, IntegralCodec
+from edge.catalog.specs import MEAN_RGB, STD_RGB, heatmap_spec, map_cells
+from edge.catalog.specs_ae import ae_spec
+from edge.schema import KeypointSchema, KeypointSet
+from runtimes.codec_spec import Codec, HeatmapCodec, IntegralCodec
 from runtimes.spec import (
     CropSpec,
     ImageSpec,
     ModelSpec,
-    TensorSpec,
 )
 
 PATCH = 16
-# mmpose's order of joining people: the head, then shoulders and hips, then limbs (configs of HigherHRNet).
-JOINING_ORDER = {"coco17": (0, 1, 2, 3, 4, 5, 6, 11, 12, 7, 8, 9, 10, 13, 14, 15, 16)}
 HEATMAP_STRIDE = 4
 # The authors train and test COCO and MPII with unbiased data processing, and the other sets of ViTPose++ without: then
 # crops and bins are the classic ones, a peak moves a quarter bin, and the flip test shifts the mirrored map
@@ -57,16 +55,5 @@ def vitpose_ae_spec(
     Raises InputError unless both sides are multiples of 16.
     """
     cells = map_cells(model, input_wh, PATCH, map_stride)
-    keypoints = schema_of(schema)
-    shape = (-1, len(keypoints), *cells)
-    order = JOINING_ORDER.get(schema, ()) if isinstance(schema, str) else ()
-    return ModelSpec(
-        model=model,
-        task="pose-bottomup",
-        inputs=(image_input(input_wh),),
-        outputs=(TensorSpec(name="heatmap", shape=shape), TensorSpec(name="tags", shape=shape)),
-        image=ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB),
-        crop=CropSpec(kind="letterbox-centre"),
-        codec=AssociativeEmbeddingCodec(keypoint_order=order),
-        keypoints=keypoints.to_spec(),
-    )
+    image = ImageSpec(wh=input_wh, order="RGB", mean=MEAN_RGB, std=STD_RGB)
+    return ae_spec(model, schema, cells, image)

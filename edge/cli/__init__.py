@@ -1,22 +1,24 @@
 """Command line and composition root: one module for each verb, loaded when called, so that `--help` stays fast.
 
 Data goes to stdout, messages and progress to stderr. Exit codes: 0 ok, 1 our bug (a traceback), 2 wrong use or bad
-input, 3 a gate failed, 4 something is missing from the environment, 130 interrupted.
+input, 3 a gate failed, 4 something is missing from the environment, 130 interrupted, 143 `run` ended by SIGTERM.
 """
 
 import difflib
+import errno
 import importlib
 import re
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
 
+from edge.cli.console import guard_streams
 from edge.cli.signals import ctrl_c_noted
+from edge.media.paths import exists
 from runtimes.errors import EdgeposeError, EdgeposeWarning, MissingDependencyError
 from runtimes.version import __version__
 
@@ -82,6 +84,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "edge.cli.commands.info",
         "Verify an artifact's files and show its manifest.",
     ),
+    "devices": (
+        "edge.cli.commands.devices",
+        "Show which device this is, its cores, sensors, and what suits it.",
+    ),
     "doctor": (
         "edge.cli.commands.doctor",
         "Check what is installed, and what is missing for which verbs.",
@@ -91,6 +97,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Export, check and run two models on a drawn clip.",
     ),
 }
+# Errors of the system that no check foresaw: a name that no file can have, rights, a full or broken disk.
+_OF_THE_SYSTEM = (
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG,
+    errno.EIO,
+)  # fmt: skip
 KEY_VALUE = re.compile(r"^([a-z][a-z0-9-]*)=(.*)$", re.DOTALL)
 
 
@@ -134,7 +145,7 @@ def spell_out(command: click.Command, args: Sequence[str]) -> list[str]:
     spelled = []
     for arg in args:
         match = KEY_VALUE.match(arg)
-        if not match or Path(arg).exists():
+        if not match or exists(arg):
             spelled.append(arg)
         elif match[1] in known:
             spelled.append(f"--{arg}")
@@ -164,6 +175,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and exit with the documented code."""
+    guard_streams()
     sys.exit(run(sys.argv[1:]))
 
 
@@ -212,17 +224,21 @@ def _explain(error: Exception) -> int:
             if isinstance(error, click.UsageError) and error.ctx is not None:
                 click.echo(f"try: {error.ctx.command_path} --help", err=True)
             return 2
-        case ImportError() if message := _opencv_problem(error):
+        case OSError() if error.errno in _OF_THE_SYSTEM:
+            name = f"{error.filename}: " if error.filename else ""
+            click.echo(f"edgepose: {_one_line(f'{name}{error.strerror}')}", err=True)
+            return 2
+        case _ if message := _failed_import(error):
             click.echo(f"edgepose: {message}", err=True)
             return MissingDependencyError.exit_code
         case _:
             raise error
 
 
-def _opencv_problem(error: ImportError) -> str:
-    from edge.cli.opencv import import_problem
+def _failed_import(error: Exception) -> str:
+    from edge.cli.health.failed_import import failed_import
 
-    return import_problem(error)
+    return failed_import(error)
 
 
 def _one_line(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.cli.options import ARTIFACT, PATH, det_classes_option, together
+from edge.cli.options import ARTIFACT, PATH, FloatRange, det_classes_option, together
 from edge.model import Model
 from runtimes.errors import InputError
 
@@ -67,7 +67,7 @@ boxes_options = together(
     ),
     click.option(
         "--det-thr",
-        type=click.FloatRange(0, 1),
+        type=FloatRange(0, 1),
         help="Box score threshold. Default: 0 of --detections, the detector's own of --detector.",
     ),
     det_classes_option,

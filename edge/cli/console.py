@@ -1,5 +1,7 @@
 """Output of commands: tables and JSON to stdout, messages and progress to stderr."""
 
+import io
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,6 +11,8 @@ import click
 import msgspec
 
 from runtimes.parity_spec import ApParity, BoxesParity, Parity, PxParity
+
+_STDERR = 2
 
 
 def say(text: str) -> None:
@@ -39,6 +43,39 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[s
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in [header, *rows]
     ]
+
+
+def silence_stdout() -> None:
+    """Send what is still in stdout's buffer, and all that follows, nowhere: its reader has gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+class _Stderr(io.FileIO):
+    """The descriptor of stderr; what cannot be written, as to a logger that has ended, is lost and ends no run."""
+
+    def write(self, data: Any) -> int:
+        """Write, or drop the bytes."""
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def guard_streams() -> None:
+    """Open closed standard streams, so that no file takes their place, and let no message end the program.
+
+    A closed stdout stays None: results that are to be written there are refused.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # noqa: PERF203 three of them
+            os.open(os.devnull, os.O_RDWR)  # the lowest free descriptor
+    buffer = io.BufferedWriter(_Stderr(_STDERR, "wb", closefd=False))
+    encoding = getattr(sys.stderr, "encoding", None)
+    sys.stderr = io.TextIOWrapper(buffer, encoding, errors="backslashreplace", write_through=True)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 
 from runtimes.errors import MissingDependencyError
+from runtimes.install.import_errors import known_cause
 
 # They all write the package cv2: two at once overwrite each other's files. pyproject.toml chooses in the same way.
 DISTRIBUTIONS = (
@@ -42,24 +43,28 @@ def opencv_problem(installed: Iterable[str]) -> str:
             f"run: pip uninstall -y {' '.join(names)} && pip install {kept}"
         )
     if not names and importlib.util.find_spec("cv2") is None:
-        return f"OpenCV is not installed; run: pip install {usual_opencv()}"
+        return not_installed()
     return ""
 
 
-def import_problem(error: ImportError) -> str:
-    """Return why OpenCV could not be imported and the command that mends it; "" where the error is another's."""
-    text = " ".join(str(error).split())
-    if error.name == "cv2" and isinstance(error, ModuleNotFoundError):
-        return f"OpenCV is not installed; run: pip install {usual_opencv()}"
-    if (
-        "cv2" in (error.path or "") or "OpenCV" in text
-    ):  # a system library is missing, or files of two were mixed
-        remove = " ".join(installed_opencv() or [usual_opencv()])
-        return (
-            f"OpenCV cannot be loaded ({text}); run: pip uninstall -y {remove} && "
-            "pip install opencv-python-headless, which needs no system libraries"
-        )
-    return ""
+def not_installed() -> str:
+    """Return that there is no OpenCV, and the command that installs it."""
+    return f"OpenCV is not installed; run: pip install {usual_opencv()}"
+
+
+def broken_opencv(reason: str, printed: str = "") -> str:
+    """Return why an installed OpenCV cannot be imported, and what mends it.
+
+    reason: the exception's message; printed: what was printed before it.
+    """
+    text = " ".join(reason.split())
+    installed = installed_opencv() or [usual_opencv()]
+    cause = known_cause(installed[0], text) or known_cause(installed[0], printed)
+    headless = (
+        f"run: pip uninstall -y {' '.join(installed)} && "
+        "pip install opencv-python-headless, which needs no system libraries"
+    )
+    return f"{cause}; or {headless}" if cause else f"{text}; {headless}"
 
 
 def require_windows() -> None:

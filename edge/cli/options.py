@@ -1,19 +1,22 @@
 """Options that several verbs share, alone or in groups; `edge.cli.verb.Verb` builds the dataclass of a group."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from runtimes.base import Accelerator, Arithmetic
+from runtimes.base import Accelerator, Arithmetic, ArithmeticChoice, RunOptions
 from runtimes.cache.names import locate
 from runtimes.errors import InputError
 from runtimes.threads import MAX_THREADS
 
 if TYPE_CHECKING:
     from edge.evaluation.dataset import Dataset
+    from edge.pipeline import Skip
+    from runtimes.artifact import Artifact
 
 Decorator = Callable[[Any], Any]
 PATH = click.Path(path_type=Path)
@@ -31,6 +34,32 @@ class ArtifactParam(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has
 
 
 ARTIFACT = ArtifactParam()
+
+
+class FloatRange(click.FloatRange):
+    """A number within bounds; NaN, which click's own type lets through, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; fails for one that is out of bounds, and for NaN."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail("NaN is no number to work with.", param, ctx)
+        return number
+
+
+class FiniteRange(FloatRange):
+    """A finite number within bounds."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number; fails for one that is out of bounds, for NaN and for infinity."""
+        number = super().convert(value, param, ctx)
+        if math.isinf(number):
+            self.fail("infinity is no number to work with.", param, ctx)
+        return number
 
 
 def setting(flags: Sequence[str], kind: Any, default: Any, text: str) -> Decorator:
@@ -58,7 +87,7 @@ html_option = click.option("--html", type=PATH, help="Write a self-contained REP
 task_option = click.option(
     "--task",
     help="Dataset whose keypoints the checkpoint predicts (coco, wholebody, ap10k ...); "
-    "selects that head of a ViTPose++.",
+    "selects that head of a ViTPose++, or of a student trained with --extra-head SET.",
 )
 det_classes_option = click.option(
     "--det-classes",
@@ -86,15 +115,53 @@ accelerator_option = setting(
 tuned_option = click.option(
     "--tuned", is_flag=True, help="Use the options that `edgepose tune` chose on this machine."
 )
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, MAX_THREADS),
+    help=f"CPU threads, 1 to {MAX_THREADS}. Default: min(4, allowed cores); ncnn: fewer where that is faster.",
+)
 # fills runtimes.base.RunOptions
 run_options = together(
-    click.option(
-        "--threads",
-        type=click.IntRange(1, MAX_THREADS),
-        help=f"CPU threads, 1 to {MAX_THREADS}. Default: min(4, allowed cores); ncnn: fewer where that is faster.",
-    ),
+    threads_option,
     setting(
         ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."
+    ),
+    accelerator_option,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """Options of a session; `precision` may be "auto", which each artifact answers for itself."""
+
+    threads: int | None
+    precision: ArithmeticChoice
+    accelerator: Accelerator
+
+    def resolve(self, artifact: "Artifact", *, tuned: bool) -> RunOptions:
+        """Return the options for an artifact: as given, or as `edgepose tune` chose them.
+
+        Raises InputError where nothing is tuned, or tuned options come with others.
+        """
+        from devices.tuned import tuned_options
+        from edge.parity.auto import chosen_options
+
+        plain = RunOptions(threads=self.threads, accelerator=self.accelerator)
+        if not tuned:
+            return chosen_options(artifact, plain, self.precision)
+        if self.precision != "auto":
+            plain = replace(plain, precision=self.precision)
+        return tuned_options(artifact, plain, self.precision)
+
+
+# fills LoadOptions
+load_options = together(
+    threads_option,
+    setting(
+        ["--precision"],
+        click.Choice(get_args(ArithmeticChoice)),
+        "f32",
+        "Arithmetic of the engine. auto: f16 for each model that verifies in it on this machine, else f32.",
     ),
     accelerator_option,
 )
@@ -154,12 +221,12 @@ gate_options = together(
     category_option,
     click.option(
         "--max-px",
-        type=click.FloatRange(min=0),
+        type=FloatRange(min=0),
         help="Limit of the keypoint error (p95) in pixels, in place of the precision's own.",
     ),
     click.option(
         "--max-ap-drop",
-        type=click.FloatRange(min=0),
+        type=FloatRange(min=0),
         help="Limit of the drop in AP, in points: 0.5 = .005 (needs --val).",
     ),
 )
@@ -169,7 +236,7 @@ plan_options = together(
     setting(["--rounds"], click.IntRange(1), 10, "Rounds; each row takes one turn in a round."),
     setting(
         ["--time", "time_s"],
-        click.FloatRange(0, min_open=True),
+        FloatRange(0, min_open=True),
         5.0,
         "Timed seconds for each row, over all rounds.",
     ),
@@ -208,3 +275,12 @@ def parse_wh(text: str) -> tuple[int, int]:
     if not (is_whole(width) and is_whole(height) and int(width) and int(height)):
         raise InputError(f"--input wants WxH such as 192x256, not {text!r}")
     return int(width), int(height)
+
+
+def parse_skip(text: str) -> "Skip":
+    """Parse `--skip`: a number of frames, or auto."""
+    if text == "auto":
+        return "auto"
+    if not is_whole(text) or int(text) < 1:
+        raise InputError(f"--skip wants a number of frames from 1 up, or auto, not {text!r}")
+    return int(text)

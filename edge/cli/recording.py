@@ -1,24 +1,33 @@
 """A run in progress: its counts, and the files, pictures and window that its results go to."""
 
+import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from edge.cli.console import say
-from edge.cli.tally import Tally, emit_tally
+from edge.cli.console import say, silence_stdout
+from edge.cli.serve import SourcePreview
+from edge.cli.tally import Emit, Tally
 from edge.cli.window import show_frame
-from edge.media.sinks import Sink
-from edge.media.source import Losses
-from edge.media.video_sink import VideoSink
+from edge.media.sinks import JsonLinesSink, JsonLinesStream, Sink, SinkGroup, TargetSink, VideoSink
+from edge.media.source import Losses, Source
 from edge.pipeline import Pipeline, Result
-from edge.types import Frame, Poses, counted
+from edge.types import Frame, counted
 from runtimes.artifact import Artifact
+from runtimes.errors import EdgeposeError, OutputError, SourceError
 
 RANDOM_NOTE = "RANDOM WEIGHTS: for smoke tests only, these are not poses"
 
 
 @dataclass
 class Recording:
-    """A run in progress: its counts, and where results and annotated frames go."""
+    """A run in progress: its counts, and where results and annotated frames go.
+
+    tally: of frames that all sinks hold; total: of this and other sources. held_frames, held_people: of each sink,
+    which differ once a disk is full.
+    """
 
     sinks: list[Sink]
     pictures: Sink | None
@@ -27,19 +36,76 @@ class Recording:
     note: str
     advance: Callable[[], None]
     tally: Tally = field(default_factory=Tally)
+    total: Tally | None = None
+    preview: SourcePreview | None = None
+    held_frames: "Counter[Sink]" = field(default_factory=Counter)
+    held_people: "Counter[Sink]" = field(default_factory=Counter)
+
+    @property
+    def all_sinks(self) -> list[Sink]:
+        """Those of results and of pictures."""
+        return [*([self.pictures] if self.pictures else []), *self.sinks]
 
     def add(self, result: Result) -> bool:
         """Count, write and show one frame; False when the user closed the window."""
-        self.tally.add(result)
         for sink in self.sinks:
-            sink.write(result.frame, result.poses)
+            self._write(sink, result.frame, result)
+        drawn = None
+        if self.pictures or self.show:
+            drawn = annotate(result, self.threshold, self.note)
+        if self.pictures and drawn:
+            self._write(self.pictures, drawn, result)
+        self.tally.add(result)
+        if self.total:
+            self.total.add(result)
+        if self.preview:
+            self.preview.write(result)
         self.advance()
-        if not (self.pictures or self.show):
-            return True
-        drawn = annotate(result.frame, result.poses, self.threshold, self.note)
-        if self.pictures:
-            self.pictures.write(drawn, result.poses)
-        return not self.show or show_frame(drawn)
+        return not (self.show and drawn) or show_frame(drawn)
+
+    def _write(self, sink: Sink, frame: Frame, result: Result) -> None:
+        """Write into one sink; what does not fit on its disk is not counted as held."""
+        sink.write(frame, result.poses, result.states)
+        self.held_frames[sink] += 1
+        self.held_people[sink] += len(result.poses)
+
+
+def record(
+    pipeline: Pipeline, frames: Source, recording: Recording, stop: threading.Event
+) -> EdgeposeError | None:
+    """Run until the frames end, the window is closed, stdout has no reader, or `stop` is set.
+
+    Returns, instead of raising, the error of a source that broke off after its first frame and of a sink whose disk is
+    full: the recording until then is kept.
+    """
+    broken: EdgeposeError | None = None
+    began = time.perf_counter()
+    try:
+        with SinkGroup(recording.all_sinks):
+            broken = _record(pipeline, frames, recording, stop)
+            recording.tally.wall_s = time.perf_counter() - began
+    except OutputError as error:  # a file that could not be completed
+        return broken or error
+    return broken
+
+
+def _record(
+    pipeline: Pipeline, frames: Source, recording: Recording, stop: threading.Event
+) -> EdgeposeError | None:
+    try:
+        for result in pipeline.stream(frames):
+            if not recording.add(result) or stop.is_set():
+                break
+    except SourceError as error:
+        if not recording.tally.frames:
+            raise
+        return error
+    except OutputError as error:
+        return error
+    except BrokenPipeError:  # as of `| head -1`
+        if any(isinstance(sink, JsonLinesStream) for sink in recording.sinks):
+            silence_stdout()
+    return None
 
 
 def banner(*artifacts: Artifact | None) -> str:
@@ -60,32 +126,47 @@ def warn_of_drawn(source: str, *artifacts: Artifact | None) -> None:
         )
 
 
-def annotate(frame: Frame, poses: Poses, threshold: float, note: str) -> Frame:
-    """Return the frame with its poses drawn, and the note below them."""
+def annotate(result: Result, threshold: float, note: str) -> Frame:
+    """Return the result's frame with its poses drawn, and the note below them."""
     from edge.media.draw import draw_poses, put_banner
 
-    image = draw_poses(frame.image, poses, threshold)
-    return replace(frame, image=put_banner(image, note) if note else image)
+    image = draw_poses(result.frame.image, result.poses, threshold, states=result.states)
+    return replace(result.frame, image=put_banner(image, note) if note else image)
 
 
-def report_run(recording: Recording, pipeline: Pipeline, losses: Losses, *, as_json: bool) -> None:
-    """Print the figures, and say which frames were lost and what was written."""
+def report_run(recording: Recording, pipeline: Pipeline, losses: Losses, emit: Emit) -> None:
+    """Print the figures with `emit`, and say which frames were lost and what was written."""
     tally = recording.tally
-    emit_tally(tally, losses, pipeline, as_json=as_json)
+    emit(tally, losses, pipeline, None)
     notes = losses.notes()
     if notes:
         say(", ".join([counted(tally.frames, "frame"), *notes]))
-    held = f"{counted(tally.frames, 'frame')}, {counted(tally.people, 'person', 'people')}"
-    pictures = [recording.pictures] if recording.pictures else []
-    for sink in (*pictures, *recording.sinks):
-        if sink.path.exists():  # a video of no frames is no file
-            say(f"wrote {sink.path} ({held}{_paced(sink)})")
+    for sink in recording.all_sinks:
+        path = _written(sink)
+        if path:
+            frames = counted(recording.held_frames[sink], "frame")
+            people = counted(recording.held_people[sink], "person", "people")
+            say(f"wrote {path} ({frames}, {people}{_paced(sink)})")
     if recording.note:
         say(recording.note)
 
 
+def _written(sink: Sink) -> Path | None:
+    """Return where a sink's results are; None for a video of no frames, and for one that could not be completed."""
+    if isinstance(sink, JsonLinesSink):
+        return sink.path if sink.path.exists() else None
+    return sink.path if isinstance(sink, TargetSink) and sink.in_place else None
+
+
 def _paced(sink: Sink) -> str:
-    """Return how many frames a live recording repeated or left out to keep its time."""
-    if not isinstance(sink, VideoSink) or not (sink.repeated or sink.left_out):
+    """Return how many frames a video repeats, leaves out or scales to keep its time and size, or lacks at its end."""
+    if not isinstance(sink, VideoSink):
         return ""
-    return f"; {sink.repeated} repeated and {sink.left_out} left out to keep the source's time"
+    said = ""
+    if sink.repeated or sink.left_out:
+        said = f"; {sink.repeated} repeated and {sink.left_out} left out to keep the source's time"
+    if sink.fitted:
+        said += f"; {counted(sink.fitted, 'frame')} of another size scaled"
+    if sink.missing:
+        said += f"; the last {sink.missing} of them missing"
+    return said

@@ -1,10 +1,18 @@
-"""Handling of Ctrl-C: a recording ends without being lost, and an interrupt that a library wraps is recognised."""
+"""Handling of Ctrl-C and SIGTERM: a recording ends without being lost, and a wrapped interrupt is recognised."""
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edge.media.source import Source
+
+# Seconds between two looks at whether a run is over.
+_LOOK_S = 0.2
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -21,34 +29,93 @@ def ctrl_c_noted() -> Iterator[threading.Event]:
         noted.set()
         raise KeyboardInterrupt
 
-    with _handled(note):
+    with _handled(signal.SIGINT, note):
         yield noted
 
 
-@contextmanager
-def ctrl_c_ends() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets, to be checked between frames; the second interrupts at once."""
-    asked = threading.Event()
+class Stop(threading.Event):
+    """A request to end a run, by Ctrl-C or, as systemd and docker send it, SIGTERM."""
 
-    def note(_number: int, _frame: FrameType | None) -> None:
-        if asked.is_set():
+    def __init__(self) -> None:
+        super().__init__()
+        self._number = signal.SIGINT
+
+    @property
+    def exit_code(self) -> int:
+        """130 after Ctrl-C, 143 after SIGTERM, as shells have it; 0 before either."""
+        return 128 + self._number if self.is_set() else 0
+
+    def ask(self, number: int) -> None:
+        """Ask for the end; a signal handler may call it."""
+        self._number = signal.Signals(number)
+        self.set()
+
+
+@contextmanager
+def stop_asked() -> Iterator[Stop]:
+    """Yield what the first Ctrl-C or SIGTERM sets, to be checked between frames; a second Ctrl-C interrupts at once."""
+    stop, owner = Stop(), os.getpid()
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != owner:  # a child that was forked meanwhile ends as it would without us
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        elif number == signal.SIGINT and stop.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        else:
+            stop.ask(number)
 
-    with _handled(note):
-        yield asked
+    with _handled(signal.SIGINT, note), _handled(signal.SIGTERM, note):
+        yield stop
 
 
 @contextmanager
-def _handled(handler: Handler) -> Iterator[None]:
-    """Install a SIGINT handler; not in other threads, which may not, nor where the shell ignores the signal."""
-    previous = signal.getsignal(signal.SIGINT)
+def sigterm_exits() -> Iterator[None]:
+    """Have SIGTERM end the block by SystemExit, as Ctrl-C does by KeyboardInterrupt: what the block opened is closed.
+
+    For the wait for a source's first frame; left to the system, SIGTERM would leave GStreamer's process behind.
+    """
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    with _handled(signal.SIGTERM, leave):
+        yield
+
+
+@contextmanager
+def closing_live(stop: threading.Event, sources: "Sequence[Source]") -> Iterator[None]:
+    """End the sources once `stop` is set: a camera or pipe that stalls gives no frame after which it could be seen."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(_LOOK_S):
+            if over.is_set():
+                return
+        for source in sources:
+            source.interrupt()
+            if source.live:
+                source.close()
+
+    thread = threading.Thread(target=watch, name="edgepose-stop", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def _handled(number: signal.Signals, handler: Handler) -> Iterator[None]:
+    """Install a signal handler; not in other threads, which may not, nor where the shell ignores the signal."""
+    previous = signal.getsignal(number)
     in_main = threading.current_thread() is threading.main_thread()
     if not in_main or previous in {signal.SIG_IGN, None}:
         yield
         return
-    signal.signal(signal.SIGINT, handler)
+    signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.signal(number, previous)

@@ -1,19 +1,20 @@
 """Counts and times of a run, as a table and as JSON."""
 
 from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from edge.cli.console import emit_json, emit_table
+from edge.cli.console import emit_json, emit_table, format_table, say
 from edge.media.source import Losses
 from edge.model import Model
 from edge.pipeline import Pipeline, Result
 
 # Frames whose times are kept: bounds the memory of a run of weeks.
 _LAST = 100_000
-_STAGES = ("detect", "pose", "frame")
+_STAGES = ("load", "detect", "transform", "pose", "post", "frame")
 
 
 def _times() -> "deque[float]":
@@ -38,11 +39,15 @@ class Tally:
         self.frames += 1
         self.with_people += len(result.poses) > 0
         self.people += len(result.poses)
+        timings = result.timings
         if result.detected:
             self.detections_run += 1
-            self.times_ms["detect"].append(result.timings.detect_ms)
-        self.times_ms["pose"].append(result.timings.pose_ms)
-        self.times_ms["frame"].append(result.timings.total_ms)
+            self.times_ms["detect"].append(timings.detect_ms)
+        self.times_ms["load"].append(timings.load_ms)
+        self.times_ms["transform"].append(timings.transform_ms)
+        self.times_ms["pose"].append(timings.pose_ms)
+        self.times_ms["post"].append(timings.post_ms)
+        self.times_ms["frame"].append(timings.total_ms)
 
     def counts(self, losses: Losses) -> dict[str, float | int | None]:
         """Return the counts, with frames a second from the first frame to the last, reading and writing included."""
@@ -55,36 +60,64 @@ class Tally:
             "unread_frames": losses.unread,
             "missing_frames": losses.missing,
             "dropped_frames": losses.dropped,
+            "reconnects": losses.reconnects,
         }
 
     def timings(self) -> dict[str, dict[str, float | None]]:
-        """Return mean, p50, p90 and p99 in milliseconds by stage: detect, pose, frame (both, and what follows)."""
+        """Return mean, p50, p90 and p99 in milliseconds by stage; frame is the sum of those after load."""
         return {stage: _spread(list(values)) for stage, values in self.times_ms.items()}
 
 
-def emit_tally(tally: Tally, losses: Losses, pipeline: Pipeline, *, as_json: bool) -> None:
-    """Print the counts, the times, and the engine and arithmetic in use."""
-    counts, timings = tally.counts(losses), tally.timings()
+Rows = Sequence[dict[str, Any]] | None
+Emit = Callable[[Tally, Losses, Pipeline, Rows], None]
+
+
+def emit_figures(tally: Tally, losses: Losses, pipeline: Pipeline, sources: Rows) -> None:
+    """Print the counts, the times, the engine and arithmetic in use, and a row for each of several sources, as JSON."""
+    flat = {
+        f"{stage}_{name}_ms": value
+        for stage, row in tally.timings().items()
+        for name, value in row.items()
+    }
+    each = {} if sources is None else {"sources": sources}
+    emit_json({**tally.counts(losses), **flat, "models": _models(pipeline), **each})
+
+
+def emit_tables(tally: Tally, losses: Losses, pipeline: Pipeline, _sources: Rows) -> None:
+    """Print the same as tables, without the rows, whose lines are on stderr."""
+    for header, rows in _tables(tally, losses, pipeline):
+        emit_table(header, rows)
+
+
+def say_tables(tally: Tally, losses: Losses, pipeline: Pipeline, _sources: Rows) -> None:
+    """Print the same as tables on stderr, for runs whose results go to stdout."""
+    for header, rows in _tables(tally, losses, pipeline):
+        for line in format_table(header, rows):
+            say(line)
+
+
+def _tables(
+    tally: Tally, losses: Losses, pipeline: Pipeline
+) -> "list[tuple[list[str], list[list[str]]]]":
+    counts = [[name, _shown(value)] for name, value in tally.counts(losses).items()]
+    times = [
+        [stage, *(_shown(value) for value in row.values())]
+        for stage, row in tally.timings().items()
+    ]
+    models = _models(pipeline)
+    engines = [[role, *map(str, row.values())] for role, row in models.items()]
+    return [
+        (["figure", "value"], counts),
+        (["time in ms", "mean", "p50", "p90", "p99"], times),
+        (["model", *models["pose"]], engines),
+    ]
+
+
+def _models(pipeline: Pipeline) -> dict[str, dict[str, Any]]:
     models = {"pose": engine_of(pipeline.pose)}
     if pipeline.detector:
         models["detector"] = engine_of(pipeline.detector)
-    if as_json:
-        flat = {
-            f"{stage}_{name}_ms": value
-            for stage, row in timings.items()
-            for name, value in row.items()
-        }
-        emit_json({**counts, **flat, "models": models})
-        return
-    emit_table(["figure", "value"], [[name, _shown(value)] for name, value in counts.items()])
-    print_rows = [
-        [stage, *(_shown(value) for value in row.values())] for stage, row in timings.items()
-    ]
-    emit_table(["time in ms", "mean", "p50", "p90", "p99"], print_rows)
-    emit_table(
-        ["model", *models["pose"]],
-        [[role, *map(str, row.values())] for role, row in models.items()],
-    )
+    return models
 
 
 def engine_of(model: Model) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from click.core import ParameterSource
 
 from edge.cli.checks import require_torch, require_writable
 from edge.cli.console import emit_json, emit_table, hint, number, say
-from edge.cli.options import PATH, Decorator, parse_wh, setting, together
+from edge.cli.options import PATH, Decorator, FiniteRange, parse_wh, setting, together
 from runtimes.errors import MissingDependencyError
-from runtimes.record import Record
 
 if TYPE_CHECKING:
+    from quantize.distill.config import TrainingConfig
     from quantize.distill.loop.job import Metrics, TrainingResult
 
 # Modules that training imports, and the packages that provide them.
@@ -26,9 +26,9 @@ PACKAGES = {
     "matplotlib": "matplotlib",
 }
 PARAMETERS = {"schema": "keypoints"}  # settings that an option of another name fills
-C = TypeVar("C", bound=Record)
+C = TypeVar("C", bound="TrainingConfig")
 PRECISIONS = ("f32", "bf16", "f16")
-POSITIVE = click.FloatRange(0, min_open=True)
+POSITIVE = FiniteRange(0, min_open=True)
 
 
 def _wh(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
@@ -39,7 +39,45 @@ extra_head_option = click.option(
     "--extra-head",
     multiple=True,
     metavar="SET",
-    help="Keypoint set of a further head on the same backbone, for training alone; repeat for several.",
+    help="Keypoint set of a further head on the same backbone (`export --task SET`); repeat for several.",
+)
+# Of pose models, in both commands; without a default, so that `train` can refuse them for a detector.
+augment_options = together(
+    click.option(
+        "--augment",
+        type=click.Choice(["strong", "weak", "gentle", "still"]),
+        help="Strength of a pose model's augmentation; `still` is none. Default: strong.",
+    ),
+    click.option(
+        "--weak-share",
+        type=FiniteRange(0, 1),
+        help="Share of the steps that ends a strong run with weak augmentation. Default: .1, of 100 epochs 30 / 420.",
+    ),
+    click.option(
+        "--jitter",
+        type=click.Choice(["none", "detector"]),
+        help="Noise on a pose model's boxes, as of a detector. Default: none.",
+    ),
+    click.option(
+        "--jitter-start",
+        type=FiniteRange(0, 1),
+        help="Share of the steps before boxes are jittered. Default: 0; AlphaPose: .74.",
+    ),
+    section="Data",
+)
+pose_loss_options = together(
+    click.option(
+        "--deep-supervision",
+        type=FiniteRange(0),
+        help="Initial weight of deep supervision of a convolutional pose model; 0 for none. Default: 0.01.",
+    ),
+    click.option(
+        "--integral-gradient",
+        type=click.Choice(["code", "paper"]),
+        help="Amplitude of the gradient of -integral pose models: AlphaPose's code (2, the default) or its paper "
+        "(1/8 of the map).",
+    ),
+    section="Optimization",
 )
 network_options = together(
     click.option(
@@ -96,7 +134,7 @@ length_options = together(
 optimizer_options = together(
     click.option(
         "--weight-decay",
-        type=click.FloatRange(0),
+        type=FiniteRange(0),
         help="Weight decay. Default: the paper's for the student.",
     ),
     click.option(
@@ -110,7 +148,7 @@ optimizer_options = together(
     ),
     click.option(
         "--ema",
-        type=click.FloatRange(0, 1),
+        type=FiniteRange(0, 1),
         help="Window of the weights' moving average as a share of all steps, 0 for none. Default: the paper's, or .05.",
     ),
     setting(
@@ -124,12 +162,12 @@ optimizer_options = together(
 layer_options = together(
     click.option(
         "--layer-decay",
-        type=click.FloatRange(0, 1, min_open=True),
+        type=FiniteRange(0, 1, min_open=True),
         help="Factor on the learning rate from each layer to the one below. Default: the paper's with --init, else 1.",
     ),
     click.option(
         "--drop-path",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=FiniteRange(0, 1, max_open=True),
         help="Probability to skip a ViT's last block in training. Default: the paper's with --init, else 0.",
     ),
     click.option(
@@ -161,10 +199,8 @@ validation_options = together(
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """Directory, device and validation data of a training run, which its configuration does not hold."""
+    """Directory and device of a training run, which its configuration does not hold."""
 
-    val: str
-    val_images: str
     device: Any
     out: Path
     resume: bool
@@ -201,8 +237,9 @@ def resumed(config: C, run: TrainingRun) -> C:
     """
     if not run.resume:
         return config
-    from quantize.distill.loop.run_folder import read_config
+    from quantize.distill.loop.run_folder import check_student, read_config
 
+    check_student(run.out, config.student)
     stored = read_config(run.out, type(config))
     ctx = click.get_current_context()
     given = {

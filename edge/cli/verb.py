@@ -9,14 +9,24 @@ import msgspec
 
 
 class Verb(click.Command):
-    """A command that may take dataclasses and structs: each is built from the options named like its fields."""
+    """A command that may take dataclasses and structs: each is built from the options named like its fields.
+
+    An option without a value leaves the field its own default.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         """Build the groups, then call the command's function."""
         for name, kind in get_type_hints(self.callback).items():
             if dataclasses.is_dataclass(kind) or _is_struct(kind):
-                fields = [each for each in inspect.signature(kind).parameters if each in ctx.params]
-                ctx.params[name] = kind(**{each: ctx.params.pop(each) for each in fields})
+                fields = inspect.signature(kind).parameters
+                given = {each: ctx.params.pop(each) for each in fields if each in ctx.params}
+                ctx.params[name] = kind(
+                    **{
+                        each: value
+                        for each, value in given.items()
+                        if value is not None or fields[each].default is inspect.Parameter.empty
+                    }
+                )
         return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,6 +10,7 @@ from edge.codecs import (
     ae,
     boxes,
     dense,
+    embedding,
     heatmap,
     integral,
     paf,
@@ -26,6 +27,7 @@ from runtimes.codec_spec import (
     AssociativeEmbeddingCodec,
     BoxesCodec,
     DenseCodec,
+    EmbeddingCodec,
     HeatmapCodec,
     IntegralCodec,
     PafCodec,
@@ -56,6 +58,7 @@ _DECODERS: dict[type, Callable[[Sequence[Array], Any, ModelSpec], Decoded]] = {
     YoloCodec: yolo.decode,
     YoloRowsCodec: yolo_rows.decode,
     DenseCodec: dense.decode,
+    EmbeddingCodec: embedding.decode,
 }
 
 

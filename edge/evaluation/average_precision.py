@@ -18,7 +18,8 @@ from edge.evaluation.coco import (
     extent_xywh,
 )
 from edge.evaluation.summary import IouType, Summary
-from runtimes.errors import InputError, MissingDependencyError
+from runtimes.errors import InputError
+from runtimes.install.import_errors import broken_import
 
 Results = Sequence[CocoResult | Mapping[str, Any]]
 
@@ -116,7 +117,7 @@ def _evaluator(
     try:
         from faster_coco_eval import COCO, COCOeval_faster  # noqa: PLC0415 optional, and slow to import
     except ImportError as error:
-        raise MissingDependencyError("faster-coco-eval", "eval") from error
+        raise broken_import("faster-coco-eval", "eval", error) from error
     found = [each for each in as_results(results) if each.category_id == truth.person]
     people = truth.people
     _check_fit(iou_type, truth, people, found, sigmas)

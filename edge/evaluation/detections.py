@@ -38,7 +38,8 @@ def load_detections(
     """Read a file of boxes: for each truth those of its category (`person`) that score at least `min_score`.
 
     truths: one, or several categories of the same images. Every image has an entry, best score first, xyxy; labels are
-    0. Boxes of other categories are left out, as are boxes without an area, with a warning that has their numbers.
+    0. Boxes of other categories are left out, as are boxes without an area, with a warning that has their numbers; a
+    file of which no box is left has a warning too.
     Raises InputError where the file cannot be read or is no such list, where a box is of an image that the truths do
     not list, has a value of the wrong kind or no score, and where no box is of these categories.
     """
@@ -59,6 +60,10 @@ def load_detections(
     if empty := len(ours) - len(solid):
         warn(f"{path}: {empty} of {len(boxes)} boxes have no area and are left out")
     strong = [each for each in solid if each.score >= min_score]
+    if not strong:
+        best = max((each.score for each in solid), default=None)
+        said = "it holds none" if best is None else f"the best score is {best:.6g}"
+        warn(f"{path}: no box scores {min_score:g} or more ({said}), so there is nobody to score")
     return [
         _by_image(truth, [each for each in strong if each.category == truth.person])
         for truth in truths

@@ -46,22 +46,25 @@ def sure_people(poses: Poses, rule: LabelRule) -> Poses:
 
 
 def label_records(
-    poses: Poses, image_id: int, first_id: int, rule: LabelRule
+    poses: Poses, image_id: int, first_id: int, rule: LabelRule, wh: Size
 ) -> list[dict[str, Any]]:
-    """Return COCO annotations of the people in one image, numbered from `first_id`.
+    """Return COCO annotations of the people in one image of size `wh`, numbered from `first_id`.
 
-    Beside COCO's fields: score, the mean of all keypoint scores, and keypoint_scores, one a keypoint.
+    Boxes are clipped to the image, and keypoints outside it unlabelled. Beside COCO's fields: score, the mean of all
+    keypoint scores, and keypoint_scores, one a keypoint.
     """
-    labelled = poses.scores >= rule.min_keypoint_score
+    within = np.all((poses.xy >= 0) & (poses.xy <= np.array(wh) - 1), axis=2)
+    labelled = (poses.scores >= rule.min_keypoint_score) & within
     triplets = np.concatenate([poses.xy, np.where(labelled, VISIBLE, 0)[..., None]], axis=2)
-    sizes = poses.boxes[:, 2:] - poses.boxes[:, :2]
+    boxes = poses.boxes.clip(0, np.tile(np.array(wh, np.float32), 2))
+    sizes = boxes[:, 2:] - boxes[:, :2]
     return [
         {
             "id": first_id + place,
             "image_id": image_id,
             "category_id": PERSON,
             "iscrowd": 0,
-            "bbox": _rounded([*poses.boxes[place, :2], *sizes[place]], 2),
+            "bbox": _rounded([*boxes[place, :2], *sizes[place]], 2),
             "area": round(float(sizes[place].prod()) * AREA_OF_BOX, 2),
             "keypoints": _rounded(triplets[place].ravel(), 2),
             "num_keypoints": int(labelled[place].sum()),

@@ -150,7 +150,8 @@ def _frames(
     failed: list[int] = []
     given, last, time_s = 0, -1, -1.0
     while True:
-        read, image = capture.read()
+        with quiet_opencv():  # behind a URL it may time out
+            read, image = capture.read()
         if not read:
             failed.append(numbering.failed())
             if len(failed) > _patience(promised, failed[-1], given):

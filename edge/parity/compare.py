@@ -1,4 +1,4 @@
-"""Comparison of one set of outputs with a reference, judged by the limits of its precision.
+"""Comparison of one set of outputs with a reference, judged by the limits of the precision that rounded them.
 
 Pure numpy over outputs that were computed elsewhere; it knows neither torch nor engines. The basis of the verdict
 follows from the reference alone:
@@ -27,7 +27,21 @@ from runtimes.spec import ModelSpec, Precision
 PX_LIMITS: dict[Precision, float] = {"fp32": 0.1, "fp16": 0.5, "int8": 2.0}
 RAW_LIMITS: dict[Precision, float] = {"fp32": 1e-3, "fp16": 3e-2}
 
+# The precision of a file whose weights are rounded as coarsely as this arithmetic rounds each result.
+_ROUNDED_LIKE: dict[str, Precision] = {"f32": "fp32", "f16": "fp16", "bf16": "fp16"}
+# From the strictest limits to the loosest.
+_COARSENESS: tuple[Precision, ...] = ("fp32", "fp16", "int8")
+
 OutputParity = PxParity | BoxesParity | RawParity
+
+
+def judged_precision(file: Precision, arithmetic: str) -> Precision:
+    """Return the precision whose limits apply: the coarser of the file's and the arithmetic's (f32, f16, bf16).
+
+    An fp32 file that is computed in f16 or bf16 is rounded like an fp16 file, and is judged like one; an int8 file is
+    judged as int8 in any arithmetic.
+    """
+    return max(file, _ROUNDED_LIKE[arithmetic], key=_COARSENESS.index)
 
 
 def compare(

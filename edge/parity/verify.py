@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from devices.detect import detect_machine
-from edge.parity.compare import OutputParity, compare, with_px_limit
+from edge.parity.compare import (
+    PX_LIMITS,
+    OutputParity,
+    compare,
+    judged_precision,
+    with_px_limit,
+)
 from edge.parity.reference import Reference, load_reference, make_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Array, Outputs, RunOptions, Session
@@ -25,14 +31,36 @@ BATCH_PIXELS = 1 << 20
 def verify(artifact: Artifact, options: RunOptions) -> OutputParity:
     """Run the artifact on its own reference inputs and judge by the limits that it was exported with.
 
+    In f16 or bf16 arithmetic, as the session reports it, the limits of half precision apply where they are looser.
     Artifacts converted by others have no PyTorch reference: they are compared with their own outputs at import, and
     `passed` stays None.
     """
-    parity = measure(artifact, load_reference(artifact.root / REFERENCE), options)
+    session = open_session(artifact, options)
+    try:
+        return verify_session(session, artifact)
+    finally:
+        session.close()
+
+
+def verify_session(session: Session, artifact: Artifact) -> OutputParity:
+    """Judge an open session of the artifact as `verify` does."""
+    reference = load_reference(artifact.root / REFERENCE)
+    parity = measure_session(session, artifact.manifest, reference)
     if artifact.manifest.lineage.weights == "foreign":
         return msgspec.structs.replace(parity, passed=None)
-    limits = (record.limit for record in artifact.manifest.parity if isinstance(record, PxParity))
-    return with_px_limit(parity, next(limits, None))
+    return with_px_limit(parity, px_limit(artifact.manifest, parity.arithmetic))
+
+
+def px_limit(manifest: Manifest, arithmetic: str) -> float | None:
+    """Return the pixel limit that replaces the default one: the export's, None where no record has one.
+
+    It was chosen for f32 arithmetic; in a coarser one the limit is at least that of half precision.
+    """
+    limits = (record.limit for record in manifest.parity if isinstance(record, PxParity))
+    exported = next(limits, None)
+    if exported is None or arithmetic == "f32":
+        return exported
+    return max(exported, PX_LIMITS[judged_precision(manifest.precision, arithmetic)])
 
 
 def verify_against(artifact: Artifact, other: Artifact, options: RunOptions) -> OutputParity:
@@ -70,14 +98,22 @@ def _meaning(manifest: Manifest) -> tuple[object, ...]:
 
 def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> OutputParity:
     """Run `artifact` over the reference's images and compare, recording arithmetic and the CPU's ISA."""
-    manifest = artifact.manifest
     session = open_session(artifact, options)
     try:
-        outputs = run_batches(session, manifest.inputs[0].name, reference.images)
-        arithmetic = session.effective.precision
+        return measure_session(session, artifact.manifest, reference)
     finally:
         session.close()
-    parity = compare(reference, outputs, manifest, manifest.precision)
+
+
+def measure_session(session: Session, manifest: Manifest, reference: Reference) -> OutputParity:
+    """Run an open session over the reference's images and compare, as `measure`.
+
+    Judged by the file's precision or by the arithmetic in use, whichever is coarser.
+    """
+    outputs = run_batches(session, manifest.inputs[0].name, reference.images)
+    arithmetic = session.effective.precision
+    precision = judged_precision(manifest.precision, arithmetic)
+    parity = compare(reference, outputs, manifest, precision)
     return msgspec.structs.replace(parity, arithmetic=arithmetic, isa=detect_machine().isa)
 
 

@@ -4,8 +4,8 @@ Everything follows from a seed, drawn with numpy and OpenCV alone. Drawn people 
 shows how faithful a conversion is, not how good a model is.
 """
 
-from edge.synth.clip import draw_clip
-from edge.synth.files import coco_dataset, write_clip, write_dataset
+from edge.synth.clip import draw_clip, draw_visits
+from edge.synth.files import coco_dataset, write_clip, write_dataset, write_tracking_clip
 from edge.synth.scene import DrawnPerson, Scene
 from edge.synth.versions import DrawnVersion, draw_crops, draw_scene, iterate_crops
 
@@ -17,7 +17,9 @@ __all__ = [
     "draw_clip",
     "draw_crops",
     "draw_scene",
+    "draw_visits",
     "iterate_crops",
     "write_clip",
     "write_dataset",
+    "write_tracking_clip",
 ]

@@ -1,4 +1,7 @@
-"""Clips of moving people with constant ids: performers wave, squat and jump in place, walkers cross the frame."""
+"""Clips of moving people with constant ids: performers wave, squat and jump in place, walkers cross the frame.
+
+Visitors (`edge.synth.visit`) come, stop, go and come back, and leave the frame empty in between.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +21,12 @@ from edge.synth.scene import (
     sample_setup,
 )
 from edge.synth.sprite import Stance, draw_sprite
+from edge.synth.visit import STRIDE_SHARE, Visitor, posture, sample_visitors
 from edge.synth.wardrobe import Look, sample_look
 from edge.types import F32, U8
 from runtimes.errors import InputError
 
 _CYCLE_S: dict[Motion, float] = {"wave": 2.6, "squat": 2.0, "jump": 1.8, "idle": 2.4}
-_STRIDE_SHARE = 0.82
-"""Length of a stride (two steps, hips at 25 degrees each way) as a share of the stature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class _Film:
     backdrop: U8
     sway_px: int
     sway_hz: float
-    actors: tuple[_Performer | _Walker, ...]
+    actors: tuple[_Performer | _Walker | Visitor, ...]
 
 
 def draw_clip(
@@ -74,12 +76,41 @@ def draw_clip(
     person_id 0 performs in place; the others perform too or walk in and out. In half of the clips the camera sways.
     Raises InputError where the frame is smaller than 32 x 32, a number is negative or fps is not positive.
     """
+    _check_clip(seed, wh, frames, fps, people)
+    film = _sample_film(np.random.default_rng([seed, 1]), wh, frames / fps, people)
+    return _frames(film, seed, frames, fps)
+
+
+def draw_visits(
+    seed: int,
+    wh: tuple[int, int] = (640, 480),
+    frames: int = 480,
+    fps: float = 24.0,
+    people: int = 3,
+) -> Iterator[Scene]:
+    """Draw a clip of people who walk in, cross each other, stop, leave, and come back under the same person_id.
+
+    The frame is empty at the start, in the middle and at the end. The same arguments give the same clip. A visit lasts
+    about a third of the clip: in less than 20 s people hurry. Raises InputError as `draw_clip` does.
+    """
+    _check_clip(seed, wh, frames, fps, people)
+    rng = np.random.default_rng([seed, 3])
+    setup = sample_setup(rng, wh)
+    visitors = sample_visitors(rng, 0.5 * wh[0] / _focal(wh), frames / fps, people)
+    backdrop = draw_backdrop(rng, wh, int(setup.horizon_px))
+    film = _Film(wh, setup, sample_sensor(rng), backdrop, 0, 0.0, visitors)
+    return _frames(film, seed, frames, fps)
+
+
+def _check_clip(seed: int, wh: tuple[int, int], frames: int, fps: float, people: int) -> None:
     check_frame(seed, wh)
     if frames < 0 or people < 0 or fps <= 0:
         raise InputError(
             f"a clip of {frames} frames at {fps} fps with {people} people cannot be drawn"
         )
-    film = _sample_film(np.random.default_rng([seed, 1]), wh, frames / fps, people)
+
+
+def _frames(film: _Film, seed: int, frames: int, fps: float) -> Iterator[Scene]:
     return (
         _frame(film, index / fps, np.random.default_rng([seed, 2, index]))
         for index in range(frames)
@@ -124,7 +155,7 @@ def _sample_performer(
 def _sample_walker(rng: np.random.Generator, wh: tuple[int, int], length_s: float) -> _Walker:
     look = sample_look(rng)
     z, way = float(rng.uniform(2.4, 6.5)), float(rng.choice(np.array([-1.0, 1.0])))
-    speed = look.body.stature_m * _STRIDE_SHARE * rng.uniform(0.75, 1.05)
+    speed = look.body.stature_m * STRIDE_SHARE * rng.uniform(0.75, 1.05)
     yaw_deg = way * float(rng.uniform(65, 105))
     edge = 0.5 * wh[0] * z / _focal(wh) + 0.45
     # at the frame's edge at a random moment of the clip: half of them come in, half go out
@@ -148,24 +179,33 @@ def _perform(actor: _Performer, time_s: float) -> tuple[F32, float]:
     return breath, 0.0
 
 
-def _stance(actor: _Performer | _Walker, film: _Film, time_s: float, pan_px: int) -> Stance | None:
-    """Return the actor's stance at a time; None where it is behind the camera."""
-    x, z = actor.floor_xz
-    if isinstance(actor, _Walker):
-        turn = np.radians(actor.yaw_deg)
-        x += actor.speed_m_s * time_s * float(np.sin(turn))
-        z -= actor.speed_m_s * time_s * float(np.cos(turn))
-        stride_m = _STRIDE_SHARE * actor.look.body.stature_m
-        angles, lift_m = walk(actor.phase + actor.speed_m_s * time_s / stride_m)
+def _stance(
+    actor: _Performer | _Walker | Visitor, film: _Film, time_s: float, pan_px: int
+) -> Stance | None:
+    """Return the actor's stance at a time; None where it is behind the camera or away."""
+    if isinstance(actor, Visitor):
+        seen = posture(actor, time_s)
+        if seen is None:
+            return None
+        x, z, yaw_deg = seen.x_m, actor.depth_m, seen.yaw_deg
+        angles, lift_m = seen.angles, seen.lift_m
     else:
-        angles, lift_m = _perform(actor, time_s)
+        x, z, yaw_deg = *actor.floor_xz, actor.yaw_deg
+        if isinstance(actor, _Walker):
+            turn = np.radians(actor.yaw_deg)
+            x += actor.speed_m_s * time_s * float(np.sin(turn))
+            z -= actor.speed_m_s * time_s * float(np.cos(turn))
+            stride_m = STRIDE_SHARE * actor.look.body.stature_m
+            angles, lift_m = walk(actor.phase + actor.speed_m_s * time_s / stride_m)
+        else:
+            angles, lift_m = _perform(actor, time_s)
     if z < 1.2:
         return None
     px_per_m = _focal(film.wh) / z
     return Stance(
         angles=angles,
         lift_m=lift_m,
-        yaw_deg=actor.yaw_deg,
+        yaw_deg=yaw_deg,
         tilt_deg=film.setup.tilt_deg,
         lean_deg=0.0,
         base_xy=(

@@ -1,6 +1,6 @@
-"""Drawn people on disk: COCO keypoint annotations with an image folder, or a video."""
+"""Drawn people on disk: COCO keypoint annotations with an image folder, or a video with track ids."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any
 
     One category, `person`, with COCO's keypoint names and its 1-based skeleton. Annotations have a `track_id`.
     """
-    schema = load_schema("coco17")
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for image_id, (scene, name) in enumerate(zip(scenes, names, strict=True), start=1):
@@ -27,6 +26,11 @@ def coco_dataset(scenes: Sequence[Scene], names: Sequence[str]) -> dict[str, Any
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         for person in scene.people:
             annotations.append(_annotation(person, len(annotations) + 1, image_id))
+    return _dataset(images, annotations)
+
+
+def _dataset(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> dict[str, Any]:
+    schema = load_schema("coco17")
     category = {
         "id": 1,
         "name": "person",
@@ -109,6 +113,40 @@ def write_clip(path: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
         _write_video(draft, scenes, fps)
         draft.replace(target)
     return target
+
+
+def write_tracking_clip(directory: str | Path, scenes: Iterable[Scene], fps: float) -> Path:
+    """Write a clip as `directory`/clip.mp4 and its ground truth as `directory`/tracks.json; return the json's path.
+
+    The truth is COCO's, with a `track_id` (the person_id) in every annotation, and `video_id`, `frame_id` (from 0) and
+    `time_s` in every image, as in COCO's video data sets. Takes one scene at a time. The directory is complete or
+    absent. Raises TargetExistsError where it exists already, and as `write_clip` does.
+    """
+    target = Path(directory)
+    if target.exists():
+        raise TargetExistsError(f"{target} exists; remove it or name another directory")
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+
+    def recorded() -> Iterator[Scene]:
+        for frame_id, scene in enumerate(scenes):
+            height, width = scene.image.shape[:2]
+            image = {"id": frame_id + 1, "file_name": f"{frame_id:06d}", "width": width}
+            place = {"video_id": 1, "frame_id": frame_id, "time_s": round(frame_id / fps, 6)}
+            images.append({**image, "height": height, **place})
+            for person in scene.people:
+                annotations.append(_annotation(person, len(annotations) + 1, frame_id + 1))
+            yield scene
+
+    with staging(target.parent) as staged:
+        draft = staged / target.name
+        draft.mkdir()
+        _write_video(draft / "clip.mp4", recorded(), fps)
+        video = {"id": 1, "name": "clip.mp4", "fps": fps}
+        data = {"videos": [video], **_dataset(images, annotations)}
+        (draft / "tracks.json").write_bytes(msgspec.json.encode(data))
+        draft.replace(target)
+    return target / "tracks.json"
 
 
 def _write_video(target: Path, scenes: Iterable[Scene], fps: float) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from edge.types.arrays import F32, I32, U8, Value, check_shape, counted
+from edge.types.arrays import F32, I32, U8, Value, check_number, check_shape, counted
+from runtimes.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -14,6 +15,7 @@ class Frame(Value):
 
     Frames that were dropped, or that the decoder reports as damaged, leave gaps in `index`. name: the image file's, or
     the video's with the frame's number ("clip_000016"); empty where there is none.
+    Raises InputError for an empty image.
     """
 
     image: U8
@@ -23,6 +25,10 @@ class Frame(Value):
 
     def __post_init__(self) -> None:
         check_shape("Frame.image", self.image, (None, None, 3), np.uint8)
+        if not self.image.size:
+            raise InputError(f"Frame.image is empty, {self.image.shape}")
+        check_number("Frame.index", self.index, (int, np.integer))
+        check_number("Frame.time_s", self.time_s, (float, int, np.floating, np.integer))
 
     def __repr__(self) -> str:
         height, width = self.image.shape[:2]

@@ -16,9 +16,10 @@ from edge.catalog.label_sigma import scaled_simcc_sigma
 from edge.schema import KeypointSchema
 from export.registry import Variant, load_family
 from quantize.distill.config import DistillConfig, Part
+from quantize.distill.data.batches import Batch
 from quantize.distill.data.joined_keypoints import extra_heads
 from quantize.distill.data.keypoint_transfer import map_keypoints
-from quantize.distill.loop.distributed import shard_teacher
+from quantize.distill.loop.distributed import ONE_PROCESS, shard_teacher
 from quantize.distill.losses.simcc import simcc_losses
 from quantize.distill.losses.terms import TeacherMaps, WeightedLoss, label_loss, teacher_map_loss
 from quantize.distill.methods.deep_supervision import (
@@ -27,7 +28,11 @@ from quantize.distill.methods.deep_supervision import (
     with_deep_supervision,
     without_deep_supervision,
 )
-from quantize.distill.methods.extra_heads import add_heads, own_head
+from quantize.distill.methods.extra_heads import (
+    add_heads,
+    carry_heads,
+    rows_of_heads,
+)
 from quantize.distill.methods.feature import (
     FirstOutputsLoss,
     feature_losses,
@@ -52,16 +57,25 @@ from runtimes.spec import ModelSpec
 
 StateDict = Mapping[str, torch.Tensor]
 Extract = Callable[[StateDict], nn.Module]
+Route = Callable[[Batch], None]
 Losses = dict[str, WeightedLoss]
+NOT_SHARDED = (
+    "only a PyTorch teacher of the methods simcc and feature, which run it at every step, can be sharded over "
+    "processes; leave --shard-teacher out"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AssembledStudent:
-    """The module to train, its losses, and `extract`: from a trained state dict to the bare network in eval mode."""
+    """The module to train, its losses, and `extract`: from a trained state dict to the bare network in eval mode.
+
+    route: see `PoseTask`.
+    """
 
     module: nn.Module
     losses: Mapping[str, WeightedLoss]
     extract: Extract
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,14 +119,19 @@ def with_label_sigma(variant: Variant, config: DistillConfig, teacher: Teacher |
     return replace(variant, simcc_sigma=sigma)
 
 
+def check_sharding(config: DistillConfig, processes: int) -> None:
+    """Raise InputError, before long work, where the methods run no teacher at every step, and for one process."""
+    if not set(config.methods) <= {"simcc", "feature"}:
+        raise InputError(NOT_SHARDED)
+    if processes == 1:
+        raise InputError(ONE_PROCESS)
+
+
 def shard_online_teacher(config: DistillConfig, teacher: Teacher | None, fabric: Fabric) -> None:
     """Shard a frozen teacher's weights over the processes, in place; raises InputError where that is impossible."""
-    online = set(config.methods) <= {"simcc", "feature"}
-    if teacher is None or teacher.module is None or not online:
-        raise InputError(
-            "only a PyTorch teacher of the methods simcc and feature, which run it at every step, can be sharded over "
-            "processes; leave --shard-teacher out"
-        )
+    check_sharding(config, fabric.world_size)
+    if teacher is None or teacher.module is None:
+        raise InputError(NOT_SHARDED)
     shard_teacher(teacher.module, fabric)
 
 
@@ -131,10 +150,15 @@ def assemble(
     module: Any = initial_student(config, variant)
     if "feature" in config.methods:
         return _feature_student(config, variant, schema, _teacher(supervision), module, losses)
-    extract = _extract_plain(variant)
+    extract, route = _extract_plain(variant), None
     if config.extra_head:
-        add_heads(module, variant, extra_heads(config.extra_head), config.seed)
-        extract = _after(own_head, extract)
+        further = extra_heads(config.extra_head)
+        heads = add_heads(module, variant, further, config.seed)
+        known = None
+        if supervision.teacher_cache is not None:
+            known = map_keypoints(_teacher(supervision).schema, schema).known
+        route = rows_of_heads(heads, schema, further, known).choose
+        extract = carry_heads(extract, variant, further)
     if supervision.token is not None:
         add_token(module, supervision.token, config.seed)
         extract = _extract_with_token(variant, supervision.token.shape[2])
@@ -157,7 +181,7 @@ def assemble(
         extract = _after(without_deep_supervision, extract)
     if config.drop_path:
         add_drop_path(module, config.drop_path)
-    return _assembled(module, losses, extract, config.freeze)
+    return replace(_assembled(module, losses, extract, config.freeze), route=route)
 
 
 def initial_student(config: DistillConfig, variant: Variant) -> nn.Module:

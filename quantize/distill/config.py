@@ -34,9 +34,16 @@ BATCH, LR, DRAWN = 32, 1e-3, 2000
 FORMAT = 2
 
 
-class LoopConfig(Record, frozen=True, kw_only=True):
-    """Settings of the training loop, of any task.
+class TrainingConfig(Record, frozen=True, kw_only=True):
+    """Settings of a training run, of any task.
 
+    student: the network's name. data: COCO.json, synth or synth-v2 (drawn people), each `:WEIGHT` to be seen more or
+    less than once an epoch. images: the folder of COCO.json's images. category: of the people in it, empty for
+    `person`. data_licence: of data that states none, see `data.licences`. drawn: number of drawn pictures of each
+    version. val, val_images: a COCO.json to validate on and the folder of its images; drawn people where empty. None
+    where the configuration of an older run does not say.
+    init: a checkpoint to start from. steps: optimizer steps; None for `epochs` of the data. batch: samples per batch
+    over all processes; a step takes `accumulate` batches. lr: None for the task's usual value.
     warmup_steps: None for 5 % of the steps. lr_schedule: see `loop.optimizer.LrSchedule`. validate_every: steps between
     validations, None for `save_every`. patience: validations without a better result after which training stops, 0 for
     never. keep: which weights become the student's file, those of the best validation or the last ones. batch_norm:
@@ -44,6 +51,24 @@ class LoopConfig(Record, frozen=True, kw_only=True):
     beside log.csv.
     """
 
+    student: str
+    data: tuple[str, ...] = ("synth",)
+    images: str = ""
+    category: str = ""
+    data_licence: str = ""
+    drawn: int = DRAWN
+    val: str | None = None
+    val_images: str | None = None
+    input_wh: tuple[int, int] | None = None
+    init: str = ""
+    epochs: int = 10
+    steps: int | None = None
+    batch: int = BATCH
+    accumulate: int = 1
+    lr: float | None = None
+    precision: Precision = "f32"
+    seed: int = 0
+    workers: int | None = None
     warmup_steps: int | None = None
     lr_schedule: LrCourse = "flat-cosine"
     save_every: int = 200
@@ -54,24 +79,20 @@ class LoopConfig(Record, frozen=True, kw_only=True):
     tensorboard: bool = False
 
 
-class DistillConfig(LoopConfig, frozen=True, kw_only=True):
+class DistillConfig(TrainingConfig, frozen=True, kw_only=True):
     """Everything that decides the student of a distillation.
 
     teacher: an artifact's directory, a checkpoint, or a name (with `teacher_weights`); empty for none.
-    teacher_keypoints: a SCHEMA.json or a known set, empty for what the teacher names. data:
-    COCO.json, DIR, synth or synth-v2 (drawn people), each `:WEIGHT` to be seen more or less than once an epoch.
-    images: the folder of COCO.json's images. category: of the people in it, empty for `person`. data_licence: of
-    data that states none, see `data.licences`. detector: an artifact that finds the people in the pictures of a
-    DIR; empty for one person who fills each. schema: the student's keypoints. extra_head: keypoint sets of further
-    heads, for training alone. init: a checkpoint of the same network to start from; of another input size, its
-    backbone. token: a trained token file; empty to train one if needed. teacher_cache: a folder of teacher heatmaps
-    shared between runs; empty for the run's own. steps: optimizer steps; None for `epochs` of the data. batch:
-    crops per batch over all processes; a step takes `accumulate` batches. heatmap_weight: of the loss against the
-    teacher's heatmaps. deep_supervision: initial weight of the heatmaps at a convolutional student's inner maps, 0
-    for none. augment, jitter: see `data.augment`; still is none. drawn: number of drawn pictures of each version.
-    ema: window of the weights' moving average as a share of the steps, 0 for no average. drop_path: probability
-    that a sample skips the last transformer block's branches. freeze: parts of the network that are not trained.
-    lr, weight_decay, layer_decay, ema and drop_path: None for the family's usual value (`defaults`).
+    teacher_keypoints: a SCHEMA.json or a known set, empty for what the teacher names. data: DIR of pictures too.
+    detector: an artifact that finds the people in the pictures of a DIR; empty for one person who fills each. schema:
+    the student's keypoints. extra_head: keypoint sets of further heads, for training alone. init: of the same network;
+    of another input size, its backbone. token: a trained token file; empty to train one if needed. teacher_cache: a
+    folder of teacher heatmaps shared between runs; empty for the run's own. batch: crops. heatmap_weight: of the loss
+    against the teacher's heatmaps. deep_supervision: initial weight of the heatmaps at a convolutional student's inner
+    maps, 0 for none. augment, jitter: see `data.augment`; still is none. ema: window of the weights' moving average as
+    a share of the steps, 0 for no average. drop_path: probability that a sample skips the last transformer block's
+    branches. freeze: parts of the network that are not trained. lr, weight_decay, layer_decay, ema and drop_path: None
+    for the family's usual value (`defaults`).
 
     weak_share: share of the steps at the end with weak augmentation after strong; None for RTMPose's 30 of 420 epochs
     in runs of 100 epochs and more, a tenth in shorter ones. jitter_start: share of the steps before boxes are jittered
@@ -80,30 +101,18 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     """
 
     format: int = FORMAT
-    student: str
     teacher: str = ""
     teacher_weights: str | None = None
     teacher_task: str | None = None
     teacher_heads: int | None = None
     teacher_keypoints: str = ""
-    data: tuple[str, ...] = ("synth",)
-    images: str = ""
-    category: str = ""
-    data_licence: str = ""
     detector: str = ""
     methods: tuple[Method, ...] = ("heatmap",)
     schema: str = "coco17"
     extra_head: tuple[str, ...] = ()
-    input_wh: tuple[int, int] | None = None
-    init: str = ""
     token: str = ""
     token_steps: int = 300
     teacher_cache: str = msgspec.field(default="", name="lessons")
-    epochs: int = 10
-    steps: int | None = None
-    batch: int = BATCH
-    accumulate: int = 1
-    lr: float | None = None
     weight_decay: float | None = None
     layer_decay: float | None = None
     ema: float | None = None
@@ -116,10 +125,6 @@ class DistillConfig(LoopConfig, frozen=True, kw_only=True):
     jitter: Literal["none", "detector"] = "none"
     jitter_start: float = 0.0
     integral_gradient: IntegralGradient = "code"
-    drawn: int = DRAWN
-    precision: Precision = "f32"
-    seed: int = 0
-    workers: int | None = None
 
 
 def parse_methods(text: str) -> tuple[Method, ...]:

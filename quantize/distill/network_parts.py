@@ -14,7 +14,7 @@ from runtimes.errors import InputError
 
 
 def check_parts(config: DistillConfig, variant: Variant) -> None:
-    """Raise InputError for a frozen part that the network lacks or that is random, and for drop path without blocks."""
+    """Raise InputError for a frozen part that the network lacks or that is random, and settings of absent blocks."""
     with torch.device("meta"):
         module = load_family(variant.family).build(variant)
     parts = network_parts(module)
@@ -31,6 +31,11 @@ def check_parts(config: DistillConfig, variant: Variant) -> None:
     if config.drop_path and not _blocks(module):
         raise InputError(
             f"--drop-path skips transformer blocks, and {config.student} has none; leave it out"
+        )
+    if config.layer_decay not in {None, 1.0} and not _blocks(module):
+        raise InputError(
+            f"--layer-decay is from each transformer block to the one below, and {config.student} has none; leave it "
+            "out"
         )
 
 

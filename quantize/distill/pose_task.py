@@ -1,6 +1,6 @@
 """The training task of pose students: a weighted sum of losses of one crop batch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,10 +15,15 @@ from runtimes.spec import ImageSpec
 
 @dataclass(frozen=True, slots=True)
 class PoseTask:
-    """A pose network trained by weighted losses. image: how crops are normalised for the network."""
+    """A pose network trained by weighted losses.
+
+    image: how crops are normalised for the network. route: called with a batch before the network is run on it,
+    which gives each of several heads its crops.
+    """
 
     image: ImageSpec
     weighted: Mapping[str, WeightedLoss]
+    route: Callable[[Batch], None] | None = None
 
     @property
     def loss_names(self) -> tuple[str, ...]:
@@ -32,6 +37,8 @@ class PoseTask:
 
     def losses(self, module: nn.Module, batch: Batch, progress: float) -> dict[str, torch.Tensor]:
         """Return the weighted losses of a batch; those of weight 0 are not computed."""
+        if self.route is not None:
+            self.route(batch)
         device = next(module.parameters()).device
         outputs = module(normalise(batch.images.to(device, non_blocking=True), self.image))
         weights = {name: each.weight_at(progress) for name, each in self.weighted.items()}

@@ -6,6 +6,7 @@ and at the end student.safetensors, curves.png and result.json.
 """
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,20 +16,20 @@ from torch import nn
 from edge.catalog.keypoint_file import find_keypoints
 from edge.evaluation.dataset import Dataset
 from edge.schema import SCHEMAS, KeypointSchema
-from export.lineage import joined_terms
 from export.registry import Variant
-from export.student_file import Card
 from quantize.distill.assembly import (
     Supervision,
     assemble,
+    check_sharding,
     check_teacher,
     shard_online_teacher,
     with_label_sigma,
 )
+from quantize.distill.card import student_card
 from quantize.distill.config import DistillConfig, check_methods, check_supervision
 from quantize.distill.data.batches import Batch
+from quantize.distill.data.instances import Instance
 from quantize.distill.data.joined_keypoints import extra_heads, joined_keypoints
-from quantize.distill.data.licences import data_terms
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
@@ -36,11 +37,11 @@ from quantize.distill.data.sources import (
     TrainingSet,
     labelled_part,
     load_training_set,
-    trained_on,
 )
 from quantize.distill.defaults import with_defaults
 from quantize.distill.loop.distributed import (
     Device,
+    check_batch,
     close_fabric,
     loader_threads,
     open_fabric,
@@ -56,7 +57,7 @@ from quantize.distill.methods.token import token_variant
 from quantize.distill.methods.token_training import load_or_train_token
 from quantize.distill.network_parts import check_parts
 from quantize.distill.pose_task import PoseTask
-from quantize.distill.pretrained import check_init, init_lineage
+from quantize.distill.pretrained import check_init
 from quantize.distill.student import student_spec, student_variant
 from quantize.distill.teachers.cache import (
     TeacherCache,
@@ -93,19 +94,21 @@ def train_student(
     folder: Path,
     listener: ProgressListener,
     *,
-    val: tuple[str, str] = ("", ""),
     device: Device | None = None,
     sharded_teacher: bool = False,
     resume: bool = False,
 ) -> TrainingResult[PoseMetrics]:
     """Train the configured student in `folder`, or resume there.
 
-    val: a COCO.json to validate on and its image folder; drawn people where empty. sharded_teacher: shard the teacher's
-    weights over the processes. Under torchrun every process calls this. Raises InputError for input that does not fit,
-    before any long work; TrainingError where training cannot continue.
+    sharded_teacher: shard the teacher's weights over the processes. Under torchrun every process calls this. Raises
+    InputError and ArtifactError for input that does not fit, before any long work and with nothing written;
+    TrainingError where training cannot continue.
     """
-    with translate_training_errors(int(os.environ.get("WORLD_SIZE", "1"))):
-        setup = _prepare(config, folder, listener, val, device, resume=resume)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    with translate_training_errors(processes):
+        if sharded_teacher:
+            check_sharding(config, processes)
+        setup = _prepare(config, folder, listener, device, resume=resume)
         if sharded_teacher:
             shard_online_teacher(config, setup.teacher, setup.fabric)
         with translate_write_errors(folder):
@@ -119,7 +122,6 @@ def _prepare(
     config: DistillConfig,
     folder: Path,
     listener: ProgressListener,
-    val: tuple[str, str],
     device: Device | None,
     *,
     resume: bool,
@@ -151,12 +153,18 @@ def _prepare(
             else None,
         )
         check_teacher(config, variant, schema, teacher)
+        _check_cache(config, folder, variant, schema, teacher)
     variant = with_label_sigma(variant, config, teacher)
     fabric = open_fabric(device, config.precision, config.batch_norm)
+    check_batch(config.batch, fabric)
     with fabric.rank_zero_first():
         listener.phase("training set", 0)
+        # annotations are read before people are drawn or detected, which takes minutes
+        annotated = _validation_set(config, own) if config.val else None
         people = _training_set(config, own, listener)
-        validation = validation_set(*val, own, config.category)
+        validation = annotated or _validation_set(config, own)
+        if teacher:
+            _check_cache(config, folder, variant, schema, teacher, people.instances)
         if fabric.is_global_zero:
             write_config(folder, config)
         if taken is not None and fabric.is_global_zero:
@@ -166,6 +174,24 @@ def _prepare(
     return Setup(
         config, folder, fabric, variant, schema, teacher, people, validation, patches, listener
     )
+
+
+def _validation_set(config: DistillConfig, schema: KeypointSchema) -> Dataset:
+    return validation_set(config.val or "", config.val_images or "", schema, config.category)
+
+
+def _check_cache(
+    config: DistillConfig,
+    folder: Path,
+    variant: Variant,
+    schema: KeypointSchema,
+    teacher: Teacher,
+    people: Sequence[Instance] | None = None,
+) -> None:
+    """Raise where the teacher cache is another teacher's, or of other views, keypoints or, where given, people."""
+    if "heatmap" in config.methods:
+        map_wh = cached_map_wh(teacher.spec.image.wh, variant.input_wh)
+        check_teacher_cache(_cache_folder(config, folder), teacher, people, schema, map_wh)
 
 
 def _training_set(
@@ -203,14 +229,6 @@ def _supervision(setup: Setup) -> Supervision:
     supervision = Supervision(setup.training_set.labelled, teacher)
     if teacher is None:
         return supervision
-    if "heatmap" in config.methods:
-        check_teacher_cache(
-            _cache_folder(setup),
-            teacher,
-            setup.training_set.instances,
-            setup.schema,
-            cached_map_wh(teacher.spec.image.wh, setup.variant.input_wh),
-        )
     if "token" in config.methods:
         token = load_or_train_token(
             config,
@@ -233,7 +251,7 @@ def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
     if teacher.module is not None:
         teacher.module.to(setup.fabric.device)
     built = build_teacher_cache(
-        _cache_folder(setup),
+        _cache_folder(setup.config, setup.folder),
         teacher,
         setup.patch_cache,
         setup.schema,
@@ -247,9 +265,8 @@ def _teacher_cache(setup: Setup, teacher: Teacher) -> TeacherCache:
     return built
 
 
-def _cache_folder(setup: Setup) -> Path:
-    shared = setup.config.teacher_cache
-    return Path(shared) if shared else setup.folder / TEACHER_CACHE
+def _cache_folder(config: DistillConfig, folder: Path) -> Path:
+    return Path(config.teacher_cache) if config.teacher_cache else folder / TEACHER_CACHE
 
 
 def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetrics]:
@@ -268,8 +285,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
     sampler = Sampler(
         setup.patch_cache, setup.schema, spec.crop, setup.variant.input_wh, config.seed
     )
-
-    task = PoseTask(spec.image, student.losses)
+    task = PoseTask(spec.image, student.losses, student.route)
     workers = loader_threads(config.workers, setup.fabric)
 
     def evaluate(module: nn.Module) -> PoseMetrics:
@@ -291,30 +307,7 @@ def _job(setup: Setup, supervision: Supervision) -> TrainingJob[Batch, PoseMetri
         batches=lambda done: schedule.batches(sampler, done, setup.fabric, workers, task.prepare),
         extract=student.extract,
         evaluate=evaluate,
-        card=_card(setup),
+        card=student_card(config, setup.variant, setup.teacher),
         options=config,
         samples={"people": len(training_set.instances), "unlabelled": training_set.unlabelled},
-    )
-
-
-def _card(setup: Setup) -> Card:
-    """Return the student's card; licences are those of its teacher, its first weights and its data."""
-    config, variant, schema = setup.config, setup.variant, setup.variant.schema
-    begun = [init_lineage(config.init)] if config.init else []
-    sources = [setup.teacher.lineage, *begun] if setup.teacher else begun
-    terms = data_terms(config.data, config.data_licence)
-    licences, commercial_use = joined_terms([*sources, *terms])
-    return Card(
-        model=f"{variant.family}-{variant.size}",
-        family=variant.family,
-        size=variant.size,
-        input_wh=variant.input_wh,
-        schema=schema.to_spec() if isinstance(schema, KeypointSchema) else schema,
-        codec=variant.codec,
-        simcc_sigma=variant.simcc_sigma,
-        teacher=setup.teacher.spec.model if setup.teacher else "",
-        method=",".join(config.methods),
-        licences=licences,
-        commercial_use=commercial_use,
-        trained_on=trained_on(config.data, begun),
     )

@@ -30,6 +30,19 @@ LAST_LAYERS = {
 def student_variant(
     name: str, input_wh: tuple[int, int] | None = None, schema: KeypointSet | None = None
 ) -> Variant:
+    """Return the top-down network of a name, see `network_variant`; raises InputError for a bottom-up one too."""
+    variant = network_variant(name, input_wh, schema)
+    if student_spec(variant, name).is_bottom_up:
+        raise InputError(
+            f"{name!r} cannot be a student: it is bottom-up, and students learn from crops of one person; leave -ae "
+            "out, or train it without a teacher (edgepose train)"
+        )
+    return variant
+
+
+def network_variant(
+    name: str, input_wh: tuple[int, int] | None = None, schema: KeypointSet | None = None
+) -> Variant:
     """Return the network of a name: from the catalogue (`rtmpose-t`), or family and size (`vitpose-192x6x3-simple`).
 
     `-integral` at the end: maps trained by symmetric integral regression (arXiv:2211.03375) instead of as heatmaps.
@@ -58,10 +71,6 @@ def student_variant(
     _check_input(variant)
     with torch.device("meta"):
         load_family(family).build(variant)
-    if student_spec(variant, name).is_bottom_up:
-        raise InputError(
-            f"{name!r} cannot be a student: it is bottom-up, and students learn from crops of one person; leave -ae out"
-        )
     return variant
 
 

@@ -20,6 +20,7 @@ from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
 from runtimes.errors import ConversionError
 from runtimes.spec import KeptLayer
+from runtimes.telemetry import disable_telemetry
 
 PACKAGES = ("nncf", "openvino")
 MODES: tuple[Mode, ...] = ("static", "weight-only")
@@ -68,6 +69,7 @@ def quantize(
     artifact: Artifact, images: NDArray[np.uint8], recipe: Recipe, directory: Path
 ) -> Quantized:
     """Write `model.xml` and `model.bin`, int8; see `Quantizer`."""
+    disable_telemetry()
     import nncf
     import openvino
 
@@ -179,6 +181,7 @@ def _read(artifact: Artifact) -> Any:
     ms in int8 and 3.7 in float, and 1.5 with a batch of one. Unfused, NNCF quantizes between a convolution and its
     SiLU: 86 % of RTMDet-nano's boxes were matched, 97 % with the quantization after it.
     """
+    disable_telemetry()
     import openvino
     from openvino._offline_transformations import apply_moc_transformations
 

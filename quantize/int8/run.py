@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from devices.detect import detect_machine
-from devices.profile import Machine
+from devices.machine import Machine
 from edge.evaluation.dataset import Dataset
 from edge.model import load
 from edge.parity.reference import load_reference, save_reference

@@ -4,6 +4,7 @@
 The batch is fixed at one in the file (XNNPACK refuses to resize it), so batches run image by image.
 """
 
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -14,7 +15,8 @@ from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
 from runtimes.artifact import Artifact
 from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import InputError, MissingDependencyError
+from runtimes.errors import InputError
+from runtimes.install.import_errors import broken_import
 from runtimes.threads import resolve_threads
 
 EXTRA = ()
@@ -54,6 +56,7 @@ class LitertSession:
             self._interpreter.allocate_tensors()
         engine = f"{package} {version(package)} {_kernels(self._interpreter)}"
         self._effective = Effective(threads, "f32", "cpu", engine)
+        self.engine_ns = 0
         self._bind()
 
     @property
@@ -77,7 +80,9 @@ class LitertSession:
             self._artifact.root, "LiteRT failed", common.MISMATCH, ENGINE_ERRORS
         ):
             self._interpreter.set_tensor(self._source, tensor)
+            start = time.perf_counter_ns()
             self._interpreter.invoke()
+            self.engine_ns += time.perf_counter_ns() - start
             # get_tensor copies
             return [self._interpreter.get_tensor(index) for index in self._results]
 
@@ -112,10 +117,12 @@ def _import_interpreter() -> tuple[str, Any]:
     """Return the distribution's name and its Interpreter class."""
     try:
         from ai_edge_litert.interpreter import Interpreter
-    except ImportError:
+    except ImportError as error:
         try:
             from tflite_runtime.interpreter import Interpreter
-        except ImportError as error:
-            raise MissingDependencyError("ai-edge-litert", "tflite") from error
+        except ModuleNotFoundError:
+            raise broken_import("ai-edge-litert", "tflite", error) from error
+        except ImportError as older:
+            raise broken_import("tflite-runtime", "tflite", older) from older
         return "tflite-runtime", Interpreter
     return "ai-edge-litert", Interpreter

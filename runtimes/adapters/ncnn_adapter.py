@@ -5,6 +5,7 @@ ignored, outputs have no batch axis, and an extractor answers from its cache, so
 """
 
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
@@ -17,7 +18,8 @@ from runtimes.adapters.free_cores import TRIALS, FreeThreads, adapts, thread_lim
 from runtimes.adapters.outputs import join_batches, name_outputs
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
+from runtimes.errors import ArtifactError, EngineError, InputError
+from runtimes.install.import_errors import broken_import
 from runtimes.spec import ImageSpec, TensorSpec
 
 # winograd=0 makes int8 3x3 convolutions exact (Winograd's int16 accumulators can overflow), and often faster
@@ -39,7 +41,7 @@ def open_session(artifact: Artifact, options: RunOptions) -> "NcnnSession":
 
 
 class NcnnSession:
-    """One loaded net; batches run one single-threaded extractor per core.
+    """One loaded net; images of a batch run at the same time, by default in one single-threaded extractor a thread.
 
     Unless the user chose a thread count, a call uses the fastest of the thread counts that other processes leave cores
     for, of at most `effective.threads`. Each count has a net of its own, loaded where it is first used: ncnn packs
@@ -67,8 +69,10 @@ class NcnnSession:
         self._effective = Effective(limit, precision, accelerator)
         net = self._load(limit)
         self._effective = _read_back(self._ncnn, net.opt)
+        self.engine_ns = 0
         self._nets: dict[int, Any] = {self._effective.threads: net}
         self._pool: ThreadPoolExecutor | None = None
+        self._requests = options.requests or (limit if accelerator == "cpu" else 1)
 
     @property
     def effective(self) -> Effective:
@@ -76,12 +80,12 @@ class NcnnSession:
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
-        """Run a batch as `runtimes.base.Session.run` says, its images in parallel."""
+        """Run a batch as `runtimes.base.Session.run` says, its images as parallel requests."""
         if not self._nets:
             raise common.closed(self._artifact.root)
         batch = common.image_batch(feeds, self._artifact.manifest)
         limit = self._effective.threads
-        if len(batch) > 1 and limit > 1 and self._effective.accelerator == "cpu":
+        if len(batch) > 1 and self._requests > 1:
             parts = self._run_parallel(batch)
         else:
             parts = []
@@ -105,10 +109,10 @@ class NcnnSession:
         return self._nets[threads]
 
     def _run_parallel(self, batch: NDArray[np.uint8]) -> list[Outputs]:
-        """Run single-threaded calls in a pool: 1.2x a loop of multi-threaded ones, whose small layers do not split."""
-        net = self._net(1)
+        """Run calls in a pool: 1.2x a loop of multi-threaded ones, whose small layers do not split."""
+        net = self._net(max(1, self._effective.threads // self._requests))
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._effective.threads, "ncnn")
+            self._pool = ThreadPoolExecutor(self._requests, "ncnn")
         return list(self._pool.map(lambda image: self._run_one(net, image), batch))
 
     def _run_one(self, net: Any, image: NDArray[np.uint8]) -> Outputs:
@@ -118,7 +122,9 @@ class NcnnSession:
         try:
             name = common.engine_name(self._input)
             self._check(extractor.input(name, mat), "its input was refused")
+            start = time.perf_counter_ns()
             raw = [self._extract(extractor, tensor) for tensor in outputs]
+            self.engine_ns += time.perf_counter_ns() - start
         finally:
             # ncnn crashes where the net is freed first, and an error's traceback would keep this alive for longer
             extractor.clear()
@@ -180,7 +186,7 @@ def _import_ncnn() -> Any:
     try:
         import ncnn
     except ImportError as error:
-        raise MissingDependencyError("ncnn", "ncnn") from error
+        raise broken_import("ncnn", "ncnn", error) from error
     return ncnn
 
 

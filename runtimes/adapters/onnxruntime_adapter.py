@@ -4,6 +4,7 @@ Its worker threads spin between runs by default: fastest where the cores are our
 them (the camera, the decoder); the option spinning=0 turns it off.
 """
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,8 @@ from runtimes.adapters.image_input import image_input
 from runtimes.adapters.onnx_file import external_files
 from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import ArtifactError, EngineError, InputError, MissingDependencyError
+from runtimes.errors import ArtifactError, EngineError, InputError
+from runtimes.install.import_errors import broken_import
 from runtimes.threads import resolve_threads
 
 EXTRA = ("spinning",)
@@ -69,6 +71,7 @@ class OnnxruntimeSession:
                 " or --accelerator cpu"
             )
         self._effective = _read_back(self._session, ort.__version__)
+        self.engine_ns = 0
         self._bind()
 
     @property
@@ -94,7 +97,9 @@ class OnnxruntimeSession:
         with common.translated(
             self._artifact.root, "ONNX Runtime failed", common.MISMATCH, self._errors
         ):
+            start = time.perf_counter_ns()
             raw: list[Array] = self._session.run(names, {common.engine_name(self._input): tensor})
+            self.engine_ns += time.perf_counter_ns() - start
         return raw
 
     def _bind(self) -> None:
@@ -139,7 +144,7 @@ def import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingDependencyError("onnxruntime", "onnxruntime") from error
+        raise broken_import("onnxruntime", "onnxruntime", error) from error
     return onnxruntime
 
 

@@ -41,6 +41,7 @@ def test_every_engine_is_measured_in_a_process_of_its_own(measurable, precision)
     assert (row.arithmetic, row.asked_arithmetic) == (here.precision, precision)
     assert row.runs >= 2
     assert row.load_ms > 0
+    assert 0 < row.engine_p50_ms <= row.p99_ms
     assert row.peak_rss_bytes > 10_000_000  # a Python with numpy and an engine
     assert row.bytes == sum(
         path.stat().st_size

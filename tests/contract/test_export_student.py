@@ -52,7 +52,13 @@ def student(tmp_path_factory) -> LoadedModel:
     return load_checkpoint(path)
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ENGINES])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, id=name, marks=[pytest.mark.slow] * (name == "openvino"))
+        for name in ENGINES
+    ],
+)
 def made(request, student, tmp_path_factory):
     if installed_engine(request.param) is None:
         pytest.skip(f"{request.param} is not installed")

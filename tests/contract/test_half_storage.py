@@ -58,7 +58,10 @@ def difference(got: np.ndarray, network: Funnel, images: np.ndarray) -> float:
     return float(np.abs(got - wanted).max() / np.abs(wanted).max())
 
 
-@pytest.mark.parametrize("runtime", ENGINES)
+@pytest.mark.parametrize(
+    "runtime",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each != "ncnn")) for each in ENGINES],
+)
 def test_only_tensors_of_a_thousandth_of_the_network_are_rounded(
     tmp_path: Path, runtime: Runtime
 ) -> None:

@@ -30,6 +30,7 @@ SUFFIXES: dict[Runtime, tuple[str, ...]] = {
     "tflite": (".tflite",),
     "onnxruntime": (".onnx",),
 }
+DEAR = {"openvino", "tflite"}  # engines that take seconds to start
 
 
 def as_spec(artifact: Artifact) -> ImportSpec:
@@ -71,7 +72,10 @@ def spoil(path: Path, random_: random.Random) -> None:
     path.write_bytes(data[: random_.choice([len(data), random_.randrange(len(data))])])
 
 
-@pytest.mark.parametrize("runtime", SUFFIXES)
+@pytest.mark.parametrize(
+    "runtime",
+    [pytest.param(each, marks=[pytest.mark.slow] * (each in DEAR)) for each in SUFFIXES],
+)
 def test_damaged_files_end_in_an_artifact_or_in_one_error(tiny_of, tmp_path, runtime) -> None:
     tiny, random_ = tiny_of(runtime), random.Random(4)  # noqa: S311 a seeded fuzzer
     spec = as_spec(tiny)

@@ -32,7 +32,13 @@ CALIBRATION, SEARCH, HELD_OUT = 16, 2, 24
 ENGINE_FILES = {"ncnn": ".bin", "openvino": ".bin", "tflite": ".tflite", "onnxruntime": ".onnx"}
 
 
-@pytest.fixture(scope="module", params=[pytest.param(name, id=name) for name in ENGINES])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(name, id=name, marks=[pytest.mark.slow] * (name == "openvino"))
+        for name in ENGINES
+    ],
+)
 def parent(request, bundled_detector) -> Artifact:
     """The detector of the package in float."""
     return bundled_detector(request.param)

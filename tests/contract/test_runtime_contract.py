@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import get_args
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtimes.artifact import Artifact
-from runtimes.base import Accelerator, Arithmetic, RunOptions, Session
+from runtimes.base import Accelerator, Arithmetic, RunOptions, Session, TimesEngine
 from runtimes.errors import EngineError, InputError
 from runtimes.files import seal
 from runtimes.registry import ENGINES, engine_version, open_session
@@ -68,11 +69,48 @@ def test_a_batch_is_its_images_one_by_one(session, photos) -> None:
         same({name: value[index : index + 1] for name, value in together.items()}, alone, 1e-5)
 
 
+@pytest.mark.parametrize("requests", [1, 2, 3])
+def test_parallel_requests_give_what_a_batch_gives(tiny, net, photos, requests) -> None:
+    """Of more images than requests, as many, and fewer; for several callers at once."""
+    session = open_session(tiny, RunOptions(threads=2, requests=requests))
+    batches = [np.concatenate([photos, photos])[:count] for count in (1, 2, 3, 5)]
+    wanted = [net(batch) for batch in batches]
+
+    def ask(number: int) -> None:
+        same(session.run({"image": batches[number % 4]}), wanted[number % 4], 1e-4)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(ask, range(12)))
+    assert session.effective.threads == 2
+    for feeds in ({}, {"image": photos[:0]}, {"image": photos.astype(np.float32)}):
+        with pytest.raises(InputError):
+            session.run(feeds)
+    session.close()
+    session.close()
+    with pytest.raises(EngineError, match="closed"):
+        session.run({"image": photos})
+
+
 def test_strided_feeds_are_read_as_they_look(session, net) -> None:
     wide = np.random.default_rng(4).integers(0, 256, (4, 16, 12, 3), dtype=np.uint8)
     for view in (wide[::2, ::2, ::2], wide[:2, 7::-1, :6], wide[:1, :8, 5::-1, ::-1]):
         assert not view.flags.c_contiguous
         same(session.run({"image": view}), net(view), 1e-4)
+
+
+def test_read_only_images_are_taken(session, net, photos) -> None:
+    frozen = photos[:1].copy()
+    frozen.flags.writeable = False
+    same(session.run({"image": frozen}), net(photos[:1]), 1e-4)
+
+
+def test_the_engines_own_time_grows_with_each_call(session, photos) -> None:
+    """It is part of the call: less than all of it, and never counted twice."""
+    assert isinstance(session, TimesEngine)
+    for _ in range(3):
+        before, begin = session.engine_ns, time.perf_counter_ns()
+        session.run({"image": photos[:1]})
+        assert 0 < session.engine_ns - before <= time.perf_counter_ns() - begin
 
 
 def test_results_belong_to_the_caller(session, photos) -> None:

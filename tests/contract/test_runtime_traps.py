@@ -20,6 +20,7 @@ from runtimes.errors import ArtifactError, EngineError
 from runtimes.files import seal
 from runtimes.registry import open_session
 from runtimes.spec import ImageSpec, TensorSpec
+from runtimes.threads import allowed_cores
 
 
 def relabel(tiny: Artifact, root: Path, **changes: object) -> Artifact:
@@ -61,6 +62,22 @@ def test_ragged_outputs_are_padded_and_counted(tiny_of, tiny_files, tmp_path, ru
     assert alone["dets"].shape == (1, 0, 18)
     assert alone["count"].tolist() == [0]
     session.close()
+
+
+def test_openvino_pins_threads_only_where_they_take_all_cores(tiny_of) -> None:
+    """Models are pinned from the first core on: two of one thread each would take turns on it."""
+    every, more = allowed_cores(), allowed_cores() > 1
+    for threads, extra, pinned in (
+        (every, {}, True),
+        (every, {"pinning": 0}, False),
+        (1, {}, not more),
+        (1, {"pinning": 1}, True),
+    ):
+        options = RunOptions(threads=threads, extra=extra)
+        session = openvino_adapter.open_session(tiny_of("openvino"), options)
+        compiled = session._request.get_compiled_model()
+        assert compiled.get_property("ENABLE_CPU_PINNING") is pinned
+        session.close()
 
 
 def test_openvino_keeps_activations_in_float(tiny_of) -> None:

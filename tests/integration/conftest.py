@@ -24,6 +24,8 @@ START = """
 import signal
 import sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGTERM, signal.SIG_DFL)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {{signal.SIGINT, signal.SIGTERM}})
 sys.modules.update(dict.fromkeys({hidden}))
 from edge.cli import main
 sys.argv[0] = "edgepose"

@@ -30,11 +30,12 @@ from quantize.distill.data.batches import (
 )
 from quantize.distill.data.instances import drawn_annotations, drawn_instances
 from quantize.distill.data.patch_cache import PatchCache
+from quantize.distill.data.picture_schedule import Phase
 from quantize.distill.data.samples import Sampler
 from quantize.distill.detector.data import detection_set
 from quantize.distill.detector.network import detector_variant, new_detector
 from quantize.distill.detector.scenes import draw_pictures
-from quantize.distill.detector.schedule import LATE, DetectorSchedule, Phase
+from quantize.distill.detector.schedule import LATE, DetectorSchedule
 from quantize.distill.detector.task import DetectorTask
 from quantize.distill.loop.distributed import (
     Processes,

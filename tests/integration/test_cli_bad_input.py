@@ -119,6 +119,7 @@ def known(pose, detector, photo, weights, real):
         (["verify", "POSE", "--against", "nowhere"], "nowhere: no artifact there"),
         (["verify", "POSE", "--weights", "x.pth"], "--weights goes with --layers"),
         (["verify", "POSE", "--heads", "4"], "--heads goes with --layers"),
+        (["verify", "POSE", "--task", "coco"], "--task goes with --layers"),
         (["verify", "POSE", "--layers", "--weights", "x.pth"], "was imported"),
         (["export", "WEIGHTS", "--heads", "4"], "which has no attention heads; leave heads out"),
         (
@@ -146,6 +147,16 @@ def known(pose, detector, photo, weights, real):
         (
             ["run", "PHOTO", "--pose", "POSE", "--save-json", "o", "--save-csv", "o"],
             "two options name the same target",
+        ),
+        (["run", "PHOTO", "--pose", "POSE", "--save-jsonl", "-", "--json"], "both want stdout"),
+        (["run", "PHOTO", "--pose", "POSE", "--shard", "3/2"], "I from 1 to N"),
+        (["run", "PHOTO", "--pose", "POSE", "--shard", "1/2"], "is no video file"),
+        (["run", "a.mp4", "b.mp4", "--pose", "POSE", "--out", "o.mp4"], "is one file"),
+        (["run", "a.mp4", "b.mp4", "--pose", "POSE", "--show"], "shows one source"),
+        (["run", "a.mp4", "b.mp4", "--pose", "POSE"], "a.mp4"),
+        (
+            ["run", "PHOTO", "--pose", "POSE", "--save-jsonl", "gone/o.jsonl"],
+            "cannot write into gone",
         ),
         (["export", "rtmpose-t"], "add --weights FILE"),
         (["export", "rtmpose-t", "weights=ftp://a.example/b.pth"], "only http:// and https://"),
@@ -334,7 +345,7 @@ def test_a_folder_without_pictures(edgepose, pose, tmp_path, untouched):
     assert "no images in" in done.message
 
 
-@pytest.mark.parametrize("option", ["--out", "--save-json", "--save-csv"])
+@pytest.mark.parametrize("option", ["--out", "--save-json", "--save-csv", "--save-jsonl"])
 def test_a_result_is_replaced_only_by_force(edgepose, pose, photo, tmp_path, option):
     target = tmp_path / "target.mp4"
     target.write_bytes(b"precious")
@@ -347,7 +358,7 @@ def test_a_result_is_replaced_only_by_force(edgepose, pose, photo, tmp_path, opt
     assert tree(tmp_path) == {target}
 
 
-@pytest.mark.parametrize("option", ["--save-json", "--save-csv"])
+@pytest.mark.parametrize("option", ["--save-json", "--save-csv", "--save-jsonl"])
 def test_a_directory_is_never_replaced_by_a_file(edgepose, pose, photo, tmp_path, option):
     done = edgepose("run", photo, "--pose", pose.path, option, tmp_path, "--force")
     assert done.code == 2

@@ -5,7 +5,9 @@ import signal
 import time
 from pathlib import Path
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from edge.bench.record import BenchRow, read_run
@@ -90,6 +92,12 @@ def test_bench_prints_a_table_with_what_is_in_effect(edgepose, plain) -> None:
         (["PLAIN", "--precision", "f64"], "f64"),
         (["PLAIN", "--rounds", "0"], "--rounds"),
         (["PLAIN", "--time", "0"], "--time"),
+        (["PLAIN", "--tier", "rapid", "--time", "3"], "--tier rapid sets the length"),
+        (["PLAIN", "--iterations", "3", "--time", "3"], "--iterations sets the length"),
+        (["PLAIN", "--iterations", "3", "--tier", "quick"], "leave one out"),
+        (["PLAIN", "--tier", "sustained", "--rounds", "3"], "leave out --rounds"),
+        (["PLAIN", "--minutes", "3"], "add that"),
+        (["PLAIN", "--tier", "slow"], "slow"),
         (["PLAIN", "--accelerator", "npu"], "npu"),
         (["PLAIN", "--out", "."], "is a directory"),
         (["PLAIN", "--out", "taken"], "taken exists; add --force"),
@@ -108,6 +116,103 @@ def test_bench_refuses_wrong_use_in_one_line(
     assert said in done.message
     assert Path("taken").read_text() == "mine"
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_bench_runs_as_often_as_asked(edgepose, plain) -> None:
+    done = edgepose("bench", plain, "--threads", "1", "--iterations", "64", "--json")
+    assert done.code == 0, done.err
+    (row,) = done.json
+    assert row["runs"] == 64
+    assert row["min_ms"] <= row["p10_ms"] <= row["p50_ms"] <= row["p90_estimate_ms"]
+    assert row["first_ms"] > 0
+    assert "measured: 64 runs a row in 10 rounds, after a warm-up of 10 runs or more" in done.err
+
+
+@pytest.mark.slow
+def test_bench_of_a_sustained_load(edgepose, plain, tmp_path) -> None:
+    out = tmp_path / "run.json"
+    arguments = ("--threads", "1", "--tier", "sustained", "--minutes", 0.002, "--out", out)
+    done = edgepose("bench", plain, *arguments)
+    assert done.code == 0, done.err
+    assert {"burst", "steady"} <= set(done.out.split())
+    run = read_run(out)
+    assert (run.tier, run.rounds, run.window_s) == ("sustained", 1, 0.12)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    for number in range(3):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((40, 30, 3), 80 * number, np.uint8))
+    return folder
+
+
+def test_bench_of_a_pipeline_has_every_stage(edgepose, plain, pictures, tmp_path) -> None:
+    """Seven frames of three pictures, each one person: the whole frame."""
+    out, html = tmp_path / "run.json", tmp_path / "report.html"
+    done = edgepose(
+        *("bench", "--pipeline", pictures, "--pose", plain, "--threads", "1", "--warmup", 1),
+        *("--iterations", 7, "--out", out, "--html", html, "--json"),
+    )
+    assert done.code == 0, done.err
+    (row,) = done.json
+    assert (row["runs"], row["detector_calls"], row["people"]) == (7, 0, 1.0)
+    assert (row["source"], row["pose"], row["skip"]) == (str(pictures), plain.name, "1")
+    stages = {each["stage"]: each for each in row["stages"]}
+    assert list(stages) == ["load", "detect", "transform", "pose", "post"]
+    assert [each["runs"] for each in stages.values()] == [7, 0, 7, 7, 7]
+    assert sum(each["mean_ms"] for each in stages.values()) == pytest.approx(row["mean_ms"])
+    assert row["fps"] > 0
+    run = read_run(out)
+    assert (run.rows, run.iterations) == ((), 7)
+    assert html.read_text().count("<svg") == 2
+    assert "measured: 7 runs a row, after" in done.err
+    table = edgepose("compare", out)
+    assert plain.name in table.out
+    assert edgepose("compare", out, "--json").json[0]["run"] == "run"
+
+
+def test_pipelines_are_compared_too(edgepose, plain, pictures, tmp_path) -> None:
+    out, other = tmp_path / "run.json", tmp_path / "other.json"
+    arguments = ("--pose", plain, "--iterations", 2, "--warmup", 1, "--out", out)
+    assert edgepose("bench", "--pipeline", pictures, *arguments).code == 0
+    run = read_run(out)
+    (row,) = run.pipelines
+    slow = msgspec.structs.replace(row, p90_ms=row.p90_ms * 1.2)
+    other.write_bytes(msgspec.json.encode(msgspec.structs.replace(run, pipelines=(slow,))))
+    done = edgepose("compare", out, other, "--fail-on", "p90:+10%")
+    assert done.code == 3
+    assert f"worse: {plain.name}" in done.err
+    assert edgepose("compare", out, other, "--fail-on", "p90:+30%").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["PLAIN", "--pipeline", "PICTURES"], "either ARTIFACTS, or --pipeline"),
+        (["PLAIN", "--pose", "PLAIN"], "add --pipeline SOURCE"),
+        (["PLAIN", "--skip", "5"], "add --pipeline SOURCE"),
+        (
+            ["--pipeline", "PICTURES", "--pose", "PLAIN", "--threads", "1,2"],
+            "one number of --threads",
+        ),
+        (["--pipeline", "PICTURES", "--pose", "PLAIN", "--skip", "0"], "--skip wants"),
+        (
+            ["--pipeline", "PICTURES", "--pose", "PLAIN", "--tier", "sustained"],
+            "leave out --pipeline",
+        ),
+        (["--pipeline", "gone.mp4", "--pose", "PLAIN"], "gone.mp4"),
+        (
+            ["--pipeline", "PICTURES", "--pose", "PLAIN", "--detector", "PLAIN"],
+            "pipeline's detector",
+        ),
+    ],
+)
+def test_bench_of_a_pipeline_refuses_wrong_use(edgepose, plain, pictures, args, said) -> None:
+    known = {"PLAIN": plain, "PICTURES": pictures}
+    done = edgepose("bench", *(known.get(arg, arg) for arg in args))
+    assert done.code == 2
+    assert said in done.message
 
 
 @pytest.mark.parametrize("verb", ["bench", "tune"])
@@ -175,6 +280,7 @@ def test_tune_keeps_its_choice_beside_the_files(edgepose, small_artifact, tmp_pa
     assert "tried: threads 1; arithmetic f32; accelerator cpu; not supported here: f16" in done.err
 
 
+@pytest.mark.slow
 def test_tuned_options_are_used_where_asked_for(edgepose, small_artifact, tmp_path) -> None:
     import edge
 

@@ -20,6 +20,8 @@ from edge.schema import load_schema
 from edge.synth import write_dataset
 from export import load_checkpoint
 from export.weights import read_weights
+from quantize.distill.data.instances import unlabelled_instances
+from runtimes.errors import CheckpointError
 
 TINY = (
     *("--student", "vitpose-48x2x3-simple", "--input", "48x64"),
@@ -129,6 +131,7 @@ def test_another_teachers_cache_is_refused_before_work(distill, teacher, home) -
     assert done.code == 2
     assert "is the cache of another teacher, other views" in done.err
     assert not (home / "refused" / "token.safetensors").exists()
+    assert not (home / "refused" / "recipe.json").exists()  # the corrected command starts there
 
 
 def test_a_student_needs_no_flag_to_be_exported(edgepose, distill, teacher, home) -> None:
@@ -201,7 +204,7 @@ def test_a_student_is_bound_by_its_data(distill, home, options, licences, commer
 
 
 def test_a_further_head_learns_its_own_set(distill, teacher, home) -> None:
-    """The exported network has the student's head alone; only its further head has CrowdPose's labels."""
+    """The network has the student's head; the further one, alone labelled as CrowdPose is, is chosen by its set."""
     crowd = renamed(home / "learn", "crowd.json", load_schema("crowdpose14").names)
     own = str(home / "learn" / "person_keypoints.json")
     done = distill(
@@ -216,6 +219,48 @@ def test_a_further_head_learns_its_own_set(distill, teacher, home) -> None:
 
     trained = torch.load(home / "heads" / "state.pt", weights_only=True)["module"]
     assert trained["head.extra.0.final_layer.weight"].shape[0] == 14
+    path = home / "heads" / "student.safetensors"
+    own, further = load_checkpoint(path), load_checkpoint(path, task="crowdpose14")
+    assert own.notes == ("its further heads, for crowdpose14, are chosen with --task",)
+    assert further.spec.model == f"{own.spec.model}-crowdpose14"
+    assert further.spec.keypoints.name == "crowdpose14"
+    image = torch.rand(2, 3, 64, 48)
+    assert own.module(image)[0].shape[1] == 17
+    maps = further.module(image)[0]
+    assert maps.shape[1] == 14
+    # the same backbone, then the tensors of that head
+    features = own.module.backbone(image)
+    torch.testing.assert_close(further.module.head(features), maps)
+    kept = state["further_heads.0.final_layer.weight"]
+    assert torch.equal(further.module.head.final_layer.weight, kept)
+    with pytest.raises(CheckpointError, match="has heads for coco17, crowdpose14, none for aic14"):
+        load_checkpoint(path, task="aic14")
+
+
+@pytest.mark.slow
+def test_a_further_head_is_exported_by_its_set(edgepose, distill, home) -> None:
+    crowd = renamed(home / "learn", "export.json", load_schema("crowdpose14").names)
+    heads = ("--method", "none", "--extra-head", "crowdpose14", "--max-steps", "1")
+    done = distill("exported-heads", *heads, "--data", str(crowd))
+    assert done.code == 0, done.err
+    path = home / "exported-heads" / "student.safetensors"
+    export = ("export", path, "--format", "onnx", "--out", home / "heads-artifacts", "--json")
+    for options, keypoints in ((), "coco17"), (("--task", "crowdpose14"), "crowdpose14"):
+        made = edgepose(*export, *options)
+        assert made.code == 0, made.err
+        assert made.json[0]["passed"]
+        manifest = json.loads((Path(made.json[0]["artifact"]) / "artifact.json").read_text())
+        assert manifest["keypoints"]["name"] == keypoints
+        assert manifest["outputs"][0]["shape"][1] == (17 if keypoints == "coco17" else 14)
+    layers = ("--layers", "--weights", path, "--task", "crowdpose14", "--json")
+    checked = edgepose("verify", made.json[0]["artifact"], *layers)
+    assert checked.code == 0, checked.err
+    assert checked.json["first"] is None
+    names = sorted(folder.name for folder in (home / "heads-artifacts").iterdir())
+    assert names == [
+        "vitpose-48x2x3-simple-48x64.onnxruntime-fp32",
+        "vitpose-48x2x3-simple-crowdpose14-48x64.onnxruntime-fp32",
+    ]
 
 
 def test_a_detector_finds_the_people_in_pictures(distill, teacher, detector, home) -> None:
@@ -233,6 +278,23 @@ def test_a_detector_finds_the_people_in_pictures(distill, teacher, detector, hom
     assert done.code == 0, done.err
     result = json.loads((home / "found" / "result.json").read_text())
     assert result["people"] == result["unlabelled"] == count > 4
+
+    # the boxes are kept: those of an edited file are taken, and a damaged file is written anew
+    def boxes() -> list[list[float]]:
+        people = unlabelled_instances(folder, load_schema("coco17"), str(detector.path))
+        return [each.box.tolist() for each in people]
+
+    found = boxes()
+    (kept,) = (home / "cache" / "boxes").iterdir()
+    content = kept.read_bytes()
+    stored = json.loads(content)
+    first = next(iter(stored["boxes"]))
+    stored["boxes"][first] = [[1, 2, 30, 40.5]]
+    kept.write_text(json.dumps(stored))
+    assert [1, 2, 30, 40.5] in boxes()
+    kept.write_bytes(content[:100])
+    assert boxes() == found
+    assert json.loads(kept.read_bytes()) == json.loads(content)
 
 
 REFUSED = {

@@ -78,10 +78,11 @@ def test_weights_from_a_url_are_reported_and_recorded(
     edgepose: Any, site: Site, weights: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("torch")
-    pytest.importorskip("onnxruntime")
+    for package in ("ncnn", "pnnx"):
+        pytest.importorskip(package)
     done = edgepose(
-        *("export", "rtmdet-nano", "--weights", site.url, "--format", "onnx"),
-        *("--out", tmp_path, "--json"),
+        *("export", "rtmdet-nano", "--weights", site.url, "--format", "ncnn"),
+        *("--input", "64x64", "--out", tmp_path, "--json"),
     )
     assert done.code == 0, done.err
     assert f"nano.pth: sha256 {sha256_of(weights)}" in done.err
@@ -93,6 +94,7 @@ def test_weights_from_a_url_are_reported_and_recorded(
     assert site.asked == [""]
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_a_partial_download_and_the_next_call_resumes_it(
     start: Callable[..., "subprocess.Popen[str]"], site: Site, tmp_path: Path
 ) -> None:

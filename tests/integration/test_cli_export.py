@@ -134,6 +134,7 @@ def test_layers_name_the_first_that_drifts(edgepose, refused, underflowing):
     assert done.talk[-1].startswith("next: ")
 
 
+@pytest.mark.slow
 def test_an_interrupted_export_leaves_nothing(start, tmp_path):
     pytest.importorskip("onnxsim")
     args = ("export", "rtmdet-nano", "weights=random", "format=onnx", "--out", "artifacts")
@@ -190,6 +191,7 @@ def _need(distribution: str) -> None:
         pytest.skip(f"{distribution} is not installed")
 
 
+@pytest.mark.slow
 def test_heads_that_no_tensor_shows_are_given(edgepose, tmp_path):
     torch = pytest.importorskip("torch")
     from export.random_weights import random_variant

@@ -1,24 +1,23 @@
 """`edgepose run`, `verify` and `eval` on real models and real pictures: what is kept agrees, whatever ends the run."""
 
-import contextlib
 import csv
-import http.server
 import json
 import math
 import shutil
 import signal
-import threading
 import time
 
 import cv2
 import numpy as np
 import pytest
+from mjpeg import MjpegHandler, jpeg_of, mjpeg_camera
 
 from edge.cli.recording import warn_of_drawn
 from edge.pipeline import Pipeline
 from runtimes.artifact import Artifact
 
-STAGES, FIGURES_MS = ("detect", "pose", "frame"), ("mean", "p50", "p90", "p99")
+STAGES = ("load", "detect", "transform", "pose", "post", "frame")
+FIGURES_MS = ("mean", "p50", "p90", "p99")
 RUN_KEYS = {
     "frames",
     "frames_with_people",
@@ -28,6 +27,7 @@ RUN_KEYS = {
     "unread_frames",
     "missing_frames",
     "dropped_frames",
+    "reconnects",
     "models",
     *(f"{stage}_{figure}_ms" for stage in STAGES for figure in FIGURES_MS),
 }
@@ -36,6 +36,8 @@ VERIFY_KEYS = {
     "runtime",
     "precision",
     "basis",
+    "arithmetic",
+    "limit",
     "raw_error",
     "px_mean",
     "px_p95",
@@ -43,6 +45,7 @@ VERIFY_KEYS = {
     "oks_mean",
 }
 FIGURES = ("AP", "AP50", "AP75", "APM", "APL", "AR", "AR50", "AR75", "ARM", "ARL")
+KEYS = ("score", "bbox", "keypoints")
 FRAMES = 12
 PERIOD_S = 0.15
 
@@ -166,6 +169,44 @@ def test_the_detector_runs_on_every_nth_frame(edgepose, pose, detector, clip, he
     assert done.json["detections_run"] == math.ceil(FRAMES / skip)
     again = f"run {clip} --pose {pose.path} --detector {detector.path}"
     assert done.talk[-1] == f"next: edgepose {again} --out poses.mp4 --save-json poses.json"
+
+
+def test_json_lines_agree_with_coco_results(edgepose, pose, clip, here):
+    done = edgepose(
+        *("run", clip, "--pose", pose.path, "--save-jsonl", "o.jsonl", "--save-json", "o.json")
+    )
+    assert done.code == 0
+    lines = [json.loads(line) for line in (here / "o.jsonl").read_text().splitlines()]
+    assert [line["frame"] for line in lines] == list(range(FRAMES))
+    assert {line["source"] for line in lines} == {str(clip)}
+    people = [(line["frame"], person) for line in lines for person in line["people"]]
+    results = json.loads((here / "o.json").read_text())
+    assert [(frame, *(person[key] for key in ("state", *KEYS))) for frame, person in people] == [
+        (each["image_id"], *(each[key] for key in ("state", *KEYS))) for each in results
+    ]
+    assert {person["state"] for _, person in people} == {"detected"}
+    piped = edgepose("run", clip, "--pose", pose.path, "--save-jsonl", "-")
+    assert piped.out == (here / "o.jsonl").read_text()
+    assert any(line.startswith("frames_per_s") for line in piped.talk)
+
+
+@pytest.mark.slow
+def test_a_reader_that_leaves_ends_the_run(start, pose, tmp_path):
+    """As in `| head -1`: no traceback, and the other files are complete."""
+    running = start(
+        *("run", "synth", "--pose", pose.path, "--save-jsonl", "-", "--save-json", "o.json"),
+        cwd=tmp_path,
+    )
+    with running:
+        line = json.loads(running.stdout.readline())
+        running.stdout.close()
+        said = running.stderr.read().splitlines()
+    assert running.returncode == 0
+    assert line["frame"] == 0
+    assert not any("Traceback" in each or "BrokenPipe" in each for each in said)
+    assert said[-1].startswith("next: ")
+    results = json.loads((tmp_path / "o.json").read_text())
+    assert max(each["image_id"] for each in results) < 299
 
 
 def test_an_empty_scene_stays_empty(edgepose, pose, detector, here, counts, videos, tmp_path):
@@ -327,36 +368,23 @@ def test_ctrl_c_ends_a_recording_and_keeps_it(start, pose, tmp_path, counts):
 @pytest.fixture
 def camera(clip):
     """A camera behind http:// that sends twelve pictures, the fifth damaged, and breaks off."""
-    pictures = [cv2.imencode(".jpg", frame)[1].tobytes() for frame in frames_of(clip)]
+    jpegs = [jpeg_of(frame) for frame in frames_of(clip)]
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
-            self.end_headers()
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                for number, picture in enumerate(pictures):
-                    time.sleep(PERIOD_S)
-                    jpeg = picture[:100] + bytes(len(picture) - 100) if number == 4 else picture
-                    head = f"--next\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}"
-                    self.wfile.write(f"{head}\r\n\r\n".encode() + jpeg + b"\r\n")
+    class Camera(MjpegHandler):
+        def pictures(self):
+            for number, jpeg in enumerate(jpegs):
+                time.sleep(PERIOD_S)
+                yield jpeg[:100] + bytes(len(jpeg) - 100) if number == 4 else jpeg
 
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/camera.mjpg"
-        server.shutdown()
-        thread.join()
+    with mjpeg_camera(Camera) as url:
+        yield url
 
 
 def test_a_camera_that_breaks_off_is_reported_and_its_recording_kept(
     edgepose, pose, camera, here, counts
 ):
     """Each picture is used, dropped for a newer one, or damaged; the video lasts as long as the camera ran."""
-    done = edgepose("run", camera, "--pose", pose.path, *TARGETS, "--json")
+    done = edgepose("run", camera, "--give-up", "0", "--pose", pose.path, *TARGETS, "--json")
     assert done.code == 2
     assert "Traceback" not in done.err
     (said,) = [line for line in done.talk if line.startswith("edgepose: ")]

@@ -1,4 +1,4 @@
-"""edgepose train, end to end on drawn people: a detector and a pose model, resumed, exported, and what is refused."""
+"""edgepose train, end to end on drawn people: a detector and pose models, resumed, exported, and what is refused."""
 
 import csv
 import json
@@ -16,6 +16,8 @@ from edge.synth import write_dataset
 
 DETECTOR = ("--student", "rtmdet-nano", "--input", "64x64", "--batch", "2", "--max-steps", "3")
 POSE = ("--student", "vitpose-48x2x3-simple", "--input", "48x64", "--batch", "4")
+
+BOTTOM_UP = ("--student", "cspnext-32x1x1x1x1-fpn-ae", "--input", "64x64", "--batch", "2")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,7 @@ def test_a_detectors_run_folder(detector) -> None:
     assert (result["steps"], result["pictures"]) == (3, 4)
 
 
+@pytest.mark.slow
 def test_a_trained_detector_is_exported_without_a_flag(edgepose, detector, home) -> None:
     out = home / "artifacts"
     done = edgepose(
@@ -146,22 +149,78 @@ def test_the_best_weights_are_kept_and_training_stops_without_better_ones(train,
     assert done.json["pck"] == float(best["pck"])
 
 
-def test_a_finished_run_is_extended(train, home) -> None:
-    """With its own settings where none are given; never to fewer steps than it has made."""
+def test_a_finished_run_is_extended(edgepose, train, home) -> None:
+    """With its own settings where none are given, validation set included; never to fewer steps than it has made."""
     first = train("longer", *POSE, "--max-steps", "3", "--keep", "last", "--lr", "2e-3")
     assert first.code == 0, first.err
     fewer = train("longer", *POSE, "--resume", "--max-steps", "2")
     assert fewer.code == 2
     assert "has made 3 steps already; give --max-steps 3 or more" in fewer.message
-    done = train("longer", *POSE, "--resume", "--max-steps", "5", "--json")
+    out = ("--out", str(home / "longer"), "--resume")
+    done = edgepose("train", *POSE, *out, "--max-steps", "5", "--json")
     assert done.code == 0, done.err
     assert done.json["steps"] == 5
+    val = json.loads((home / "val/person_keypoints.json").read_text())
+    assert done.json["people"] == sum(each["num_keypoints"] > 0 for each in val["annotations"])
+    other = edgepose("train", *POSE, *out, "--val", str(home / "learn/person_keypoints.json"))
+    assert other.code == 2
+    assert "was started with val" in other.message
     with (home / "longer/log.csv").open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["step"] for row in rows] == list("12345")
     recipe = json.loads((home / "longer/recipe.json").read_text())
     assert (recipe["steps"], recipe["keep"], recipe["lr"]) == (5, "last", 2e-3)
     assert json.loads((home / "longer/result.json").read_text())["kept_step"] == 5
+
+
+@pytest.fixture(scope="module")
+def bottom_up(train, home) -> Path:
+    done = train("bottom-up", *BOTTOM_UP, "--max-steps", "10", "--json")
+    assert done.code == 0, done.err
+    assert done.json["steps"] == 10
+    assert {"ap", "ap50", "ap75", "ar", "images", "people"} < set(done.json)
+    assert done.talk[-1] == f"next: edgepose export {done.json['student']} --precision fp32,fp16"
+    return home / "bottom-up"
+
+
+def test_a_bottom_up_models_run_folder(bottom_up) -> None:
+    with (bottom_up / "log.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["step"] for row in rows] == [str(step) for step in range(1, 11)]
+    assert all(
+        float(row["loss"])
+        == pytest.approx(sum(float(row[name]) for name in ("heatmap", "pull", "push")))
+        for row in rows
+    )
+    result = json.loads((bottom_up / "result.json").read_text())
+    truth = json.loads((bottom_up.parent / "learn/person_keypoints.json").read_text())
+    assert (result["pictures"], result["people"]) == (4, len(truth["annotations"]))
+
+
+def test_a_bottom_up_model_is_resumed_and_starts_another(train, bottom_up, home) -> None:
+    """A finished run resumed writes the same file; a top-down student's backbone is taken by --init."""
+    path = bottom_up / "student.safetensors"
+    before = path.read_bytes()
+    assert train("bottom-up", *BOTTOM_UP, "--resume").code == 0
+    assert path.read_bytes() == before
+    top_down = ("--student", "cspnext-32x1x1x1x1-fpn", "--input", "64x64", "--batch", "2")
+    done = train("taken", *top_down, "--max-steps", "1", "--init", str(path))
+    assert done.code == 0, done.err
+    init = json.loads((home / "taken/init.json").read_text())
+    assert all(name.startswith("head.") for name in init["left"])
+    assert any(name.startswith("backbone.") for name in init["taken"])
+
+
+@pytest.mark.slow
+def test_a_trained_bottom_up_model_is_exported_without_a_flag(edgepose, bottom_up, home) -> None:
+    out = home / "artifacts"
+    done = edgepose(
+        "export", bottom_up / "student.safetensors", "--format", "onnx", "--out", out, "--json"
+    )
+    assert done.code == 0, done.err
+    manifest = json.loads((Path(done.json[0]["artifact"]) / "artifact.json").read_text())
+    assert (manifest["task"], manifest["codec"]["kind"]) == ("pose-bottomup", "ae")
+    assert manifest["lineage"]["trained_on"] == "unknown"
 
 
 REFUSED = {
@@ -182,6 +241,35 @@ REFUSED = {
     "a frozen part of a detector": (
         ("--student", "rtmdet-nano", "--freeze", "backbone"),
         "--freeze is for pose models",
+    ),
+    "no bottom-up model": (("--student", "rtmpose-t-ae"), "is no bottom-up model"),
+    "bottom-up integral regression": (
+        ("--student", "vitpose-32x2x2-ae-integral", "--input", "64x64"),
+        "is no bottom-up model",
+    ),
+    "a bottom-up input between strides": (
+        ("--student", "cspnext-t-fpn-ae", "--input", "100x64"),
+        "multiples of 32",
+    ),
+    "box jitter of whole pictures": (
+        (*BOTTOM_UP, "--jitter", "detector"),
+        "--jitter is for top-down pose models; leave it out to train a bottom-up one",
+    ),
+    "augmentation of crops": (
+        (*BOTTOM_UP, "--augment", "weak"),
+        "--augment is for top-down pose models",
+    ),
+    "a further head of a bottom-up model": (
+        (*BOTTOM_UP, "--extra-head", "crowdpose14"),
+        "--extra-head is for top-down pose models",
+    ),
+    "other keypoints than the pictures'": (
+        (*BOTTOM_UP, "--keypoints", "crowdpose14"),
+        "the student those of crowdpose14",
+    ),
+    "bottom-up pictures without labels": (
+        (*BOTTOM_UP, "--data", "IMAGES"),
+        "a bottom-up model learns from labelled keypoints",
     ),
     "pictures without boxes": (
         ("--student", "rtmdet-nano", "--data", "IMAGES"),
@@ -221,4 +309,4 @@ def test_a_pose_folder_is_not_resumed_as_a_detector(train, home) -> None:
     train("mixed", *POSE, "--max-steps", "1")
     done = train("mixed", *DETECTOR, "--resume")
     assert done.code == 2
-    assert "recipe.json: cannot be read" in done.message
+    assert "was started with student 'vitpose-48x2x3-simple', not 'rtmdet-nano'" in done.message

@@ -14,6 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
+pytestmark = pytest.mark.slow  # each process starts torch anew
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("ddp_worker.py")
 TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -90,7 +91,6 @@ def test_two_processes_have_the_curve_of_one(alone, together) -> None:
         torch.testing.assert_close(states[1][name], value, rtol=0, atol=1e-4, msg=name)
 
 
-@pytest.mark.slow
 def test_a_detector_has_the_curve_of_one_process(pictures, alone, tmp_path) -> None:
     """The losses' normaliser is that of the whole batch, whichever process sees how many people."""
     curves = [
@@ -107,7 +107,6 @@ def test_only_the_first_process_writes(together) -> None:
     assert {path.name for path in folder.iterdir()} == {"log.csv", "state.pt", "pid-0", "pid-1"}
 
 
-@pytest.mark.slow
 def test_resumed_processes_have_the_same_curve(together, pictures, tmp_path) -> None:
     """Ended after 6 steps of 12, in the middle of an epoch; what is left gives the same numbers, digit for digit."""
     done = learn(tmp_path, pictures, "--steps", STEPS, "--stop", 6, processes=2)
@@ -124,7 +123,6 @@ def test_a_batch_that_cannot_be_shared_is_refused(pictures, alone, tmp_path) -> 
     assert "edgepose: a batch of 3 cannot be shared equally by 2 processes" in err
 
 
-@pytest.mark.slow
 def test_a_lost_worker_ends_the_other_in_a_line(together, pictures, tmp_path) -> None:
     """One process is killed; the other reports it, and its state is resumed to the undisturbed curve."""
     running = start("train", tmp_path, "--pictures", pictures, "--steps", 100_000, processes=2)

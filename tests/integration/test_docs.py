@@ -24,6 +24,7 @@ import pytest
 from edge.cli import COMMANDS, cli
 from edge.schema import numbered_schema
 from edge.synth import draw_clip, draw_scene, write_clip, write_dataset
+from runtimes.artifact import Artifact
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -66,6 +67,7 @@ def blocks_of(page: Path) -> list[Block]:
     ]
 
 
+DEAR = {"quickstart", "export"}  # pages that export models
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 SHELL = [block for block in BLOCKS if block.language == "sh"]
 PYTHON = [block for block in BLOCKS if block.language == "python"]
@@ -85,18 +87,15 @@ def parse(args: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def prepared(once, bundled_detector, loaded_model):
+def prepared(once, bundled_detector, exported):
     """Files that the pages name: artifacts of the checkout's weights, pictures, a clip, labels, an ONNX graph."""
     detector = bundled_detector("onnxruntime")
+    pose = Artifact.open(exported("bundled:rtmpose-t-drawn", "onnxruntime", 8)["fp32"].path)
 
     def fill(root: Path) -> None:
-        from export import Target, export_model
-        from export.inputs import drawn_inputs
-
-        pose = loaded_model("bundled:rtmpose-t-drawn")
-        targets, inputs = [Target("onnxruntime", "fp32")], drawn_inputs(pose.spec, 4)
-        export_model(pose, targets, root / "artifacts", inputs=inputs)
-        (root / "artifacts" / detector.name).symlink_to(detector.root)
+        (root / "artifacts").mkdir()
+        for artifact in (pose, detector):
+            (root / "artifacts" / artifact.name).symlink_to(artifact.root)
         for name in ("weights", "examples"):
             (root / name).symlink_to(ROOT / name)
         cv2.imwrite(str(root / "photo.jpg"), draw_scene(3).image)
@@ -150,7 +149,14 @@ def desk(prepared, tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if runs(page)], ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=[pytest.mark.slow] * (page.stem in DEAR))
+        for page in PAGES
+        if runs(page)
+    ],
+)
 def test_what_can_run_offline_runs(page, desk, edgepose):
     for block in blocks_of(page):
         if block.language == "json" and block.words:

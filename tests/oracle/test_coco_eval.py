@@ -185,19 +185,24 @@ def test_an_ordinary_set_has_no_breakdown(oracles, real: Path) -> None:
     assert "breakdown" not in msgspec.json.decode(msgspec.json.encode(got))
 
 
+SCORED = {"bbox": list, "bbox_keypoint": rescored}
+SUPPRESSED = {
+    "none": list,
+    "oks_nms": lambda results: drop_duplicates(results, COCO17, suppress=oks_nms),
+    "soft_oks_nms": lambda results: drop_duplicates(results, COCO17, suppress=soft_oks_nms),
+}
+
+
 @pytest.mark.parametrize("index", range(3))
-@pytest.mark.parametrize("suppress", ["none", "oks_nms", "soft_oks_nms"])
-@pytest.mark.parametrize("mode", ["bbox", "bbox_keypoint"])
+@pytest.mark.parametrize("suppress", SUPPRESSED)
+@pytest.mark.parametrize("mode", SCORED)
 def test_coco_metric(
     oracles, real: Path, expected: dict[str, Any], mode: str, suppress: str, index: int
 ) -> None:
     truth = load_ground_truth(real / "mmpose-coco/test_coco.json")
     results = load_results(oracles(f"coco_eval_pred{index}.json"))
-    if mode == "bbox_keypoint":
-        results = rescored(results)
-    nms = {"oks_nms": oks_nms, "soft_oks_nms": soft_oks_nms}
-    if suppress in nms:
-        results = drop_duplicates(results, COCO17, suppress=nms[suppress])
+    results = SCORED[mode](results)
+    results = SUPPRESSED[suppress](results)
     figures = list(expected[f"CocoMetric/{mode}/{suppress}/pred{index}"].values())
     check(evaluate_keypoints(truth, results, COCO17), figures)
 

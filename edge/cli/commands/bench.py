@@ -1,5 +1,7 @@
 """edgepose bench: latency, memory and size of artifacts, measured side by side on this machine; needs no torch."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -7,32 +9,93 @@ import click
 import msgspec
 
 from devices.tuned import tuned_options
-from edge.bench.columns import BENCH, bench_cells
-from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, steps
-from edge.bench.record import BenchRun
+from edge.bench.columns import (
+    BENCH,
+    PIPELINE,
+    STAGE,
+    SUSTAINED,
+    bench_cells,
+    pipeline_cells,
+    stage_cells,
+)
+from edge.bench.conditions import describe_conditions, throttled
+from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
+from edge.bench.record import BenchRun, all_rows
+from edge.bench.remote.bench import Remote, bench_remote
+from edge.bench.sustained import Sustained, bench_sustained
+from edge.bench.tiers import MOST_S, Tier, describe_length, plan_of
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
     ARTIFACT,
     PATH,
+    FloatRange,
     accelerator_option,
     force_option,
     html_option,
     json_option,
     parse_list,
+    parse_skip,
     parse_threads,
     plan_options,
     setting,
+    together,
     tuned_option,
 )
 from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
-from runtimes.base import Accelerator, Arithmetic
+from runtimes.artifact import Artifact
+from runtimes.base import Accelerator, Arithmetic, RunOptions
+from runtimes.errors import DeviceLostError, InputError
 
 PRECISIONS = {name: name for name in get_args(Arithmetic)}
+remote_options = together(
+    click.option(
+        "--remote",
+        metavar="ssh:USER@HOST",
+        help="Measure on a board that OpenSSH reaches without a password; it needs Python and the engine alone.",
+    ),
+    setting(["--remote-python"], str, "python3", "Python on the board, such as ~/pose/bin/python."),
+    click.option(
+        "--ssh-config", type=PATH, help="Configuration for ssh in place of ~/.ssh/config."
+    ),
+    section="Remote",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineChoice:
+    """The pipeline to measure, None for artifacts alone."""
+
+    pipeline: str | None
+    detector: Path | None
+    pose: Path | None
+    skip: str | None
+
+    def check(self, artifacts: Sequence[Path]) -> None:
+        """Raise InputError for artifacts beside a pipeline, for neither, and for a pipeline's options without it."""
+        if self.pipeline is None and (self.detector or self.pose or self.skip):
+            raise InputError(
+                "--detector, --pose and --skip are of a pipeline: add --pipeline SOURCE"
+            )
+        if bool(artifacts) is (self.pipeline is not None):
+            raise InputError(
+                "name either ARTIFACTS, or --pipeline SOURCE with --detector and --pose"
+            )
 
 
 @click.command("bench", cls=Verb)
-@click.argument("artifacts", nargs=-1, required=True, type=ARTIFACT)
+@click.argument("artifacts", nargs=-1, type=ARTIFACT)
+@together(
+    click.option(
+        "--pipeline",
+        metavar="SOURCE",
+        help="Measure a whole pipeline on a video, pictures or synth, in place of ARTIFACTS.",
+    ),
+    click.option("--detector", type=ARTIFACT, help="Its detector. Default: the whole frame."),
+    click.option("--pose", type=ARTIFACT, help="Its pose model. Default: the last that `get` got."),
+    click.option("--skip", help="As `run --skip`: detect on frames 0, N, 2N, ..., or auto."),
+    section="Pipeline",
+)
 @click.option(
     "--threads",
     help="Comma-separated, 1 to 256: 1,2,4 makes three rows. Default: min(4, allowed cores).",
@@ -40,6 +103,20 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 @setting(["--precision"], str, "f32", "Arithmetic, comma-separated: f32,bf16,f16 makes three rows.")
 @accelerator_option
 @tuned_option
+@click.option(
+    "--tier",
+    type=click.Choice(get_args(Tier)),
+    help="In place of --time: at least 64 runs and 6 s (rapid), 128 and 10 s (quick), 1024 and 60 s (normal); "
+    "or windows of 30 s until their medians change by less than 1 % a minute (sustained).",
+)
+@click.option(
+    "--iterations", type=click.IntRange(1), help="In place of --time: exactly so many timed runs."
+)
+@click.option(
+    "--minutes",
+    type=FloatRange(0, min_open=True),
+    help="Limit of --tier sustained for each row. Default: 30.",
+)
 @plan_options
 @setting(
     ["--warmup", "warmup_runs"],
@@ -47,6 +124,7 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
     10,
     "Untimed runs before the first round, for at least half a second.",
 )
+@remote_options
 @click.option("--out", type=PATH, help="Write RUN.json, for `edgepose compare`.")
 @html_option
 @force_option
@@ -57,26 +135,78 @@ def command(
     precision: str,
     accelerator: Accelerator,
     tuned: bool,
+    tier: Tier | None,
+    iterations: int | None,
+    minutes: float | None,
+    choice: PipelineChoice,
     plan: Plan,
+    remote: Remote,
     out: Path | None,
     html: Path | None,
     force: bool,
     as_json: bool,
 ) -> None:
-    """Measure ARTIFACTS side by side: one process each, taking turns, batch 1, on their stored inputs."""
+    """Measure ARTIFACTS side by side: one process each, taking turns, batch 1, on their stored inputs.
+
+    With --pipeline SOURCE: a detector and a pose model together, from frames to poses, stage by stage.
+    """
+    choice.check(artifacts)
+    _refuse_unused(tier, iterations)
+    if tuned and remote.remote:
+        raise InputError("--tuned has options of this machine; leave it out with --remote")
+    length = plan_of(plan, tier, iterations, minutes)
     counts = [None] if threads is None else parse_threads(threads)
     arithmetic = parse_list(precision, PRECISIONS, "precision")
     check_reports((out, html), force=force)
-    cases = make_cases(open_artifacts(artifacts), counts, arithmetic, accelerator)
-    if tuned:
-        cases = [Case(each.artifact, tuned_options(each.artifact, each.options)) for each in cases]
-    with progress("loading", steps(len(cases), plan)) as advance:
-        run = bench(cases, plan, advance)
-    if as_json:
-        emit_json(run.rows)
+    if choice.pipeline is not None:
+        if remote.remote or len(counts) * len(arithmetic) > 1:
+            raise InputError(
+                "--pipeline measures one number of --threads and one --precision, on this machine"
+            )
+        options = RunOptions(counts[0], arithmetic[0], accelerator)
+        run = _measure_pipeline(choice, options, length, tuned=tuned)
     else:
-        emit_table(BENCH, bench_cells(run.rows))
+        opened = (open_for_board if remote.remote else open_artifacts)(artifacts)
+        cases = make_cases(opened, counts, arithmetic, accelerator)
+        run = _measure([_tuned(case) for case in cases] if tuned else cases, length, remote)
+    if as_json:
+        emit_json(run.rows or run.pipelines)
+    else:
+        _print(run)
+    _say_host(run)
+    say(f"measured: {describe_length(run)}")
+    changes = describe_conditions(run)
+    shown = [
+        f"{name} {changes[name]}" for name in ("temperature", "clock", "power") if name in changes
+    ]
+    if shown:
+        say("; ".join(shown))
     warn_of_noise(run)
+    _warn_of_length(run)
+    _write(run, out, html)
+    if run.partial:
+        raise DeviceLostError(f"{run.partial}; what was measured before is kept, marked partial")
+    hint(_next_step(artifacts[0] if artifacts else choice.pose, out, remote.remote))
+
+
+def _print(run: BenchRun) -> None:
+    if run.pipelines:
+        emit_table(tuple(PIPELINE), pipeline_cells(run.pipelines))
+        for row in run.pipelines:
+            emit_table(STAGE, stage_cells(row))
+        return
+    columns = SUSTAINED if run.window_s else BENCH
+    emit_table(columns, bench_cells(run.rows, columns))
+
+
+def _say_host(run: BenchRun) -> None:
+    if run.host:
+        say(
+            f"on {run.host}: {run.machine.cpu_model or run.machine.arch}, Python {run.versions['python']}"
+        )
+
+
+def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
     if out:
         write_report(out, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if html:
@@ -85,15 +215,88 @@ def command(
 
         label = out.stem if out else "this run"
         write_report(html, page([LabelledResult(label, run)]).encode())
-    hint(f"edgepose compare {out} OTHER.json" if out else f"edgepose tune {artifacts[0]}")
+
+
+def _next_step(artifact: Path | None, out: Path | None, remote: str | None) -> str:
+    if out or not artifact:
+        return f"edgepose compare {out or 'RUN.json'} OTHER.json"
+    if remote:
+        return f"edgepose bench {artifact} --remote {remote} --threads 1,2,4 --out RUN.json"
+    return f"edgepose tune {artifact}"
+
+
+def _refuse_unused(tier: Tier | None, iterations: int | None) -> None:
+    """Raise InputError for options that a tier, or a number of iterations, would overrule in silence."""
+    source = click.get_current_context().get_parameter_source
+    by = f"--tier {tier}" if tier else "--iterations" if iterations else ""
+    for name, flag in (("time_s", "--time"), ("rounds", "--rounds")):
+        overruled = by and (flag == "--time" or tier == "sustained")
+        if overruled and source(name) is not click.core.ParameterSource.DEFAULT:
+            raise InputError(f"{by} sets the length; leave out {flag}")
+
+
+def _tuned(case: Case) -> Case:
+    return Case(case.artifact, tuned_options(case.artifact, case.options))
+
+
+def _measure(cases: list[Case], plan: Plan | Sustained, remote: Remote) -> BenchRun:
+    if remote.remote:
+        total = None if isinstance(plan, Sustained) else steps(len(cases), plan)
+        with progress(f"loading on {remote.remote}", total) as advance:
+            return bench_remote(remote, cases, plan, advance)
+    if isinstance(plan, Sustained):
+        with progress("loading", None) as advance:
+            return bench_sustained(cases, plan, advance)
+    with progress("loading", steps(len(cases), plan)) as advance:
+        return bench(cases, plan, advance)
+
+
+def _measure_pipeline(
+    choice: PipelineChoice, options: RunOptions, plan: Plan | Sustained, *, tuned: bool
+) -> BenchRun:
+    """Measure a pipeline in this process."""
+    from edge.bench.pipeline import PipelineCase, bench_pipelines
+    from edge.cli.chosen import choose_models
+
+    if isinstance(plan, Sustained):
+        raise InputError("--tier sustained measures artifacts; leave out --pipeline")
+    skip = parse_skip(choice.skip or "1")
+    pose_path, detector_path = choose_models(choice.pose, choice.detector)
+    pose = Case(Artifact.open(pose_path), options)
+    detector = Case(Artifact.open(detector_path), options) if detector_path else None
+    if tuned:
+        pose, detector = _tuned(pose), _tuned(detector) if detector else None
+    case = PipelineCase(choice.pipeline or "", pose, detector, skip)
+    with progress("loading", 3) as advance:
+        return bench_pipelines(case, plan, advance)
+
+
+def _warn_of_length(run: BenchRun) -> None:
+    """Say which rows have fewer runs than their tier asks for, or times that have not settled."""
+    for row in all_rows(run):
+        if run.queries and row.runs < run.queries:
+            say(
+                f"{row.artifact}: {row.runs} of {run.queries} runs in {MOST_S:g} s: not of tier {run.tier}"
+            )
+    for reason in throttled(run):
+        say(f"the clocks were throttled ({reason}): times are of a hot or starved device")
+    for row in run.rows:
+        if row.steady is False:
+            say(f"{row.artifact}: its times had not settled; give it more --minutes")
 
 
 def warn_of_noise(run: BenchRun) -> None:
     """Say where other processes took the cores, and that ratios are then more reliable than times."""
-    bad = sum(row.valid is False for row in run.rows)
+    rows = all_rows(run)
+    bad = sum(row.valid is False for row in rows)
     if bad:
         load = "" if run.load_before is None else f" (load average {run.load_before:.1f} before)"
+        turns = (
+            "; rows took turns, so their ratios are more reliable than their times"
+            if run.rounds > 1 and not run.window_s
+            else ""
+        )
         say(
-            f"{bad} of {len(run.rows)} rows are not valid: other processes used their cores{load}; rows took turns, so "
-            "their ratios are more reliable than their times. Run again on an idle machine, or with fewer threads"
+            f"{bad} of {len(rows)} rows are not valid: other processes used their cores{load}{turns}. "
+            "Run again on an idle machine, or with fewer threads"
         )

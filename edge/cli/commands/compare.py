@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
-from edge.bench.columns import COMPARE, cells
+from edge.bench.columns import COMPARE, PIPELINE, cells, pipeline_cells, score_tables
 from edge.bench.record import BenchRun
 from edge.bench.regression import Limit, compare_runs, parse_limit, same_machine
-from edge.bench.report import read_results, report_rows
+from edge.bench.report import LabelledResult, ReportRow, read_results, report_rows
 from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, force_option, html_option, json_option
 from edge.cli.outputs import check_reports, write_report
@@ -44,11 +45,17 @@ def command(
     rows = report_rows(results)
     worse = _worse(runs[0], runs[-1], limit) if limit else []
     if as_json:
-        emit_json([row.to_dict() for row in rows])
+        emit_json([*(row.to_dict() for row in rows), *_pipelines(results)])
     else:
-        emit_table(COMPARE, cells(rows, COMPARE))
+        _print(rows)
+        lines = [line for run in runs for line in pipeline_cells(run.pipelines)]
+        if lines:
+            emit_table(tuple(PIPELINE), lines)
     if not same_machine(runs):
         say("the runs are from different machines: compare ratios, not times")
+    for result in results:
+        if isinstance(result.content, BenchRun) and result.content.partial:
+            say(f"{result.label} is partial: {result.content.partial}")
     for line in worse:
         say(line)
     if html:
@@ -61,6 +68,25 @@ def command(
         else f"edgepose compare {' '.join(map(str, files))} --html REPORT.html"
     )
     return 3 if worse else 0
+
+
+def _pipelines(results: Sequence[LabelledResult]) -> list[dict[str, object]]:
+    """Return the measured pipelines, each with the label of its run."""
+    return [
+        {"run": each.label, "artifact": row.artifact, **msgspec.structs.asdict(row)}
+        for each in results
+        if isinstance(each.content, BenchRun)
+        for row in each.content.pipelines
+    ]
+
+
+def _print(rows: Sequence[ReportRow]) -> None:
+    """Print the times and APs as one table, and the figures of each other protocol as one of their own."""
+    plain = [row for row in rows if not row.scored]
+    if plain:
+        emit_table(COMPARE, cells(plain, COMPARE))
+    for _, header, lines in score_tables(rows):
+        emit_table(header, lines)
 
 
 def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:

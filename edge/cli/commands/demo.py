@@ -14,15 +14,14 @@ import click
 import msgspec
 import numpy as np
 
-from edge.bench.measure import load_average
+from edge.bench.conditions import load_average
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
 from edge.cli.drawn_score import drift_px, score_clip
 from edge.cli.options import PATH, force_option, json_option, setting
 from edge.cli.recording import RANDOM_NOTE, annotate
 from edge.cli.summary import report_written
-from edge.media.sinks import CocoSink
-from edge.media.video_sink import VideoSink
+from edge.media.sinks import CocoSink, VideoSink
 from edge.model import Model
 from edge.pipeline import Pipeline, Result
 from edge.synth import Scene, draw_clip, write_clip
@@ -180,7 +179,7 @@ def _run(
         for name in (PYTORCH, *pairs):
             with _opened(loaded, pairs.get(name)) as pipeline:
                 frames = (Frame(scene.image, i, i / FPS) for i, scene in enumerate(scenes))
-                runs[name] = list(pipeline.stream(frames))
+                runs[name] = list(pipeline.stream(frames, stages="sequential"))
             advance(name)
     return runs
 
@@ -237,7 +236,7 @@ def _write(results: list[Result], out: Path, note: str) -> None:
     ):
         for result in results:
             records.write(result.frame, result.poses)
-            video.write(annotate(result.frame, result.poses, KPT_THR, note), result.poses)
+            video.write(annotate(result, KPT_THR, note), result.poses)
 
 
 def _median(times_ms: list[float]) -> float:

@@ -2,11 +2,12 @@
 
 import click
 
-from edge.cli.options import json_option, setting, together
+from edge.cli.options import FiniteRange, json_option, setting, together
 from edge.cli.progress import phases
 from edge.cli.training import (
     POSITIVE,
     TrainingRun,
+    augment_options,
     data_options,
     extra_head_option,
     is_first_process,
@@ -14,6 +15,7 @@ from edge.cli.training import (
     length_options,
     network_options,
     optimizer_options,
+    pose_loss_options,
     require_training,
     resumed,
     show_result,
@@ -22,10 +24,6 @@ from edge.cli.training import (
 )
 from edge.cli.verb import Verb
 from quantize.distill.config import BATCH, DRAWN, DistillConfig, parse_methods
-
-AUGMENT = ("strong", "weak", "gentle", "still")
-JITTER = ("none", "detector")
-INTEGRAL_GRADIENT = ("code", "paper")
 
 
 def _methods(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[str, ...]:
@@ -58,7 +56,7 @@ teacher_options = together(
     click.option("--teacher-cache", default="", help="Directory of a teacher cache to share."),
     setting(
         ["--heatmap-weight"],
-        click.FloatRange(0),
+        FiniteRange(0),
         1.0,
         "Weight of the loss against the teacher's heatmaps; that of labels is 1.",
     ),
@@ -79,7 +77,7 @@ student_options = together(
     extra_head_option,
     section="Network",
 )
-augment_options = together(
+picture_options = together(
     setting(
         ["--drawn"], click.IntRange(1), DRAWN, "Number of drawn pictures, for synth and synth-v2."
     ),
@@ -87,24 +85,6 @@ augment_options = together(
         "--detector",
         default="",
         help="A detector artifact that finds the people in a DIR's pictures. Default: one person fills each.",
-    ),
-    setting(
-        ["--augment"],
-        click.Choice(AUGMENT),
-        "strong",
-        "Strength of the augmentation; `still` is none.",
-    ),
-    click.option(
-        "--weak-share",
-        type=click.FloatRange(0, 1),
-        help="Share of the steps that ends a strong run with weak augmentation. Default: .1, of 100 epochs 30 / 420.",
-    ),
-    setting(["--jitter"], click.Choice(JITTER), "none", "Noise on the boxes, as of a detector."),
-    setting(
-        ["--jitter-start"],
-        click.FloatRange(0, 1),
-        0.0,
-        "Share of the steps before boxes are jittered; AlphaPose: .74.",
     ),
     section="Data",
 )
@@ -115,18 +95,6 @@ pose_options = together(
         type=POSITIVE,
         help="Learning rate. Default: 1e-3 for 32 crops a step, with the square root of their number.",
     ),
-    setting(
-        ["--deep-supervision"],
-        click.FloatRange(0),
-        0.01,
-        "Initial weight of deep supervision of a convolutional student; 0 for none.",
-    ),
-    setting(
-        ["--integral-gradient"],
-        click.Choice(INTEGRAL_GRADIENT),
-        "code",
-        "Amplitude of the gradient of -integral students: AlphaPose's code (2) or its paper (1/8 of the map).",
-    ),
     section="Optimization",
 )
 
@@ -136,9 +104,11 @@ pose_options = together(
 @network_options
 @teacher_options
 @data_options
+@picture_options
 @augment_options
 @length_options
 @pose_options
+@pose_loss_options
 @optimizer_options
 @layer_options
 @validation_options
@@ -159,7 +129,6 @@ def command(config: DistillConfig, run: TrainingRun, shard_teacher: bool, as_jso
             config,
             run.out,
             listener,
-            val=(run.val, run.val_images),
             device=run.device,
             sharded_teacher=shard_teacher,
             resume=run.resume,

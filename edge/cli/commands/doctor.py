@@ -1,19 +1,28 @@
-"""edgepose doctor: what is installed, and what is missing for which verbs, with the command. Loads no engine."""
+"""edgepose doctor: what is installed and really loads, and what is missing for which verbs, with the command."""
 
 import importlib.metadata
+import importlib.util
+import os
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import click
 
 from devices.detect import detect_machine
+from devices.machine import Machine
+from edge.bench.conditions import load_average
 from edge.cli.chosen import FIRST_MODELS
 from edge.cli.console import emit_json, emit_table, hint, say
+from edge.cli.health.imports import Imported, try_imports
+from edge.cli.health.system import schedulable_cores, system_hints
 from edge.cli.opencv import installed_opencv, opencv_problem, usual_opencv
-from edge.cli.options import json_option
+from edge.cli.options import FloatRange, json_option, setting
 from runtimes.cache.names import latest, runtime_order
 from runtimes.errors import MissingDependencyError
-from runtimes.registry import ENGINES, engine_version
+from runtimes.install.wheels import this_python, why_not
+from runtimes.registry import ENGINES, engine_version, installed_engine
 
 BOARD_VERBS = "run, verify, bench, tune"
 # distribution: (what needs it, the extra that installs it)
@@ -28,70 +37,129 @@ HOST_TOOLS: dict[str, tuple[str, str]] = {
     "lightning-fabric": ("train, distill", "distill"),
     "matplotlib": ("train, distill", "distill"),
     "faster-coco-eval": ("eval, gates on AP (--val)", "eval"),
+    "tensorboard": ("train, distill --tensorboard", "train"),
+    "uvicorn": ("run --serve", "serve"),
+    "starlette": ("run --serve", "serve"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package, its version (None: missing), what needs it, and the extra that installs it."""
+    """A package, its version (None: missing), what needs it, and the extra that installs it.
+
+    module: to import for a check; "" for one that is not checked. problem: why that import fails, with the remedy; ""
+    where it works or was not tried. devices: what an engine finds on this machine. unavailable: why a missing engine
+    cannot be installed for this Python; "" where it can, or nothing is known.
+    """
 
     package: str
     version: str | None
     role: str
     extra: str
+    module: str = ""
+    problem: str = ""
+    devices: tuple[str, ...] = ()
+    unavailable: str = ""
 
     @property
     def remedy(self) -> str:
-        """The command that installs it; "" where it is there."""
+        """The command that installs it; "" where it is there, or has no wheel for this Python."""
         wanted = f"'edgepose[{self.extra}]'" if self.extra else self.package
-        return "" if self.version else f"pip install {wanted}"
+        return "" if self.version or self.unavailable else f"pip install {wanted}"
+
+    @property
+    def state(self) -> str:
+        """Its version, and that it does not load; or that it is missing."""
+        broken = ", does not load" if self.problem else ""
+        return f"{self.version}{broken}" if self.version else "missing"
 
 
 @click.command("doctor")
+@setting(
+    ["--time-limit", "time_limit_s"],
+    FloatRange(0, min_open=True),
+    60,
+    "Seconds that the imports of OpenCV and of all engines may take together.",
+)
 @json_option
-def command(as_json: bool) -> None:
-    """Check what is installed and what each missing package is needed for, and describe this machine."""
+@click.pass_context
+def command(ctx: click.Context, time_limit_s: float, as_json: bool) -> None:
+    """Import what is installed, list what is missing and what for, and describe this machine.
+
+    OpenCV and each engine are imported in processes of their own. Exit code 4 where one is installed and does not load.
+    """
     machine = detect_machine()
-    engines = [
-        Package(
-            ENGINES[runtime].packages[0],
-            engine_version(runtime),
-            f"{BOARD_VERBS} of {runtime}",
-            runtime,
-        )
-        for runtime in runtime_order()
-    ]
+    opencv, *engines = _with_imports([_opencv(), *_engines()], time_limit_s)
     tools = [Package(name, _version(name), *needed) for name, needed in HOST_TOOLS.items()]
-    opencv = installed_opencv()
-    pictures = Package(
-        *(opencv[0] if opencv else usual_opencv(), _version(opencv[0]) if opencv else None),
-        *("pictures and video", ""),
-    )
-    packages = [pictures, *engines, *tools]
-    notes = [note for note in (opencv_problem(opencv), _ability(engines, tools)) if note]
-    if as_json:
-        emit_json(
-            {
-                "python": platform.python_version(),
-                "machine": machine,
-                "packages": [asdict(each) for each in packages],
-                "notes": notes,
-            }
-        )
-    else:
-        isa = " ".join(machine.isa)
-        cores = f"{machine.allowed_cores} cores allowed"
-        click.echo(f"{machine.cpu_model or machine.arch}: {cores}, {isa}")
-        emit_table(
-            ["package", "version", "needed for", "install"],
-            [
-                [each.package, each.version or "missing", each.role, each.remedy]
-                for each in packages
-            ],
-        )
+    packages = [opencv, *engines, *tools]
+    broken = [each for each in packages if each.problem]
+    notes = [
+        *(f"{each.package} does not load: {each.problem}" for each in broken),
+        *(f"{each.package}: {each.unavailable}" for each in engines if each.unavailable),
+        opencv_problem(installed_opencv()),
+        _ability(engines, tools),
+        *system_hints(Path("/"), os.environ, load_average() or 0.0, schedulable_cores()),
+    ]
+    notes = [note for note in notes if note]
+    _show(machine, packages, notes, as_json)
     for note in notes:
         say(note)
-    hint(_next_step(engines))
+    hint("edgepose doctor, once that is mended" if broken else _next_step(engines))
+    if broken:
+        ctx.exit(MissingDependencyError.exit_code)
+
+
+def _show(
+    machine: Machine, packages: Sequence[Package], notes: Sequence[str], as_json: bool
+) -> None:
+    if as_json:
+        python = platform.python_version()
+        rows = [asdict(each) for each in packages]
+        emit_json({"python": python, "machine": machine, "packages": rows, "notes": notes})
+        return
+    cores = f"{machine.allowed_cores} cores allowed"
+    click.echo(f"{machine.cpu_model or machine.arch}: {cores}, {' '.join(machine.isa)}")
+    emit_table(
+        ["package", "version", "finds", "needed for", "install"],
+        [
+            [each.package, each.state, ", ".join(each.devices), each.role, each.remedy]
+            for each in packages
+        ],
+    )
+
+
+def _opencv() -> Package:
+    installed = installed_opencv()
+    role = ("pictures and video", "", "cv2")
+    if installed:
+        return Package(installed[0], _version(installed[0]), *role)
+    # a cv2 that no distribution brought, such as apt's python3-opencv
+    version = "unknown" if importlib.util.find_spec("cv2") else None
+    return Package(usual_opencv(), version, *role)
+
+
+def _engines() -> list[Package]:
+    python = this_python()
+    rows = []
+    for runtime in runtime_order():
+        module = installed_engine(runtime) or ENGINES[runtime].packages[0]
+        name = module.replace("_", "-")
+        version = engine_version(runtime)
+        unavailable = why_not(name, python) if version is None and python else ""
+        role = f"{BOARD_VERBS} of {runtime}"
+        rows.append(Package(name, version, role, runtime, module, unavailable=unavailable))
+    return rows
+
+
+def _with_imports(packages: Sequence[Package], time_limit_s: float) -> list[Package]:
+    """Return the packages with the outcome of importing those that are there."""
+    names = {each.module: each.package for each in packages if each.version}
+    found = try_imports(names, time_limit_s)
+    outcomes = [found.get(each.module, Imported("")) for each in packages]
+    return [
+        replace(each, problem=outcome.problem, devices=outcome.devices)
+        for each, outcome in zip(packages, outcomes, strict=True)
+    ]
 
 
 def _ability(engines: list[Package], tools: list[Package]) -> str:
@@ -103,13 +171,17 @@ def _ability(engines: list[Package], tools: list[Package]) -> str:
             f"no torch, as on a board: {BOARD_VERBS}, eval of artifacts and `edgepose get FILE.tar` work here; "
             "run get NAME, export, quantize, train and distill on a host"
         )
-    missing = [each.package for each in (*engines, *tools) if not each.version]
-    return f"missing: {', '.join(missing)}" if missing else ""
+    missing = [each for each in (*engines, *tools) if not each.version]
+    extras = dict.fromkeys(each.extra for each in missing if each.remedy)
+    names = ", ".join(f"{each.package} ({each.role})" for each in missing)
+    install = f"; run: pip install 'edgepose[{','.join(extras)}]'" if extras else ""
+    return f"missing: {names}{install}" if missing else ""
 
 
 def _next_step(engines: list[Package]) -> str:
     if not any(each.version for each in engines):
-        return engines[0].remedy
+        found = [each.remedy for each in engines if each.remedy]
+        return found[0] if found else "see docs/boards.md: which engine"
     try:
         cached = latest(lambda manifest: manifest.gives_keypoints)
     except MissingDependencyError as error:

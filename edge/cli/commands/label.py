@@ -14,6 +14,7 @@ from edge.cli.console import emit_json, hint, progress, say
 from edge.cli.options import (
     ARTIFACT,
     PATH,
+    FloatRange,
     det_classes_option,
     force_option,
     json_option,
@@ -55,17 +56,17 @@ from runtimes.registry import open_session
 @click.option("--out", type=PATH, required=True, help="COCO.json to write.")
 @setting(
     ["--min-score"],
-    click.FloatRange(0, 1),
+    FloatRange(0, 1),
     LabelRule().min_score,
     "Leave out people whose mean keypoint score is below.",
 )
 @setting(
     ["--min-keypoint-score"],
-    click.FloatRange(0, 1),
+    FloatRange(0, 1),
     LabelRule().min_keypoint_score,
     "Leave keypoints below unlabelled; their score is kept.",
 )
-@click.option("--det-thr", type=click.FloatRange(0, 1), help="Box score threshold. Default: 0.3.")
+@click.option("--det-thr", type=FloatRange(0, 1), help="Box score threshold. Default: 0.3.")
 @click.option("--max-people", type=click.IntRange(1), help="Most people in a picture.")
 @det_classes_option
 @click.option(
@@ -148,7 +149,8 @@ def _labelled(
             name = path.absolute().relative_to(root).as_posix()
             height, width = picture.shape[:2]
             images.append(image_record(len(images) + 1, name, (width, height), licences))
-            annotations += label_records(sure, len(images), len(annotations) + 1, rule)
+            first = len(annotations) + 1
+            annotations += label_records(sure, len(images), first, rule, (width, height))
             advance()
     return {"images": images, "annotations": annotations}, unsure
 

@@ -13,6 +13,7 @@ from edge.cli.options import (
     ARTIFACT,
     PATH,
     CalibrationOptions,
+    FloatRange,
     GateOptions,
     calibration_options,
     det_classes_option,
@@ -62,7 +63,7 @@ class SearchOptions:
 @click.option("--keep", multiple=True, help="A layer to keep in float; repeat for several.")
 @click.option("--layers", "list_layers", is_flag=True, help="List the layers and exit.")
 @click.option("--search", is_flag=True, help="Find the fewest layers to keep in float.")
-@click.option("--time-limit", type=click.FloatRange(min=1), help="Seconds --search may take.")
+@click.option("--time-limit", type=FloatRange(min=1), help="Seconds --search may take.")
 @click.option("--out", type=PATH, help="Default: the directory of the first artifact.")
 @force_option
 @json_option

@@ -1,10 +1,8 @@
 """edgepose run: poses of people in images, a video, a camera stream or drawn scenes, to files or a window."""
 
-import glob
 import itertools
 import shlex
-import threading
-import time
+import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,34 +10,39 @@ from typing import get_args
 
 import click
 
-from devices.tuned import tuned_options
 from edge.cli.chosen import choose_models
-from edge.cli.console import hint, progress, say
+from edge.cli.console import hint
 from edge.cli.options import (
     ARTIFACT,
     PATH,
+    FloatRange,
+    LoadOptions,
     det_classes_option,
     force_option,
-    is_whole,
     json_option,
-    run_options,
+    load_options,
+    parse_skip,
     together,
     tuned_option,
 )
 from edge.cli.outputs import Outputs
-from edge.cli.recording import Recording, banner, report_run, warn_of_drawn
-from edge.cli.signals import ctrl_c_ends
+from edge.cli.recording import banner, warn_of_drawn
+from edge.cli.running.many import check_many, run_many
+from edge.cli.running.plan import Plan, plan_run
+from edge.cli.running.setup import Setup, check_spares, picture_suffix
+from edge.cli.running.shard import parse_shard
+from edge.cli.running.single import run_one
+from edge.cli.serve import ServeOptions, open_preview, serve_options
+from edge.cli.tally import emit_figures, emit_tables, say_tables
 from edge.cli.verb import Verb
 from edge.cli.window import require_display
 from edge.codecs.people import parse_classes
-from edge.media.source import Source
-from edge.media.sources import open_source
+from edge.media.live.limits import LiveLimits
+from edge.media.paths import without_login
 from edge.model import Model
-from edge.pipeline import Pipeline, PoseNMS
-from edge.types import counted
+from edge.pipeline import Pipeline, PoseNMS, Skip, Smooth
 from runtimes.artifact import Artifact
-from runtimes.base import RunOptions
-from runtimes.errors import InputError, SourceError
+from runtimes.errors import InputError
 from runtimes.registry import open_session
 
 
@@ -50,6 +53,8 @@ class PipelineOptions:
     pose: Path | None
     detector: Path | None
     skip: str
+    track: bool
+    smooth: Smooth
     det_thr: float | None
     max_people: int | None
     pose_nms: PoseNMS
@@ -66,10 +71,23 @@ pipeline_options = together(
         type=ARTIFACT,
         help="A detector artifact. Default: the whole frame; without --pose, as there.",
     ),
-    click.option("--skip", default="1", show_default=True, help="Detect on frames 0, N, 2N, ..."),
+    click.option(
+        "--skip",
+        default="1",
+        show_default=True,
+        help="Detect on frames 0, N, 2N, ..., or auto: when the frames give reason to.",
+    ),
+    click.option("--track", is_flag=True, help="Give each person an id that stays."),
+    click.option(
+        "--smooth",
+        type=click.Choice(get_args(Smooth)),
+        default="none",
+        show_default=True,
+        help="Filter keypoints over time.",
+    ),
     click.option(
         "--det-thr",
-        type=click.FloatRange(0, 1),
+        type=FloatRange(0, 1),
         help="Box score threshold. Default: 0.3 (parametric pose NMS: 0.1).",
     ),
     click.option("--max-people", type=click.IntRange(1), help="Most people in a frame."),
@@ -98,118 +116,142 @@ output_options = together(
     ),
     click.option("--save-openpose", "openpose", type=PATH, help="A directory of OpenPose JSON."),
     click.option("--save-csv", "csv", type=PATH, help="A row for each person in a frame."),
+    click.option(
+        "--save-jsonl",
+        "jsonl",
+        type=PATH,
+        help="JSON lines, one a frame, readable while they are written; - writes to stdout, and nothing else there.",
+    ),
 )
 
 
 @click.command("run", cls=Verb)
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True)
 @pipeline_options
 @click.option(
-    "--kpt-thr", type=click.FloatRange(0, 1), help="Draw keypoints above. Default: the model's."
+    "--kpt-thr", type=FloatRange(0, 1), help="Draw keypoints above. Default: the model's."
 )
 @output_options
 @click.option("--show", is_flag=True, help="Show a window; q closes it.")
+@serve_options
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Of a folder of videos or of many files, run share I of N; finished ones are skipped.",
+)
+@click.option(
+    "--give-up",
+    "give_up_s",
+    type=FloatRange(0),
+    metavar="SECONDS",
+    default=float("inf"),
+    help="End with an error where a camera or stream is lost for so long; it is opened again until then. "
+    "Default: never.",
+)
 @force_option
 @json_option
-@run_options
+@load_options
 def command(
-    source: str,
+    sources: tuple[str, ...],
     asked: PipelineOptions,
     kpt_thr: float | None,
     outputs: Outputs,
     show: bool,
+    serving: ServeOptions,
+    shard: str | None,
+    give_up_s: float,
     force: bool,
     as_json: bool,
-    options: RunOptions,
+    options: LoadOptions,
 ) -> int:
-    """Estimate poses in SOURCE: image, directory, glob, video, camera number, rtsp:// or http:// stream, or synth."""
+    """Estimate poses in SOURCES: image, directory, glob, video, camera number, rtsp:// or http:// stream, or synth.
+
+    Also a GStreamer pipeline ("a ! b"), frame_%05d.png, and - or raw:WxH:FORMAT@FPS for frames on stdin.
+
+    Several sources run at the same time, and each has its own files: name directories for the results. The videos of
+    a directory run one after another, and finished ones are skipped.
+    """
     pose, detector = choose_models(asked.pose, asked.detector)
-    every = _skip(asked.skip)
+    every = parse_skip(asked.skip)
     if asked.det_classes and not detector:
         raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
-    outputs.check(force=force)
-    if show:
-        require_display()
-    pose_artifact = Artifact.open(pose)
-    detector_artifact = Artifact.open(detector) if detector else None
-    note = banner(pose_artifact, detector_artifact)
-    warn_of_drawn(source, pose_artifact, detector_artifact)
+    if outputs.to_stdout and sys.stdout is None:
+        raise InputError("--save-jsonl - writes to stdout, which is closed; name a FILE")
+    if outputs.to_stdout and as_json:
+        raise InputError("--save-jsonl - and --json both want stdout; name a FILE for the lines")
+    plan = plan_run(sources, parse_shard(shard) if shard else None)
+    if plan.way != "one":
+        check_many(plan, outputs, show=show, force=force)
+    else:
+        check_spares(outputs, sources[0])
+        outputs.check(force=force)
+        outputs.check_parents()
+        if show:
+            require_display()
     with ExitStack() as stack:
-        pipeline = Pipeline(
-            _open(pose_artifact, asked, options),
-            _open(detector_artifact, asked, options) if detector_artifact else None,
-            skip=every,
-            det_thr=asked.det_thr,
-            max_people=asked.max_people,
-            pose_nms=asked.pose_nms,
-            det_classes=parse_classes(asked.det_classes),
+        preview = open_preview(serving, stack)
+        pose_artifact = Artifact.open(pose)
+        detector_artifact = Artifact.open(detector) if detector else None
+        note = banner(pose_artifact, detector_artifact)
+        warn_of_drawn(_other_than_drawn(sources), pose_artifact, detector_artifact)
+        pipeline = stack.enter_context(
+            _make_pipeline(pose_artifact, detector_artifact, asked, every, options)
         )
-        stack.enter_context(pipeline)
-        # after the models, since a camera's frames do not wait for them to load
-        frames = stack.enter_context(open_source(source))
-        # entered before the sinks, so that a second Ctrl-C cannot hit them while they are closed
-        stop = stack.enter_context(ctrl_c_ends())
-        recording = Recording(
-            sinks=outputs.open_results(stack, force=force),
-            pictures=outputs.open_pictures(stack, frames, force=force),
-            show=show,
-            threshold=pipeline.pose.spec.thresholds.keypoint if kpt_thr is None else kpt_thr,
-            note=note,
-            advance=stack.enter_context(progress(source, frames.frame_count)),
+        threshold = pipeline.pose.spec.thresholds.keypoint if kpt_thr is None else kpt_thr
+        if preview:
+            named = filter(None, (pose_artifact, detector_artifact))
+            preview.show_as([each.name for each in named], threshold, note)
+        emit = emit_figures if as_json else say_tables if outputs.to_stdout else emit_tables
+        limits = LiveLimits(give_up_s=give_up_s)
+        setup = Setup(pipeline, outputs, force, threshold, note, emit, preview, limits)
+        code = (
+            run_one(setup, plan.sources[0].source, show=show)
+            if plan.way == "one"
+            else run_many(setup, plan)
         )
-        lost = _stream(pipeline, frames, recording, stop)
-    report_run(recording, pipeline, frames.losses, as_json=as_json)
-    if lost:
-        raise lost
-    if stop.is_set():
-        frames_done = counted(recording.tally.frames, "frame")
-        say(f"edgepose: interrupted after {frames_done}; what was written is kept")
     hint(
         shlex.join(["edgepose", "bench", *map(str, filter(None, (pose, detector)))])
         if outputs.given
-        else _keeping(source, asked, frames)
+        else _keeping(sources, plan, asked)
     )
-    return 130 if stop.is_set() else 0
+    return code
 
 
-def _open(artifact: Artifact, asked: PipelineOptions, options: RunOptions) -> Model:
-    if asked.tuned:
-        options = tuned_options(artifact, options)
-    return Model(artifact.manifest, open_session(artifact, options), artifact.name)
+def _make_pipeline(
+    pose: Artifact,
+    detector: Artifact | None,
+    asked: PipelineOptions,
+    every: Skip,
+    options: LoadOptions,
+) -> Pipeline:
+    return Pipeline(
+        _open(pose, asked, options),
+        _open(detector, asked, options) if detector else None,
+        skip=every,
+        track=asked.track,
+        smooth=asked.smooth,
+        det_thr=asked.det_thr,
+        max_people=asked.max_people,
+        pose_nms=asked.pose_nms,
+        det_classes=parse_classes(asked.det_classes),
+    )
 
 
-def _keeping(source: str, asked: PipelineOptions, frames: Source) -> str:
+def _open(artifact: Artifact, asked: PipelineOptions, options: LoadOptions) -> Model:
+    resolved = options.resolve(artifact, tuned=asked.tuned)
+    return Model(artifact.manifest, open_session(artifact, resolved), artifact.name)
+
+
+def _other_than_drawn(sources: tuple[str, ...]) -> str:
+    return next((each for each in sources if each != "synth"), "synth")
+
+
+def _keeping(sources: tuple[str, ...], plan: Plan, asked: PipelineOptions) -> str:
     """Return the command that keeps the results."""
     models = (("--pose", asked.pose), ("--detector", asked.detector))
     flags = [(flag, str(path)) for flag, path in models if path]
-    picture = "poses.jpg" if frames.frame_count == 1 else "poses.mp4"
-    out = "poses" if Path(source).is_dir() or glob.has_magic(source) else picture
-    keep = ["--out", out, "--save-json", "poses.json"]
-    return shlex.join(["edgepose", "run", source, *itertools.chain(*flags), *keep])
-
-
-def _skip(text: str) -> int:
-    if not is_whole(text) or int(text) < 1:
-        raise InputError(f"--skip wants a number of frames from 1 up, not {text!r}")
-    return int(text)
-
-
-def _stream(
-    pipeline: Pipeline, frames: Source, recording: Recording, stop: threading.Event
-) -> SourceError | None:
-    """Run until the frames end, the window is closed, or `stop` is set.
-
-    Returns, instead of raising, the error of a live source that broke off: the recording until then is kept.
-    """
-    began = time.perf_counter()
-    try:
-        for result in pipeline.stream(frames):
-            if not recording.add(result) or stop.is_set():
-                break
-    except SourceError as error:
-        if not (frames.live and recording.tally.frames):
-            raise
-        return error
-    finally:
-        recording.tally.wall_s = time.perf_counter() - began
-    return None
+    one = plan.way == "one"
+    out = f"poses{picture_suffix(sources[0])}" if one else "poses"
+    keep = ["--out", out, "--save-json", "poses.json" if one else "poses"]
+    shown = map(without_login, sources)  # logs are read by others
+    return shlex.join(["edgepose", "run", *shown, *itertools.chain(*flags), *keep])

@@ -1,4 +1,4 @@
-"""edgepose train: a detector, or a pose model without a teacher, ready for `edgepose export`."""
+"""edgepose train: a detector, or a pose model without a teacher, top-down or bottom-up, ready for `edgepose export`."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from edge.cli.progress import phases
 from edge.cli.training import (
     POSITIVE,
     TrainingRun,
+    augment_options,
     data_options,
     extra_head_option,
     is_first_process,
@@ -18,6 +19,7 @@ from edge.cli.training import (
     length_options,
     network_options,
     optimizer_options,
+    pose_loss_options,
     require_training,
     resumed,
     show_result,
@@ -25,6 +27,7 @@ from edge.cli.training import (
     validation_options,
 )
 from edge.cli.verb import Verb
+from quantize.distill.bottom_up.config import BottomUpConfig, is_bottom_up
 from quantize.distill.config import DistillConfig
 from quantize.distill.detector.config import DetectorConfig, is_detector
 from runtimes.errors import InputError
@@ -33,11 +36,12 @@ if TYPE_CHECKING:
     from quantize.distill.loop.job import Metrics, TrainingResult
 
 DEFAULT_KEYPOINTS = "coco17"
-# Options that only a pose model has.
-POSE_ONLY = (
-    *("keypoints", "extra_head", "layer_decay", "drop_path", "freeze", "deep_supervision"),
+# Options that only a top-down pose model has, and those that a detector lacks.
+TOP_DOWN_ONLY = (
+    *("extra_head", "layer_decay", "drop_path", "freeze", "deep_supervision"),
     *("augment", "weak_share", "jitter", "jitter_start", "integral_gradient"),
 )
+POSE_ONLY = ("keypoints", *TOP_DOWN_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class TrainOptions:
     validate_every: int | None
     patience: int
     keep: Any
+    val: str
+    val_images: str
     batch_norm: Any
     tensorboard: bool
     layer_decay: float | None
@@ -82,28 +88,37 @@ class TrainOptions:
     integral_gradient: Any
     deep_supervision: float | None
 
-    def config(self) -> DetectorConfig | DistillConfig:
-        """Return a detector's or a pose model's configuration; raises InputError for an option of the other kind."""
+    def config(self) -> DetectorConfig | BottomUpConfig | DistillConfig:
+        """Return the configuration of the student's kind; raises InputError for an option of another kind."""
         given = {name: value for name, value in asdict(self).items() if value not in {None, ()}}
-        for_poses = [name for name in POSE_ONLY if name in given]
-        keypoints = given.pop("keypoints", DEFAULT_KEYPOINTS)
-        if not is_detector(self.student):
-            given |= {"methods": ("none",), "schema": keypoints}
-            stored = {each.name: each.encode_name for each in msgspec.structs.fields(DistillConfig)}
-            return msgspec.convert(
-                {stored[name]: value for name, value in given.items()}, DistillConfig
-            )
-        if for_poses:
-            flag = for_poses[0].replace("_", "-")
-            raise InputError(f"--{flag} is for pose models; leave it out to train a detector")
-        return msgspec.convert(given, DetectorConfig)
+        if is_detector(self.student):
+            _refuse(POSE_ONLY, given, "pose models", "a detector")
+            return msgspec.convert(given, DetectorConfig)
+        given["schema"] = given.pop("keypoints", DEFAULT_KEYPOINTS)
+        if is_bottom_up(self.student):
+            _refuse(TOP_DOWN_ONLY, given, "top-down pose models", "a bottom-up one")
+            return msgspec.convert(given, BottomUpConfig)
+        given["methods"] = ("none",)
+        stored = {each.name: each.encode_name for each in msgspec.structs.fields(DistillConfig)}
+        return msgspec.convert(
+            {stored[name]: value for name, value in given.items()}, DistillConfig
+        )
+
+
+def _refuse(names: tuple[str, ...], given: dict[str, Any], owners: str, student: str) -> None:
+    """Raise InputError for the first of `names` that is given: it is for `owners`, and the student is another."""
+    wrong = next((name for name in names if name in given), None)
+    if wrong is not None:
+        flag = wrong.replace("_", "-")
+        raise InputError(f"--{flag} is for {owners}; leave it out to train {student}")
 
 
 train_options = together(
     click.option(
         "--student",
         required=True,
-        help="A detector (rtmdet-nano, ...) or a pose model (rtmpose-t, cspnext-t-fpn, ...).",
+        help="A detector (rtmdet-nano, ...), a top-down pose model (rtmpose-t, cspnext-t-fpn, ...) or a bottom-up one "
+        "(cspnext-t-fpn-ae, ...).",
     ),
     click.option("--keypoints", help="Keypoint set of a pose model. Default: coco17."),
     extra_head_option,
@@ -115,51 +130,19 @@ drawn_option = together(
         type=click.IntRange(1),
         help="Number of drawn pictures, for synth and synth-v2. Default: 5000 for detectors, else 2000.",
     ),
-    click.option(
-        "--augment",
-        type=click.Choice(["strong", "weak", "gentle", "still"]),
-        help="Strength of a pose model's augmentation. Default: strong.",
-    ),
-    click.option(
-        "--weak-share",
-        type=click.FloatRange(0, 1),
-        help="Share of the steps that ends a pose model's strong run with weak augmentation. "
-        "Default: .1, of 100 epochs 30 / 420.",
-    ),
-    click.option(
-        "--jitter",
-        type=click.Choice(["none", "detector"]),
-        help="Noise on a pose model's boxes, as of a detector. Default: none.",
-    ),
-    click.option(
-        "--jitter-start",
-        type=click.FloatRange(0, 1),
-        help="Share of the steps before boxes are jittered. Default: 0; AlphaPose: .74.",
-    ),
     section="Data",
 )
 batch_options = together(
     click.option(
         "--batch",
         type=click.IntRange(1),
-        help="Pictures in a batch, over all processes. Default: 16 for detectors, else 32.",
+        help="Batch size over all processes. Default: 16 pictures for detectors and bottom-up models, else 32 crops.",
     ),
     click.option(
         "--lr",
         type=POSITIVE,
-        help="Learning rate. Default: 2e-3 for 16 pictures a step (detectors), 1e-3 for 32 crops, with the square root "
-        "of their number.",
-    ),
-    click.option(
-        "--deep-supervision",
-        type=click.FloatRange(0),
-        help="Initial weight of deep supervision of a convolutional pose model. Default: 0.01.",
-    ),
-    click.option(
-        "--integral-gradient",
-        type=click.Choice(["code", "paper"]),
-        help="Amplitude of the gradient of -integral pose models: AlphaPose's code (2, the default) or its "
-        "paper (1/8 of the map).",
+        help="Learning rate. Default: for 16 pictures a step 2e-3 (detectors) or 1e-3 (bottom-up models), for 32 crops "
+        "1e-3, with the square root of their number.",
     ),
     section="Optimization",
 )
@@ -170,8 +153,10 @@ batch_options = together(
 @network_options
 @data_options
 @drawn_option
+@augment_options
 @length_options
 @batch_options
+@pose_loss_options
 @optimizer_options
 @layer_options
 @validation_options
@@ -186,19 +171,19 @@ def command(options: TrainOptions, run: TrainingRun, as_json: bool) -> int:
     config = options.config()
     require_training(run.out, tensorboard=options.tensorboard)
     config = resumed(config, run)
+    from quantize.distill.bottom_up.runner import train_bottom_up
     from quantize.distill.detector.runner import train_detector
     from quantize.distill.runner import train_student
 
-    val = (run.val, run.val_images)
     result: TrainingResult[Metrics]
     with phases(quiet=not is_first_process()) as listener:
         if isinstance(config, DetectorConfig):
-            result = train_detector(
-                config, run.out, listener, val=val, device=run.device, resume=run.resume
+            result = train_detector(config, run.out, listener, device=run.device, resume=run.resume)
+        elif isinstance(config, BottomUpConfig):
+            result = train_bottom_up(
+                config, run.out, listener, device=run.device, resume=run.resume
             )
         else:
-            result = train_student(
-                config, run.out, listener, val=val, device=run.device, resume=run.resume
-            )
+            result = train_student(config, run.out, listener, device=run.device, resume=run.resume)
     show_result(result, as_json=as_json)
     return 0

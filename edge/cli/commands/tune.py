@@ -5,9 +5,10 @@ from pathlib import Path
 
 import click
 
-from devices.tuned import Tuned, save_tuned
+from devices.tuned import Tuned, TunedPeople, save_tuned
 from edge.bench.columns import TUNE, bench_cells
 from edge.bench.measure import Plan, measure, open_artifacts, open_workers, steps
+from edge.bench.people import PEOPLE, most_requests, takes_people, tune_people
 from edge.bench.record import BenchRow, BenchRun
 from edge.bench.tune import (
     ACCELERATORS,
@@ -19,6 +20,7 @@ from edge.bench.tune import (
     choose,
     distinct,
     require_one_model,
+    row_options,
     thread_counts,
 )
 from edge.cli.commands.bench import warn_of_noise
@@ -57,6 +59,8 @@ def command(
 ) -> None:
     """Measure threads x arithmetic x accelerator of ARTIFACTS (of one model) and keep the fastest that verifies.
 
+    With its options, several people of a frame are then measured as one batch and as parallel requests.
+
     The choice is written to tuned.json beside the engine's files; `run`, `eval` and `bench` use it with --tuned,
     `edge.load` with tuned=True.
     """
@@ -67,7 +71,10 @@ def command(
     measured, run = _measure(opened, counts, plan)
     choice = _choose(measured, run, under_load=under_load)
     artifact = measured[choice.index]
-    tuned = as_tuned(artifact, choice, run.rows, run.date)
+    if takes_people(artifact.manifest):
+        say(f"measuring {PEOPLE} people a frame")
+    people = tune_people(artifact, row_options(run.rows[choice.index]), most_requests(counts), plan)
+    tuned = as_tuned(artifact, choice, run.rows, run.date, people)
     path = save_tuned(artifact, tuned)
     if as_json:
         emit_json(_record(run.rows, choice, tuned, path))
@@ -79,10 +86,21 @@ def command(
     say(
         f"fastest: {artifact.name}, {tuned.threads} thread{plural}, {tuned.precision}, {tuned.accelerator}"
     )
+    if people:
+        say(_people(people))
     say(f"wrote {path}")
     hint(
         f"edgepose verify {artifact.root} --threads {tuned.threads} --precision {tuned.precision}"
         f" --accelerator {tuned.accelerator}"
+    )
+
+
+def _people(found: TunedPeople) -> str:
+    """Return the figures of batch and requests, and which of them is used."""
+    used = f"{found.requests} requests" if found.requests > 1 else "one batch"
+    return (
+        f"{found.people} people: {used}; one batch {found.batch_ms:.1f} ms, "
+        f"{found.tried} requests {found.requests_ms:.1f} ms, ratio {found.ratio:.2f}"
     )
 
 

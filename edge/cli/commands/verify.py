@@ -6,7 +6,14 @@ import click
 
 from edge.cli.checks import require_torch
 from edge.cli.console import describe, emit_json, emit_table, hint, say, verdict
-from edge.cli.options import ARTIFACT, heads_option, json_option, run_options, size_option
+from edge.cli.options import (
+    ARTIFACT,
+    heads_option,
+    json_option,
+    run_options,
+    size_option,
+    task_option,
+)
 from edge.cli.summary import reasons
 from edge.cli.verb import Verb
 from runtimes.artifact import Artifact
@@ -24,6 +31,7 @@ FIGURES = ("raw_error", "px_mean", "px_p95", "px_max", "oks_mean")
     "--layers", is_flag=True, help="Name the first block that drifts (needs --weights and torch)."
 )
 @click.option("--weights", help="As given to `edgepose export`, for --layers.")
+@task_option
 @heads_option
 @size_option
 @json_option
@@ -33,18 +41,23 @@ def command(
     against: Path | None,
     layers: bool,
     weights: str | None,
+    task: str | None,
     heads: int | None,
     size: str,
     as_json: bool,
     options: RunOptions,
 ) -> int:
-    """Compare ARTIFACT with PyTorch's stored outputs for its reference inputs; exit 3 where it drifts."""
+    """Compare ARTIFACT with PyTorch's stored outputs for its reference inputs; exit 3 where it drifts.
+
+    In --precision f16 or bf16, where the CPU has it, an fp32 file is judged by the limits of an fp16 file.
+    """
     from edge.parity.verify import verify, verify_against
 
     opened = Artifact.open(artifact)
     if layers:
-        return _layers(opened, weights, heads, size, as_json)
-    for option, value in (("--weights", weights), ("--heads", heads), ("--size", size)):
+        return _layers(opened, weights, task, heads, size, as_json)
+    described = {"--weights": weights, "--task": task, "--heads": heads, "--size": size}
+    for option, value in described.items():
         if value:
             raise InputError(
                 f"{option} goes with --layers; verify replays the reference inside the artifact"
@@ -71,6 +84,8 @@ def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
                 "runtime": manifest.runtime,
                 "precision": manifest.precision,
                 "basis": parity.basis,
+                "arithmetic": parity.arithmetic,
+                "limit": parity.limit,
                 # every key always: null where the basis has no such figure
                 **{name: getattr(parity, name, None) for name in FIGURES},
             }
@@ -91,7 +106,12 @@ def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
 
 
 def _layers(
-    artifact: Artifact, weights: str | None, heads: int | None, size: str, as_json: bool
+    artifact: Artifact,
+    weights: str | None,
+    task: str | None,
+    heads: int | None,
+    size: str,
+    as_json: bool,
 ) -> int:
     if artifact.manifest.lineage.weights == "foreign":
         raise InputError(
@@ -104,7 +124,7 @@ def _layers(
     require_torch()
     from export.block_drift import first_drift, measure_block_drift
 
-    errors = measure_block_drift(artifact, weights, heads, size)
+    errors = measure_block_drift(artifact, weights, heads, size, task)
     worst = first_drift(errors)
     if as_json:
         emit_json({"first": worst, "layers": errors})

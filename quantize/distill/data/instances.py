@@ -3,24 +3,21 @@
 Files and boxes only; pixels are read in `patch_cache`.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edge.codecs.people import person_labels, with_labels
 from edge.evaluation.coco import Annotation, boxes_xyxy, keypoints_xyv, people_by_image
 from edge.evaluation.dataset import Dataset, load_dataset
 from edge.evaluation.keypoint_names import with_keypoint_set
-from edge.geometry import Size, reaching, solid_boxes, whole_frame
+from edge.geometry import Size, whole_frame
 from edge.media.image_files import image_files, read_images
-from edge.model import Model, load
-from edge.pipeline import DET_THRS
+from edge.model import load
 from edge.schema import KeypointSchema
 from edge.synth import DrawnVersion, write_dataset
-from edge.types import F32, U8, check_shape
+from edge.types import F32, check_shape
+from quantize.distill.data.found_boxes import find_boxes
 from runtimes.errors import InputError
 
 ANNOTATIONS = "person_keypoints.json"
@@ -104,39 +101,27 @@ def unlabelled_instances(
 ) -> list[Instance]:
     """Return the people in the pictures of a directory, for a teacher to label.
 
-    detector: an artifact's directory or its name, which finds the people; where empty, one person fills each picture.
+    detector: an artifact's directory or its name, which finds the people (see `found_boxes`); where empty, one person
+    fills each picture.
     Raises InputError where the detector finds nobody or is none, SourceError without pictures.
     """
     unlabelled = np.zeros((len(schema), 3), np.float32)
-    with ExitStack() as stack:
-        find = _detect(stack.enter_context(load(detector))) if detector else _whole
-        people = [
-            Instance(f"{path.name}#{number}" if detector else path.name, path, box, unlabelled)
-            for path, picture in read_images(image_files(Path(directory)))
-            for number, box in enumerate(find(picture))
+    pictures = image_files(Path(directory))
+    if not detector:
+        return [
+            Instance(path.name, path, whole_frame(picture.shape[1::-1])[0], unlabelled)
+            for path, picture in read_images(pictures)
         ]
+    with load(detector) as model:
+        found = find_boxes(model, pictures)
+    people = [
+        Instance(f"{path.name}#{number}", path, box, unlabelled)
+        for path, boxes in found.items()
+        for number, box in enumerate(boxes)
+    ]
     if not people:
         raise InputError(f"{directory}: {detector} finds nobody in its pictures")
     return people
-
-
-def _whole(picture: U8) -> F32:
-    return whole_frame(picture.shape[1::-1])
-
-
-def _detect(detector: Model) -> Callable[[U8], F32]:
-    """Return what finds the boxes of the people in a picture; raises InputError for a model that is no detector."""
-    if not detector.spec.is_detector:
-        raise InputError(f"--detector {detector.name}: task {detector.spec.task}, no detector")
-    sure = detector.with_threshold(DET_THRS["oks"])
-    labels = person_labels(sure.spec)
-
-    def find(picture: U8) -> F32:
-        boxes = with_labels(sure.detect(picture), labels).boxes
-        inside: F32 = boxes[solid_boxes(boxes) & reaching(boxes, picture.shape[1::-1])]
-        return inside
-
-    return find
 
 
 def drawn_instances(

@@ -16,9 +16,9 @@ from runtimes.spec import Lineage
 
 OWN = "own"  # the user's own pictures: no terms of others
 # What names of licences say, in this order: COCO spells "Attribution-NonCommercial License", others CC-BY-NC-4.0.
-_FORBIDDEN = r"non-?commercial|\bnc\b|research only|academic"
+_FORBIDDEN = r"non[- ]?commercial|\bnc\b|research only|academic"
 _ALLOWED = (
-    r"^(cc[- ]by([- ]sa)?\b|cc0\b|attribution( |-sharealike )license|apache|mit\b|bsd|public domain|"
+    r"^(cc[- ]by([- ]sa)?\b(?![- ]nd)|cc0\b|attribution( |-sharealike )license|apache|mit\b|bsd|public domain|"
     r"no known copyright|united states government work|own$)"
 )
 

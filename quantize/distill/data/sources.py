@@ -1,8 +1,9 @@
 """The training set: the people of every `--data` source in one list, one keypoint set, with their sampling weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,11 +24,14 @@ from runtimes.errors import InputError
 from runtimes.files import cache_dir
 from runtimes.spec import Lineage, TrainedOn
 
+T = TypeVar("T")
+
 DRAWN = "synth"
 DRAWN_VERSIONS: dict[str, DrawnVersion] = {DRAWN: 1, f"{DRAWN}-v2": 2}
 """Source name -> version of the generator."""
 # Drawn pictures are numbered by seed; the two ranges keep training and validation apart.
 TRAIN_SEED, VAL_SEED = 1_000_000, 9_000_000
+MAX_EPOCH = 50_000_000  # samples; an epoch's order is a list in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,25 +69,43 @@ def load_training_set(
     nothing, and a head without data.
     """
     joined = joined_keypoints(schema, heads)
+
+    def load(name: str) -> list[Instance]:
+        if name in DRAWN_VERSIONS:
+            return _drawn(name, drawn, schema, joined)
+        if Path(name).is_dir():
+            return unlabelled_instances(Path(name), joined, detector)
+        if Path(name).suffix == ".json":
+            return load_annotated(name, schema, images, category, heads)
+        raise InputError(
+            f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}` or `{DRAWN}-v2`, "
+            "optionally with :WEIGHT"
+        )
+
     instances: list[Instance] = []
     slices = []
-    for source in data:
-        name, weight = split_weight(source)
-        if name in DRAWN_VERSIONS:
-            found = _drawn(name, drawn, schema, joined)
-        elif Path(name).is_dir():
-            found = unlabelled_instances(Path(name), joined, detector)
-        elif Path(name).suffix == ".json":
-            found = load_annotated(name, schema, images, category, heads)
-        else:
-            raise InputError(
-                f"--data {name}: give a COCO.json, a directory of pictures, or `{DRAWN}` or `{DRAWN}-v2`, "
-                "optionally with :WEIGHT"
-            )
+    for found, weight in load_sources(data, load):
         slices.append(SourceSlice(len(instances), len(found), weight))
         instances += found
     _check_heads(instances, schema, heads)
     return TrainingSet(tuple(instances), with_shares(data, slices))
+
+
+def load_sources(data: Sequence[str], load: Callable[[str], T]) -> list[tuple[T, float]]:
+    """Return what `load` gives for the name of each source, and the source's weight.
+
+    Files are loaded first, then pictures to detect in, then those to be drawn, so that a file that does not fit is
+    refused before minutes of work.
+    """
+    names = [split_weight(source)[0] for source in data]
+    found = {name: load(name) for name in sorted(set(names), key=_cost)}
+    return [
+        (found[name], split_weight(source)[1]) for name, source in zip(names, data, strict=True)
+    ]
+
+
+def _cost(name: str) -> tuple[int, str]:
+    return 2 if name in DRAWN_VERSIONS else int(Path(name).is_dir()), name
 
 
 def labelled_part(training_set: TrainingSet) -> TrainingSet:
@@ -111,10 +133,17 @@ def trained_on(data: Sequence[str], begun: Sequence[Lineage]) -> TrainedOn:
 def with_shares(data: Sequence[str], slices: Sequence[SourceSlice]) -> tuple[SourceSlice, ...]:
     """Return the slices of `data`, weighted as `:30%` wants: shares of an epoch's samples (AlphaPose: a third each).
 
-    An epoch then has as many samples as there are in all sources. Raises InputError where only some state a share.
+    An epoch then has as many samples as there are in all sources. Raises InputError where only some state a share, and
+    for a weight that makes an epoch too long.
     """
     shared = [source.endswith("%") and split_weight(source)[0] != source for source in data]
     if not any(shared):
+        for source, each in zip(data, slices, strict=True):
+            if each.count * each.weight > MAX_EPOCH:
+                raise InputError(
+                    f"--data {source}: {each.count} samples, each {each.weight:g} times, are more than an epoch "
+                    f"can have ({MAX_EPOCH}); lower the weight: it is relative to those of the other sources"
+                )
         return tuple(slices)
     if not all(shared):
         raise InputError(

@@ -9,17 +9,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edge.evaluation.coco import boxes_xyxy, people_by_image
 from edge.evaluation.dataset import Dataset
-from edge.geometry import Size, letterbox_wh
+from edge.geometry import Size
 from edge.image import read_image
 from edge.types import F32, U8, check_shape
 from quantize.distill.data.augment import Augmentation
 from quantize.distill.data.batches import SourceSlice
 from quantize.distill.data.photometric import distort
+from quantize.distill.data.placement import (
+    Placement,
+    paste_frame,
+    place_boxes,
+    random_placement,
+)
 
 # A person of whom less than this is visible (pixels of the shorter side, fraction of the box) is not to be detected.
 MIN_SIDE, MIN_VISIBLE = 4.0, 0.2
@@ -38,18 +43,6 @@ class DetectionSet:
     sizes: tuple[Size | None, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """A frame's place on the input: resized to `size`, flipped or not, its top left at `corner`, in whole pixels.
-
-    Whatever lies outside the input is cut off.
-    """
-
-    size: Size
-    corner: tuple[int, int] = (0, 0)
-    flipped: bool = False
-
-
 def detection_set(sources: Sequence[tuple[Dataset, float]]) -> DetectionSet:
     """Return the pictures of COCO data sets with their sampling weights, including pictures without people."""
     paths: list[Path] = []
@@ -65,32 +58,6 @@ def detection_set(sources: Sequence[tuple[Dataset, float]]) -> DetectionSet:
     return DetectionSet(tuple(paths), tuple(boxes), tuple(slices), tuple(sizes))
 
 
-def deployed_placement(frame_wh: Size, input_wh: Size) -> Placement:
-    """Return the placement used at inference: as large as fits, at the top left."""
-    return Placement(letterbox_wh(frame_wh, input_wh))
-
-
-def random_placement(
-    frame_wh: Size, input_wh: Size, augmentation: Augmentation, rng: np.random.Generator
-) -> Placement:
-    """Return a random placement around the one used at inference.
-
-    `augmentation.scale` bounds the factor on its size, log-uniform; `augmentation.shift` is the probability of a random
-    position instead of the top left; `augmentation.flip_prob` that of a flip.
-    """
-    deployed = deployed_placement(frame_wh, input_wh)
-    low, high = np.log(augmentation.scale)
-    factor = math.exp(rng.uniform(low, high))
-    moved = rng.random() < augmentation.shift
-    flipped = rng.random() < augmentation.flip_prob
-    width, height = deployed.size
-    size = (max(round(width * factor), 1), max(round(height * factor), 1))
-    # free space, or what is cut off, falls on either side
-    fraction = rng.random(2) * moved
-    left, top = (round(fraction[axis] * (input_wh[axis] - size[axis])) for axis in (0, 1))
-    return Placement(size, (left, top), flipped)
-
-
 def place_frame(
     frame: U8, boxes: F32, placement: Placement, input_wh: Size, pad_value: int
 ) -> tuple[U8, F32]:
@@ -100,8 +67,8 @@ def place_frame(
     hardly visible is painted over: as background it would be a wrong label, as a detection too hard.
     """
     check_shape("boxes", boxes, (None, 4), np.float32)
-    image = _paste(frame, placement, input_wh, pad_value)
-    moved = _move(boxes, (frame.shape[1], frame.shape[0]), placement)
+    image = paste_frame(frame, placement, input_wh, pad_value)
+    moved = place_boxes(boxes, (frame.shape[1], frame.shape[0]), placement)
     visible = moved.clip(0, np.tile(np.array(input_wh, np.float32), 2))
     sides = visible[:, 2:] - visible[:, :2]
     share = sides.prod(axis=1) / np.maximum((moved[:, 2:] - moved[:, :2]).prod(axis=1), 1e-6)
@@ -125,29 +92,3 @@ def load_sample(
     placement = random_placement((frame.shape[1], frame.shape[0]), input_wh, augmentation, rng)
     image, boxes = place_frame(frame, images.boxes[row], placement, input_wh, pad_value)
     return distort(image, augmentation, rng), boxes
-
-
-def _paste(frame: U8, placement: Placement, input_wh: Size, pad_value: int) -> U8:
-    """Resize as at inference (bilinear), and paste the frame on the padding."""
-    scaled = cv2.resize(frame, placement.size, interpolation=cv2.INTER_LINEAR)
-    if placement.flipped:
-        scaled = scaled[:, ::-1]
-    image: U8 = np.full((input_wh[1], input_wh[0], 3), pad_value, np.uint8)
-    (left, top), (width, height) = placement.corner, placement.size
-    columns = slice(*np.clip((left, left + width), 0, input_wh[0]).tolist())
-    rows = slice(*np.clip((top, top + height), 0, input_wh[1]).tolist())
-    image[rows, columns] = scaled[
-        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
-    ]
-    return image
-
-
-def _move(boxes: F32, frame_wh: Size, placement: Placement) -> F32:
-    """Map boxes of the frame to the input's pixels, unclipped."""
-    if placement.flipped:
-        width = frame_wh[0]
-        left, top, right, bottom = boxes.T
-        boxes = np.stack([width - right, top, width - left, bottom], axis=1)
-    factors = np.tile(np.divide(placement.size, frame_wh), 2)
-    moved: F32 = (boxes * factors + np.tile(placement.corner, 2)).astype(np.float32)
-    return moved

@@ -15,16 +15,13 @@ from torch import nn
 from edge.evaluation.dataset import Dataset, load_dataset
 from edge.synth import DrawnVersion
 from export import load_checkpoint
-from export.lineage import joined_terms
 from export.registry import Variant, load_family
-from export.student_file import Card
+from quantize.distill.card import trained_card
 from quantize.distill.data.batches import epoch_steps
-from quantize.distill.data.licences import data_terms
 from quantize.distill.data.sources import (
     DRAWN,
     DRAWN_VERSIONS,
-    split_weight,
-    trained_on,
+    load_sources,
     with_shares,
 )
 from quantize.distill.defaults import scaled_lr
@@ -37,6 +34,7 @@ from quantize.distill.detector.task import DetectorTask
 from quantize.distill.detector.validation import BoxMetrics, validate_detector
 from quantize.distill.loop.distributed import (
     Device,
+    check_batch,
     close_fabric,
     loader_threads,
     open_fabric,
@@ -61,15 +59,13 @@ def train_detector(
     folder: Path,
     listener: ProgressListener,
     *,
-    val: tuple[str, str] = ("", ""),
     device: Device | None = None,
     resume: bool = False,
 ) -> TrainingResult[BoxMetrics]:
     """Train the configured detector in `folder`, or resume there.
 
-    val: a COCO.json to validate on and its image folder; drawn pictures where empty. Under torchrun every process calls
-    this. Raises InputError for input that does not fit, before any long work; TrainingError where training cannot
-    continue.
+    Under torchrun every process calls this. Raises InputError for input that does not fit, before any long work;
+    TrainingError where training cannot continue.
     """
     with translate_training_errors(int(os.environ.get("WORLD_SIZE", "1"))):
         config = msgspec.structs.replace(config, lr=config.lr or default_lr(config))
@@ -77,13 +73,12 @@ def train_detector(
         variant = detector_variant(config.student, config.input_wh)
         module = new_detector(variant, config.seed, config.init)
         fabric = open_fabric(device, config.precision, config.batch_norm)
+        check_batch(config.batch, fabric)
         with fabric.rank_zero_first():
+            # annotations are read before people are drawn, which takes minutes
+            annotated = _annotated(config.val, config.val_images, config) if config.val else None
             images = load_images(config, listener)
-            validation = (
-                load_dataset(val[0], val[1] or None, config.category or None)
-                if val[0]
-                else drawn_set(listener, VAL_SEED, VAL_PICTURES)
-            )
+            validation = annotated or drawn_set(listener, VAL_SEED, VAL_PICTURES)
             if fabric.is_global_zero:
                 write_config(folder, config)
         job = _job(config, variant, module, images, validation, fabric)
@@ -99,25 +94,25 @@ def default_lr(config: DetectorConfig) -> float:
 
 def load_images(config: DetectorConfig, listener: ProgressListener) -> DetectionSet:
     """Return the pictures of all sources; raises InputError for an unknown one, and where none shows a person."""
-    sources = []
-    for source in config.data:
-        name, weight = split_weight(source)
+
+    def load(name: str) -> Dataset:
         if name in DRAWN_VERSIONS:
-            version = DRAWN_VERSIONS[name]
-            sources.append((drawn_set(listener, TRAIN_SEED, config.drawn, version), weight))
-        elif Path(name).suffix == ".json":
-            sources.append(
-                (load_dataset(name, config.images or None, config.category or None), weight)
-            )
-        else:
-            raise InputError(
-                f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}` or "
-                f"`{DRAWN}-v2`, optionally with :WEIGHT"
-            )
-    images = detection_set(sources)
+            return drawn_set(listener, TRAIN_SEED, config.drawn, DRAWN_VERSIONS[name])
+        if Path(name).suffix == ".json":
+            return _annotated(name, config.images, config)
+        raise InputError(
+            f"--data {name}: a detector learns from labelled boxes; give a COCO.json or `{DRAWN}` or "
+            f"`{DRAWN}-v2`, optionally with :WEIGHT"
+        )
+
+    images = detection_set(load_sources(config.data, load))
     if not any(len(boxes) for boxes in images.boxes):
         raise InputError("--data has no person with a box, so nothing can be learned")
     return replace(images, slices=with_shares(config.data, images.slices))
+
+
+def _annotated(path: str, images: str | None, config: DetectorConfig) -> Dataset:
+    return load_dataset(path, images or None, config.category or None)
 
 
 def drawn_set(
@@ -166,6 +161,8 @@ def _job(
     if config.warmup_steps is not None:
         warmup = config.warmup_steps
 
+    begun = [load_checkpoint(config.init).lineage] if config.init else []
+
     def extract(state: object) -> nn.Module:
         network: nn.Module = family.build(variant)
         network.load_state_dict(state)
@@ -192,25 +189,7 @@ def _job(
         batches=lambda done: schedule.batches(done, fabric, workers),
         extract=extract,
         evaluate=evaluate,
-        card=_card(config, variant),
+        card=trained_card(config, variant, begun),
         options=config,
         samples={"pictures": len(images.paths)},
-    )
-
-
-def _card(config: DetectorConfig, variant: Variant) -> Card:
-    """Return the detector's card; licences are those of its data and of the checkpoint it started from."""
-    sources = [load_checkpoint(config.init).lineage] if config.init else []
-    licences, commercial_use = joined_terms(
-        [*sources, *data_terms(config.data, config.data_licence)]
-    )
-    return Card(
-        model=f"{variant.family}-{variant.size}",
-        family=variant.family,
-        size=variant.size,
-        input_wh=variant.input_wh,
-        classes=variant.classes,
-        licences=licences,
-        commercial_use=commercial_use,
-        trained_on=trained_on(config.data, sources),
     )

@@ -1,22 +1,20 @@
-"""The batch schedule of a detector: every step's pictures follow from the seed and the step alone.
+"""The batch schedule of a detector.
 
 Early steps see small inputs, which are cheap; the last ones see pictures as at inference.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 
 from edge.catalog.specs import PAD_VALUE
 from edge.geometry import Size
 from edge.types import F32, U8
 from quantize.distill.data.augment import Augmentation
-from quantize.distill.data.batches import epoch_order, epoch_steps, prefetch, split_into_batches
+from quantize.distill.data.picture_schedule import Phase, PictureSchedule
 from quantize.distill.detector.data import DetectionSet, load_sample
-from quantize.distill.loop.distributed import local_batches
 
 EARLY = Augmentation(
     scale=(0.6, 1.7),
@@ -38,17 +36,7 @@ EARLY_SHARE = 0.77  # of the steps
 EARLY_SIZES = (0.6, 0.7)  # of the input's sides
 STRIDE = 32
 
-Key = tuple[int, int, int]  # a sample: step, place in the step, row
 Sample = tuple[U8, F32, int]  # picture, boxes, row
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A phase of the run: it ends at the fraction `until` of the steps; each step draws one of the input `sizes`."""
-
-    until: float
-    sizes: tuple[Size, ...]
-    augmentation: Augmentation
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,50 +49,23 @@ class DetectionBatch:
 
 
 @dataclass(frozen=True, slots=True)
-class DetectorSchedule:
-    """Batches of `batch` pictures over all processes, `accumulate` of them per step; phases in order, to the end."""
+class DetectorSchedule(PictureSchedule[DetectionSet, Sample, DetectionBatch]):
+    """The batches of a detector."""
 
-    images: DetectionSet
-    phases: tuple[Phase, ...]
-    batch: int
-    accumulate: int
-    steps: int
-    seed: int
-
-    def batches(self, done: int, fabric: Fabric, workers: int) -> Iterator[DetectionBatch]:
-        """Yield this process's part of every batch after step `done`, loaded ahead by `workers` threads.
-
-        Raises SourceError where a picture cannot be read, and as `local_batches`.
-        """
-        plan = (
-            local
-            for step in range(done, self.steps)
-            for local in local_batches(self.keys_at(step), fabric)
-        )
-        return prefetch(plan, self.sample, _collate, workers)
-
-    def keys_at(self, step: int) -> list[list[Key]]:
-        """Return the samples of a step, in batches: all pictures once an epoch, in an order of its own."""
-        per_step = self.batch * self.accumulate
-        slices, seed = self.images.slices, self.seed
-        epoch, place = divmod(step, epoch_steps(slices, self.batch, self.accumulate))
-        rows = split_into_batches(epoch_order(slices, seed, epoch), per_step)[place]
-        keys = [(step, place, row) for place, row in enumerate(rows)]
-        return [keys[start : start + self.batch] for start in range(0, len(keys), self.batch)]
-
-    def sample(self, key: Key) -> Sample:
+    def load(
+        self, row: int, size: Size, augmentation: Augmentation, rng: np.random.Generator
+    ) -> Sample:
         """Return one augmented picture, its boxes and its row."""
-        step, place, row = key
-        phase = self.phase_at(step)
-        sizes = phase.sizes
-        size = sizes[int(np.random.default_rng((self.seed, step)).choice(len(sizes)))]
-        rng = np.random.default_rng((self.seed, step, place))
-        image, boxes = load_sample(self.images, row, size, PAD_VALUE, phase.augmentation, rng)
+        image, boxes = load_sample(self.images, row, size, PAD_VALUE, augmentation, rng)
         return image, boxes, row
 
-    def phase_at(self, step: int) -> Phase:
-        """Return the phase of a step (from 0)."""
-        return next(phase for phase in self.phases if step < phase.until * self.steps)
+    def collate(self, samples: Sequence[Sample]) -> DetectionBatch:
+        """Return the batch of these samples."""
+        return DetectionBatch(
+            torch.from_numpy(np.stack([image for image, _, _ in samples])),
+            tuple(torch.from_numpy(boxes) for _, boxes, _ in samples),
+            tuple(row for _, _, row in samples),
+        )
 
 
 def default_phases(input_wh: Size) -> tuple[Phase, ...]:
@@ -117,11 +78,3 @@ def default_phases(input_wh: Size) -> tuple[Phase, ...]:
 
 def _multiple(side: float) -> int:
     return max(round(side / STRIDE), 1) * STRIDE
-
-
-def _collate(samples: Sequence[Sample]) -> DetectionBatch:
-    return DetectionBatch(
-        torch.from_numpy(np.stack([image for image, _, _ in samples])),
-        tuple(torch.from_numpy(boxes) for _, boxes, _ in samples),
-        tuple(row for _, _, row in samples),
-    )

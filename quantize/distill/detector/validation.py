@@ -6,11 +6,8 @@ from typing import Any
 from torch import nn
 
 from edge.evaluation.dataset import Dataset
-from edge.evaluation.predict import predict
-from edge.evaluation.score import score
-from edge.model import Model
-from export.torch_session import TorchSession
 from quantize.distill.loop.distributed import ALONE, Processes
+from quantize.distill.picture_validation import score_pictures
 from runtimes.spec import ModelSpec
 
 
@@ -43,9 +40,5 @@ def validate_detector(
     module: nn.Module, spec: ModelSpec, dataset: Dataset, processes: Processes = ALONE
 ) -> BoxMetrics:
     """Return the metrics of a PyTorch detector, on the device where it is; each process takes a part of the images."""
-    model = Model(spec, TorchSession(module, spec))
-    own = dict(processes.part(list(dataset.paths.items())))
-    places = {image_id: place for place, image_id in enumerate(dataset.paths)}
-    records = processes.gather(predict(model, Dataset(dataset.truth, own)))
-    summary = score(model, dataset, sorted(records, key=lambda each: places[each.image_id]))
+    summary = score_pictures(module, spec, dataset, processes)
     return BoxMetrics(summary.AP, summary.AP50, summary.AP75, summary.images, summary.people)

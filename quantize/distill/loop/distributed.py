@@ -31,6 +31,9 @@ PRECISIONS: dict[Precision, Any] = {"f32": "32-true", "bf16": "bf16-mixed", "f16
 # its connections close, and torchrun ends the rest.
 MAX_THREADS = 16
 TIMEOUT = timedelta(hours=24)
+ONE_PROCESS = (
+    "a teacher is sharded over several processes, and this is the only one; start with torchrun"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,19 @@ def close_fabric(fabric: Fabric) -> None:
         torch.distributed.destroy_process_group()
 
 
+def check_batch(batch: int, fabric: Fabric) -> None:
+    """Raise InputError, before long work, for a batch that the processes cannot share equally."""
+    if batch % fabric.world_size:
+        raise InputError(_uneven(batch, fabric.world_size))
+
+
+def _uneven(batch: int, world: int) -> str:
+    return (
+        f"a batch of {batch} cannot be shared equally by {world} processes; choose a --batch that is a multiple of "
+        f"{world}, and no larger than the training set"
+    )
+
+
 def local_batches(plan: Sequence[Sequence[K]], fabric: Fabric) -> list[list[K]]:
     """Return this process's part of every batch of a plan.
 
@@ -119,10 +135,7 @@ def local_batches(plan: Sequence[Sequence[K]], fabric: Fabric) -> list[list[K]]:
     world = fabric.world_size
     uneven = next((len(batch) for batch in plan if len(batch) % world), None)
     if uneven is not None:
-        raise InputError(
-            f"a batch of {uneven} cannot be shared equally by {world} processes; "
-            f"choose a --batch that is a multiple of {world}, and no larger than the training set"
-        )
+        raise InputError(_uneven(uneven, world))
     processes = processes_of(fabric)
     return [processes.part(batch) for batch in plan]
 
@@ -146,9 +159,7 @@ def shard_teacher(module: nn.Module, fabric: Fabric) -> nn.Module:
     without a transformer.
     """
     if fabric.world_size == 1:
-        raise InputError(
-            "a teacher is sharded over several processes, and this is the only one; start with torchrun"
-        )
+        raise InputError(ONE_PROCESS)
     transformers = [part for part in module.modules() if isinstance(part, Vit)]
     if not transformers:
         raise InputError(

@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from export.student_file import Card, write_student
-from quantize.distill.config import LoopConfig
+from quantize.distill.config import TrainingConfig
 from quantize.distill.loop.distributed import first_state
 from quantize.distill.loop.errors import translate_write_errors
 from quantize.distill.loop.optimizer import WeightAverage
@@ -64,7 +64,8 @@ class TrainingJob(Generic[B, M]):
 
     module: the network as it is trained; average: the moving average of its weights, which is validated and written.
     batches: the batches after a step. extract: from a trained state dict to the network that is kept. evaluate: called
-    by all processes. options: see `LoopConfig`. samples: size of the training set by what it holds, for result.json.
+    by all processes. options: the run's configuration. samples: size of the training set by what it holds, for
+    result.json.
     """
 
     module: nn.Module
@@ -75,7 +76,7 @@ class TrainingJob(Generic[B, M]):
     extract: Callable[[Mapping[str, torch.Tensor]], nn.Module]
     evaluate: Callable[[nn.Module], M]
     card: Card
-    options: LoopConfig
+    options: TrainingConfig
     samples: Mapping[str, int]
 
 

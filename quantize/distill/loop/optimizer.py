@@ -20,7 +20,8 @@ class LrSchedule:
 
     flat-cosine: constant, then half a cosine down to `final` of it; RTMPose (arXiv:2303.07399) stays constant for the
     first half. step: a tenth after each of STEP_DROPS, as ViTPose (arXiv:2212.04246). layer_decay: factor on the
-    learning rate from each transformer block to the one below (ViTPose: .75 for B); 1 for none.
+    learning rate from the head to the last transformer block, and from each block to the one below (ViTPose: .75 for
+    B), as in the LayerDecayOptimizerConstructor of its authors and of mmpose; 1 for none.
     """
 
     lr: float = 1e-3
@@ -67,7 +68,7 @@ def parameter_groups(module: nn.Module, schedule: LrSchedule) -> list[dict[str, 
         if not parameter.requires_grad:
             continue
         decays = parameter.ndim > 1 and not name.endswith(("pos_embed", "token"))
-        scale = schedule.layer_decay ** _blocks_above(name, depth)
+        scale = schedule.layer_decay ** _layers_below_head(name, depth)
         key = (schedule.weight_decay if decays else 0.0, schedule.lr * scale)
         group = groups.setdefault(
             key, {"params": [], "weight_decay": key[0], "lr": key[1], "base_lr": key[1]}
@@ -148,13 +149,13 @@ def _block_of(name: str) -> int | None:
     return int(parts[place + 1]) if place >= 0 and parts[place + 1].isdecimal() else None
 
 
-def _blocks_above(name: str, depth: int) -> int:
-    """Return the number of blocks above a parameter: 0 for the head, all of them for the patch embedding."""
+def _layers_below_head(name: str, depth: int) -> int:
+    """Return a parameter's layer, counted from the head's 0: 1 for the last block, blocks + 1 for the embeddings."""
     within = _network_name(name)
     if depth < 0 or not within.startswith("backbone.") or within.startswith("backbone.ln1"):
         return 0
     block = _block_of(name)
-    return depth + 1 if block is None else depth - block
+    return depth + 2 if block is None else depth - block + 1
 
 
 def _network_name(name: str) -> str:

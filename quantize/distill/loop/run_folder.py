@@ -36,8 +36,11 @@ NOT_DECISIVE = (
     ),
     *("steps", "epochs"),  # the schedule is then that of the new length, from the step reached on
 )
+# Settings that decide which weights are the best; runs of edgepose 0.1 did not record them.
+VALIDATION = ("val", "val_images")
 
 C = TypeVar("C", bound=Record)
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 def check_run_folder(
@@ -62,6 +65,7 @@ def check_run_folder(
     )
     same_step = new["batch"] * new["accumulate"] == old["batch"] * old["accumulate"]
     free = (*NOT_DECISIVE, "batch", "accumulate") if same_step else NOT_DECISIVE
+    free = (*free, *(name for name in VALIDATION if old.get(name) is None))
     name = next((name for name in new if name not in free and new[name] != old[name]), None)
     if name is not None:
         raise InputError(
@@ -76,7 +80,23 @@ def write_config(folder: Path, config: Record) -> None:
     write_json(folder / CONFIG, config)
 
 
-def read_config(folder: Path, kind: type[C]) -> C:
+class _Named(msgspec.Struct):
+    """What configurations of all tasks have, besides fields of their own."""
+
+    student: str
+
+
+def check_student(folder: Path, student: str) -> None:
+    """Raise InputError where the folder's run is of another student, of whatever task, or there is none."""
+    stored = read_config(folder, _Named).student
+    if stored != student:
+        raise InputError(
+            f"{folder} was started with student {stored!r}, not {student!r}; resume with the same, or start a new run "
+            "in another --out"
+        )
+
+
+def read_config(folder: Path, kind: type[S]) -> S:
     """Return the configuration of a run; raises InputError where it is missing, unreadable or of another kind."""
     path = folder / CONFIG
     try:

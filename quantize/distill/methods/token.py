@@ -35,7 +35,10 @@ INITIAL_STD = 0.02  # as for transformers' embeddings
 
 
 class TokenCard(Record, frozen=True, kw_only=True):
-    """Metadata of a token file: the teacher's identity (`Teacher.identity`) and name, training steps, licences."""
+    """Metadata of a token file: the teacher's identity (`Teacher.identity`) and name, training steps.
+
+    licences, commercial_use: joined terms of the teacher and of the data that the token was trained on.
+    """
 
     format: int = 1
     teacher: str

@@ -8,8 +8,10 @@ import torch
 from lightning_fabric import Fabric
 
 from edge.schema import KeypointSchema
+from export.lineage import joined_terms
 from quantize.distill.config import DistillConfig
 from quantize.distill.data.keypoint_transfer import map_keypoints
+from quantize.distill.data.licences import data_terms
 from quantize.distill.data.patch_cache import PatchCache
 from quantize.distill.data.samples import Sampler
 from quantize.distill.data.schedule import plan_batches
@@ -53,12 +55,14 @@ def load_or_train_token(
         own_set = _in_teachers_schema(labelled_part(training_set), schema, teacher)
         _train(config, folder / FOLDER, fabric, teacher, network, own_set, on_step)
         if fabric.is_global_zero:
+            terms = [teacher.lineage, *data_terms(config.data, config.data_licence)]
+            licences, commercial_use = joined_terms(terms)
             card = TokenCard(
                 teacher=teacher.identity,
                 teacher_model=teacher.spec.model,
                 steps=config.token_steps,
-                licences=teacher.lineage.licences,
-                commercial_use=teacher.lineage.commercial_use,
+                licences=licences,
+                commercial_use=commercial_use,
             )
             write_token(path, network.module.backbone.token, card)
         fabric.barrier()

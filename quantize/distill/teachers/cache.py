@@ -133,22 +133,27 @@ def build_teacher_cache(
 def check_teacher_cache(
     directory: Path,
     teacher: Teacher,
-    instances: Sequence[Instance],
+    instances: Sequence[Instance] | None,
     schema: KeypointSchema,
     map_wh: Size,
 ) -> Index:
-    """Return the index of a directory, new or begun; raises ArtifactError where it holds another cache."""
+    """Return the index of a directory, new or begun; raises ArtifactError where it holds another cache.
+
+    instances: None where they are not known yet, so that other people are not noticed. Raises InputError for a file.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise InputError(f"--teacher-cache {directory}: is a file; name a directory")
     keypoints = map_keypoints(teacher.schema, schema)
     wanted = Index(
         teacher=teacher.identity,
         views=_views(teacher),
-        people=_digest(instances),
+        people="" if instances is None else _digest(instances),
         map_wh=map_wh,
         keypoints=schema.names,
         sources=tuple(np.where(keypoints.known, keypoints.indices, -1).tolist()),
-        count=len(instances),
+        count=0 if instances is None else len(instances),
     )
-    return _read_index(directory, wanted)
+    return _read_index(directory, wanted, any_people=instances is None)
 
 
 def cache_records(
@@ -218,7 +223,7 @@ def _views(teacher: Teacher) -> str:
     return f"{VIEWS} {crop.kind} {width}x{height}, padding {crop.padding:g}, udp {crop.udp}, pad value {crop.pad_value}"
 
 
-def _read_index(directory: Path, wanted: Index) -> Index:
+def _read_index(directory: Path, wanted: Index, *, any_people: bool) -> Index:
     path = directory / INDEX
     if not path.exists():
         return wanted
@@ -228,6 +233,8 @@ def _read_index(directory: Path, wanted: Index) -> Index:
         found = decode_record(path, data, Index, FORMAT, "index of a teacher cache", remedy)
     except InputError as error:
         raise ArtifactError(str(error)) from error
+    if any_people:
+        wanted = msgspec.structs.replace(wanted, people=found.people, count=found.count)
     pairs = (
         ("another teacher", found.teacher, wanted.teacher),
         (f"other views ({found.views}; now {wanted.views})", found.views, wanted.views),

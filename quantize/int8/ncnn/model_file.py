@@ -10,14 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from export.ncnn_half import FULL_TAG, HALF_TAG, Blob, Params, layer_blobs, read_layers
+from export.ncnn.blobs import F32
+from export.ncnn.half_weights import FULL_TAG, HALF_TAG, Blob, layer_blobs
+from export.ncnn.param_file import Layer, read_layers
 from runtimes.errors import ConversionError
 
 RAW_TAG = (0x0002C056).to_bytes(4, "little")  # float32 as well
 INT8_TAG = (0x000D4B38).to_bytes(4, "little")
-HEADER_LINES = 2
-
-F32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,9 @@ class Tensor:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """One layer: name, type, input and output blobs, integer parameters by id, tensors in the .bin."""
+class Node(Layer):
+    """A layer with its tensors in the .bin."""
 
-    name: str
-    kind: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    params: Params
     tensors: tuple[Tensor, ...]
 
 
@@ -44,17 +38,13 @@ def read_nodes(param: Path, weights: Path) -> list[Node]:
     """Return every layer in file order; raises ConversionError for tags, lengths or layers that are not known."""
     data = weights.read_bytes()
     nodes, at = [], 0
-    for line, (kind, params) in zip(
-        param.read_text().splitlines()[HEADER_LINES:], read_layers(param), strict=True
-    ):
-        _, name, inputs, outputs, *blobs = line.split()
-        ends = int(inputs), int(inputs) + int(outputs)
+    for layer in read_layers(param):
         tensors = []
-        for blob in node_blobs(kind, params):
-            tensor, at = _read_tensor(data, at, blob, f"{weights.name}, layer {name}")
+        for blob in node_blobs(layer):
+            tensor, at = _read_tensor(data, at, blob, f"{weights.name}, layer {layer.name}")
             tensors.append(tensor)
-        names = tuple(blobs[: ends[0]]), tuple(blobs[ends[0] : ends[1]])
-        nodes.append(Node(name, kind, *names, params, tuple(tensors)))
+        shared = (layer.name, layer.kind, layer.inputs, layer.outputs, layer.params)
+        nodes.append(Node(*shared, tuple(tensors)))
     if at != len(data):
         raise ConversionError(
             f"{weights.name}: {len(data) - at} bytes belong to no layer known here; use another runtime for int8"
@@ -62,9 +52,10 @@ def read_nodes(param: Path, weights: Path) -> list[Node]:
     return nodes
 
 
-def node_blobs(kind: str, params: Params) -> list[Blob]:
+def node_blobs(layer: Layer) -> list[Blob]:
     """Return a layer's tensors in the .bin, in order, for the layer types with weights in pose networks."""
-    match kind:
+    params = layer.params
+    match layer.kind:
         case "Convolution" | "ConvolutionDepthWise" if params.get(19):
             return []  # its weights are an input
         case "Deconvolution" | "DeconvolutionDepthWise" if not params.get(28):
@@ -79,9 +70,9 @@ def node_blobs(kind: str, params: Params) -> list[Blob]:
             # how the bias is broadcast: one value, by row, by row, elementwise, by column
             sizes = {0: 1, 1: rows, 2: rows, 3: rows * columns, 4: columns}
             size = sizes.get(params.get(10, 0))
-            return [*layer_blobs(kind, params), *([] if size is None else [(True, size)])]
+            return [*layer_blobs(layer), *([] if size is None else [(True, size)])]
         case _:
-            return layer_blobs(kind, params)
+            return layer_blobs(layer)
 
 
 def full(values: F32) -> bytes:
@@ -104,16 +95,6 @@ def int8(values: NDArray[np.int8]) -> bytes:
 def stored(tensor: Tensor) -> bytes:
     """Return a float layer's tensor in bytes: weights in float16, the rest bare."""
     return half(tensor.values) if tensor.tagged else full(tensor.values)
-
-
-def add_params(param: str, added: dict[str, str]) -> str:
-    """Return a .param's text with `added` appended to the parameters of the layers it names."""
-    lines = param.splitlines()
-    for index in range(HEADER_LINES, len(lines)):
-        extra = added.get(lines[index].split()[1])
-        if extra is not None:
-            lines[index] = f"{lines[index].rstrip()} {extra}"
-    return "\n".join(lines) + "\n"
 
 
 def _read_tensor(data: bytes, at: int, blob: Blob, where: str) -> tuple[Tensor, int]:

@@ -3,7 +3,7 @@
 Convolutions and fully connected layers run in int8 with calibrated scales (ncnn's param 8=2: one for each output of the
 weights, one for the input). Gemm (18=2) has one scale for its weights and computes the scales of its input's rows in
 each run, also in the mode `static`. Every other layer computes in float; those whose values would overflow in float16
-are masked (`quantize.int8.ncnn.half_masks`).
+are masked (`export.ncnn.half_masks`).
 """
 
 import math
@@ -13,21 +13,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from export.ncnn.blobs import F32, FloatNet
+from export.ncnn.half_masks import fp16_masks, measure_ranges, with_masks
+from export.ncnn.param_file import add_params, without_masks
 from export.versions import versions
 from quantize.int8.base import Mode, QuantizableLayer, Quantized, Recipe
-from quantize.int8.ncnn.half_masks import fp16_masks, measure_ranges, with_masks
-from quantize.int8.ncnn.model_file import (
-    F32,
-    Node,
-    add_params,
-    full,
-    half,
-    int8,
-    read_nodes,
-    stored,
-)
+from quantize.int8.ncnn.model_file import Node, full, half, int8, read_nodes, stored
 from quantize.int8.ncnn.ranges import LEVELS, best_clip, blob_histograms
+from runtimes.adapters.common import engine_name
 from runtimes.artifact import Artifact
+from runtimes.errors import ConversionError
 from runtimes.spec import KeptLayer
 
 PACKAGES: tuple[str, ...] = ("ncnn",)
@@ -76,11 +71,13 @@ def quantize(
     images: as in `quantize.int8.base.Quantizer`. Raises ConversionError for weights that are not float, unknown layers
     with weights, and no images.
     """
-    nodes = _read(artifact)
+    if len(images) == 0:
+        raise ConversionError("static int8 needs calibration images; give some with --calib")
+    nodes, net = _read(artifact), _float_net(artifact)
     chosen = {n.name for n in nodes if _can_be_int8(n)} - recipe.kept_names
-    ranges = measure_ranges(artifact, nodes, images)
+    ranges = measure_ranges(net, nodes, images)
     masks = fp16_masks(nodes, ranges)
-    scales = input_scales(artifact, [n for n in nodes if n.name in chosen], ranges.peaks, images)
+    scales = input_scales(net, [n for n in nodes if n.name in chosen], ranges.peaks, images)
     param = artifact.file(".param")
     parts, added = [], {}
     for node in nodes:
@@ -91,7 +88,7 @@ def quantize(
             parts.append(b"".join(map(stored, node.tensors)))
     (directory / artifact.file(".bin").name).write_bytes(b"".join(parts))
     added |= {name: f"{added.get(name, '')} {mask.param}".lstrip() for name, mask in masks.items()}
-    (directory / param.name).write_text(add_params(param.read_text(), added))
+    (directory / param.name).write_text(add_params(without_masks(param.read_text()), added))
     manifest = artifact.manifest
     return Quantized(
         inputs=manifest.inputs,
@@ -104,14 +101,14 @@ def quantize(
 
 
 def input_scales(
-    artifact: Artifact, nodes: list[Node], peaks: Mapping[str, float], images: NDArray[np.uint8]
+    net: FloatNet, nodes: list[Node], peaks: Mapping[str, float], images: NDArray[np.uint8]
 ) -> dict[str, float]:
-    """Return the input scale of each layer by name (q = round(scale * x)); Gemm has none.
+    """Return the input scale of each layer by name (q = round(scale * x)), layers in file order; Gemm has none.
 
     peaks: the largest magnitude of each blob on the same images.
     """
-    clipped = sorted({node.inputs[0] for node in nodes if node.kind == "Convolution"})
-    histograms = blob_histograms(artifact, {blob: peaks[blob] for blob in clipped}, images)
+    clipped = [node.inputs[0] for node in nodes if node.kind == "Convolution"]
+    histograms = blob_histograms(net, {blob: peaks[blob] for blob in clipped}, images)
     scales = {}
     for node in nodes:
         if node.kind == "Gemm":
@@ -202,3 +199,9 @@ def _kept(nodes: list[Node], recipe: Recipe) -> tuple[KeptLayer, ...]:
 
 def _read(artifact: Artifact) -> list[Node]:
     return read_nodes(artifact.file(".param"), artifact.file(".bin"))
+
+
+def _float_net(artifact: Artifact) -> FloatNet:
+    manifest = artifact.manifest
+    blob = engine_name(manifest.inputs[0])
+    return FloatNet(artifact.file(".param"), artifact.file(".bin"), blob, manifest.image)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 import edge
@@ -12,6 +13,7 @@ from devices.tuned import (
     TUNED,
     Tuned,
     TunedFile,
+    TunedPeople,
     artifact_sha256,
     device_key,
     load_tuned,
@@ -137,3 +139,21 @@ def test_a_file_that_is_none_is_named(artifact, text) -> None:
 def test_no_artifact_is_no_artifact(tmp_path) -> None:
     with pytest.raises(ArtifactError):
         load_tuned(tmp_path / "gone")
+
+
+def test_the_choice_for_several_people_is_loaded(artifact) -> None:
+    people = TunedPeople(
+        requests=2, people=4, tried=2, batch_ms=9.0, requests_ms=6.0, ratio=6.0 / 9.0
+    )
+    save_tuned(artifact, tuned(artifact, people=people, precision="f32"))
+    assert load_tuned(artifact) == RunOptions(threads=2, requests=2)
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    boxes = [[5, 5, 40, 50], [20, 10, 60, 55], [30, 0, 79, 59]]
+    with edge.load(artifact.root, tuned=True) as fast, edge.load(artifact.root) as plain:
+        np.testing.assert_allclose(
+            fast.poses(image, boxes).xy, plain.poses(image, boxes).xy, rtol=0, atol=1e-3
+        )
+    with pytest.raises(InputError, match="leave those out"):
+        edge.load(artifact.root, tuned=True, requests=1)
+    with pytest.raises(InputError, match="leave those out"):
+        edge.load(artifact.root, tuned=True, precision="auto")

@@ -6,45 +6,19 @@ import cv2
 import msgspec
 import numpy as np
 import pytest
+from scripted import COCO, detector_spec, pose_spec
 
 from edge.model import Model
-from edge.pipeline import Follow, Pipeline, follow_boxes
-from edge.schema import KeypointSchema, load_schema
+from edge.pipeline import Pipeline, TrackOptions, follow_boxes
+from edge.schema import KeypointSchema
 from edge.types import Frame, Poses
 from runtimes.base import Outputs
-from runtimes.codec_spec import BoxesCodec, YxsCodec
 from runtimes.errors import EngineError, InputError, SourceError
 from runtimes.fake import FakeSession
-from runtimes.spec import (
-    CropSpec,
-    ImageSpec,
-    ModelSpec,
-    TensorSpec,
-    Thresholds,
-)
 
-COCO = load_schema("coco17")
 SIDE = 64
-POSE = ModelSpec(
-    model="pose",
-    task="pose-topdown",
-    inputs=(TensorSpec(name="image"),),
-    outputs=(TensorSpec(name="yxs"),),
-    image=ImageSpec(wh=(SIDE, SIDE)),
-    crop=CropSpec(kind="square"),
-    codec=YxsCodec(),
-    keypoints=COCO.to_spec(),
-)
-DETECTOR = ModelSpec(
-    model="detector",
-    task="detect",
-    inputs=(TensorSpec(name="image"),),
-    outputs=(TensorSpec(name="dets"), TensorSpec(name="labels")),
-    image=ImageSpec(wh=(320, 320)),
-    crop=CropSpec(kind="letterbox"),
-    codec=BoxesCodec(),
-    thresholds=Thresholds(score=0.05),
-)
+POSE = pose_spec(SIDE)
+DETECTOR = detector_spec((320, 320))
 FRAME = np.zeros((320, 320, 3), np.uint8)
 # a ring of keypoints through most of the crop, all sure
 ANGLES = np.linspace(0, 2 * np.pi, 17, endpoint=False)
@@ -76,7 +50,8 @@ def pipeline(
 
 @pytest.mark.parametrize("skip", [1, 2, 3, 7])
 def test_the_detector_runs_on_every_skip_th_frame(skip) -> None:
-    pipe, _, detector = pipeline(ONE, skip=skip)
+    # the ring fills 0.8 of the box: this scale keeps its size
+    pipe, _, detector = pipeline(ONE, skip=skip, tracking=TrackOptions(pose_bbox_scale=1.25))
     frames = [Frame(FRAME, index, index / 30) for index in range(14)]
     results = list(pipe.stream(frames))
     wanted = [index % skip == 0 for index in range(14)]
@@ -91,7 +66,7 @@ def test_the_detector_runs_on_every_skip_th_frame(skip) -> None:
 def test_skipping_counts_the_frames_given_not_their_index() -> None:
     pipe, _, detector = pipeline(ONE, skip=2)
     for index in (4, 9, 11):
-        pipe.step(Frame(FRAME, index, 0.0))
+        pipe.step(Frame(FRAME, index, index / 30))
     assert len(detector.feeds) == 2
     pipe.reset()
     pipe(FRAME)
@@ -103,8 +78,11 @@ def test_between_detections_the_last_poses_are_followed() -> None:
     first, second = pipe(FRAME), pipe(FRAME)
     np.testing.assert_allclose(first.boxes, [[100, 100, 200, 200]])
     low, high = first.xy[0].min(axis=0), first.xy[0].max(axis=0)
-    centre, half = (low + high) / 2, (high - low) / 2 * 1.25
-    np.testing.assert_allclose(second.boxes[0], [*(centre - half), *(centre + half)], atol=1e-3)
+    # the padded box around the keypoints lies inside the detected one, whose margins around it are kept
+    centre, half = (low + high) / 2, (high - low) / 2 * TrackOptions().pose_bbox_scale
+    assert (centre - half > 100).all()
+    assert (centre + half < 200).all()
+    np.testing.assert_allclose(second.boxes[0], [100, 100, 200, 200], atol=1e-3)
     assert second.box_scores.tolist() == first.box_scores.tolist()
 
 
@@ -135,12 +113,12 @@ def test_weak_keypoints_do_not_stretch_the_box() -> None:
     scores[1, 1:] = 0.0
     boxes = np.zeros((2, 4), np.float32)
     poses = Poses(xy, scores, boxes, np.float32([0.8, 0.7]), np.zeros(2, np.int32), COCO)
-    followed = follow_boxes(poses, Follow(bbox_scale=1.5))
+    followed = follow_boxes(poses, TrackOptions(pose_bbox_scale=1.5))
     assert followed.boxes.tolist() == [
         [5, 10, 35, 70]
     ]  # 20 x 40 about (20, 40), half as much again
     assert followed.scores.tolist() == pytest.approx([0.8])
-    assert len(follow_boxes(poses[:0], Follow())) == 0
+    assert len(follow_boxes(poses[:0], TrackOptions())) == 0
 
 
 @pytest.mark.parametrize("confident", [2, 3, 4])
@@ -150,7 +128,9 @@ def test_a_person_is_followed_from_min_keypoints_on(confident: int) -> None:
     xy = np.tile(np.arange(17, dtype=np.float32)[:, None], (1, 1, 2)).reshape(1, 17, 2)
     boxes, one = np.zeros((1, 4), np.float32), np.ones(1, np.float32)
     poses = Poses(xy, scores, boxes, one, np.zeros(1, np.int32), COCO)
-    followed = follow_boxes(poses, Follow(kpt_thr=0.3, min_keypoints=3, bbox_scale=1.0))
+    followed = follow_boxes(
+        poses, TrackOptions(pose_kpt_thr=0.3, pose_min_keypoints=3, pose_bbox_scale=1.0)
+    )
     assert len(followed) == (confident >= 3)
 
 
@@ -159,7 +139,7 @@ def test_one_person_found_twice_is_one_person() -> None:
     pipe, _, _ = pipeline(twice)
     poses = pipe(FRAME)
     assert poses.box_scores.tolist() == pytest.approx([0.9, 0.5])  # the surer of the two stays
-    lenient, _, _ = pipeline(twice, follow=Follow(nms_thr=1.0))
+    lenient, _, _ = pipeline(twice, tracking=TrackOptions(pose_nms_thr=1.0))
     assert len(lenient(FRAME)) == 3
 
 
@@ -242,8 +222,8 @@ def test_a_detector_without_people_is_refused(classes, det_classes, said) -> Non
 
 def test_without_a_detector_the_frame_is_one_person() -> None:
     pipe = Pipeline(Model(POSE, FakeSession(ring)), skip=3)
-    for _ in range(4):
-        result = pipe.step(Frame(FRAME, 0, 0.0))
+    for index in range(4):
+        result = pipe.step(Frame(FRAME, index, index / 30))
         assert result.poses.boxes.tolist() == [[0, 0, 320, 320]]
         assert result.detected is False
 
@@ -253,14 +233,16 @@ def test_without_a_detector_the_frame_is_one_person() -> None:
 def test_counts_are_whole_numbers_from_1(option, value) -> None:
     with pytest.raises(InputError, match=f"{option} must be a whole number of at least 1, not"):
         pipeline(ONE, **{option: value})
+    if value == -1:  # half of the keypoints
+        return
     with pytest.raises(InputError, match="min_keypoints must be a whole number of at least 1, not"):
-        Follow(min_keypoints=value)
+        TrackOptions(pose_min_keypoints=value)
 
 
 @pytest.mark.parametrize("value", [0, -1, 101, float("nan"), float("inf"), True, "2", None])
 def test_the_scale_of_a_followed_box_is_above_0(value) -> None:
     with pytest.raises(InputError, match="bbox_scale must be a number above 0, at most 100, not"):
-        Follow(bbox_scale=value)
+        TrackOptions(pose_bbox_scale=value)
 
 
 def test_people_of_few_keypoints_are_followed_by_all_of_them() -> None:
@@ -269,21 +251,23 @@ def test_people_of_few_keypoints_are_followed_by_all_of_them() -> None:
     scores = np.array([[0.9, 0.9], [0.9, 0.1]], np.float32)
     boxes = np.array([[10, 10, 30, 50]] * 2, np.float32)
     poses = Poses(xy, scores, boxes, scores[:, 0], np.full(2, -1, np.int32), schema)
-    assert len(follow_boxes(poses, Follow(min_keypoints=3))) == 1
+    assert len(follow_boxes(poses, TrackOptions(pose_min_keypoints=3))) == 1
 
 
 @pytest.mark.parametrize("value", [7, -0.1, 1.001, float("nan"), float("inf"), True, "0.5"])
 def test_thresholds_are_numbers_from_0_to_1(value) -> None:
     with pytest.raises(InputError, match="det_thr must be a number from 0 to 1, not"):
         pipeline(ONE, det_thr=value)
-    for name in ("kpt_thr", "nms_thr"):
+    for name in ("pose_kpt_thr", "pose_nms_thr"):
         with pytest.raises(InputError, match=f"{name} must be a number from 0 to 1, not"):
-            Follow(**{name: value})
+            TrackOptions(**{name: value})
 
 
 @pytest.mark.parametrize("value", [0, 0.5, 1, np.float32(0.5)])
 def test_thresholds_and_counts_at_their_limits_are_taken(value) -> None:
-    pipe, _, _ = pipeline(ONE, det_thr=value, skip=np.int64(2), follow=Follow(kpt_thr=value))
+    pipe, _, _ = pipeline(
+        ONE, det_thr=value, skip=np.int64(2), tracking=TrackOptions(pose_kpt_thr=value)
+    )
     assert isinstance(pipe(FRAME), Poses)
 
 

@@ -17,6 +17,8 @@ HEAVY = {
     "ai_edge_litert",
     "scipy",
     "matplotlib",
+    "starlette",
+    "uvicorn",
 }
 
 

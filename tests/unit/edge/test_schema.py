@@ -13,6 +13,7 @@ from edge.schema import (
     SCHEMAS,
     KeypointSchema,
     common_names,
+    known_schema,
     load_schema,
     shared_keypoints,
 )
@@ -30,6 +31,7 @@ COUNTS = {
     "mpii16": 16,
     "ap10k17": 17,
     "crowdpose14": 14,
+    "posetrack18": 17,
     "hand21": 21,
     "face68": 68,
     "face98": 98,
@@ -98,7 +100,9 @@ def test_a_mirrored_skeleton_is_the_skeleton(name: str) -> None:
 
 
 # AIC and COCO-WholeBody measured each side by itself, and published what they measured.
-@pytest.mark.parametrize("name", ["coco17", "body26", "halpe136", "ap10k17", "crowdpose14"])
+@pytest.mark.parametrize(
+    "name", ["coco17", "body26", "halpe136", "ap10k17", "crowdpose14", "posetrack18"]
+)
 def test_both_sides_are_equally_hard(name: str) -> None:
     sigmas = np.array(load_schema(name).sigmas)
     assert np.array_equal(sigmas[load_schema(name).flip_order], sigmas)
@@ -135,6 +139,30 @@ def test_crowdpose14_is_crowdposes(real: Path, oracles) -> None:
     schema = load_schema("crowdpose14")
     assert list(schema.names) == category["keypoints"]
     assert schema.sigmas == pytest.approx(figures["crowdpose"]["sigmas"])
+
+
+# The category of a PoseTrack18 file, as its annotators list it, and mmpose's configs/_base_/datasets/posetrack18.py.
+POSETRACK = (
+    *("nose", "head_bottom", "head_top", "left_ear", "right_ear", "left_shoulder"),
+    *("right_shoulder", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_hip"),
+    *("right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle"),
+)
+
+
+def test_posetrack18_is_recognised_by_its_names_and_not_taken_for_coco() -> None:
+    """Both have 17 keypoints: 15 are the same points at the same places, and COCO's eyes are where the head is."""
+    schema, coco = load_schema("posetrack18"), load_schema("coco17")
+    assert known_schema(POSETRACK) == "posetrack18"
+    assert schema.names == POSETRACK
+    shared = shared_keypoints(coco, schema)
+    assert shared.tolist() == [0, -1, -1, *range(3, 17)]
+    for place, own in enumerate(shared):
+        if own >= 0:
+            assert schema.sigmas[place] == coco.sigmas[own]
+    assert (schema.sigmas[1], schema.sigmas[2]) == (0.025, 0.025)
+    # as far as head and neck go, MPII and AIC share its top of the head
+    assert shared_keypoints(load_schema("mpii16"), schema)[2] == 9
+    assert shared_keypoints(load_schema("aic14"), schema)[2] == 12
 
 
 def test_large_sets_begin_with_coco() -> None:

@@ -135,13 +135,18 @@ def test_values_of_other_sizes_and_sets_differ() -> None:
     nan = crowd(1)
     nan.xy[:] = np.nan
     assert nan == nan[:]
-    frame, timings = Frame(IMAGE, 3, 0.1), Timings(1.0, 2.0, 0.5)
-    assert Result(frame, crowd(1), True, timings) == Result(frame, crowd(1), True, timings)
-    assert Result(frame, crowd(1), True, timings) != Result(frame, crowd(2), True, timings)
+    frame, timings = Frame(IMAGE, 3, 0.1), Timings(detect_ms=1.0, pose_ms=2.0)
+    assert Result(frame, crowd(1), ("detected",) * 1, True, timings) == Result(
+        frame, crowd(1), ("detected",) * 1, True, timings
+    )
+    assert Result(frame, crowd(1), ("detected",) * 1, True, timings) != Result(
+        frame, crowd(2), ("detected",) * 2, True, timings
+    )
 
 
 def test_reprs_are_short() -> None:
     frame = Frame(IMAGE, 16, 0.64, "clip_000016")
+    timings = Timings(load_ms=9.0, detect_ms=1.0, transform_ms=0.5, pose_ms=1.5, post_ms=0.25)
     shown = {
         repr(crowd(2)): "Poses(2 people, coco17 with 17 keypoints)",
         repr(crowd(1, load_schema("coco133"))): "Poses(1 person, coco133 with 133 keypoints)",
@@ -151,7 +156,7 @@ def test_reprs_are_short() -> None:
         repr(Detections.empty()): "Detections(0 boxes)",
         repr(frame): "Frame(16, 0.640 s, 64x48, 'clip_000016')",
         repr(DenseMap(np.zeros((2, 3, 4), np.float32))): "DenseMap(2 channels, 4x3)",
-        repr(Result(frame, crowd(3), True, Timings(1.0, 2.0, 0.25))): (
+        repr(Result(frame, crowd(3), ("detected",) * 3, True, timings)): (
             "Result(frame 16, 3 people, detector ran, 3.2 ms)"
         ),
     }
@@ -206,3 +211,20 @@ def test_supervision_is_asked_for_by_name(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_frame_holds_uint8_bgr(image: object) -> None:
     with pytest.raises(InputError, match=r"Frame\.image must be uint8"):
         Frame(image, 0, 0.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("image", "index", "time_s"),
+    [
+        (np.zeros((0, 0, 3), np.uint8), 0, 0.0),
+        (np.zeros((0, 5, 3), np.uint8), 0, 0.0),
+        (IMAGE, 0, None),
+        (IMAGE, 0, "0"),
+        (IMAGE, 0.5, 0.0),
+        (IMAGE, None, 0.0),
+    ],
+)
+def test_a_frame_has_pixels_a_number_and_a_time(image, index, time_s) -> None:
+    with pytest.raises(InputError, match=r"Frame\.(image is empty|index must be|time_s must be)"):
+        Frame(image, index, time_s)
+    Frame(IMAGE, np.int64(3), np.float32(0.1))

@@ -10,7 +10,7 @@ from export.models.cspnext import build, candidates, recognise, resize, spec
 from export.models.cspnext_backbone import CSPNeXtSize
 from export.models.cspnext_heads import DECONV_CHANNELS, DeconvHead, PyramidHead
 from export.registry import Hints, Variant
-from runtimes.codec_spec import HeatmapCodec
+from runtimes.codec_spec import AssociativeEmbeddingCodec, HeatmapCodec
 from runtimes.errors import CheckpointError
 
 WH = (192, 256)
@@ -27,6 +27,25 @@ def state_of(variant: Variant) -> State:
 def test_size_and_head_are_read_off_the_tensors(size: str) -> None:
     variant = Variant("cspnext", size, WH, schema="coco133")
     assert recognise(state_of(variant)) == variant
+
+
+def test_a_bottom_up_network_is_read_where_its_keypoints_are_named() -> None:
+    """Tags double the channels: 34 may be 34 keypoints, or 17 and their tags."""
+    variant = Variant("cspnext", "160x1x1x1x1-fpn-ae", (96, 64), schema="coco17")
+    state = state_of(variant)
+    hints = Hints(input_wh=(96, 64), keypoint_count=17)
+    assert recognise(state, hints) == variant
+    plain = recognise(state)
+    assert plain is not None
+    assert (plain.size, plain.keypoint_count) == ("160x1x1x1x1-fpn", 34)
+    made = spec(variant, "made")
+    assert (made.task, made.crop.kind) == ("pose-bottomup", "letterbox-centre")
+    assert isinstance(made.codec, AssociativeEmbeddingCodec)
+    assert made.codec.keypoint_order[7:9] == (11, 12)  # hips before elbows
+    with torch.no_grad():
+        maps = build(variant).eval()(torch.zeros(1, 3, 64, 96))
+    assert [each.shape for each in maps] == [(1, 17, 16, 24)] * 2
+    assert [each.shape[1:] for each in made.outputs] == [(17, 16, 24)] * 2
 
 
 def test_every_candidate_is_recognised_and_no_relative() -> None:

@@ -260,6 +260,7 @@ export_model(loaded, [ONNX], Path(sys.argv[1]), inputs=spots(), accuracy=kill)
 """
 
 
+@pytest.mark.slow
 def test_a_killed_export_leaves_nothing_under_the_artifacts_name(tmp_path) -> None:
     argv = [sys.executable, "-c", KILLED, str(tmp_path), str(Path(__file__).parent)]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)

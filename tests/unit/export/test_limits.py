@@ -111,7 +111,11 @@ def save_safetensors(state: dict[str, torch.Tensor], path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak from /proc")
 @pytest.mark.parametrize(
-    ("name", "save"), [("deep.pth", save_torch), ("deep.safetensors", save_safetensors)]
+    ("name", "save"),
+    [
+        ("deep.pth", save_torch),
+        pytest.param("deep.safetensors", save_safetensors, marks=pytest.mark.slow),
+    ],
 )
 def test_loading_takes_the_memory_of_the_weights_once(name: str, save, tmp_path: Path) -> None:
     variant = Variant("sapiens", "192x160x3-head96", (96, 128), schema="coco17")

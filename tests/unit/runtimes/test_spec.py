@@ -16,7 +16,7 @@ HOLDS: dict[Task, set[str]] = {
     "segment": {"is_dense"},
     "depth": {"is_dense"},
     "normal": {"is_dense"},
-    "embedding": {"takes_boxes"},
+    "embedding": {"takes_boxes", "is_embedding"},
 }
 PROPERTIES = set.union(*HOLDS.values())
 

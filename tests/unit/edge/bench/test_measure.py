@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -49,7 +52,15 @@ def test_a_case_for_each_combination_each_once(small_artifact, tmp_path) -> None
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"time_s": 0.0}, {"time_s": float("nan")}, {"warmup_runs": 0}]
+    "wrong",
+    [
+        {"rounds": 0},
+        {"time_s": 0.0},
+        {"time_s": float("nan")},
+        {"time_s": float("inf")},
+        {"time_s": 1e300},
+        {"warmup_runs": 0},
+    ],
 )
 def test_a_plan_without_time_is_refused(wrong) -> None:
     with pytest.raises(InputError, match="above 0"):
@@ -99,6 +110,24 @@ def test_a_worker_that_dies_is_named(small_artifact, tmp_path) -> None:
         os.kill(workers[0]._process.pid, signal.SIGKILL)
         with pytest.raises(EngineError, match=r"mortal.*SIGKILL"):
             measure(workers, QUICK)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_a_row_whose_core_another_process_uses_is_not_valid(small_artifact, tmp_path) -> None:
+    core = min(os.sched_getaffinity(0))
+    spin = f"import os; os.sched_setaffinity(0, {{{core}}})\nwhile True: pass"
+    with (
+        open_workers(make_cases([small_artifact(tmp_path / "a")], [1], ["f32"])) as (worker,),
+        subprocess.Popen([sys.executable, "-c", spin]) as busy,
+    ):
+        try:
+            for task in Path(f"/proc/{worker._process.pid}/task").iterdir():
+                os.sched_setaffinity(int(task.name), {core})
+            (row,) = measure([worker], Plan(rounds=2, time_s=1.0, warmup_runs=1)).rows
+        finally:
+            busy.kill()
+    assert row.valid is False
 
 
 def test_what_an_engine_does_not_have_is_said_as_elsewhere(small_artifact, tmp_path) -> None:

@@ -1,17 +1,14 @@
-"""Figures of a benchmark: percentiles, validity, speedup, and reading RUN.json back."""
+"""Rows of a benchmark: validity, speedup, and reading RUN.json back, older and newer ones too."""
 
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from edge.bench.record import (
+    FORMAT,
     BenchRow,
     BenchRun,
-    figures,
     gate_passed,
     is_valid,
     read_run,
@@ -30,23 +27,6 @@ def row(**fields: object) -> BenchRow:
 
 def run(*rows: BenchRow) -> BenchRun:
     return msgspec.structs.replace(RUN, rows=rows)
-
-
-def test_percentiles_of_a_known_list() -> None:
-    # 1 to 101 ms: the p-th percentile is p + 1, whatever the interpolation
-    found = figures([ms * 1_000_000 for ms in reversed(range(1, 102))])
-    assert (found.p50_ms, found.p90_ms, found.p99_ms) == (51.0, 91.0, 100.0)
-    assert (found.mean_ms, found.min_ms) == (51.0, 1.0)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(1, 10**10), min_size=1, max_size=50))
-def test_figures_lie_between_the_extremes_and_in_order(walls) -> None:
-    found = figures(walls)
-    ordered = [found.min_ms, found.p50_ms, found.p90_ms, found.p99_ms, max(walls) / 1e6]
-    assert np.all(np.diff(ordered) >= -1e-9 * ordered[-1])
-    assert found.mean_ms == pytest.approx(sum(walls) / len(walls) / 1e6)
-    assert found.p50_ms == pytest.approx(np.median(np.array(walls) / 1e6))
 
 
 @pytest.mark.parametrize(
@@ -127,10 +107,17 @@ def test_what_is_no_run_is_refused(tmp_path, text, said) -> None:
         read_run(path)
 
 
+def test_a_run_of_the_first_format_lacks_what_came_later(tmp_path) -> None:
+    (old,) = RUN.rows
+    assert (RUN.format, RUN.tier, RUN.iterations) == (FORMAT, "", None)
+    assert (old.p10_ms, old.p90_estimate_ms, old.first_ms, old.steady) == (None,) * 4
+
+
 def test_a_newer_run_and_a_missing_one_are_refused(tmp_path) -> None:
     path = tmp_path / "run.json"
-    path.write_bytes(msgspec.json.encode(msgspec.structs.replace(run(row()), format=2)))
-    with pytest.raises(InputError, match="format 2"):
+    newer = msgspec.to_builtins(run(row())) | {"format": FORMAT + 1, "a field of the future": 1}
+    path.write_bytes(msgspec.json.encode(newer))
+    with pytest.raises(InputError, match=rf"format {FORMAT + 1}.*reads {FORMAT}; upgrade edgepose"):
         read_run(path)
     with pytest.raises(InputError, match="cannot be read"):
         read_run(tmp_path / "gone.json")

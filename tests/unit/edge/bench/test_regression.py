@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from devices.profile import Machine
+from devices.machine import Machine
 from edge.bench.record import BenchRow, BenchRun, read_run
 from edge.bench.regression import FIGURES, Limit, compare_runs, parse_limit, same_machine
 from runtimes.errors import InputError
@@ -37,7 +37,7 @@ def test_limits_as_they_are_written(text, limit) -> None:
     "text", ["", "p90", "p90:10%", "p90:+10", "p90:-10%", "p42:+1%", "p90:+x%"]
 )
 def test_another_limit_is_refused_with_what_there_is(text) -> None:
-    with pytest.raises(InputError, match="p50, p90, p99"):
+    with pytest.raises(InputError, match="p50, p10, p90, estimate, p99"):
         parse_limit(text)
 
 
@@ -74,13 +74,18 @@ def test_a_figure_that_was_not_measured_is_refused() -> None:
 
 def test_every_figure_reads_a_row() -> None:
     times = {"p50_ms": 5.0, "p99_ms": 20.0, "mean_ms": 6.0, "load_ms": 1.0}
+    times |= {"p10_ms": 4.0, "p90_estimate_ms": 11.0, "min_ms": 3.0, "first_ms": 30.0}
     full = row(**times, peak_rss_bytes=7, bytes=1000)
-    assert {name: read(full) for name, read in FIGURES.items()} == {
+    assert {name: getattr(full, field) for name, field in FIGURES.items()} == {
         "p50": 5.0,
+        "p10": 4.0,
         "p90": 10.0,
+        "estimate": 11.0,
         "p99": 20.0,
         "mean": 6.0,
+        "min": 3.0,
         "load": 1.0,
+        "first": 30.0,
         "rss": 7,
         "bytes": 1000,
     }

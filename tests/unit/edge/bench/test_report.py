@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.bench.columns import COMPARE
+from edge.bench.columns import PAGE, score_tables
+from edge.bench.figures import figures
 from edge.bench.html import page
 from edge.bench.record import BenchRow, BenchRun, read_run
 from edge.bench.report import LabelledResult, read_results, report_rows
-from edge.evaluation.summary import FIGURES, EvalResult
+from edge.evaluation.summary import FIGURES, EvalResult, ProtocolResult
 from runtimes.errors import InputError
 
 NASTY = "<script>alert('x')</script>&\"-fp32"
@@ -70,6 +71,40 @@ def test_an_artifact_evaluated_twice_keeps_both() -> None:
         LabelledResult("after", result("m", 0.6)),
     ]
     assert [(each.run, each.ap) for each in report_rows(results)] == [("r", 0.7), ("after", 0.6)]
+
+
+def test_figures_of_other_protocols_have_tables_of_their_own(tmp_path) -> None:
+    """What `eval --json` prints of depth and PCKh, one file with both artifacts and one alone."""
+    depth = [
+        ProtocolResult(artifact=name, protocol="depth", figures={"RMSE": rmse, "d1": d1}, images=7)
+        for name, rmse, d1 in (("a.ncnn-fp32", 0.25, 0.75), ("a.ncnn-fp16", 0.5, None))
+    ]
+    pckh = ProtocolResult(
+        artifact=NASTY, protocol="pckh", figures={"PCKh": 0.125}, images=3, people=4
+    )
+    for name, content in (("d", depth), ("p", pckh)):
+        (tmp_path / f"{name}.json").write_bytes(msgspec.json.encode(content))
+    results = [each for name in "dp" for each in read_results(tmp_path / f"{name}.json", name)]
+    results.append(LabelledResult("e", result("m", 0.5)))
+    rows = report_rows(results)
+    assert [row.artifact for row in rows] == ["m", "a.ncnn-fp32", "a.ncnn-fp16", NASTY]
+    assert [row.ap for row in rows] == [0.5, None, None, None]
+    assert rows[1].to_dict()["figures"] == {"RMSE": 0.25, "d1": 0.75}
+    assert (rows[0].to_dict()["protocol"], rows[0].to_dict()["figures"]) == (None, None)
+    assert score_tables(rows) == [
+        (
+            "depth",
+            ["run", "artifact", "images", "RMSE", "d1"],
+            [
+                ["d", "a.ncnn-fp32", "7", "0.2500", "0.7500"],
+                ["d", "a.ncnn-fp16", "7", "0.5000", "-"],
+            ],
+        ),
+        ("pckh", ["run", "artifact", "images", "PCKh"], [["p", NASTY, "3", "0.1250"]]),
+    ]
+    html = page(results)
+    assert "0.7500" in html
+    assert "<script>" not in html
 
 
 def test_what_the_gate_recorded_is_taken_where_nothing_was_evaluated() -> None:
@@ -158,11 +193,12 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
     assert "prefers-color-scheme: dark" in text
     heads = [tag for tag, _ in read.tags if tag == "th"]
     cells = [tag for tag, _ in read.tags if tag == "td"]
-    # nothing is known of px p95, and there is no second run to compare with
-    unknown = {"px p95", "p90 change", "speedup"}
-    assert (len(heads), len(cells)) == (len(COMPARE) - 3, 2 * (len(COMPARE) - 3))
+    # nothing is known of px p95, there is no second run to compare with, and the run is of the first format
+    unknown = {"px p95", "p90 change", "speedup", "RSS MB", "engine"}
+    unknown |= {"burst ms", "p10 ms", "p90 est ms", "steady", "first ms", "engine ms"}
+    assert (len(heads), len(cells)) == (len(PAGE) - 11, 2 * (len(PAGE) - 11))
     assert not unknown & set(read.words)
-    assert set(COMPARE) - unknown <= set(read.words)
+    assert set(PAGE) - unknown <= set(read.words)
     assert [tag for tag, _ in read.tags].count("circle") == 2
 
 
@@ -179,7 +215,36 @@ def test_names_are_text_and_never_markup() -> None:
     assert any("<b>CPU</b>" in words for words in read.words)
 
 
-def test_without_any_accuracy_there_is_no_picture_and_the_page_says_so() -> None:
-    text = page([LabelledResult("r", run(row("m")))])
-    assert "<svg" not in text
-    assert "No picture" in text
+def headings(text: str) -> list[str]:
+    return re.findall(r"<h2>([^<]*)</h2>", text)
+
+
+def test_without_any_accuracy_the_picture_is_of_latency() -> None:
+    text = page([LabelledResult("r", run(row("m"), row("n", p50_ms=3.0)))])
+    assert headings(text) == ["Latency", "Table", "r"]
+    assert text.count("<svg") == 1
+    assert text.count('class="bar') == 6
+
+
+def test_what_is_known_of_a_run_is_drawn() -> None:
+    shown = figures([1_000_000, 2_000_000, 2_500_000]).histogram
+    full = row("m", histogram=shown, px_p95=0.1)
+    warm = msgspec.structs.replace(full, round_p50_ms=(1.0, 1.5, 1.5))
+    text = page(
+        [LabelledResult("r", msgspec.structs.replace(run(warm), tier="sustained", window_s=30))]
+    )
+    drawn = ["Accuracy and latency", "Latency", "Distribution", "Sustained load"]
+    assert headings(text) == [*drawn, "Table", "r"]
+    assert text.count("<svg") == 4
+    # rounds of another tier are no curve over time
+    plain = page([LabelledResult("r", run(warm))])
+    assert headings(plain) == [*drawn[:3], "Table", "r"]
+
+
+def test_figures_without_times_have_a_picture_too() -> None:
+    judged = page([LabelledResult("e", result("m", 0.5)), LabelledResult("e", result("n", 0.6))])
+    assert judged.count('class="bar') == 2
+    pckh = ProtocolResult(
+        artifact="m", protocol="pckh", figures={"PCKh": 0.125}, images=3, people=4
+    )
+    assert page([LabelledResult("p", pckh)]).count('class="bar') == 1

@@ -25,6 +25,7 @@ def test_a_burst_runs_once_untimed_and_then_in_turn_over_the_pictures() -> None:
     assert shown == [0, 1, 2, 0, 1]
     assert len(timed.wall_ns) == 4
     assert 0 < sum(timed.wall_ns) <= timed.span_ns
+    assert timed.engine_ns == ()  # this session does not count its engine's time
 
 
 def test_a_burst_goes_on_until_its_time_is_over() -> None:

@@ -1,6 +1,11 @@
-"""Parity records in words, as tables and messages show them."""
+"""Parity records in words, as tables and messages show them; messages without a place to go."""
 
 import math
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +58,16 @@ SHARED = {"reference": "PyTorch float32", "passed": True}
 )
 def test_a_record_shows_the_figure_that_decided_it(parity: Parity, words: str) -> None:
     assert describe(parity) == words
+
+
+@pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full", "0<&- 1>&- 2>&-"])
+def test_a_lost_stderr_ends_no_program(tmp_path: Path, closing: str) -> None:
+    """Nor does a file take the place of a closed one, and get what libraries print."""
+    code = (
+        "from edge.cli.console import guard_streams, say; guard_streams(); "
+        "file = open('kept', 'w'); say('unread'); assert file.fileno() > 2"
+    )
+    command = f"exec {shlex.quote(sys.executable)} -c {shlex.quote(code)} {closing}"
+    run = subprocess.run(command, shell=True, cwd=tmp_path, env=os.environ, check=False)  # noqa: S602 closes streams
+    assert run.returncode == 0
+    assert (tmp_path / "kept").read_text() == ""

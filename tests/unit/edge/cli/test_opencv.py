@@ -4,7 +4,8 @@ import cv2
 import pytest
 
 from edge.cli import opencv
-from edge.cli.opencv import import_problem, opencv_problem, require_windows
+from edge.cli.health.failed_import import failed_import
+from edge.cli.opencv import opencv_problem, require_windows
 from runtimes.errors import MissingDependencyError
 
 
@@ -53,10 +54,10 @@ def test_a_headless_build_opens_no_windows(monkeypatch) -> None:
     ],
 )
 def test_an_opencv_that_cannot_be_imported_has_a_remedy(error, said) -> None:
-    assert said in import_problem(error)
-    assert "\n" not in import_problem(error)
+    assert said in failed_import(error)
+    assert "\n" not in failed_import(error)
 
 
 def test_other_import_errors_are_none_of_opencvs() -> None:
-    assert import_problem(ModuleNotFoundError("No module named 'x'", name="x")) == ""
-    assert import_problem(ImportError("libx.so: cannot open", path="/site/x/x.so")) == ""
+    assert failed_import(ModuleNotFoundError("No module named 'x'", name="x")) == ""
+    assert failed_import(ImportError("libx.so: cannot open", path="/site/x/x.so")) == ""

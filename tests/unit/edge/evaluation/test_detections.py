@@ -64,8 +64,14 @@ def test_boxes_of_other_categories_and_without_area_are_counted(path: Path) -> N
     assert "1 of 3 boxes have no area" in texts[1]
 
 
-def test_no_boxes_are_no_error(path: Path) -> None:
-    assert [len(each) for each in boxes_of(written(path, []), TRUTH).values()] == [0, 0]
+def test_no_boxes_are_no_error_and_are_said(path: Path) -> None:
+    with pytest.warns(EdgeposeWarning, match=r"no box scores 0 or more \(it holds none\)"):
+        assert [len(each) for each in boxes_of(written(path, []), TRUTH).values()] == [0, 0]
+    written(path, [box(0.25), box(0.5)])
+    with pytest.warns(
+        EdgeposeWarning, match=r"no box scores 0.6 or more \(the best score is 0.5\)"
+    ):
+        assert [len(each) for each in boxes_of(path, TRUTH, 0.6).values()] == [0, 0]
 
 
 @pytest.mark.parametrize(

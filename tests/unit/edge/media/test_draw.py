@@ -1,5 +1,6 @@
 """Painting: on a copy, at the keypoints, in the sides' colours, inside the picture."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edge.image import write_image
-from edge.media.draw import LEFT, RIGHT, draw_boxes, draw_poses, put_banner
-from edge.schema import KeypointSchema
+from edge.media.draw import CENTRE, LEFT, RIGHT, draw_boxes, draw_poses, put_banner
+from edge.media.drawing.style import ID_COLOURS, id_colour, text_colour
+from edge.schema import KeypointSchema, common_names, load_schema
 from edge.types import F32, U8, Detections, Poses
 from runtimes.errors import InputError
 
@@ -89,6 +91,83 @@ def test_larger_people_get_thicker_strokes() -> None:
         return float((painted != image).any(axis=2).mean() * scale)
 
     assert painted_share(6) > 1.2 * painted_share(2)
+
+
+def test_larger_frames_allow_thicker_strokes() -> None:
+    def painted_px(height: int) -> int:
+        image = np.full((height, 1000, 3), 128, np.uint8)
+        pose = one_pose(np.float32([[[900, 10], [10, 10], [450, 50]]]))
+        return int((draw_poses(image, pose, show_ids=False) != image).any(axis=2).sum())
+
+    assert painted_px(1000) > 1.5 * painted_px(120)
+
+
+def test_unsure_limbs_let_the_picture_through() -> None:
+    def green(score: float) -> float:
+        painted = draw_poses(picture(0), one_pose(scores=(score, 0.9, score)), show_ids=False)
+        return float(painted[60, 65, 1])
+
+    assert 0.3 * LEFT[1] < green(0.35) < 0.6 * LEFT[1]
+    assert green(0.35) < green(0.5) < green(0.69) < green(0.9)
+
+
+def test_predicted_people_are_dashed_and_faint() -> None:
+    line = np.float32([[[90, 10], [10, 10], [10, 110]]])
+    solid = draw_poses(picture(0), one_pose(line), states=["tracked"])
+    dashed = draw_poses(picture(0), one_pose(line), states=["predicted"])
+    # along the edge from the right point to the middle one
+    assert (solid[30:100, 10].max(axis=1) > 200).all()
+    assert (dashed[30:100, 10].max(axis=1) < 30).any()
+    assert 80 < dashed[30:100, 10].max() < 200
+    with pytest.raises(InputError, match="2 states of 1"):
+        draw_poses(picture(), one_pose(), states=["tracked", "tracked"])
+
+
+def test_an_id_has_one_colour_and_others_differ_to_the_eye() -> None:
+    assert id_colour(5) == id_colour(5 + len(ID_COLOURS))
+    assert id_colour(-1) == CENTRE
+    colours = np.array([*ID_COLOURS, LEFT, RIGHT], np.float32)[None] / 255
+    lab = cv2.cvtColor(colours, cv2.COLOR_BGR2Lab)[0]
+    apart = np.linalg.norm(lab[:, None] - lab[None], axis=2)
+    # CIE76: 2.3 is just noticeable
+    assert apart[~np.eye(len(lab), dtype=bool)].min() > 8 * 2.3
+
+
+@pytest.mark.parametrize("colour", ID_COLOURS)
+def test_labels_can_be_read(colour: tuple[int, int, int]) -> None:
+    def luminance(bgr: tuple[int, int, int]) -> float:
+        parts = [part / 255 for part in bgr]
+        linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(np.dot(linear, [0.0722, 0.7152, 0.2126]))
+
+    dark, light = sorted((luminance(colour), luminance(text_colour(colour))))
+    assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2, level AA
+
+
+@pytest.mark.parametrize("name", ["coco133", "halpe136", "sapiens308"])
+def test_small_faces_and_hands_are_hidden_and_large_ones_are_thin(name: str) -> None:
+    schema = load_schema(name)
+    names = common_names(schema)
+    face = [k for k, each in enumerate(names) if each.startswith("face-")]
+    turns = np.linspace(0, 2 * np.pi, len(face))
+    ring = np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    xy = np.full((1, len(schema), 2), 20, np.float32)
+    scores = np.zeros((1, len(schema)), np.float32)
+    body = [schema.index("left_shoulder"), schema.index("right_ankle")]
+    xy[0, body] = [[20, 250], [280, 290]]
+    scores[0, [*face, *body]] = 0.9
+
+    def painted(radius_px: float) -> U8:
+        xy[0, face] = radius_px * ring + 100
+        boxes = np.float32([[0, 0, 300, 300]])
+        ids = np.int32([-1])
+        poses = Poses(xy.copy(), scores, boxes, np.ones(1, np.float32), ids, schema)
+        blank = np.full((300, 300, 3), 128, np.uint8)
+        return (draw_poses(blank, poses)[:200] != 128).any(axis=2)
+
+    assert not painted(8).any()
+    # the points are there, and most of the face can still be seen
+    assert len(face) < painted(60).sum() < 0.3 * np.pi * 60**2
 
 
 @settings(max_examples=40, deadline=None)

@@ -2,7 +2,12 @@
 
 import csv
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,11 +16,21 @@ import numpy as np
 import pytest
 
 from edge.evaluation.coco import as_results
-from edge.media.sinks import CocoSink, CsvSink, ImageDirSink, OpenPoseSink, PictureSink, Sink
-from edge.media.video_sink import VideoSink
+from edge.media.sinks import (
+    CallbackSink,
+    CocoSink,
+    CsvSink,
+    ImageDirSink,
+    JsonLinesSink,
+    OpenPoseSink,
+    PictureSink,
+    Sink,
+    SinkGroup,
+    VideoSink,
+)
 from edge.schema import load_schema
 from edge.types import Frame, Poses
-from runtimes.errors import InputError, TargetExistsError
+from runtimes.errors import InputError, OutputError, TargetExistsError
 
 MAKERS: dict[str, Callable[[Path], Sink]] = {
     "a.mp4": lambda path: VideoSink(path, 10),
@@ -161,7 +176,7 @@ def test_csv_has_one_row_a_person(tmp_path: Path) -> None:
     assert (rows[1]["x0"], rows[1]["y1"]) == ("1.000", "42.000")
     assert (rows[1]["right_ankle_x"], rows[1]["right_ankle_y"]) == ("26.000", "116.000")
     assert float(rows[1]["right_ankle_score"]) == 1
-    assert len(rows[0]) == 10 + 3 * 17
+    assert len(rows[0]) == 11 + 3 * 17
 
 
 def test_csv_holds_one_keypoint_set(tmp_path: Path) -> None:
@@ -366,3 +381,290 @@ def test_live_video_keeps_its_time(
             sink.write(Frame(image, number, time_s), poses_of(0))
     assert brightness(tmp_path / "a.avi") == shown
     assert (sink.repeated, sink.left_out) == (repeated, left_out)
+
+
+@pytest.mark.parametrize(
+    ("indices", "times", "shown"),
+    [
+        # timestamps rounded to milliseconds, as in Matroska
+        ([0, 1, 2, 3, 4], [0, 0.099, 0.201, 0.299, 0.401], [0, 1, 2, 3, 4]),
+        # the rate halves after the second frame
+        ([0, 1, 2, 3, 4], [0, 0.1, 0.3, 0.5, 0.7], [0, 1, 2, 2, 2, 3, 4]),
+        # two frames that the file has lost
+        ([0, 1, 4, 5], [0, 0.1, 0.4, 0.5], [0, 1, 4, 5]),
+        # times that stand still and run backwards
+        ([0, 1, 2], [0.2, 0.2, 0.1], [0, 1]),
+        # a time that is none
+        ([0, 1, 2], [0, float("nan"), 0.1], [0, 1, 2]),
+    ],
+)
+def test_video_of_a_file_keeps_the_files_time(
+    tmp_path: Path, indices: list[int], times: list[float], shown: list[int]
+) -> None:
+    """Places of frames at 10 a second are the rounded times; a time within 1.5 frames is left as it is."""
+    with VideoSink(tmp_path / "a.avi", 10, pace="file") as sink:
+        for index, time_s in zip(indices, times, strict=True):
+            sink.write(
+                Frame(np.full((48, 64, 3), 20 * index, np.uint8), index, time_s), poses_of(0)
+            )
+    assert brightness(tmp_path / "a.avi") == shown
+
+
+def test_frames_of_another_size_are_scaled_into_the_video_where_asked_for(tmp_path: Path) -> None:
+    """A wide frame in a 4:3 video keeps its shape, between black bars."""
+    with VideoSink(tmp_path / "a.avi", 10, fit="letterbox") as sink:
+        for index, (height, width) in enumerate(((48, 64), (24, 64), (96, 128))):
+            sink.write(
+                Frame(np.full((height, width, 3), 200, np.uint8), index, index / 10), poses_of(0)
+            )
+    assert sink.fitted == 2
+    capture = cv2.VideoCapture(str(tmp_path / "a.avi"))
+    whole, wide, twice = (capture.read()[1][:, 32].mean(axis=1) for _ in range(3))
+    assert (whole > 190).all()
+    assert (twice > 190).all()
+    assert (wide[14:34] > 190).all()
+    assert (wide[[*range(10), *range(38, 48)]] < 10).all()
+
+
+def test_a_stall_of_hours_is_not_filled_with_its_last_frame(tmp_path: Path) -> None:
+    with VideoSink(tmp_path / "a.avi", 2, pace="time") as sink:
+        for number, time_s in enumerate((0, 0.5, 10_000)):
+            sink.write(
+                Frame(np.full((48, 64, 3), 20 * number, np.uint8), number, time_s), poses_of(0)
+            )
+    assert sink.repeated == 2 * 60 - 1
+    assert brightness(tmp_path / "a.avi")[-2:] == [1, 2]
+
+
+STATES = ("detected", "tracked")
+
+
+def test_states_and_ids_are_in_every_record(tmp_path: Path) -> None:
+    makers = {"coco": CocoSink, "csv": CsvSink, "lines": JsonLinesSink, "openpose": OpenPoseSink}
+    with SinkGroup([make(tmp_path / name) for name, make in makers.items()]) as sinks:
+        sinks.write(frame_of(0), poses_of(2), STATES)
+        sinks.write(frame_of(1), poses_of(1))
+    coco = json.loads((tmp_path / "coco").read_bytes())
+    found = [(each.get("track_id"), each.get("state")) for each in coco]
+    assert found == [(None, "detected"), (0, "tracked"), (None, None)]
+    with (tmp_path / "csv").open(newline="") as file:
+        rows = [(row["track_id"], row["state"]) for row in csv.DictReader(file)]
+    assert rows == [("-1", "detected"), ("0", "tracked"), ("-1", "")]
+    lines = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    people = [(each["id"], each["state"]) for line in lines for each in line["people"]]
+    assert people == [(None, "detected"), (0, "tracked"), (None, None)]
+    pages = [json.loads(page.read_bytes()) for page in sorted((tmp_path / "openpose").iterdir())]
+    assert [each.get("state") for each in pages[0]["people"]] == list(STATES)
+    assert "state" not in pages[1]["people"][0]
+
+
+@pytest.mark.parametrize("make", [CocoSink, CsvSink, JsonLinesSink, OpenPoseSink])
+def test_a_state_too_few_is_refused(tmp_path: Path, make: Callable[[Path], Sink]) -> None:
+    with make(tmp_path / "a") as sink, pytest.raises(InputError, match="1 states for 2 people"):
+        sink.write(frame_of(0), poses_of(2), ("detected",))
+
+
+def test_json_lines_hold_a_frame_each(tmp_path: Path) -> None:
+    with JsonLinesSink(tmp_path / "a.jsonl", source="clip.mp4") as sink:
+        for index, people in enumerate((2, 0)):
+            sink.write(named(frame_of(index), f"clip_{index:06d}"), poses_of(people))
+    first, second = (json.loads(line) for line in (tmp_path / "a.jsonl").read_text().splitlines())
+    assert second == {
+        "source": "clip.mp4",
+        "image_name": "clip_000001",
+        "frame": 1,
+        "time_s": 0.1,
+        "people": [],
+    }
+    person = first["people"][1]
+    assert set(person) == {"id", "state", "score", "bbox", "keypoints"}
+    assert person["bbox"] == [1, 2, 30, 40]
+    assert person["keypoints"][:3] == pytest.approx((10, 100, 1 / 17), abs=1e-3)
+    assert person["score"] == pytest.approx(float(poses_of(2).instance_scores()[1]), abs=1e-5)
+
+
+def test_json_lines_can_be_read_while_they_are_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    with JsonLinesSink(path) as sink:
+        for index in range(3):
+            sink.write(frame_of(index), poses_of(1))
+            assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [
+                *range(index + 1)
+            ]
+        with (
+            pytest.raises(InputError, match="another process writes"),
+            JsonLinesSink(path, overwrite=True),
+        ):
+            pass
+    with pytest.raises(TargetExistsError, match=r"a\.jsonl exists"):
+        JsonLinesSink(path)
+
+
+def test_a_part_becomes_the_file_when_all_is_written(tmp_path: Path) -> None:
+    target, part = tmp_path / "a.jsonl", tmp_path / "a.jsonl.part"
+
+    def fail() -> None:
+        with JsonLinesSink(target, part=part) as sink:
+            sink.write(frame_of(0), poses_of(1))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert (part.exists(), target.exists()) == (True, False)
+    with JsonLinesSink(target, part=part) as sink:
+        sink.write(frame_of(5), poses_of(1))
+    assert (part.exists(), target.exists()) == (False, True)
+    assert json.loads(target.read_text())["frame"] == 5
+
+
+# What a process of its own needs to write frames of one person.
+CHILD = """
+import resource, signal, sys, time
+sys.path.insert(0, {tests!r})
+from test_sinks import *
+"""
+
+
+def child(code: str, *args: object) -> "subprocess.Popen[str]":
+    text = CHILD.format(tests=str(Path(__file__).parent)) + code
+    command = [sys.executable, "-c", text, *map(str, args)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.slow
+def test_lines_before_a_kill_are_readable(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    code = """
+with JsonLinesSink(sys.argv[1]) as sink:
+    for index in range(40):
+        sink.write(frame_of(index), poses_of(1))
+    print("written", flush=True)
+    time.sleep(60)
+"""
+    running = child(code, path)
+    assert running.stdout is not None
+    assert running.stdout.readline() == "written\n"
+    running.send_signal(signal.SIGKILL)
+    running.communicate()
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines()] == [*range(40)]
+
+
+FULL = """
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)
+sink = (MAKERS | {"a.jsonl": JsonLinesSink})[sys.argv[1]](Path(sys.argv[2])).__enter__()
+noise = np.random.default_rng(0)
+try:
+    for index in range(100):
+        image = noise.integers(0, 256, (240, 320, 3), np.uint8)
+        sink.write(Frame(image, index, index / 10), poses_of(1))
+except OutputError as error:
+    print(index, error)
+try:
+    sink.__exit__(None)
+except OutputError as error:
+    print("lost", error)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "limit"),
+    [
+        *(("a.mp4", 200_000), ("a.avi", 200_000)),
+        *(("a.json", 20_000), ("a.csv", 20_000), ("a.jsonl", 20_000)),
+    ],
+)
+def test_a_full_disk_is_reported_and_what_fits_is_kept(
+    tmp_path: Path, name: str, limit: int
+) -> None:
+    """A limit on file sizes stops a write in the same way, in the middle of a record."""
+    path = tmp_path / name
+    out, err = child(FULL, name, path, limit).communicate(timeout=120)
+    said = out.splitlines()
+    noticed, _, message = said[0].partition(" ")
+    assert message.startswith(f"cannot write {path}"), err
+    frames = {
+        "a.avi": lambda: len(brightness(path)),
+        "a.json": lambda: len(json.loads(path.read_bytes())),
+        "a.csv": lambda: len(list(csv.DictReader(path.read_text().splitlines()))),
+        "a.jsonl": lambda: len([json.loads(line) for line in path.read_text().splitlines()]),
+    }
+    if name == "a.mp4":  # its index is at its end
+        assert said[-1].startswith(f"lost cannot write {path}")
+        assert not path.exists()
+    elif name == "a.avi":  # FFmpeg's buffer did not fit; OpenCV 4 notices at the end
+        assert noticed in {"lost", *map(str, range(frames[name](), 100))}
+        assert frames[name]() > 0
+    else:
+        assert said[1:] == []
+        assert frames[name]() == int(noticed) > 0
+    assert {each.name for each in tmp_path.iterdir()} <= {name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_a_video_that_fills_the_disk_when_it_is_closed_is_an_error(
+    tmp_path: Path, name: str
+) -> None:
+    """FFmpeg holds back what it was given last."""
+    path = tmp_path / name
+    out, err = child(FULL, name, path, 20_000).communicate(timeout=120)
+    assert f"cannot write {path}" in out, err
+    assert path.exists() == (name == "a.avi")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_device_is_a_target_and_may_be_full() -> None:
+    with JsonLinesSink("/dev/full") as sink, pytest.raises(OutputError, match="No space left"):
+        sink.write(frame_of(0), poses_of(1))
+
+
+def test_a_sink_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    class Full(CsvSink):
+        def _finish(self) -> None:
+            super()._finish()
+            message = "full"
+            raise OutputError(message)
+
+    sinks = SinkGroup([Full(tmp_path / "a.csv"), CocoSink(tmp_path / "a.json")])
+    with pytest.raises(OutputError, match="full"), sinks:
+        sinks.write(frame_of(0), poses_of(1))
+    assert len(json.loads((tmp_path / "a.json").read_bytes())) == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_callback_gets_every_frame_and_its_error_surfaces() -> None:
+    got = []
+
+    def call(frame: Frame, poses: Poses, states: tuple[str, ...]) -> None:
+        got.append((frame.index, len(poses), tuple(states), threading.current_thread()))
+        if frame.index == 1:
+            raise LookupError(frame.index)
+
+    with CallbackSink(call) as sink:
+        sink.write(frame_of(0), poses_of(2), STATES)
+        with pytest.raises(LookupError):
+            sink.write(frame_of(1), poses_of(0))
+    here = threading.current_thread()
+    assert got == [(0, 2, STATES, here), (1, 0, (), here)]
+
+
+def test_long_names_of_frames_are_shortened_and_stay_their_own(tmp_path: Path) -> None:
+    image = np.zeros((8, 8, 3), np.uint8)
+    names = ["日" * 83 + f"_{number:06d}" for number in range(3)]
+    with ImageDirSink(tmp_path / "pictures") as pictures, OpenPoseSink(tmp_path / "op") as op:
+        for number, name in enumerate(names):
+            for sink in (pictures, op):
+                sink.write(Frame(image, number, 0.0, name), poses_of(0))
+    assert [len(list((tmp_path / each).iterdir())) for each in ("pictures", "op")] == [3, 3]
+
+
+def test_json_lines_that_are_rotated_go_on_at_the_start(tmp_path: Path) -> None:
+    """As by logrotate's copytruncate, in a run of weeks."""
+    path, image = tmp_path / "lines.jsonl", np.zeros((8, 8, 3), np.uint8)
+    with JsonLinesSink(path) as sink:
+        for number in range(3):
+            sink.write(Frame(image, number, 0.0), poses_of(1))
+        os.truncate(path, 0)
+        sink.write(Frame(image, 3, 0.0), poses_of(1))
+    assert [json.loads(line)["frame"] for line in path.read_bytes().splitlines()] == [3]

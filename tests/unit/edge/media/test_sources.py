@@ -1,5 +1,6 @@
 """Sources: order, time, names, and what is said of each thing that gives no frame."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from edge.image import read_image, write_image
+from edge.media.sinks import VideoSink
 from edge.media.sources import open_source
 from edge.types import U8
-from runtimes.errors import SourceError
+from runtimes.errors import InputError, SourceError
 
 
 def picture(value: int) -> np.ndarray:
@@ -206,3 +208,21 @@ def test_a_tiff_of_one_page_is_an_image(tmp_path: Path, recwarn) -> None:
     with open_source(tmp_path / "photo.tif") as source:
         assert [frame.name for frame in source] == ["photo.tif"]
     assert not recwarn.list
+
+
+def test_names_on_which_opencv_crashes_are_refused(tmp_path: Path) -> None:
+    name = os.fsdecode(bytes(tmp_path) + b"/\xff.avi")
+    Path(name).touch()
+    for source in (name, tmp_path, str(tmp_path / "*")):
+        with pytest.raises(InputError, match="no UTF-8; rename it"):
+            open_source(source)
+    with pytest.raises(InputError, match="no UTF-8; rename it"):
+        VideoSink(name, 30, overwrite=True)
+
+
+def test_what_is_no_file_is_not_said_to_be_missing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(SourceError, match="neither a file nor a directory"):
+        open_source(tmp_path / "pipe.mp4")
+    with pytest.raises(SourceError, match="empty"):
+        open_source("")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.parity.compare import all_passed, compare
+from edge.parity.compare import all_passed, compare, judged_precision
 from edge.parity.decidable import decidable_keypoints
 from edge.parity.raw_error import raw_error
 from edge.parity.reference import make_reference
@@ -204,6 +204,22 @@ def test_raw_limits(precision: Precision, limit: float | None) -> None:
         outputs["y"][0, 0, 0] += factor * (limit or 1e-6) * PEAK  # max|ref| is the peak
         verdict = parity(reference, outputs, precision)
         assert (verdict.basis, verdict.passed, verdict.limit) == ("raw", passed, limit)
+
+
+@pytest.mark.parametrize(
+    ("file", "arithmetic", "judged"),
+    [
+        ("fp32", "f32", "fp32"),
+        ("fp32", "f16", "fp16"),
+        ("fp32", "bf16", "fp16"),
+        ("fp16", "f32", "fp16"),
+        ("fp16", "bf16", "fp16"),
+        ("int8", "f32", "int8"),
+        ("int8", "f16", "int8"),
+    ],
+)
+def test_the_coarser_of_file_and_arithmetic_sets_the_limits(file, arithmetic, judged) -> None:
+    assert judged_precision(file, arithmetic) == judged
 
 
 def test_small_references_are_not_blown_up() -> None:

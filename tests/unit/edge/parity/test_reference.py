@@ -120,7 +120,7 @@ def test_at_most_eight_are_kept(tmp_path) -> None:
 
 
 def test_large_outputs_become_a_sample_of_the_same_values_every_time(tmp_path) -> None:
-    made = poses(8, side=128)  # 8.9 MB
+    made = poses(8, side=96)  # 5.0 MB
     assert made.outputs["heatmap"].nbytes > MAX_OUTPUT_BYTES
     back = reread(made, tmp_path)
     kept = back.sample["heatmap"]
@@ -141,11 +141,11 @@ def test_large_outputs_become_a_sample_of_the_same_values_every_time(tmp_path) -
 
 def test_a_sample_that_was_read_is_written_again_whole(tmp_path) -> None:
     """As int8 does with its parent's reference."""
-    once = reread(poses(8, side=128), tmp_path)
+    once = reread(poses(8, side=96), tmp_path)
     twice = reread(once, tmp_path)
     np.testing.assert_array_equal(twice.outputs["heatmap"], once.outputs["heatmap"])
     np.testing.assert_array_equal(twice.sample["heatmap"], once.sample["heatmap"])
-    assert compare(twice, poses(8, side=128).outputs, POSE, "fp32").raw_error == 0.0
+    assert compare(twice, poses(8, side=96).outputs, POSE, "fp32").raw_error == 0.0
 
 
 def test_python_objects_are_not_read(tmp_path) -> None:

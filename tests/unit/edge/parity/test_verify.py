@@ -7,15 +7,23 @@ import msgspec
 import numpy as np
 import pytest
 
+from edge.model import load
+from edge.parity.auto import chosen_options, holds_in_half
 from edge.parity.reference import make_reference, save_reference
-from edge.parity.verify import run_batches, verify, verify_against
+from edge.parity.verify import (
+    measure_session,
+    px_limit,
+    run_batches,
+    verify,
+    verify_against,
+)
 from runtimes.artifact import REFERENCE, Artifact
-from runtimes.base import RunOptions
+from runtimes.base import Effective, RunOptions
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import ArtifactError, InputError
 from runtimes.fake import FakeSession
 from runtimes.files import seal
-from runtimes.parity_spec import PxParity
+from runtimes.parity_spec import PxParity, RawParity
 from runtimes.registry import installed_engine
 from runtimes.spec import (
     CropSpec,
@@ -165,6 +173,82 @@ def test_the_limit_it_was_exported_with_still_holds(tmp_path) -> None:
     art = build(tmp_path / "art", WEIGHTS[:, ::-1].copy(), parity=(lenient,))
     verdict = verify(art, RunOptions())
     assert (verdict.passed, verdict.limit) == (True, 2 * SIDE)
+
+
+@pytest.mark.parametrize(
+    ("file", "arithmetic", "error", "passed", "limit"),
+    [
+        ("fp32", "f32", 9e-4, True, 1e-3),
+        ("fp32", "f32", 5e-3, False, 1e-3),
+        ("fp32", "f16", 5e-3, True, 3e-2),
+        ("fp32", "bf16", 5e-3, True, 3e-2),
+        ("fp32", "f16", 4e-2, False, 3e-2),
+        ("fp32", "f16", np.inf, False, 3e-2),
+        ("fp16", "f32", 5e-3, True, 3e-2),
+        ("int8", "f16", 4e-2, None, None),
+    ],
+)
+def test_limits_follow_the_arithmetic_in_use_as_well_as_the_file(
+    file, arithmetic, error, passed, limit
+) -> None:
+    """Maps of noise decide no keypoint, so that their values are compared: the largest is 1."""
+    made = manifest(precision=file)
+    maps = np.random.default_rng(1).uniform(0.95, 1, (3, 2, 16, 16)).astype(np.float32)
+    maps[:, :, 0, 0] = 1
+    reference = make_reference(spots(3), {"heatmap": maps}, made, "by hand")
+    session = FakeSession([{"heatmap": maps + np.float32(error)}], Effective(1, arithmetic, "cpu"))
+    verdict = measure_session(session, made, reference)
+    assert isinstance(verdict, RawParity)
+    assert (verdict.passed, verdict.limit, verdict.arithmetic) == (passed, limit, arithmetic)
+
+
+@pytest.mark.parametrize(
+    ("exported", "arithmetic", "limit"),
+    [
+        (0.1, "f32", 0.1),
+        (0.1, "f16", 0.5),
+        (0.1, "bf16", 0.5),
+        (4.0, "f16", 4.0),
+        (None, "f16", None),
+    ],
+)
+def test_the_exports_pixel_limit_is_loosened_to_that_of_half(exported, arithmetic, limit) -> None:
+    record = PxParity(reference="by hand", passed=True, limit=exported)
+    assert px_limit(manifest(parity=(record,)), arithmetic) == limit
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "moved", "weights", "holds"),
+    [
+        ("f16", 0, "checkpoint", True),
+        ("f16", 1, "checkpoint", False),
+        ("f16", np.nan, "checkpoint", False),
+        ("f32", 0, "checkpoint", False),
+        ("bf16", 0, "checkpoint", False),
+        ("f16", 0, "foreign", False),
+    ],
+)
+def test_auto_takes_f16_where_it_is_computed_and_verifies(
+    tmp_path, arithmetic, moved, weights, holds
+) -> None:
+    """Maps moved by a cell are 4 px off."""
+    artifact = build(tmp_path / "art", lineage=Lineage(weights=weights))
+
+    def answer(feeds):
+        maps = heatmaps(feeds["image"], WEIGHTS)
+        return {"heatmap": np.roll(maps, 1, axis=3) if moved == 1 else maps + np.float32(moved)}
+
+    session = FakeSession(answer, Effective(1, arithmetic, "cpu"))
+    assert holds_in_half(session, artifact) is holds
+
+
+def test_auto_is_f32_on_an_engine_without_f16(tmp_path) -> None:
+    """ONNX Runtime computes f32 on a CPU; the other options stay, and what is asked for by name is not tried."""
+    artifact, asked = build(tmp_path / "art"), RunOptions(threads=2)
+    assert chosen_options(artifact, asked, "auto") == asked
+    assert chosen_options(artifact, asked, "bf16") == RunOptions(threads=2, precision="bf16")
+    with load(artifact.root, threads=2, precision="auto") as model:
+        assert model.session.effective.precision == "f32"
 
 
 @pytest.mark.parametrize("weights", [WEIGHTS, WEIGHTS[:, ::-1].copy()])

@@ -64,6 +64,7 @@ def test_a_frozen_backbone_keeps_its_statistics() -> None:
             "without --init they are random",
         ),
         (DistillConfig(student="rtmpose-t", drop_path=0.1), CONVOLUTIONAL, "rtmpose-t has none"),
+        (DistillConfig(student="rtmpose-t", layer_decay=0.5), CONVOLUTIONAL, "rtmpose-t has none"),
     ],
 )
 def test_what_the_network_lacks_is_refused(config, variant, said) -> None:

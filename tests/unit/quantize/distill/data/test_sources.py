@@ -13,6 +13,7 @@ from edge.schema import load_schema
 from edge.synth import write_dataset
 from quantize.distill.data.licences import data_terms
 from quantize.distill.data.sources import (
+    drawn_folder,
     labelled_part,
     load_annotated,
     load_training_set,
@@ -109,6 +110,12 @@ def test_what_a_set_does_not_name_is_unlabelled(drawn_json) -> None:
 def test_unknown_sources_are_refused(source, said) -> None:
     with pytest.raises(InputError, match=said):
         load_training_set([source], COCO, drawn=2)
+
+
+def test_files_are_read_before_anyone_is_drawn(tmp_path) -> None:
+    with pytest.raises(InputError, match=r"missing\.json"):
+        load_training_set(("synth", str(tmp_path / "missing.json")), COCO, 3)
+    assert not drawn_folder().exists()
 
 
 def test_drawn_people_have_cocos_points() -> None:

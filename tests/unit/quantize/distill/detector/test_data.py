@@ -12,15 +12,13 @@ from edge.geometry import make_crops
 from edge.image import crop_image, read_image
 from edge.synth import draw_scene
 from quantize.distill.data.augment import NO_AUGMENTATION, Augmentation
+from quantize.distill.data.placement import Placement, deployed_placement, random_placement
 from quantize.distill.detector.data import (
     MIN_SIDE,
     MIN_VISIBLE,
-    Placement,
-    deployed_placement,
     detection_set,
     load_sample,
     place_frame,
-    random_placement,
 )
 from quantize.distill.detector.scenes import ANNOTATIONS, FRAMES, draw_pictures
 

@@ -19,6 +19,7 @@ from edge.evaluation.predict import predict  # noqa: E402
 from edge.model import Model  # noqa: E402
 from export.torch_session import TorchSession  # noqa: E402
 from quantize.distill.data.augment import NO_AUGMENTATION  # noqa: E402
+from quantize.distill.data.picture_schedule import Phase  # noqa: E402
 from quantize.distill.detector.data import DetectionSet, detection_set  # noqa: E402
 from quantize.distill.detector.network import (  # noqa: E402
     detector_variant,
@@ -28,7 +29,6 @@ from quantize.distill.detector.scenes import draw_pictures  # noqa: E402
 from quantize.distill.detector.schedule import (  # noqa: E402
     LATE,
     DetectorSchedule,
-    Phase,
     default_phases,
 )
 from quantize.distill.detector.task import DetectorTask  # noqa: E402
@@ -108,6 +108,7 @@ def test_it_finds_the_people_it_was_trained_on(dataset, images, tmp_path) -> Non
     assert summary.AP50 > 0.8
 
 
+@pytest.mark.slow
 def test_a_resumed_training_is_the_same_to_the_bit(short, tmp_path) -> None:
     """Killed after step 3, whose state is that of step 2: step 3 is made again."""
     whole, _ = run(short, tmp_path / "whole")

@@ -1,11 +1,18 @@
 """Fabric on one process; several processes are tested in integration/test_ddp."""
 
+from types import SimpleNamespace
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from quantize.distill.loop.distributed import local_batches, open_fabric, shard_teacher  # noqa: E402
+from quantize.distill.loop.distributed import (  # noqa: E402
+    check_batch,
+    local_batches,
+    open_fabric,
+    shard_teacher,
+)
 from quantize.distill.student import new_student, student_variant  # noqa: E402
 from runtimes.errors import InputError  # noqa: E402
 
@@ -68,3 +75,10 @@ def test_a_teacher_is_not_sharded_over_one_process() -> None:
     teacher = new_student(student_variant("vitpose-48x2x3-simple", (48, 64)), 0)
     with pytest.raises(InputError, match="start with torchrun"):
         shard_teacher(teacher, open_fabric("cpu", "f32"))
+
+
+def test_a_batch_that_processes_cannot_share_is_refused_ahead() -> None:
+    two = SimpleNamespace(world_size=2)
+    check_batch(4, two)
+    with pytest.raises(InputError, match="a batch of 3 cannot be shared equally by 2 processes"):
+        check_batch(3, two)

@@ -43,6 +43,7 @@ def test_a_training_without_warm_up_starts_at_full_rate() -> None:
 
 
 def test_weight_decay_and_layer_wise_rates() -> None:
+    """ViTPose's and mmpose's LayerDecayOptimizerConstructor: rate ** (blocks + 2 - layer - 1), embeddings layer 0."""
     module = build(Variant("vitpose", "32x3x2-simple-token", (48, 64), schema="coco17"))
     lr_schedule = LrSchedule(lr=1.0, weight_decay=0.1, layer_decay=0.5)
     names = {id(parameter): name for name, parameter in module.named_parameters()}
@@ -54,11 +55,11 @@ def test_weight_decay_and_layer_wise_rates() -> None:
     assert set(found) == set(names.values())
     assert found["head.final_layer.weight"] == (0.1, 1)
     assert found["backbone.ln1.weight"] == (0, 1)
-    assert found["backbone.layers.2.attn.qkv.weight"] == (0.1, 1)
-    assert found["backbone.layers.0.attn.qkv.weight"] == (0.1, 0.25)
-    assert found["backbone.layers.0.attn.qkv.bias"] == (0, 0.25)
-    assert found["backbone.patch_embed.projection.weight"] == (0.1, 0.125)
-    assert found["backbone.pos_embed"] == found["backbone.token"] == (0, 0.125)
+    assert found["backbone.layers.2.attn.qkv.weight"] == (0.1, 0.5)
+    assert found["backbone.layers.0.attn.qkv.weight"] == (0.1, 0.125)
+    assert found["backbone.layers.0.attn.qkv.bias"] == (0, 0.125)
+    assert found["backbone.patch_embed.projection.weight"] == (0.1, 0.0625)
+    assert found["backbone.pos_embed"] == found["backbone.token"] == (0, 0.0625)
 
 
 def test_what_is_frozen_is_in_no_group() -> None:

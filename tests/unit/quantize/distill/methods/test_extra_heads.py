@@ -1,5 +1,6 @@
 """Further heads on a shared backbone: joined outputs and keypoints, and the way back to one head."""
 
+import copy
 import json
 
 import numpy as np
@@ -9,11 +10,16 @@ import torch
 from edge.schema import load_schema
 from edge.synth import write_dataset
 from export.registry import load_family
-from quantize.distill.data.batches import SourceSlice
+from export.torch_session import normalise
+from quantize.distill.assembly import Supervision, assemble
+from quantize.distill.config import DistillConfig
+from quantize.distill.data.batches import Batch, SourceSlice
 from quantize.distill.data.joined_keypoints import joined_keypoints
+from quantize.distill.data.keypoint_transfer import map_keypoints
 from quantize.distill.data.sources import load_training_set, with_shares
-from quantize.distill.methods.extra_heads import add_heads, own_head
-from quantize.distill.student import new_student, student_variant
+from quantize.distill.methods.extra_heads import add_heads, own_head, rows_of_heads
+from quantize.distill.pose_task import PoseTask
+from quantize.distill.student import new_student, student_spec, student_variant
 from runtimes.errors import InputError
 
 COCO, CROWD = load_schema("coco17"), load_schema("crowdpose14")
@@ -98,5 +104,81 @@ def test_shares_are_of_an_epochs_samples() -> None:
     shared = with_shares(["a.json:33.3%", "b.json:33.3%", "c.json:33.3%"], slices)
     assert [round(each.count * each.weight) for each in shared] == [333, 333, 333]
     assert with_shares(["a.json:2", "b.json", "c.json"], slices) == tuple(slices)
+    with pytest.raises(InputError, match=r"b\.json:1e12: 90 samples, each 1e\+12 times"):
+        with_shares(
+            ["a.json", "b.json:1e12", "c.json"], [slices[0], SourceSlice(900, 90, 1e12), slices[2]]
+        )
     with pytest.raises(InputError, match=r"b\.json: other sources have a share in percent"):
         with_shares(["a.json:50%", "b.json", "c.json"], slices)
+
+
+def _assembled(name, weights):
+    """Return a student of two heads in training, its task, and a batch with these labels (B, 17 + 14)."""
+    config = DistillConfig(
+        student=name, methods=("none",), extra_head=("crowdpose14",), deep_supervision=0.01
+    )
+    variant = student_variant(name, (64, 96))
+    joined = joined_keypoints(COCO, [CROWD])
+    student = assemble(config, variant, joined, Supervision(labelled=True))
+    task = PoseTask(student_spec(variant, "-").image, student.losses, student.route)
+    rng, count = np.random.default_rng(0), len(weights)
+    batch = Batch(
+        torch.from_numpy(rng.integers(0, 256, (count, 96, 64, 3), np.uint8)),
+        torch.from_numpy(rng.uniform(0, 64, (count, len(joined), 2)).astype(np.float32)),
+        torch.from_numpy(np.asarray(weights, np.float32)),
+        (),
+        tuple(range(count)),
+        (False,) * count,
+    )
+    return student.module, task, batch
+
+
+def _labels(*sets):
+    """Return weights of people labelled in the first head's keypoints (0) or the second's (1)."""
+    return [[1.0 - each] * len(COCO) + [float(each)] * len(CROWD) for each in sets]
+
+
+def _buffers(head):
+    return {name: value.clone() for name, value in head.named_buffers()}
+
+
+@pytest.mark.parametrize("name", ["vitpose-48x1x3", "cspnext-t"])
+def test_a_heads_batch_norms_see_the_crops_of_its_own_set_alone(name) -> None:
+    module, task, batch = _assembled(name, _labels(0, 1, 1, 0, 1))
+    alone = copy.deepcopy(module)
+    with torch.no_grad():
+        maps = alone.backbone(normalise(batch.images, task.image))
+        maps = maps if isinstance(maps, tuple) else (maps,)
+        for head, rows in ((alone.head.own, [0, 3]), (alone.head.extra[0], [1, 2, 4])):
+            own = tuple(each[rows] for each in maps)
+            head(own if len(own) > 1 else own[0])
+    sum(task.losses(module, batch, 0.0).values()).backward()
+    wanted, trained = _buffers(alone.head), _buffers(module.head)
+    assert any("running_mean" in each for each in wanted)
+    for each, value in wanted.items():
+        torch.testing.assert_close(trained[each], value, msg=each)
+    assert all(each.grad is not None and each.grad.any() for each in module.head.parameters())
+
+
+@pytest.mark.parametrize("name", ["vitpose-48x1x3", "cspnext-t-fpn", "rtmpose-t"])
+def test_a_head_without_a_crop_in_the_batch_stays_as_it_is(name) -> None:
+    module, task, batch = _assembled(name, _labels(0, 0))
+    before = _buffers(module.head.extra)
+    sum(task.losses(module, batch, 0.0).values()).backward()
+    assert all(
+        torch.equal(before[each], value) for each, value in _buffers(module.head.extra).items()
+    )
+    for each in module.head.extra.parameters():
+        assert each.grad is not None  # processes exchange it
+        assert not each.grad.any()
+    assert all(each.training for each in module.modules())
+
+
+def test_a_teacher_of_a_heads_keypoints_gives_it_every_crop() -> None:
+    module, _, batch = _assembled("cspnext-t-fpn", _labels(0, 1))
+    joined = joined_keypoints(COCO, [CROWD])
+    known = map_keypoints(COCO, joined).known
+    rows_of_heads(module.head, joined, [CROWD], known).choose(batch)
+    own, other = module.head.rows
+    assert own is None
+    assert other.tolist() == [1]

@@ -146,7 +146,7 @@ def test_blocks_of_a_transformer_still_learn_at_their_own_rates(teacher_of) -> N
     wanted, found = (rates_of(module) for module in (bare, wrapped))
     assert {found.pop("adapter.weight"), found.pop("adapter.bias")} == {1.0}
     assert found == wanted
-    assert set(wanted.values()) == {1.0, 0.5, 0.25}
+    assert set(wanted.values()) == {1.0, 0.5, 0.25, 0.125}
 
 
 def rates_of(module: torch.nn.Module) -> dict[str, float]:

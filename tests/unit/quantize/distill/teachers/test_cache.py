@@ -177,6 +177,7 @@ def test_unsuitable_teachers_are_refused(tmp_path) -> None:
         _ = finder.schema
 
 
+@pytest.mark.slow
 def test_an_artifact_teaches_as_its_network_does(exported, loaded_model, tmp_path) -> None:
     """The same weights asked as PyTorch and as an ONNX artifact give the same heights."""
     made = exported("random:rtmpose-t", "onnxruntime")["fp32"]

@@ -75,6 +75,7 @@ def test_outputs_are_kept_for_one_batch(teacher_of, batch_of) -> None:
     assert online.outputs(first, CPU)[0] is again  # said once, kept for the next term
 
 
+@pytest.mark.slow
 def test_an_artifact_answers_as_its_network_does(exported, loaded_model, batch_of) -> None:
     from quantize.distill.teachers.teacher import open_teacher
 

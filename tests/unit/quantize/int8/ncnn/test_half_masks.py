@@ -16,8 +16,8 @@ pytest.importorskip("ncnn")
 
 import ncnn
 
-from quantize.int8.base import Quantized, Recipe
-from quantize.int8.ncnn.half_masks import (
+from export.ncnn.blobs import FloatNet
+from export.ncnn.half_masks import (
     LIMIT,
     FeatureMask,
     Ranges,
@@ -25,6 +25,7 @@ from quantize.int8.ncnn.half_masks import (
     measure_ranges,
     with_masks,
 )
+from quantize.int8.base import Quantized, Recipe
 from quantize.int8.ncnn.model_file import Node, read_nodes
 from quantize.int8.ncnn.quantizer import quantize
 
@@ -62,8 +63,9 @@ def conv(name: str, source: str, target: str, weights: np.ndarray) -> str:
 
 def sums_of(node: str, folder: Path, rows: list[str], images: np.ndarray, weights=()) -> float:
     artifact = write_artifact(folder, rows, list(weights))
-    nodes = read_nodes(artifact.file(".param"), artifact.file(".bin"))
-    return measure_ranges(artifact, nodes, images).sums[node]
+    param, bin_file = artifact.file(".param"), artifact.file(".bin")
+    net = FloatNet(param, bin_file, "in0", artifact.manifest.image)
+    return measure_ranges(net, read_nodes(param, bin_file), images).sums[node]
 
 
 def make(folder: Path, rows: list[str], weights: list[np.ndarray], images: np.ndarray) -> Quantized:
@@ -123,7 +125,7 @@ def test_a_layer_beyond_the_limit_is_masked_with_what_reads_it_and_all_before(tm
     np.testing.assert_array_equal(masked, bare)
     np.testing.assert_array_equal(masked, np.full((1, HEIGHT, WIDTH), 765 * 100 / 1024))
     reasons = {layer.layer: layer.reason for layer in made.kept}
-    assert "basis: range; |x| up to 7.65e+04 in calibration; unverified on ARM" in reasons["gain"]
+    assert "basis: range; |x| up to 7.65e+04" in reasons["gain"]
     assert "31" not in reasons["last"]
     assert "range" not in reasons["last"]
 
@@ -179,14 +181,29 @@ def test_a_root_mean_square_has_no_mean_to_take_off(tmp_path) -> None:
 
 
 def test_attention_is_masked_for_queries_times_keys(tmp_path) -> None:
-    """Six times 255 * 255 before the scale; what comes out is 255 again."""
-    rows = ["Split s 1 3 in0 a b c", "SDPA att 3 1 a b c out0 5=0"]
-    assert sums_of("att", tmp_path / "n", rows, WHITE) == 6 * 255**2
-    make(tmp_path / "m", rows, [], WHITE)
+    """Six times 102 * 102 before the scale, 25485 after it; what comes out is 102 again."""
+    weights = 0.4 * np.eye(3)
+    rows = [conv("part", "in0", "x", weights), "Split s 1 3 x a b c", "SDPA att 3 1 a b c out0 5=0"]
+    found = sums_of("att", tmp_path / "n", rows, WHITE, [weights])
+    assert found == pytest.approx(6 * 102**2)
+    make(tmp_path / "m", rows, [weights], WHITE)
     assert written_masks(tmp_path / "m") == {"att": ARITHMETIC}
     masked, bare = run_with_and_without_masks(tmp_path / "m", WHITE[0])
     np.testing.assert_array_equal(masked, bare)
-    np.testing.assert_allclose(masked, 255, rtol=1e-5)
+    np.testing.assert_allclose(masked, 102, rtol=1e-3)
+
+
+def test_attention_whose_scaled_scores_do_not_fit_is_masked_as_a_blob_is(tmp_path) -> None:
+    """1530 * 1530 * 6 over the root of 6 is 5.7e6: it would be stored in float16."""
+    weights = 6 * np.eye(3)
+    rows = [conv("six", "in0", "x", weights), "Split s 1 3 x a b c", "SDPA att 3 1 a b c out0 5=0"]
+    made = make(tmp_path / "m", rows, [weights], WHITE)
+    assert written_masks(tmp_path / "m") == {"six": FULL, "s": FULL, "att": FULL}
+    reasons = {layer.layer: layer.reason for layer in made.kept}
+    assert reasons["att"] == "basis: range; |x| up to 5.734e+06"
+    assert reasons["s"] == "basis: range; |x| up to 5.734e+06 after it"
+    masked, bare = run_with_and_without_masks(tmp_path / "m", WHITE[0])
+    np.testing.assert_array_equal(masked, bare)
 
 
 @pytest.mark.parametrize(

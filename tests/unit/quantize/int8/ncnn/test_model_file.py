@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from quantize.int8.ncnn.model_file import add_params, read_nodes
+from export.ncnn.param_file import add_params
+from quantize.int8.ncnn.model_file import read_nodes
 
 
 def test_layers_of_every_kind_are_read(tmp_path) -> None:

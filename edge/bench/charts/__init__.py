@@ -1,0 +1,1 @@
+"""Charts of benchmark reports as inline SVG."""

@@ -1,0 +1,81 @@
+"""Benchmark on a board: rows as `edge.bench.measure` makes them, timed there, with the board's facts."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from edge.bench.measure import Case, Plan, measure, quiet
+from edge.bench.record import BenchRun
+from edge.bench.remote.board import Board
+from edge.bench.remote.facts import Facts
+from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.target import parse_target
+from edge.bench.sustained import Sustained, measure_sustained
+from runtimes.errors import InputError
+from runtimes.registry import ENGINES
+from runtimes.version import __version__
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Options: the board (None: this machine), the command of its Python, a configuration file for ssh."""
+
+    remote: str | None = None
+    remote_python: str = "python3"
+    ssh_config: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.remote is not None:
+            parse_target(self.remote)
+        if not self.remote_python or self.remote_python.startswith("-"):
+            raise InputError(
+                f"--remote-python wants a command or a path, not {self.remote_python!r}"
+            )
+
+
+def bench_remote(
+    options: Remote,
+    cases: Sequence[Case],
+    plan: Plan | Sustained,
+    advance: Callable[[str], object] = quiet,
+) -> BenchRun:
+    """Measure the cases on the board; its directory is removed however this ends.
+
+    Where the board disappears in the middle, the run has the rows measured so far, and `partial` says why. Raises
+    InputError for a board that cannot be reached or has no room, MissingDependencyError where an engine is not
+    installed there, DeviceLostError where it disappears before the first row.
+    """
+    ssh = Ssh(parse_target(options.remote or ""), options.ssh_config)
+    artifacts = list({case.artifact.root: case.artifact for case in cases}.values())
+    runtimes = dict.fromkeys(each.manifest.runtime for each in artifacts)
+    with Board(ssh, options.remote_python) as board, ExitStack() as stack:
+        board.send(artifacts)
+        facts = board.facts([name for each in runtimes for name in ENGINES[each].packages])
+        board.require_engines(artifacts, facts)
+        folders = {each.root: number for number, each in enumerate(artifacts)}
+        workers = [
+            stack.enter_context(board.worker(folders[case.artifact.root], case)) for case in cases
+        ]
+        run = (
+            measure_sustained(workers, plan, advance)
+            if isinstance(plan, Sustained)
+            else measure(workers, plan, advance)
+        )
+    return msgspec.structs.replace(
+        run,
+        host=ssh.target.login,
+        machine=facts.machine(),
+        versions=_versions(facts, run),
+        load_before=facts.load,
+        load_after=None,
+        sensors_before=None,
+        sensors_after=None,
+    )
+
+
+def _versions(facts: Facts, run: BenchRun) -> dict[str, str]:
+    engines: dict[str, str] = {row.runtime: row.engine for row in run.rows}
+    return {"python": facts.python, "edgepose": __version__, **engines}

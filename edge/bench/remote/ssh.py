@@ -1,0 +1,103 @@
+"""OpenSSH's client, called with lists of arguments: options, one quoted command string, and its errors in words.
+
+Host keys must be known, and no password is asked for: an agent, a key or ~/.ssh/config logs in. Nothing is accepted
+or stored on the user's behalf.
+"""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from edge.bench.remote.target import Target
+from runtimes.errors import DeviceLostError, InputError, MissingDependencyError
+
+OPTIONS = (
+    *("-o", "BatchMode=yes"),
+    *("-o", "StrictHostKeyChecking=yes"),
+    *("-o", "ConnectTimeout=10"),
+    # a board that disappears is noticed within 15 s
+    *("-o", "ServerAliveInterval=5"),
+    *("-o", "ServerAliveCountMax=3"),
+    *("-o", "ClearAllForwardings=yes"),
+    "-T",
+)
+OWN_ERROR = 255  # ssh's exit code where it failed itself; others are the remote command's
+TIME_LIMIT_S = 120.0
+TAIL = 300
+
+# what ssh says: what to do, with {host} and {login}. The first that is found counts.
+CAUSES = (
+    (
+        "REMOTE HOST IDENTIFICATION HAS CHANGED",
+        (
+            "its host key has changed: another machine may answer in its place. If the board was reinstalled, run:"
+            " ssh-keygen -R {host}, then ssh {login} once, and compare the fingerprint"
+        ),
+    ),
+    (
+        "Host key verification failed|host key is known",
+        "its host key is not known here; run ssh {login} once and compare the fingerprint",
+    ),
+    ("Could not resolve hostname", "no such host; check the name"),
+    (
+        "Permission denied|Too many authentication failures",
+        "it refuses the login, which must need no password; set up a key: ssh-copy-id {login}",
+    ),
+    ("Connection refused", "no SSH server answers there; start it on the board, or name its port"),
+    ("timed out|No route to host|Network is unreachable", "it cannot be reached; is it on?"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ssh:
+    """A target, and a configuration file in place of the user's (`ssh -F`)."""
+
+    target: Target
+    config: Path | None = None
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """Return the arguments that run `command` there; it is quoted for the remote shell as one string."""
+        chosen = ["-F", str(self.config)] if self.config else []
+        port = ["-p", str(self.target.port)] if self.target.port else []
+        return ["ssh", *chosen, *OPTIONS, *port, "--", self.target.login, shlex.join(command)]
+
+    def start(self, command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
+        """Start a command with pipes to its stdin and stdout. Raises MissingDependencyError without ssh."""
+        try:
+            # a session of its own: Ctrl-C reaches us, and we end it
+            return subprocess.Popen(  # noqa: S603 no shell here, and quoted for the one there
+                self.argv(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise MissingDependencyError(
+                "ssh", "", "ssh is not installed; run: apt install openssh-client"
+            ) from error
+
+    def problem(self, stderr: str) -> str:
+        """Return the target and what kept ssh from it, in one line; "" where the reason is no known one."""
+        names = {"host": self.target.host, "login": self.target.login}
+        for pattern, what in CAUSES:
+            if re.search(pattern, stderr):
+                return f"{self.target.login}: {what.format(**names)}"
+        return ""
+
+    def failure(self, code: int, stderr: str, step: str) -> Exception:
+        """Return the error for a command that ended with `code`; step: what it was to do."""
+        words = " ".join(stderr.split())[-TAIL:] or "no output"
+        if code == OWN_ERROR:
+            if problem := self.problem(stderr):
+                return InputError(problem)
+            return DeviceLostError(f"{self.target.login}: the connection was lost ({words})")
+        if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
+            return InputError(
+                f"{self.target.login}: its disk is full; make room in its temporary directory, or set TMPDIR there"
+            )
+        return InputError(f"{self.target.login}: {step} failed with exit code {code} ({words})")

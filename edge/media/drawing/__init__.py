@@ -1,0 +1,1 @@
+"""Parts of the drawing of skeletons: colours and groups of keypoints, strokes and labels."""

@@ -1,0 +1,1 @@
+"""Sources whose frames arrive by themselves: cameras, network streams, GStreamer, and raw frames on stdin."""

@@ -1,0 +1,1 @@
+"""Training of bottom-up pose models (associative embedding): data, targets, losses, and a complete run."""

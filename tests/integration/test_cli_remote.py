@@ -1,0 +1,213 @@
+"""bench --remote over a real sshd on the loopback interface: rows, errors, and nothing left on the board."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from loopback_sshd import SSHD, Sshd, make_key, start_sshd
+
+from devices.detect import detect_machine
+from edge.bench.record import read_run
+
+pytestmark = pytest.mark.skipif(
+    SSHD is None, reason="there is no sshd (apt install openssh-server)"
+)
+QUICK = ("--rounds", 2, "--time", 0.002, "--threads", 1)
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    server = start_sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def artifact(small_artifact, tmp_path_factory) -> Path:
+    return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
+
+
+def remote(server: Sshd, python: object = sys.executable) -> tuple[object, ...]:
+    where = ("--remote", f"ssh:127.0.0.1:{server.port}", "--ssh-config", server.config)
+    return (*where, "--remote-python", python)
+
+
+def left_on(server: Sshd) -> list[str]:
+    """What lies in the board's temporary directory, once the shell that holds ours had time to remove it."""
+    end = time.monotonic() + 20
+    while (found := [each.name for each in server.temporary.iterdir()]) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> None:
+    out = tmp_path / "run.json"
+    done = edgepose("bench", artifact, *QUICK, *remote(sshd), "--out", out)
+    assert done.code == 0, done.err
+    run = read_run(out)
+    (row,) = run.rows
+    assert (row.artifact, row.runtime, row.threads) == (artifact.name, "onnxruntime", 1)
+    assert row.engine.startswith("ONNX Runtime ")
+    assert run.machine == detect_machine()
+    assert run.host == "127.0.0.1"
+    assert run.partial == ""
+    assert left_on(sshd) == []
+
+
+def test_a_host_key_that_is_unknown_or_changed_is_refused(
+    edgepose, artifact, sshd, tmp_path
+) -> None:
+    other = " ".join(make_key(tmp_path / "other").with_suffix(".pub").read_text().split()[:2])
+    try:
+        sshd.trust(other)
+        changed = edgepose("bench", artifact, *remote(sshd))
+        (sshd.root / "known_hosts").write_text("")
+        unknown = edgepose("bench", artifact, *remote(sshd))
+    finally:
+        sshd.trust(sshd.host_key())
+    assert (changed.code, unknown.code) == (2, 2)
+    assert "127.0.0.1: its host key has changed" in changed.message
+    assert "its host key is not known here" in unknown.message
+
+
+def test_boards_that_cannot_be_reached_are_named(edgepose, artifact, sshd) -> None:
+    where = ("--ssh-config", sshd.config)
+    gone = edgepose("bench", artifact, "--remote", "ssh:edgepose-test.invalid", *where)
+    assert gone.code == 2
+    assert "edgepose-test.invalid: no such host" in gone.message
+    closed = edgepose("bench", artifact, "--remote", "ssh:127.0.0.1:1", *where)
+    assert "no SSH server answers there" in closed.message
+    stranger = edgepose(
+        "bench",
+        artifact,
+        "--remote",
+        f"ssh:nobody@127.0.0.1:{sshd.port}",
+        *where,
+        "--ssh-config",
+        "/dev/null",
+    )
+    assert stranger.code == 2
+    assert "nobody@127.0.0.1: its host key is not known here" in stranger.message
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--remote", "ssh:-oProxyCommand=x"], "--remote wants ssh:USER@HOST"),
+        (["--remote", "ssh:board", "--remote-python", "-c"], "--remote-python wants"),
+        (["--remote", "ssh:board", "--tuned"], "leave it out with --remote"),
+    ],
+)
+def test_wrong_use_is_refused_before_anything_is_started(edgepose, artifact, args, said) -> None:
+    done = edgepose("bench", artifact, *args)
+    assert done.code == 2
+    assert said in done.message
+
+
+def test_a_missing_python_or_engine_is_named(edgepose, artifact, sshd, tmp_path) -> None:
+    nowhere = edgepose("bench", artifact, *remote(sshd, "/no/such/python"))
+    assert nowhere.code == 2
+    assert "no /no/such/python there" in nowhere.message
+    bare = tmp_path / "bare"  # a Python without site-packages
+    bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    bare.chmod(0o755)
+    done = edgepose("bench", artifact, *remote(sshd, bare))
+    assert done.code == 4
+    assert f"{bare} -m pip install onnxruntime" in done.message
+    assert left_on(sshd) == []
+
+
+def test_a_full_disk_is_named(edgepose, artifact, tmp_path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    tar = tools / "tar"  # as GNU tar ends on a full disk
+    tar.write_text(
+        "#!/bin/sh\necho 'tar: runner.py: Cannot write: No space left on device' >&2\nexit 2\n"
+    )
+    tar.chmod(0o755)
+    (tmp_path / "sshd").mkdir()
+    server = start_sshd(tmp_path / "sshd", PATH=f"{tools}:/usr/bin:/bin")
+    try:
+        done = edgepose("bench", artifact, *remote(server))
+        assert done.code == 2
+        assert "127.0.0.1: its disk is full" in done.message
+        assert left_on(server) == []
+    finally:
+        server.stop()
+
+
+def measuring(start, artifact: Path, server: Sshd, *more: object) -> "subprocess.Popen[str]":
+    """Start a long benchmark and return once the board has been measuring for some rounds."""
+    long = ("--rounds", 600, "--time", 60, "--threads", 1)
+    running = start("bench", artifact, *long, *remote(server), *more)
+    end = time.monotonic() + 60
+    while not runners(server) and time.monotonic() < end and running.poll() is None:
+        time.sleep(0.05)
+    time.sleep(2.5)  # loaded and warmed up
+    assert running.poll() is None, running.communicate()
+    return running
+
+
+def runners(server: Sshd) -> list[int]:
+    """Processes of the benchmark that run from the board's temporary directory."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"serve" in words and any(str(server.temporary).encode() in word for word in words):
+            found.append(int(path.parent.name))
+    return found
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+@pytest.mark.slow
+def test_a_board_that_disappears_leaves_partial_results(
+    edgepose, start, artifact, sshd, tmp_path
+) -> None:
+    out = tmp_path / "run.json"
+    running = measuring(start, artifact, sshd, "--out", out)
+    children = [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if alive_child(path, sshd.process.pid)
+    ]
+    assert children
+    for pid in children:  # the connections' processes of sshd
+        os.kill(pid, signal.SIGKILL)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 2, err
+    assert "the board disappeared" in err
+    assert "Traceback" not in err
+    run = read_run(out)
+    assert "the board disappeared" in run.partial
+    assert run.rows[0].runs > 0
+    assert len(run.rows[0].round_p50_ms) < run.rounds
+    assert "run is partial: 127.0.0.1: the board disappeared" in edgepose("compare", out).err
+    assert left_on(sshd) == []
+
+
+def alive_child(stat: Path, pid: int) -> bool:
+    try:
+        return parent(int(stat.parent.name)) == pid
+    except (OSError, IndexError):
+        return False
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_and_removes_the_directory(start, artifact, sshd) -> None:
+    running = measuring(start, artifact, sshd)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 130, err
+    assert err.splitlines()[-1].startswith("edgepose: interrupted")
+    assert left_on(sshd) == []
+    assert runners(sshd) == []

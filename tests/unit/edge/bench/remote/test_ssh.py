@@ -1,0 +1,49 @@
+"""What OpenSSH says (9.2, Debian 12), as errors that say what to do."""
+
+import pytest
+
+from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.target import Target
+from runtimes.errors import DeviceLostError, InputError
+
+BOARD = Ssh(Target("board", "pi"))
+
+
+@pytest.mark.parametrize(
+    ("stderr", "said"),
+    [
+        ("ssh: Could not resolve hostname board: Name or service not known\r\n", "no such host"),
+        ("pi@board: Permission denied (publickey,password).\r\n", "ssh-copy-id pi@board"),
+        ("ssh: connect to host board port 22: Connection refused\r\n", "no SSH server answers"),
+        ("ssh: connect to host board port 22: No route to host\r\n", "cannot be reached"),
+        ("ssh: connect to host board port 22: Connection timed out\r\n", "cannot be reached"),
+        (
+            "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nHost key verification failed.\r\n",
+            "ssh-keygen -R board",
+        ),
+        (
+            "No ED25519 host key is known for board and you have requested strict checking.\r\n",
+            "its host key is not known here; run ssh pi@board once",
+        ),
+    ],
+)
+def test_what_keeps_ssh_from_the_board(stderr, said) -> None:
+    error = BOARD.failure(255, stderr, "copying")
+    assert isinstance(error, InputError)
+    assert str(error).startswith("pi@board: ")
+    assert said in str(error)
+    assert "\n" not in str(error)
+
+
+def test_a_broken_connection_is_a_lost_device() -> None:
+    error = BOARD.failure(255, "client_loop: send disconnect: Broken pipe\r\n", "copying")
+    assert isinstance(error, DeviceLostError)
+
+
+def test_a_command_that_fails_there_is_named_with_its_last_words() -> None:
+    error = BOARD.failure(3, "mktemp: failed to create directory: Permission denied\n", "making")
+    assert str(error) == (
+        "pi@board: making failed with exit code 3 (mktemp: failed to create directory: Permission denied)"
+    )
+    full = BOARD.failure(2, "tar: x: Cannot write: No space left on device\n", "copying")
+    assert "its disk is full" in str(full)

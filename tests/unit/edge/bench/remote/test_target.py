@@ -1,0 +1,57 @@
+"""Names of boards, and the arguments that ssh is started with."""
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.target import Target, parse_target
+from runtimes.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("ssh:pi@raspberrypi.local", Target("raspberrypi.local", "pi")),
+        ("ssh:jetson", Target("jetson")),
+        ("ssh:root@10.0.0.7:2222", Target("10.0.0.7", "root", 2222)),
+        ("ssh:pi@[fe80::1]:22", Target("fe80::1", "pi", 22)),
+    ],
+)
+def test_a_board_is_named_as_for_ssh(text, target) -> None:
+    assert parse_target(text) == target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "pi@board",
+        "ssh:",
+        "ssh:-oProxyCommand=touch owned",
+        "ssh:pi@-oProxyCommand=x",
+        "ssh:-l@board",
+        "ssh:pi@board;reboot",
+        "ssh:pi@board reboot",
+        "ssh:pi@$(id)",
+        "ssh:pi@board\n",
+        "ssh:a@b@c",
+        "ssh:board:0",
+        "ssh:board:70000",
+        "ssh:fe80::1",
+        "adb:emulator-5554",
+    ],
+)
+def test_anything_else_is_refused(text) -> None:
+    with pytest.raises(InputError, match="--remote wants ssh:USER@HOST"):
+        parse_target(text)
+
+
+def test_the_command_is_one_quoted_string_behind_the_host() -> None:
+    words = ["sh", "-c", "echo $HOME; rm -rf '/x y'", "-"]
+    argv = Ssh(Target("board", "pi", 2222), Path("/c d")).argv(words)
+    assert argv[:3] == ["ssh", "-F", "/c d"]
+    assert argv[-3:-1] == ["--", "pi@board"]
+    assert shlex.split(argv[-1]) == words
+    for option in ("BatchMode=yes", "StrictHostKeyChecking=yes"):
+        assert argv[argv.index(option) - 1] == "-o"
