@@ -9,7 +9,11 @@ import click
 import msgspec
 
 from devices.tuned import tuned_options
-from edge.bench.columns import (
+from edge.bench.conditions import describe_conditions, throttled
+from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
+from edge.bench.record import BenchRun, all_rows
+from edge.bench.remote.bench import Remote, bench_remote
+from edge.bench.report.columns import (
     BENCH,
     PIPELINE,
     STAGE,
@@ -18,10 +22,6 @@ from edge.bench.columns import (
     pipeline_cells,
     stage_cells,
 )
-from edge.bench.conditions import describe_conditions, throttled
-from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
-from edge.bench.record import BenchRun, all_rows
-from edge.bench.remote.bench import Remote, bench_remote
 from edge.bench.sustained import Sustained, bench_sustained
 from edge.bench.tiers import MOST_S, Tier, describe_length, plan_of
 from edge.cli.console import emit_json, emit_table, hint, progress, say
@@ -210,8 +210,8 @@ def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
     if out:
         write_report(out, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if html:
-        from edge.bench.html import page
-        from edge.bench.report import LabelledResult
+        from edge.bench.report.html import page
+        from edge.bench.report.results import LabelledResult
 
         label = out.stem if out else "this run"
         write_report(html, page([LabelledResult(label, run)]).encode())

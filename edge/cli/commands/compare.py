@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from edge.bench.columns import COMPARE, PIPELINE, cells, pipeline_cells, score_tables
 from edge.bench.record import BenchRun
 from edge.bench.regression import Limit, compare_runs, parse_limit, same_machine
-from edge.bench.report import LabelledResult, ReportRow, read_results, report_rows
+from edge.bench.report.columns import COMPARE, PIPELINE, cells, pipeline_cells, score_tables
+from edge.bench.report.results import LabelledResult, ReportRow, read_results, report_rows
 from edge.cli.console import emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, force_option, html_option, json_option
 from edge.cli.outputs import check_reports, write_report
@@ -59,7 +59,7 @@ def command(
     for line in worse:
         say(line)
     if html:
-        from edge.bench.html import page
+        from edge.bench.report.html import page
 
         write_report(html, page(results).encode())
     hint(

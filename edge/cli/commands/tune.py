@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 
 from devices.tuned import Tuned, TunedPeople, save_tuned
-from edge.bench.columns import TUNE, bench_cells
 from edge.bench.measure import Plan, measure, open_artifacts, open_workers, steps
 from edge.bench.people import PEOPLE, most_requests, takes_people, tune_people
 from edge.bench.record import BenchRow, BenchRun
+from edge.bench.report.columns import TUNE, bench_cells
 from edge.bench.tune import (
     ACCELERATORS,
     ARITHMETIC,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.bench.record import read_run
-from edge.bench.report import read_results
+from edge.bench.report.results import read_results
 from edge.catalog.keypoint_file import read_keypoints
 from edge.catalog.user import VARIABLE, user_models
 from runtimes.artifact import read_manifest

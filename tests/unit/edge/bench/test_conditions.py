@@ -6,9 +6,9 @@ import msgspec
 
 from devices.telemetry import Clock, Rail, Sensors, Temperature, Throttling
 from edge.bench.conditions import describe_conditions, read_conditions, throttled
-from edge.bench.html import page
 from edge.bench.record import BenchRun, read_run
-from edge.bench.report import LabelledResult
+from edge.bench.report.html import page
+from edge.bench.report.results import LabelledResult
 
 RUN = read_run(Path(__file__).parents[3] / "data/run.json")
 

@@ -7,18 +7,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge.bench.columns import PAGE, score_tables
 from edge.bench.figures import figures
-from edge.bench.html import page
 from edge.bench.record import BenchRow, BenchRun, read_run
-from edge.bench.report import LabelledResult, read_results, report_rows
+from edge.bench.report.columns import PAGE, score_tables
+from edge.bench.report.html import page
+from edge.bench.report.results import LabelledResult, read_results, report_rows
 from edge.evaluation.summary import FIGURES, EvalResult, ProtocolResult
 from runtimes.errors import InputError
 
 NASTY = "<script>alert('x')</script>&\"-fp32"
 
 
-RUN = read_run(Path(__file__).parents[3] / "data/run.json")
+RUN = read_run(Path(__file__).parents[4] / "data/run.json")
 
 
 def row(artifact: str, precision: str = "fp32", p50_ms: float = 2.0, **fields: object) -> BenchRow:
@@ -134,7 +134,7 @@ def test_both_kinds_of_file_are_read(tmp_path) -> None:
 
 def test_files_of_earlier_versions_are_read() -> None:
     """run.json and eval.json are as edgepose wrote them before whole bodies were broken down."""
-    data = Path(__file__).parents[3] / "data"
+    data = Path(__file__).parents[4] / "data"
     results = [
         each for name in ("run", "eval") for each in read_results(data / f"{name}.json", name)
     ]

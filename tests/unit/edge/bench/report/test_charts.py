@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.bench.charts.axis import CHAR, LINE, TICKS, WIDTH, fitted, ticks
-from edge.bench.charts.bars import Bar, bars
-from edge.bench.charts.curve import Curve, curves
-from edge.bench.charts.ridges import Ridge, ridges
-from edge.bench.charts.scatter import HEIGHT, Point, scatter
+from edge.bench.report.charts.axis import CHAR, LINE, TICKS, WIDTH, fitted, ticks
+from edge.bench.report.charts.bars import Bar, bars
+from edge.bench.report.charts.curve import Curve, curves
+from edge.bench.report.charts.ridges import Ridge, ridges
+from edge.bench.report.charts.scatter import HEIGHT, Point, scatter
 
 NUMBERS = st.floats(0.001, 1e6)
 POINTS = st.lists(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edge.bench.charts.axis import CHAR, GROUPS, LINE, WIDTH, Axis, svg, text, ticks
+from edge.bench.report.charts.axis import CHAR, GROUPS, LINE, WIDTH, Axis, svg, text, ticks
 
 HEIGHT, LEFT, TOP, BOTTOM, GAP = 280, 66, 14, 48, 8
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from edge.bench.columns import (
+from edge.bench.conditions import describe_conditions
+from edge.bench.record import BenchRun
+from edge.bench.report.columns import (
     COLUMNS,
     PAGE,
     PIPELINE,
@@ -14,10 +16,8 @@ from edge.bench.columns import (
     score_tables,
     stage_cells,
 )
-from edge.bench.conditions import describe_conditions
-from edge.bench.pictures import pictures, pipeline_pictures
-from edge.bench.record import BenchRun
-from edge.bench.report import LabelledResult, ReportRow, report_rows
+from edge.bench.report.pictures import pictures, pipeline_pictures
+from edge.bench.report.results import LabelledResult, ReportRow, report_rows
 from edge.bench.tiers import describe_length
 
 STYLE = """

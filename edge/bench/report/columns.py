@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from edge.bench.pipeline_row import PipelineRow
 from edge.bench.record import BenchRow
-from edge.bench.report import ReportRow
+from edge.bench.report.results import ReportRow
 
 UNKNOWN = "-"
 VALID = {True: "yes", False: "NO", None: UNKNOWN}

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge.bench.charts.axis import GROUPS
-from edge.bench.charts.bars import Bar, bars
-from edge.bench.charts.curve import Curve, curves
-from edge.bench.charts.ridges import Ridge, ridges
-from edge.bench.charts.scatter import Point, scatter
 from edge.bench.pipeline_row import PipelineRow
 from edge.bench.record import BenchRow, BenchRun
-from edge.bench.report import LabelledResult, ReportRow
+from edge.bench.report.charts.axis import GROUPS
+from edge.bench.report.charts.bars import Bar, bars
+from edge.bench.report.charts.curve import Curve, curves
+from edge.bench.report.charts.ridges import Ridge, ridges
+from edge.bench.report.charts.scatter import Point, scatter
+from edge.bench.report.results import LabelledResult, ReportRow
 from runtimes.registry import ENGINES
 
 RUNTIMES = {runtime: number for number, runtime in enumerate(ENGINES)}

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge.bench.charts.axis import CHAR, GROUPS, WIDTH, fitted, svg, text
+from edge.bench.report.charts.axis import CHAR, GROUPS, WIDTH, fitted, svg, text
 
 STRIP, HIGH, GAP, TOP, LEAST_LEFT = 50, 30, 8, 6, 60
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge.bench.charts.axis import CHAR, GROUPS, LINE, WIDTH, Axis, svg, text, ticks
+from edge.bench.report.charts.axis import CHAR, GROUPS, LINE, WIDTH, Axis, svg, text, ticks
 
 HEIGHT = 440
 LEFT, RIGHT, TOP, BOTTOM = 66, 24, 20, 54  # margins

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from edge.bench.charts.axis import CHAR, GROUPS, WIDTH, Axis, fitted, svg, text, ticks
+from edge.bench.report.charts.axis import CHAR, GROUPS, WIDTH, Axis, fitted, svg, text, ticks
 
 ROW, THICK, TOP, BOTTOM, GAP = 24, 14, 8, 44, 8
 FADES = ("", " fade1", " fade2")

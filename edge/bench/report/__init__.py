@@ -1,0 +1,1 @@
+"""Runs and evaluations side by side: rows, tables, pictures, one HTML page."""
