@@ -4,7 +4,7 @@ import contextlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import IO
 
@@ -75,22 +75,26 @@ class Board:
 
     def send(self, artifacts: Sequence[Artifact]) -> None:
         """Send the runner and the artifacts. Raises InputError where the disk is full, DeviceLostError."""
+        self.unpack(lambda stream: write_parcel(stream, artifacts), "copying the artifacts")
+
+    def unpack(self, write: Callable[[IO[bytes]], object], step: str) -> None:
+        """Unpack the tar stream that `write` writes, in the directory; step: what it is for. Raises as `send`."""
         with tempfile.TemporaryFile() as stderr:
             command = ["env", "LC_ALL=C", "tar", "-xf", "-", "-C", self.directory]
             process = self.ssh.start(command, stderr)
             # broken: tar ended, and says why
-            with _ending(process), contextlib.suppress(BrokenPipeError):
-                write_parcel(_pipe(process.stdin), artifacts)
+            with ending(process), contextlib.suppress(BrokenPipeError):
+                write(_pipe(process.stdin))
                 _pipe(process.stdin).close()
                 process.wait(TIME_LIMIT_S)
             if process.returncode:
-                raise self.ssh.failure(process.returncode, _text(stderr), "copying the artifacts")
+                raise self.ssh.failure(process.returncode, _text(stderr), step)
 
     def facts(self, engines: Sequence[str]) -> Facts:
         """Return the facts of the board; engines: import names to look for. Raises InputError without Python."""
         with tempfile.TemporaryFile() as stderr:
             process = self.ssh.start(self._command("facts", *engines), stderr)
-            with _ending(process):
+            with ending(process):
                 out, _ = process.communicate(timeout=TIME_LIMIT_S)
             if process.returncode == NO_COMMAND:
                 raise InputError(
@@ -203,7 +207,7 @@ def _answer(lines: IO[bytes], pattern: re.Pattern[bytes]) -> bytes:
 
 
 @contextlib.contextmanager
-def _ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     """End the process with the block, however that ends; raises DeviceLostError where the block waits in vain."""
     try:
         yield
