@@ -35,7 +35,8 @@ class BenchRow(Record, frozen=True, kw_only=True):
     seconds; steady: whether the times settled. bytes: of the engine's files. peak_rss_bytes: of
     the process, Python and engine included; None where the system does not report it. cpu_wall: CPU time / (wall time x
     threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
-    None where it recorded none.
+    None where it recorded none. On a phone over adb the figures are those that the engine's own benchmark tool prints,
+    the others None; round_mean_ms: each round's mean; note: what such a row is not.
     """
 
     artifact: str
@@ -49,9 +50,9 @@ class BenchRow(Record, frozen=True, kw_only=True):
     engine: str = ""
     asked_threads: int | None
     asked_arithmetic: Arithmetic
-    p50_ms: Positive
-    p90_ms: Positive
-    p99_ms: Positive
+    p50_ms: Positive | None
+    p90_ms: Positive | None
+    p99_ms: Positive | None
     mean_ms: Positive
     min_ms: Positive
     p10_ms: Positive | None = None
@@ -60,16 +61,18 @@ class BenchRow(Record, frozen=True, kw_only=True):
     engine_p50_ms: Positive | None = None
     runs: Size
     round_p50_ms: tuple[Positive, ...]
+    round_mean_ms: tuple[Positive, ...] = ()
     warmup_runs: Size
-    warmup_ms: NotNegative
-    load_ms: NotNegative
+    warmup_ms: NotNegative | None
+    load_ms: NotNegative | None
     first_ms: NotNegative | None = None
     burst_p50_ms: Positive | None = None
     steady: bool | None = None
     peak_rss_bytes: Size | None
     bytes: Size
-    cpu_wall: NotNegative
+    cpu_wall: NotNegative | None
     valid: bool | None
+    note: str = ""
     speedup: float | None = None
     speedup_range: tuple[float, float] | None = None
     speedup_over: str | None = None
@@ -77,6 +80,11 @@ class BenchRow(Record, frozen=True, kw_only=True):
     ap: float | None = None
     ap_on: str = ""
     passed: bool | None = None
+
+    @property
+    def typical_ms(self) -> float:
+        """The p50, or the mean where there is none."""
+        return self.mean_ms if self.p50_ms is None else self.p50_ms
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -145,14 +153,20 @@ def _beside_parent(row: BenchRow, rows: Sequence[BenchRow]) -> BenchRow:
     alike = [each for each in rows if each.precision == "fp32" and _terms(each) == _terms(row)]
     if row.precision == "fp32" or not alike:
         return row
-    pairs = zip(alike[0].round_p50_ms, row.round_p50_ms, strict=True)
-    ratios = [parent / own for parent, own in pairs]
+    ratios = [parent / own for parent, own in zip(*_rounds(alike[0], row), strict=True)]
     return msgspec.structs.replace(
         row,
         speedup=statistics.median(ratios),
         speedup_range=(min(ratios), max(ratios)),
         speedup_over=alike[0].artifact,
     )
+
+
+def _rounds(first: BenchRow, other: BenchRow) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return each round's median of both rows, or its mean where a tool prints no median."""
+    if first.round_p50_ms and other.round_p50_ms:
+        return first.round_p50_ms, other.round_p50_ms
+    return first.round_mean_ms, other.round_mean_ms
 
 
 def _terms(row: BenchRow) -> tuple[object, ...]:

@@ -63,9 +63,9 @@ def ranked(rows: Sequence[BenchRow], tie: float = TIE) -> list[int]:
     ):
         left = list(group)
         while left:
-            limit = min(rows[index].p50_ms for index in left) * (1 + tie)
-            near = [index for index in left if rows[index].p50_ms <= limit]
-            best = min(near, key=lambda index: (*_plainness(rows[index]), rows[index].p50_ms))
+            limit = min(rows[index].typical_ms for index in left) * (1 + tie)
+            near = [index for index in left if rows[index].typical_ms <= limit]
+            best = min(near, key=lambda index: (*_plainness(rows[index]), rows[index].typical_ms))
             order.append(best)
             left.remove(best)
     return order
@@ -194,8 +194,8 @@ def as_tuned(
         threads=row.threads,
         precision=row.arithmetic,
         accelerator=row.accelerator,
-        p50_ms=row.p50_ms,
-        plain_p50_ms=first.p50_ms if first else None,
+        p50_ms=row.typical_ms,
+        plain_p50_ms=first.typical_ms if first else None,
         valid=row.valid,
         date=date,
         parity=choice.parity,

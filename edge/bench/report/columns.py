@@ -58,22 +58,23 @@ COLUMNS: dict[str, Column] = {
     "min ms": _of_bench(lambda row: f"{row.min_ms:.2f}"),
     "p10 ms": _of_bench(lambda row: _figure(row.p10_ms, ".2f")),
     "burst ms": _of_bench(lambda row: _figure(row.burst_p50_ms, ".2f")),
-    "p50 ms": _of_bench(lambda row: f"{row.p50_ms:.2f}"),
+    "p50 ms": _of_bench(lambda row: _figure(row.p50_ms, ".2f")),
     "engine ms": _of_bench(lambda row: _figure(row.engine_p50_ms, ".2f")),
-    "p90 ms": _of_bench(lambda row: f"{row.p90_ms:.2f}"),
+    "p90 ms": _of_bench(lambda row: _figure(row.p90_ms, ".2f")),
     "p90 est ms": _of_bench(lambda row: _figure(row.p90_estimate_ms, ".2f")),
-    "p99 ms": _of_bench(lambda row: f"{row.p99_ms:.2f}"),
+    "p99 ms": _of_bench(lambda row: _figure(row.p99_ms, ".2f")),
     "mean ms": _of_bench(lambda row: f"{row.mean_ms:.2f}"),
     "steady": _of_bench(lambda row: STEADY[row.steady], word=True, bad=STEADY[False]),
     "runs": _of_bench(lambda row: str(row.runs)),
-    "cpu/wall": _of_bench(lambda row: f"{row.cpu_wall:.2f}"),
-    "load ms": _of_bench(lambda row: f"{row.load_ms:.0f}"),
+    "cpu/wall": _of_bench(lambda row: _figure(row.cpu_wall, ".2f")),
+    "load ms": _of_bench(lambda row: _figure(row.load_ms, ".0f")),
     "first ms": _of_bench(lambda row: _figure(row.first_ms, ".1f")),
     "RSS MB": _of_bench(lambda row: _megabytes(row.peak_rss_bytes, ".0f")),
     "speedup": _of_bench(lambda row: _figure(row.speedup, ".2f", "x")),
     "p90 change": Column(lambda row: _figure(row.p90_change, "+.1%")),
     "valid": _of_bench(lambda row: VALID[row.valid], word=True, bad=VALID[False]),
     "gate": _of_bench(lambda row: GATE[row.passed], word=True, bad=GATE[False]),
+    "note": _of_bench(lambda row: row.note or UNKNOWN, word=True),
 }
 BENCH = (
     *(
@@ -90,11 +91,26 @@ BENCH = (
     *("runs", "cpu/wall", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup", "engine"),
 )
 SUSTAINED = (*BENCH[:3], "burst ms", *BENCH[3:10], "steady", *BENCH[10:])
+# What the tools on a phone print.
+PHONE = (
+    *(
+        "artifact",
+        "arithmetic",
+        "threads",
+        "min ms",
+        "p50 ms",
+        "mean ms",
+        "runs",
+        "load ms",
+        "first ms",
+    ),
+    *("RSS MB", "MB", "speedup", "engine", "note"),
+)
 # What `tune` varies comes first.
 TUNE = (*BENCH[:3], "accelerator", *BENCH[3:])
 COMPARE = (
     *("run", "artifact", "arithmetic", "threads", "AP", "AP drop", "px p95", "MB"),
-    *("p50 ms", "p90 ms", "p90 est ms", "speedup", "p90 change", "valid", "gate"),
+    *("p50 ms", "p90 ms", "p90 est ms", "mean ms", "speedup", "p90 change", "valid", "gate"),
 )
 # The HTML page has room, and leaves out columns without any value.
 PAGE = (
@@ -109,7 +125,7 @@ PAGE = (
         "mean ms",
         "steady",
     ),
-    *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[11:], "engine"),
+    *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[12:], "engine", "note"),
 )
 
 

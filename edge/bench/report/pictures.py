@@ -110,16 +110,25 @@ def _scores(rows: Sequence[ReportRow]) -> Iterator[str]:
 
 def _latency_bar(each: Timed) -> Bar:
     bench = each.bench
+    if bench.p50_ms is None or bench.p90_ms is None or bench.p99_ms is None:
+        value = f"{_typical(bench)} (no percentiles)"
+        return Bar(
+            (bench.typical_ms,), each.group, each.name, value, f"{each.row.artifact}: {value}"
+        )
     title = f"{each.row.artifact}: p50 {bench.p50_ms:.2f}, p90 {bench.p90_ms:.2f}, p99 {bench.p99_ms:.2f} ms"
     value = f"p50 {bench.p50_ms:.2f}, p99 {bench.p99_ms:.2f}"
     return Bar((bench.p50_ms, bench.p90_ms, bench.p99_ms), each.group, each.name, value, title)
+
+
+def _typical(row: BenchRow) -> str:
+    return f"{'mean' if row.p50_ms is None else 'p50'} {row.typical_ms:.2f} ms"
 
 
 def _ridge(each: Timed) -> Ridge | None:
     found = each.bench.histogram
     if found is None:
         return None
-    mark = (f"p50 {each.bench.p50_ms:.2f} ms", each.bench.p50_ms)
+    mark = (_typical(each.bench), each.bench.typical_ms)
     return Ridge(found.counts, found.low_ms, found.width_ms, (mark,), each.group, each.name)
 
 
@@ -128,12 +137,12 @@ def _accuracy(timed: Sequence[Timed]) -> str:
     by_ap = any(each.row.ap is not None for each in timed)
     points = [
         Point(
-            each.bench.p50_ms,
+            each.bench.typical_ms,
             value,
             float(each.bench.bytes),
             each.group,
             each.name,
-            f"{each.row.artifact}: {each.bench.p50_ms:.2f} ms, {value:.4g}, {each.bench.bytes / 1e6:.2f} MB",
+            f"{each.row.artifact}: {_typical(each.bench)}, {value:.4g}, {each.bench.bytes / 1e6:.2f} MB",
         )
         for each in timed
         if (value := each.row.ap if by_ap else each.bench.px_p95) is not None

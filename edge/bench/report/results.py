@@ -138,8 +138,8 @@ def _changed(row: ReportRow, base: Mapping[tuple[object, ...], BenchRow], first:
     )
 
 
-def _change(value: float, base: float) -> float | None:
-    return value / base - 1 if base else None
+def _change(value: float | None, base: float | None) -> float | None:
+    return value / base - 1 if value is not None and base else None
 
 
 def _with_drops(rows: Sequence[ReportRow]) -> list[ReportRow]:

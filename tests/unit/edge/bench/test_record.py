@@ -56,6 +56,13 @@ def test_speedup_is_the_median_of_the_rounds_ratios() -> None:
     assert third.speedup is None  # of another runtime
 
 
+def test_speedup_is_of_the_means_where_a_tool_prints_no_median() -> None:
+    parent = row(round_p50_ms=(), round_mean_ms=(2.0, 4.0, 6.0), p50_ms=None)
+    int8 = msgspec.structs.replace(parent, precision="int8", round_mean_ms=(1.0, 1.0, 12.0))
+    assert with_speedup([parent, int8])[1].speedup == 2.0
+    assert parent.typical_ms == parent.mean_ms
+
+
 @pytest.mark.parametrize(
     "other",
     [

@@ -195,11 +195,25 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
     cells = [tag for tag, _ in read.tags if tag == "td"]
     # nothing is known of px p95, there is no second run to compare with, and the run is of the first format
     unknown = {"px p95", "p90 change", "speedup", "RSS MB", "engine"}
-    unknown |= {"burst ms", "p10 ms", "p90 est ms", "steady", "first ms", "engine ms"}
-    assert (len(heads), len(cells)) == (len(PAGE) - 11, 2 * (len(PAGE) - 11))
+    unknown |= {"burst ms", "p10 ms", "p90 est ms", "steady", "first ms", "engine ms", "note"}
+    shown = len(PAGE) - len(unknown)
+    assert (len(heads), len(cells)) == (shown, 2 * shown)
     assert not unknown & set(read.words)
     assert set(PAGE) - unknown <= set(read.words)
     assert [tag for tag, _ in read.tags].count("circle") == 2
+
+
+def test_a_row_without_percentiles_is_drawn_by_its_mean() -> None:
+    bare = msgspec.structs.replace(
+        row("m.ncnn-fp32", px_p95=0.2),
+        **dict.fromkeys(("p50_ms", "p90_ms", "p99_ms", "cpu_wall", "load_ms", "histogram")),
+        mean_ms=7.25,
+        note="weights are zero",
+    )
+    text = page([LabelledResult("r", run(bare)), LabelledResult("p", run(row("m.ncnn-fp32")))])
+    assert "mean 7.25 ms (no percentiles)" in text
+    assert "m.ncnn-fp32: mean 7.25 ms, 0.2" in text  # its point beside an accuracy
+    assert "weights are zero" in Page(text).words
 
 
 def test_names_are_text_and_never_markup() -> None:
