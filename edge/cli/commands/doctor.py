@@ -15,6 +15,7 @@ from devices.machine import Machine
 from edge.bench.conditions import load_average
 from edge.cli.chosen import FIRST_MODELS
 from edge.cli.console import emit_json, emit_table, hint, say
+from edge.cli.health.drivers import driver_hints
 from edge.cli.health.imports import Imported, try_imports
 from edge.cli.health.system import schedulable_cores, system_hints
 from edge.cli.opencv import installed_opencv, opencv_problem, usual_opencv
@@ -99,6 +100,7 @@ def command(ctx: click.Context, time_limit_s: float, as_json: bool) -> None:
         opencv_problem(installed_opencv()),
         _ability(engines, tools),
         *system_hints(Path("/"), os.environ, load_average() or 0.0, schedulable_cores()),
+        *driver_hints(Path("/"), _may_open, _package_folders("onnxruntime_qnn")),
     ]
     notes = [note for note in notes if note]
     _show(machine, packages, notes, as_json)
@@ -187,6 +189,16 @@ def _next_step(engines: list[Package]) -> str:
     except MissingDependencyError as error:
         return f"pip install 'edgepose[{error.extra}]'"
     return "edgepose run PHOTO.jpg --out poses.jpg" if cached else FIRST_MODELS
+
+
+def _may_open(device: Path) -> bool:
+    return os.access(device, os.R_OK | os.W_OK)
+
+
+def _package_folders(package: str) -> list[Path]:
+    """Return the folders of a package, without importing it; [] where it is not installed."""
+    found = importlib.util.find_spec(package)
+    return [Path(each) for each in (found.submodule_search_locations or ())] if found else []
 
 
 def _version(distribution: str) -> str | None:

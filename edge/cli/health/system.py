@@ -1,22 +1,21 @@
 """Settings of the machine that slow inference down or make times vary. They are read and reported, never changed."""
 
 import os
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from runtimes.threads import cpu_quota, read_text
+from edge.cli.health.power_mode import power_hints
+from runtimes.threads import cpu_quota
 
-STEADY = "performance"
 WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
 
 
 def system_hints(root: Path, environment: Mapping[str, str], load: float, cores: int) -> list[str]:
-    """Return a line for each setting worth knowing; `root` holds /proc and /sys.
+    """Return a line for each setting worth knowing; `root` holds /etc, /proc, /sys and /var.
 
     load: processes that wanted a core over the last minute; cores: those this process may be scheduled on.
     """
-    hints = (_governor(root), _quota(root, cores), _spinning(environment, load, cores))
+    hints = (*power_hints(root), _quota(root, cores), _spinning(environment, load, cores))
     return [hint for hint in hints if hint]
 
 
@@ -25,18 +24,6 @@ def schedulable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _governor(root: Path) -> str:
-    files = root.glob("sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor")
-    counts = Counter(filter(None, map(read_text, files)))
-    others = ", ".join(f"{name} on {counts[name]}" for name in sorted(counts) if name != STEADY)
-    if not others:
-        return ""
-    return (
-        f"frequency governor: {others} of {counts.total()} cores; clocks follow the load and times vary."
-        f" For a benchmark: sudo cpupower frequency-set -g {STEADY}"
-    )
 
 
 def _quota(root: Path, cores: int) -> str:
