@@ -11,8 +11,9 @@ from edge.bench.measure import Case, Plan, measure, quiet
 from edge.bench.record import BenchRun
 from edge.bench.remote.board import Board
 from edge.bench.remote.facts import Facts
+from edge.bench.remote.phone.bench import bench_phone
 from edge.bench.remote.ssh import Ssh
-from edge.bench.remote.target import parse_target
+from edge.bench.remote.target import Phone, parse_target
 from edge.bench.sustained import Sustained, measure_sustained
 from runtimes.errors import InputError
 from runtimes.registry import ENGINES
@@ -21,15 +22,21 @@ from runtimes.version import __version__
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Options: the board (None: this machine), the command of its Python, a configuration file for ssh."""
+    """Options: the board (None: this machine); over ssh its Python and ssh's configuration, over adb the tools."""
 
     remote: str | None = None
     remote_python: str = "python3"
     ssh_config: Path | None = None
+    remote_binary: tuple[Path, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.remote is not None:
-            parse_target(self.remote)
+        target = None if self.remote is None else parse_target(self.remote)
+        if self.remote_binary and not isinstance(target, Phone):
+            raise InputError("--remote-binary is of a phone: add --remote adb:SERIAL")
+        if isinstance(target, Phone) and (self.ssh_config or self.remote_python != "python3"):
+            raise InputError(
+                "--remote-python and --ssh-config are of ssh: leave them out with --remote adb:SERIAL"
+            )
         if not self.remote_python or self.remote_python.startswith("-"):
             raise InputError(
                 f"--remote-python wants a command or a path, not {self.remote_python!r}"
@@ -48,7 +55,12 @@ def bench_remote(
     InputError for a board that cannot be reached or has no room, MissingDependencyError where an engine is not
     installed there, DeviceLostError where it disappears before the first row.
     """
-    ssh = Ssh(parse_target(options.remote or ""), options.ssh_config)
+    target = parse_target(options.remote or "")
+    if isinstance(target, Phone):
+        if isinstance(plan, Sustained):
+            raise InputError("--tier sustained is not measured over adb; give another --tier")
+        return bench_phone(target.serial, options.remote_binary, cases, plan, advance)
+    ssh = Ssh(target, options.ssh_config)
     artifacts = list({case.artifact.root: case.artifact for case in cases}.values())
     runtimes = dict.fromkeys(each.manifest.runtime for each in artifacts)
     with Board(ssh, options.remote_python) as board, ExitStack() as stack:

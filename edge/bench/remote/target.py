@@ -1,4 +1,4 @@
-"""Name of a board as `--remote` takes it: ssh:[USER@]HOST[:PORT]."""
+"""Name of a board as `--remote` takes it: ssh:[USER@]HOST[:PORT], or adb:SERIAL."""
 
 import re
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ _TARGET = re.compile(
     r"(?:(?P<host>[A-Za-z0-9_][A-Za-z0-9._-]*)|\[(?P<ipv6>[0-9A-Fa-f:.]+)\])"
     r"(?::(?P<port>[0-9]{1,5}))?"
 )
+# serial numbers, emulator-5554, 192.168.0.7:5555, [fe80::1]:5555
+_SERIAL = re.compile(r"adb:([A-Za-z0-9_\[][A-Za-z0-9._:%\[\]-]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +29,25 @@ class Target:
         return f"{self.user}@{self.host}" if self.user else self.host
 
 
-def parse_target(text: str) -> Target:
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """An Android device, by the serial that `adb devices` lists."""
+
+    serial: str
+
+
+def parse_target(text: str) -> Target | Phone:
     """Return the target; raises InputError for any other text."""
+    if text.startswith("adb:"):
+        phone = _SERIAL.fullmatch(text)
+        if not phone:
+            raise InputError(f"--remote wants adb:SERIAL as `adb devices` lists it, not {text!r}")
+        return Phone(phone[1])
     match = _TARGET.fullmatch(text)
     port = int(match["port"]) if match and match["port"] else None
     if not match or port == 0 or (port or 0) > 65535:
         raise InputError(
-            f"--remote wants ssh:USER@HOST or ssh:HOST (an alias of ~/.ssh/config; :PORT may follow), not {text!r}"
+            "--remote wants ssh:USER@HOST or ssh:HOST (an alias of ~/.ssh/config; :PORT may follow), or adb:SERIAL,"
+            f" not {text!r}"
         )
     return Target(match["host"] or match["ipv6"], match["user"] or "", port)

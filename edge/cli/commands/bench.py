@@ -15,6 +15,7 @@ from edge.bench.record import BenchRun, all_rows
 from edge.bench.remote.bench import Remote, bench_remote
 from edge.bench.report.columns import (
     BENCH,
+    PHONE,
     PIPELINE,
     STAGE,
     SUSTAINED,
@@ -51,12 +52,18 @@ PRECISIONS = {name: name for name in get_args(Arithmetic)}
 remote_options = together(
     click.option(
         "--remote",
-        metavar="ssh:USER@HOST",
-        help="Measure on a board that OpenSSH reaches without a password; it needs Python and the engine alone.",
+        metavar="TARGET",
+        help="Measure on a board: ssh:USER@HOST, which needs Python and the engine alone, or adb:SERIAL, a phone.",
     ),
     setting(["--remote-python"], str, "python3", "Python on the board, such as ~/pose/bin/python."),
     click.option(
         "--ssh-config", type=PATH, help="Configuration for ssh in place of ~/.ssh/config."
+    ),
+    click.option(
+        "--remote-binary",
+        type=PATH,
+        multiple=True,
+        help="Over adb: your Android build of benchncnn (ncnn) or benchmark_model (tflite); may be repeated.",
     ),
     section="Remote",
 )
@@ -195,15 +202,18 @@ def _print(run: BenchRun) -> None:
         for row in run.pipelines:
             emit_table(STAGE, stage_cells(row))
         return
-    columns = SUSTAINED if run.window_s else BENCH
+    columns = SUSTAINED if run.window_s else PHONE if run.host.startswith("adb:") else BENCH
     emit_table(columns, bench_cells(run.rows, columns))
 
 
 def _say_host(run: BenchRun) -> None:
     if run.host:
-        say(
-            f"on {run.host}: {run.machine.cpu_model or run.machine.arch}, Python {run.versions['python']}"
+        system = (
+            f"Android {run.versions['android']}"
+            if "android" in run.versions
+            else f"Python {run.versions['python']}"
         )
+        say(f"on {run.host}: {run.machine.cpu_model or run.machine.arch}, {system}")
 
 
 def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
