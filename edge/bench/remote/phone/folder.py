@@ -15,13 +15,13 @@ from runtimes.errors import DeviceLostError, InputError, warn
 
 # Where the shell may write and execute; /sdcard is mounted noexec.
 PARENT = "/data/local/tmp"
-MADE = b"@edgepose made"
+MADE, REMOVED = b"@edgepose made", b"@edgepose removed"
 PID = "tool.pid"
 # The shell that makes the directory holds it: where its stdin ends, by us or with the connection, it ends the tool and
 # removes the directory.
 HOLD = (
     "trap '' HUP INT TERM PIPE; umask 077; mkdir {d} || exit 3; echo '@edgepose made'; cat >/dev/null; "
-    "test -f {d}/{pid} && kill -9 $(cat {d}/{pid}); rm -rf {d}"
+    "test -f {d}/{pid} && kill -9 $(cat {d}/{pid}); rm -rf {d} && echo '@edgepose removed'"
 )
 GRACE_S = 10.0
 MOST_LINES, MOST_LINE_BYTES = 100, 1 << 16
@@ -50,7 +50,7 @@ class Folder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._close() == 0:
+        if self._close():
             return
         # the shell was lost: with a phone that is still there, another one removes what it left
         with contextlib.suppress(DeviceLostError):
@@ -106,8 +106,11 @@ class Folder:
         said += self._stderr.read(1 << 16)
         raise self._failure(said.decode(errors="replace"))
 
-    def _close(self) -> int:
-        """End the shell that holds the directory, which removes it; return its exit code."""
+    def _close(self) -> bool:
+        """End the shell that holds the directory, and return whether it said that it removed it.
+
+        adb ends with code 0 where a connection is lost.
+        """
         with contextlib.suppress(BrokenPipeError):
             _pipe(self._holder.stdin).close()
         try:
@@ -115,9 +118,10 @@ class Folder:
         except subprocess.TimeoutExpired:
             self._holder.kill()
             self._holder.wait()
-        _pipe(self._holder.stdout).close()
+        with _pipe(self._holder.stdout) as lines:
+            said = lines.read(MOST_LINE_BYTES)
         self._stderr.close()
-        return self._holder.returncode
+        return REMOVED in said
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

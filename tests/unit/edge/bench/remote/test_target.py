@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge.bench.remote.ssh import Ssh
-from edge.bench.remote.target import Target, parse_target
+from edge.bench.remote.target import Phone, Target, parse_target
 from runtimes.errors import InputError
 
 
@@ -39,11 +39,26 @@ def test_a_board_is_named_as_for_ssh(text, target) -> None:
         "ssh:board:0",
         "ssh:board:70000",
         "ssh:fe80::1",
-        "adb:emulator-5554",
     ],
 )
 def test_anything_else_is_refused(text) -> None:
     with pytest.raises(InputError, match="--remote wants ssh:USER@HOST"):
+        parse_target(text)
+
+
+@pytest.mark.parametrize(
+    "serial",
+    ["emulator-5554", "R58N123ABC", "192.168.0.7:5555", "[fe80::1]:5555", "adb-x._adb-tls._tcp"],
+)
+def test_a_phone_is_named_by_its_serial(serial) -> None:
+    assert parse_target(f"adb:{serial}") == Phone(serial)
+
+
+@pytest.mark.parametrize(
+    "text", ["adb:", "adb:-s", "adb:x y", "adb:x;reboot", "adb:$(id)", "adb:x\n"]
+)
+def test_no_serial_is_refused(text) -> None:
+    with pytest.raises(InputError, match="--remote wants adb:SERIAL"):
         parse_target(text)
 
 
