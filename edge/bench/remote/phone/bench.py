@@ -1,18 +1,22 @@
 """Benchmark on a phone: rows that take turns, measured by the engines' own tools, with the phone's facts and heat."""
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import msgspec
 
 from edge.bench.measure import Case, Plan, quiet, schedule
 from edge.bench.record import BenchRow, BenchRun, with_speedup
 from edge.bench.remote.phone.adb import Adb
-from edge.bench.remote.phone.binaries import choose_binaries, require_runnable
+from edge.bench.remote.phone.binaries import Binary, choose_binaries, require_runnable
 from edge.bench.remote.phone.folder import Folder
 from edge.bench.remote.phone.state import SCRIPT, PhoneState, parse_state
 from edge.bench.remote.phone.tool import Printed
 from edge.bench.remote.phone.turns import Turns, make_turns, phone_row
+from runtimes.artifact import Artifact
 from runtimes.errors import DeviceLostError, InputError
+from runtimes.spec import Runtime
 from runtimes.version import __version__
 
 
@@ -39,29 +43,47 @@ def bench_phone(
     for binary in chosen.values():
         require_runnable(binary, before.machine.arch)
     with Folder(adb) as folder:
-        for binary in chosen.values():
-            folder.send_tool(binary.path, binary.tool.name)
-        numbers = {each.root: number for number, each in enumerate(artifacts)}
-        for artifact in artifacts:
-            suffix = chosen[artifact.manifest.runtime].tool.suffix
-            folder.send([artifact.file(suffix)], str(numbers[artifact.root]))
-        turns = [
-            make_turns(
-                case,
-                numbers[case.artifact.root],
-                chosen[case.artifact.manifest.runtime],
-                folder,
-                before,
-            )
-            for case in cases
-        ]
+        turns = _prepare(cases, artifacts, chosen, folder, before)
         rows, lost = _measure(turns, plan, before, advance)
         after = None if lost else _state(adb)
+    run = _make_run(plan, rows, before, after, lost)
     engines: dict[str, str] = {runtime: binary.engine for runtime, binary in chosen.items()}
+    return msgspec.structs.replace(run, host=f"adb:{serial}", versions={**run.versions, **engines})
+
+
+def _prepare(
+    cases: Sequence[Case],
+    artifacts: Sequence[Artifact],
+    chosen: Mapping[Runtime, Binary],
+    folder: Folder,
+    state: PhoneState,
+) -> list[Turns]:
+    """Copy the tools, and of each artifact the file that its tool reads, into a folder of its number."""
+    for binary in chosen.values():
+        folder.send_tool(binary.path, binary.tool.name)
+    numbers = {each.root: number for number, each in enumerate(artifacts)}
+    for artifact in artifacts:
+        suffix = chosen[artifact.manifest.runtime].tool.suffix
+        folder.send([artifact.file(suffix)], str(numbers[artifact.root]))
+    return [
+        make_turns(
+            case,
+            numbers[case.artifact.root],
+            chosen[case.artifact.manifest.runtime],
+            folder,
+            state,
+        )
+        for case in cases
+    ]
+
+
+def _make_run(
+    plan: Plan, rows: Sequence[BenchRow], before: PhoneState, after: PhoneState | None, lost: str
+) -> BenchRun:
     return BenchRun(
         machine=before.machine,
         date=dt.datetime.now(dt.timezone.utc).isoformat(timespec="seconds"),
-        versions={"android": before.android or "unknown", "edgepose": __version__, **engines},
+        versions={"android": before.android or "unknown", "edgepose": __version__},
         load_before=before.load,
         load_after=after.load if after else None,
         sensors_before=before.sensors,
@@ -72,7 +94,6 @@ def bench_phone(
         tier=plan.name,
         queries=plan.queries,
         iterations=plan.exact_runs,
-        host=f"adb:{serial}",
         partial=lost,
         rows=tuple(rows) if lost else with_speedup(rows),
     )
