@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -42,6 +43,25 @@ class Sshd:
         """End the server."""
         self.process.terminate()
         self.process.wait(20)
+
+
+def left_on(server: Sshd) -> list[str]:
+    """What lies in the board's temporary directory, once the shell that holds ours had time to remove it."""
+    end = time.monotonic() + READY_S
+    while (found := [each.name for each in server.temporary.iterdir()]) and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def cut(server: Sshd) -> None:
+    """Break all connections, as a board does that loses its power."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+        except (OSError, IndexError):
+            continue
+        if parent == server.process.pid:
+            os.kill(int(path.parent.name), signal.SIGKILL)
 
 
 def make_key(path: Path) -> Path:

@@ -1,6 +1,5 @@
 """bench --remote over a real sshd on the loopback interface: rows, errors, and nothing left on the board."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -8,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback_sshd import SSHD, Sshd, make_key, start_sshd
+from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, start_sshd
 
 from devices.detect import detect_machine
 from edge.bench.record import read_run
@@ -34,14 +33,6 @@ def artifact(small_artifact, tmp_path_factory) -> Path:
 def remote(server: Sshd, python: object = sys.executable) -> tuple[object, ...]:
     where = ("--remote", f"ssh:127.0.0.1:{server.port}", "--ssh-config", server.config)
     return (*where, "--remote-python", python)
-
-
-def left_on(server: Sshd) -> list[str]:
-    """What lies in the board's temporary directory, once the shell that holds ours had time to remove it."""
-    end = time.monotonic() + 20
-    while (found := [each.name for each in server.temporary.iterdir()]) and time.monotonic() < end:
-        time.sleep(0.05)
-    return found
 
 
 def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> None:
@@ -165,24 +156,13 @@ def runners(server: Sshd) -> list[int]:
     return found
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-
-
 @pytest.mark.slow
 def test_a_board_that_disappears_leaves_partial_results(
     edgepose, start, artifact, sshd, tmp_path
 ) -> None:
     out = tmp_path / "run.json"
     running = measuring(start, artifact, sshd, "--out", out)
-    children = [
-        int(path.parent.name)
-        for path in Path("/proc").glob("[0-9]*/stat")
-        if alive_child(path, sshd.process.pid)
-    ]
-    assert children
-    for pid in children:  # the connections' processes of sshd
-        os.kill(pid, signal.SIGKILL)
+    cut(sshd)
     _, err = running.communicate(timeout=60)
     assert running.returncode == 2, err
     assert "the board disappeared" in err
@@ -193,13 +173,6 @@ def test_a_board_that_disappears_leaves_partial_results(
     assert len(run.rows[0].round_p50_ms) < run.rounds
     assert "run is partial: 127.0.0.1: the board disappeared" in edgepose("compare", out).err
     assert left_on(sshd) == []
-
-
-def alive_child(stat: Path, pid: int) -> bool:
-    try:
-        return parent(int(stat.parent.name)) == pid
-    except (OSError, IndexError):
-        return False
 
 
 @pytest.mark.slow

@@ -1,12 +1,13 @@
 """edgepose run: poses of people in images, a video, a camera stream or drawn scenes, to files or a window."""
 
+import dataclasses
 import itertools
 import shlex
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import click
 
@@ -27,6 +28,10 @@ from edge.cli.options import (
 )
 from edge.cli.outputs import Outputs
 from edge.cli.recording import banner, warn_of_drawn
+from edge.cli.remote.arguments import forwarded
+from edge.cli.remote.options import Remote, remote_options
+from edge.cli.remote.run import RemoteRun, run_remote
+from edge.cli.remote.sources import on_board
 from edge.cli.running.many import check_many, run_many
 from edge.cli.running.plan import Plan, plan_run
 from edge.cli.running.setup import Setup, check_spares, picture_suffix
@@ -148,6 +153,7 @@ output_options = together(
     help="End with an error where a camera or stream is lost for so long; it is opened again until then. "
     "Default: never.",
 )
+@remote_options
 @force_option
 @json_option
 @load_options
@@ -160,6 +166,7 @@ def command(
     serving: ServeOptions,
     shard: str | None,
     give_up_s: float,
+    remote: Remote,
     force: bool,
     as_json: bool,
     options: LoadOptions,
@@ -179,6 +186,9 @@ def command(
         raise InputError("--save-jsonl - writes to stdout, which is closed; name a FILE")
     if outputs.to_stdout and as_json:
         raise InputError("--save-jsonl - and --json both want stdout; name a FILE for the lines")
+    here = {"--tuned": asked.tuned, "--show": show, "--serve": serving.serve}
+    ssh = remote.ssh(here=here)
+    asked_sources, sources = sources, tuple(map(on_board, sources)) if ssh else sources
     plan = plan_run(sources, parse_shard(shard) if shard else None)
     if plan.way != "one":
         check_many(plan, outputs, show=show, force=force)
@@ -188,6 +198,19 @@ def command(
         outputs.check_parents()
         if show:
             require_display()
+    if ssh:
+        more = {
+            "kpt_thr": kpt_thr,
+            "shard": shard,
+            "give_up_s": give_up_s,
+            "force": force,
+            "as_json": as_json,
+        }
+        given = {**_values(asked), **_values(outputs), **_values(options), **more}
+        arguments = _arguments(given, pose, detector, sources)
+        artifacts = [Artifact.open(each) for each in (pose, detector) if each]
+        there = RemoteRun(asked_sources, plan, outputs, artifacts, arguments, force)
+        return run_remote(ssh, remote.remote_python, there)
     with ExitStack() as stack:
         preview = open_preview(serving, stack)
         pose_artifact = Artifact.open(pose)
@@ -215,6 +238,18 @@ def command(
         else _keeping(sources, plan, asked)
     )
     return code
+
+
+def _values(group: PipelineOptions | Outputs | LoadOptions) -> dict[str, Any]:
+    return {each.name: getattr(group, each.name) for each in dataclasses.fields(group)}
+
+
+def _arguments(
+    given: dict[str, Any], pose: Path, detector: Path | None, sources: tuple[str, ...]
+) -> list[str]:
+    """Return the arguments of the same run on a board; given: values of options by their parameters' names."""
+    models = [f"--pose={pose}", *([f"--detector={detector}"] if detector else [])]
+    return [*models, *forwarded(click.get_current_context().command, given), "--", *sources]
 
 
 def _make_pipeline(

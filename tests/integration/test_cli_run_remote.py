@@ -1,0 +1,302 @@
+"""run --remote over a real sshd on the loopback interface: results as of a local run, and nothing left on the board."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, start_sshd
+from mjpeg import MjpegHandler, jpeg_of, mjpeg_camera
+
+pytestmark = pytest.mark.skipif(
+    SSHD is None, reason="there is no sshd (apt install openssh-server)"
+)
+# stands in for an interpreter of another version, or without some packages
+SHIM = """#!{python}
+import runpy, sys
+{statement}
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory):
+    server = start_sshd(tmp_path_factory.mktemp("sshd"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def artifact(small_artifact, tmp_path_factory) -> Path:
+    return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """A working directory with a folder of two clips and one of pictures."""
+    folder = tmp_path / "here"
+    for name, seed in (("clips/a.avi", 1), ("clips/b.avi", 2)):
+        write_clip(folder / name, seed)
+    (folder / "pictures").mkdir()
+    for number in (1, 2, 10):
+        cv2.imwrite(str(folder / f"pictures/p{number}.png"), noise(number))
+    (folder / "pictures/notes.txt").write_text("not a picture\n")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def noise(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def write_clip(path: Path, seed: int, frames: int = 10) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for number in range(frames):
+        writer.write(noise(100 * seed + number))
+    writer.release()
+
+
+def remote(server: Sshd, python: object = sys.executable) -> tuple[object, ...]:
+    where = ("--remote", f"ssh:127.0.0.1:{server.port}", "--ssh-config", server.config)
+    return (*where, "--remote-python", python)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+FILES = (
+    "--out",
+    "o.mp4",
+    "--save-json",
+    "o.json",
+    "--save-csv",
+    "o.csv",
+    "--save-jsonl",
+    "o.jsonl",
+)
+FOLDERS = ("--out", "out", "--save-json", "json", "--save-jsonl", "lines")
+
+
+@pytest.mark.parametrize(
+    ("sources", "outputs"),
+    [
+        (["clips/a.avi"], FILES),
+        (["{here}/clips/a.avi"], FILES),
+        (["../here/clips/a.avi"], FILES),
+        (["pictures"], ("--out", "drawn", "--save-jsonl", "o.jsonl")),
+        (["pictures/p%d.png"], ("--save-json", "o.json")),
+        (["pictures/p1.png"], ("--out", "o.jpg")),
+        (["clips"], FOLDERS),
+        (["clips/a.avi", "clips/b.avi"], FOLDERS),
+    ],
+)
+def test_results_are_those_of_a_local_run(
+    edgepose, artifact, sshd, here, tmp_path, monkeypatch, sources, outputs
+) -> None:
+    kept = []
+    named = [each.format(here=here) for each in sources]
+    for where in ((), remote(sshd)):
+        before = files_below(here)
+        done = edgepose("run", *named, "--pose", artifact, *outputs, "--json", *where)
+        assert done.code == 0, done.err
+        assert done.json["frames"] > 0
+        after = files_below(here)
+        kept.append({name: after[name] for name in after.keys() - before.keys()})
+        for name in kept[-1]:
+            (here / name).unlink()
+        for name in ("drawn", "out", "json", "lines"):
+            if (here / name).is_dir():
+                (here / name).rmdir()
+    local, there = kept
+    assert there.keys() == local.keys()
+    assert local
+    assert {name for name in local if there[name] != local[name]} == set()
+    assert left_on(sshd) == []
+
+
+def test_stdout_has_the_lines_and_stderr_our_names(process, artifact, sshd, here) -> None:
+    source = here / "clips/a.avi"
+    asked = ("run", source, "--pose", artifact, "--save-jsonl", "-")
+    local, there = process(*asked, cwd=here), process(*asked, *remote(sshd), cwd=here)
+    assert there.code == 0, there.err
+    assert there.out == local.out
+    assert [json.loads(line)["frame"] for line in there.out.splitlines()] == list(range(10))
+    broken = here / "broken.avi"
+    broken.write_bytes(b"nothing")
+    refused = process("run", broken, "--pose", artifact, *remote(sshd), cwd=here)
+    assert refused.code == 2
+    assert f"edgepose: {broken} " in refused.err
+    assert str(sshd.temporary) not in refused.err
+
+
+def test_finished_videos_are_neither_sent_nor_run_again(edgepose, artifact, sshd, here) -> None:
+    asked = ("run", "clips", "--pose", artifact, "--save-jsonl", "lines", *remote(sshd))
+    assert edgepose(*asked).code == 0
+    first = (here / "lines/a.jsonl").stat().st_mtime_ns
+    (here / "lines/b.jsonl").unlink()
+    again = edgepose(*asked)
+    assert again.code == 0
+    assert "1 source of 2 finished before" in again.err
+    assert sorted(files_below(here / "lines")) == ["a.jsonl", "b.jsonl"]
+    assert (here / "lines/a.jsonl").stat().st_mtime_ns == first
+    shares = [edgepose(*asked, "--force", "--shard", f"{number}/2").code for number in (1, 2)]
+    assert shares == [0, 0]
+    assert sorted(files_below(here / "lines")) == ["a.jsonl", "b.jsonl"]
+
+
+def test_the_board_reads_its_own_sources(edgepose, artifact, sshd, here, tmp_path) -> None:
+    write_clip(tmp_path / "there.avi", 3)
+    source = f"board:{tmp_path}/there.avi"
+    done = edgepose("run", source, "--pose", artifact, "--save-jsonl", "o.jsonl", *remote(sshd))
+    assert done.code == 0, done.err
+    lines = [json.loads(line) for line in (here / "o.jsonl").read_text().splitlines()]
+    assert {line["source"] for line in lines} == {f"{tmp_path}/there.avi"}
+    assert len(lines) == 10
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["clips/a.avi", "--remote", "ssh:-oProxyCommand=x"], "--remote wants ssh:USER@HOST"),
+        (["clips/a.avi", "--remote", "adb:1234"], "run works over ssh"),
+        (
+            ["clips/a.avi", "--remote", "ssh:board", "--remote-python", "-c"],
+            "--remote-python wants",
+        ),
+        (["clips/a.avi", "--remote", "ssh:board", "--tuned"], "--tuned is of this machine"),
+        (["clips/a.avi", "--remote", "ssh:board", "--show"], "--show is of this machine"),
+        (["clips/a.avi", "--remote", "ssh:board", "--serve", "8000"], "--serve is of this machine"),
+        (["0", "--remote", "ssh:board"], "write board:0 for the board"),
+        (["-", "--remote", "ssh:board"], "stdin is not sent"),
+        (["none.mp4", "--remote", "ssh:board"], "no such file or directory: none.mp4"),
+        (["clips/a.avi", "--remote", "ssh:board", "--out", "no/o.mp4"], "no such directory"),
+        (["clips/a.avi", "--remote", "ssh:board", "--out", "clips/a.avi"], "another target"),
+    ],
+)
+def test_wrong_use_is_refused_before_anything_is_started(
+    edgepose, artifact, here, args, said
+) -> None:
+    done = edgepose("run", *args, "--pose", artifact)
+    assert done.code == 2
+    assert said in done.message
+
+
+def test_boards_that_cannot_be_used_are_named(edgepose, artifact, sshd, here, tmp_path) -> None:
+    asked = ("run", "clips/a.avi", "--pose", artifact, "--save-json", "o.json")
+    config = ("--ssh-config", sshd.config)
+    gone = edgepose(*asked, "--remote", "ssh:edgepose-test.invalid", *config)
+    assert gone.code == 2
+    assert "edgepose-test.invalid: no such host" in gone.message
+    other = " ".join(make_key(tmp_path / "other").with_suffix(".pub").read_text().split()[:2])
+    try:
+        sshd.trust(other)
+        changed = edgepose(*asked, *remote(sshd))
+    finally:
+        sshd.trust(sshd.host_key())
+    assert changed.code == 2
+    assert "127.0.0.1: its host key has changed" in changed.message
+    assert not (here / "o.json").exists()
+
+
+OLD = "import platform; platform.python_version = lambda: '3.8.10'"
+BARE = "import importlib.util as u; u.find_spec = lambda name: None if name in {names} else 1"
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "said"),
+    [
+        (OLD, 2, "is Python 3.8.10; run needs 3.10 or newer"),
+        (BARE.format(names=["onnxruntime"]), 4, "-m pip install onnxruntime"),
+        (
+            BARE.format(names=["cv2", "msgspec"]),
+            4,
+            "-m pip install opencv-python-headless msgspec",
+        ),
+    ],
+)
+def test_a_python_that_is_too_old_or_lacks_packages_is_named(
+    edgepose, artifact, sshd, here, tmp_path, statement, code, said
+) -> None:
+    shim = tmp_path / "python"
+    shim.write_text(SHIM.format(python=sys.executable, statement=statement))
+    shim.chmod(0o755)
+    done = edgepose("run", "clips/a.avi", "--pose", artifact, *remote(sshd, shim))
+    assert done.code == code
+    assert "127.0.0.1: " in done.err
+    assert said in done.err
+    assert left_on(sshd) == []
+
+
+def recording(start, artifact: Path, server: Sshd, here: Path, url: str) -> "subprocess.Popen[str]":
+    """Start a run of a stream without an end that the board reads; return once some of its lines have come."""
+    asked = ("run", f"board:{url}", "--pose", artifact, *FILES)
+    running = start(*asked, *remote(server), cwd=here)
+    end = time.monotonic() + 120
+    lines = here / "o.jsonl"
+    while running.poll() is None and time.monotonic() < end:
+        if lines.exists() and lines.read_bytes().count(b"\n") >= 5:
+            return running
+        time.sleep(0.05)
+    running.kill()
+    pytest.fail(running.communicate()[1])
+
+
+class Endless(MjpegHandler):
+    """A frame each 50 ms."""
+
+    def pictures(self) -> Iterator[bytes]:
+        for number in itertools.count():
+            yield jpeg_of(noise(number))
+            time.sleep(0.05)
+
+
+def test_a_board_that_disappears_leaves_what_had_arrived(start, artifact, sshd, here) -> None:
+    with mjpeg_camera(Endless) as url:
+        running = recording(start, artifact, sshd, here, url)
+        cut(sshd)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 2, err
+    assert "Traceback" not in err
+    assert "127.0.0.1: the board disappeared" in err
+    assert "what had arrived is kept, partial: o.json, o.csv, o.jsonl" in err
+    lines = [json.loads(line) for line in (here / "o.jsonl").read_text().splitlines()]
+    people = json.loads((here / "o.json").read_text())
+    rows = (here / "o.csv").read_text().splitlines()
+    assert len(lines) >= 5
+    assert len(people) >= 5
+    assert len(rows) >= 6
+    assert not (here / "o.mp4").exists()
+    assert not list(here.glob(".edgepose*"))
+    assert left_on(sshd) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_run_and_keeps_what_was_written(
+    start, artifact, sshd, here, number
+) -> None:
+    with mjpeg_camera(Endless) as url:
+        running = recording(start, artifact, sshd, here, url)
+        running.send_signal(number)
+        _, err = running.communicate(timeout=60)
+    assert running.returncode == 128 + number, err
+    assert "edgepose: interrupted after " in err
+    frames = len((here / "o.jsonl").read_text().splitlines())
+    assert f"wrote o.mp4 ({frames} frames" in err
+    assert f"wrote o.json ({frames} frames" in err
+    assert len(json.loads((here / "o.json").read_text())) == frames
+    assert sorted(each.name for each in here.glob("o.*")) == ["o.csv", "o.json", "o.jsonl", "o.mp4"]
+    assert left_on(sshd) == []
