@@ -14,6 +14,7 @@ from edge.parity.reference import Reference, save_reference
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
 from export.converter import ConversionSource, Converted, load_converter
+from export.cost import network_cost
 from export.fold import fold_batchnorm
 from export.gate import judge_parity, torch_reference
 from export.inputs import GateInputs, drawn_inputs
@@ -24,7 +25,7 @@ from runtimes.errors import ConversionError, EngineError
 from runtimes.files import atomic_file, discard, publish, seal
 from runtimes.naming import Destination, Target, destinations
 from runtimes.parity_spec import Parity
-from runtimes.spec import Manifest, ModelSpec
+from runtimes.spec import Cost, Manifest, ModelSpec
 from runtimes.staging import scratch, staging
 
 REJECTED = ".rejected"
@@ -103,6 +104,7 @@ def export_to(
     gate_inputs = inputs or drawn_inputs(loaded.spec)
     reference = torch_reference(loaded.module, loaded.spec, gate_inputs)
     folded = fold_batchnorm(loaded.module)
+    cost = network_cost(folded, loaded.spec)
     results = []
     with scratch("export") as folder:
         source = ConversionSource(folded, loaded.spec, folder, gate_inputs.images)
@@ -110,7 +112,7 @@ def export_to(
             progress(f"{each.target.runtime} {each.target.precision}")
             try:
                 with staging(each.path.parent) as staged:
-                    artifact = _convert(loaded, source, each.target, staged, reference)
+                    artifact = _convert(loaded, source, each.target, staged, reference, cost)
                     parity = [judge_parity(artifact, reference, gate_inputs, max_px)]
                     if accuracy is not None:
                         parity.append(accuracy(artifact))
@@ -126,14 +128,15 @@ def _convert(
     target: Target,
     staged: Path,
     reference: Reference,
+    cost: Cost,
 ) -> Artifact:
     """Fill `staged` with the engine's files, the reference and a manifest without a verdict."""
     converted = load_converter(target.runtime).convert(source, target.precision, staged)
     save_reference(staged / REFERENCE, reference)
-    return seal(staged, _manifest(loaded, target, converted))
+    return seal(staged, _manifest(loaded, target, converted, cost))
 
 
-def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Manifest:
+def _manifest(loaded: LoadedModel, target: Target, converted: Converted, cost: Cost) -> Manifest:
     shared: dict[str, Any] = {
         name: getattr(loaded.spec, name)
         for name in ModelSpec.__struct_fields__
@@ -149,6 +152,7 @@ def _manifest(loaded: LoadedModel, target: Target, converted: Converted) -> Mani
         lineage=loaded.lineage,
         tools=converted.tools,
         kept=converted.kept,
+        cost=cost,
     )
 
 

@@ -205,8 +205,20 @@ class Lineage(Record, frozen=True, kw_only=True):
     trained_on: TrainedOn = "unknown"
 
 
+class Cost(Record, frozen=True, kw_only=True):
+    """What one run on one image takes at least, counted on the PyTorch model.
+
+    macs: multiply-accumulates of convolutions, linear layers and matrix products. parameters: numbers in its weights.
+    io_bytes: of the uint8 image and the float32 outputs.
+    """
+
+    macs: Size
+    parameters: Size
+    io_bytes: Size
+
+
 class Manifest(ModelSpec, frozen=True, kw_only=True):
-    """artifact.json."""
+    """artifact.json. cost: None of what others converted, and of artifacts of earlier releases."""
 
     runtime: Runtime
     precision: Precision
@@ -216,6 +228,7 @@ class Manifest(ModelSpec, frozen=True, kw_only=True):
     files: tuple[FileRecord, ...] = ()
     parity: tuple[Parity, ...] = ()
     calibration: Calibration | None = None
+    cost: Cost | None = None
     tools: dict[str, str] = msgspec.field(default_factory=dict)
 
 

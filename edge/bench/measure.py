@@ -11,7 +11,10 @@ from pathlib import Path
 
 import msgspec
 
+from devices.detect import detect_machine
 from edge.bench.conditions import read_conditions
+from edge.bench.limits.floor import with_floors
+from edge.bench.limits.record import load_limits
 from edge.bench.process import Worker
 from edge.bench.record import BenchRun, with_speedup
 from edge.bench.rows import make_row, make_run
@@ -152,8 +155,9 @@ def open_workers(cases: Sequence[Case]) -> Iterator[list[Worker]]:
 
 def bench(cases: Sequence[Case], plan: Plan, advance: Advance = quiet) -> BenchRun:
     """Load all cases and measure them; `advance` is called after each of `steps(cases, plan)`."""
+    limits = load_limits(detect_machine())  # first: a damaged file ends it before any work
     with open_workers(cases) as workers:
-        return measure(workers, plan, advance)
+        return with_floors(measure(workers, plan, advance), limits)
 
 
 def steps(count: int, plan: Plan) -> int:

@@ -20,6 +20,8 @@ FORMAT = 2  # of 1, later fields are missing
 # CPU seconds a thread and wall second; below it, other work took the process's cores.
 MIN_CPU_WALL = 0.9
 
+FloorBy = Literal["arithmetic", "memory", ""]
+
 
 class BenchRow(Record, frozen=True, kw_only=True):
     """One artifact on one engine with one set of options, batch 1, on its own reference images.
@@ -37,6 +39,9 @@ class BenchRow(Record, frozen=True, kw_only=True):
     threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
     None where it recorded none. On a phone over adb the figures are those that the engine's own benchmark tool prints,
     the others None; round_mean_ms: each round's mean; note: what such a row is not.
+    macs, least_bytes: of a run, None where the manifest has no cost; floor_ms: the least time for them by this
+    machine's measured limits (`edge.bench.limits.floor`), floor_by: which of both, floor_ratio: p50_ms / floor_ms; None
+    and "" where the limits were not measured.
     """
 
     artifact: str
@@ -80,6 +85,11 @@ class BenchRow(Record, frozen=True, kw_only=True):
     ap: float | None = None
     ap_on: str = ""
     passed: bool | None = None
+    macs: Size | None = None
+    least_bytes: Size | None = None
+    floor_ms: Positive | None = None
+    floor_ratio: Positive | None = None
+    floor_by: FloorBy = ""
 
     @property
     def typical_ms(self) -> float:

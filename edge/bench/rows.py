@@ -10,6 +10,7 @@ import msgspec
 from devices.detect import detect_machine
 from edge.bench.conditions import Conditions, read_conditions
 from edge.bench.figures import figures
+from edge.bench.limits.floor import least_bytes
 from edge.bench.pipeline_row import PipelineRow
 from edge.bench.process import Worker
 from edge.bench.record import BenchRow, BenchRun, gate_passed, is_valid
@@ -58,6 +59,8 @@ def make_row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
         ap=ap.ap if ap else None,
         ap_on=ap.inputs if ap else "",
         passed=gate_passed(manifest),
+        macs=manifest.cost.macs if manifest.cost else None,
+        least_bytes=least_bytes(manifest.cost, manifest.precision) if manifest.cost else None,
     )
 
 

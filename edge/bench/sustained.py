@@ -11,8 +11,11 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 
+from devices.detect import detect_machine
 from edge.bench.conditions import read_conditions
 from edge.bench.figures import figures
+from edge.bench.limits.floor import with_floors
+from edge.bench.limits.record import load_limits
 from edge.bench.measure import LONGEST_S, WARMUP_S, Case, open_workers, quiet
 from edge.bench.process import Worker
 from edge.bench.record import BenchRow, BenchRun
@@ -51,8 +54,9 @@ def bench_sustained(
     cases: Sequence[Case], plan: Sustained, advance: Callable[[str], object] = quiet
 ) -> BenchRun:
     """Load all cases and measure them; `advance` is called after each window, and twice a row before them."""
+    limits = load_limits(detect_machine())
     with open_workers(cases) as workers:
-        return measure_sustained(workers, plan, advance)
+        return with_floors(measure_sustained(workers, plan, advance), limits)
 
 
 def measure_sustained(

@@ -70,6 +70,9 @@ COLUMNS: dict[str, Column] = {
     "load ms": _of_bench(lambda row: _figure(row.load_ms, ".0f")),
     "first ms": _of_bench(lambda row: _figure(row.first_ms, ".1f")),
     "RSS MB": _of_bench(lambda row: _megabytes(row.peak_rss_bytes, ".0f")),
+    "floor ms": _of_bench(lambda row: _figure(row.floor_ms, ".2f")),
+    "floor by": _of_bench(lambda row: row.floor_by or UNKNOWN, word=True),
+    "over floor": _of_bench(lambda row: _figure(row.floor_ratio, ".1f", "x")),
     "speedup": _of_bench(lambda row: _figure(row.speedup, ".2f", "x")),
     "p90 change": Column(lambda row: _figure(row.p90_change, "+.1%")),
     "valid": _of_bench(lambda row: VALID[row.valid], word=True, bad=VALID[False]),
@@ -88,7 +91,8 @@ BENCH = (
         "p90 est ms",
         "p99 ms",
     ),
-    *("runs", "cpu/wall", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup", "engine"),
+    *("runs", "cpu/wall", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup"),
+    *("floor ms", "over floor", "engine"),
 )
 SUSTAINED = (*BENCH[:3], "burst ms", *BENCH[3:10], "steady", *BENCH[10:])
 # What the tools on a phone print.
@@ -125,7 +129,8 @@ PAGE = (
         "mean ms",
         "steady",
     ),
-    *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[12:], "engine", "note"),
+    *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[12:]),
+    *("floor ms", "over floor", "floor by", "engine", "note"),
 )
 
 

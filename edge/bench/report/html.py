@@ -56,6 +56,8 @@ NOTES = (
     "steady: yes, where the p50 of windows of 30 s changed by less than 1 % a minute at the end.",
     "speedup: against the fp32 artifact of the same runtime, model, threads and arithmetic in the same run.",
     "px p95: distance from the reference's keypoints in pixels of the network's input, as the gate measured it.",
+    "floor ms: the least time for the network's multiply-accumulates or bytes, by this machine's measured limits.",
+    "over floor: p50 / floor. floor by: which of both takes longer.",
     "valid: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine.",
 )
 

@@ -10,6 +10,7 @@ import msgspec
 
 from devices.tuned import tuned_options
 from edge.bench.conditions import describe_conditions, throttled
+from edge.bench.limits.record import load_limits
 from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
 from edge.bench.record import BenchRun, all_rows
 from edge.bench.remote.bench import Remote, bench_remote
@@ -190,6 +191,7 @@ def command(
         say("; ".join(shown))
     warn_of_noise(run)
     _warn_of_length(run)
+    _say_unmeasured(run)
     _write(run, out, html)
     if run.partial:
         raise DeviceLostError(f"{run.partial}; what was measured before is kept, marked partial")
@@ -214,6 +216,12 @@ def _say_host(run: BenchRun) -> None:
             else f"Python {run.versions['python']}"
         )
         say(f"on {run.host}: {run.machine.cpu_model or run.machine.arch}, {system}")
+
+
+def _say_unmeasured(run: BenchRun) -> None:
+    """Say what rows have no floor for, where they could have one."""
+    if not run.host and any(row.macs for row in run.rows) and load_limits(run.machine) is None:
+        say("floor: the limits of this machine are not known; run `edgepose doctor --measure` once")
 
 
 def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:

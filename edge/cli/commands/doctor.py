@@ -13,15 +13,17 @@ import click
 from devices.detect import detect_machine
 from devices.machine import Machine
 from edge.bench.conditions import load_average
+from edge.bench.limits.describe import HEADER, limit_cells
+from edge.bench.limits.record import Limits, load_limits, save_limits
 from edge.cli.chosen import FIRST_MODELS
-from edge.cli.console import emit_json, emit_table, hint, say
+from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.health.drivers import driver_hints
 from edge.cli.health.imports import Imported, try_imports
 from edge.cli.health.system import schedulable_cores, system_hints
 from edge.cli.opencv import installed_opencv, opencv_problem, usual_opencv
 from edge.cli.options import FloatRange, json_option, setting
 from runtimes.cache.names import latest, runtime_order
-from runtimes.errors import MissingDependencyError
+from runtimes.errors import GateError, InputError, MissingDependencyError
 from runtimes.install.wheels import this_python, why_not
 from runtimes.registry import ENGINES, engine_version, installed_engine
 
@@ -69,6 +71,11 @@ class Package:
         return "" if self.version or self.unavailable else f"pip install {wanted}"
 
     @property
+    def usable(self) -> bool:
+        """Whether it is there and was not seen to fail."""
+        return self.version is not None and not self.problem
+
+    @property
     def state(self) -> str:
         """Its version, and that it does not load; or that it is missing."""
         broken = ", does not load" if self.problem else ""
@@ -82,9 +89,15 @@ class Package:
     60,
     "Seconds that the imports of OpenCV and of all engines may take together.",
 )
+@click.option(
+    "--measure",
+    "measuring",
+    is_flag=True,
+    help="Measure peak arithmetic and memory bandwidth (a minute or two), and keep them for `bench`.",
+)
 @json_option
 @click.pass_context
-def command(ctx: click.Context, time_limit_s: float, as_json: bool) -> None:
+def command(ctx: click.Context, time_limit_s: float, measuring: bool, as_json: bool) -> None:
     """Import what is installed, list what is missing and what for, and describe this machine.
 
     OpenCV and each engine are imported in processes of their own. Exit code 4 where one is installed and does not load.
@@ -103,7 +116,8 @@ def command(ctx: click.Context, time_limit_s: float, as_json: bool) -> None:
         *driver_hints(Path("/"), _may_open, _package_folders("onnxruntime_qnn")),
     ]
     notes = [note for note in notes if note]
-    _show(machine, packages, notes, as_json)
+    limits = _measure(machine, engines, notes) if measuring else _known_limits(machine, notes)
+    _show(machine, packages, limits, notes, as_json)
     for note in notes:
         say(note)
     hint("edgepose doctor, once that is mended" if broken else _next_step(engines))
@@ -112,12 +126,17 @@ def command(ctx: click.Context, time_limit_s: float, as_json: bool) -> None:
 
 
 def _show(
-    machine: Machine, packages: Sequence[Package], notes: Sequence[str], as_json: bool
+    machine: Machine,
+    packages: Sequence[Package],
+    limits: Limits | None,
+    notes: Sequence[str],
+    as_json: bool,
 ) -> None:
     if as_json:
         python = platform.python_version()
         rows = [asdict(each) for each in packages]
-        emit_json({"python": python, "machine": machine, "packages": rows, "notes": notes})
+        found = {"python": python, "machine": machine, "packages": rows, "limits": limits}
+        emit_json({**found, "notes": notes})
         return
     cores = f"{machine.allowed_cores} cores allowed"
     click.echo(f"{machine.cpu_model or machine.arch}: {cores}, {' '.join(machine.isa)}")
@@ -128,6 +147,41 @@ def _show(
             for each in packages
         ],
     )
+    if limits:
+        click.echo(f"limits of this machine, measured {limits.date}:")
+        emit_table(HEADER, limit_cells(limits))
+
+
+def _known_limits(machine: Machine, notes: list[str]) -> Limits | None:
+    try:
+        return load_limits(machine)
+    except InputError as error:
+        notes.append(str(error))
+        return None
+
+
+def _measure(machine: Machine, engines: Sequence[Package], notes: list[str]) -> Limits:
+    """Measure the limits with the engines that load and keep them; raises GateError where no figure is valid."""
+    from edge.bench.limits.measure import measure_limits, steps
+
+    before = load_limits(machine)
+    loading = [name for name in ENGINES for each in engines if each.extra == name and each.usable]
+    with progress("measuring", steps(loading)) as advance:
+        found = measure_limits(loading, advance)
+    if not found.rates:
+        raise GateError(
+            "machine busy: no figure is valid, since other processes used the cores, and nothing was kept; "
+            "run `edgepose doctor --measure` again while nothing else runs"
+        )
+    notes += found.refused
+    if found.starved:
+        notes.append(
+            f"not valid and not kept, with the share of their cores that they got: {', '.join(found.starved)}; "
+            "measure again while nothing else runs"
+        )
+    limits = found.limits(machine, before)
+    notes.append(f"wrote {save_limits(limits)}")
+    return limits
 
 
 def _opencv() -> Package:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import click
 
+from devices.detect import detect_machine
 from devices.tuned import Tuned, TunedPeople, save_tuned
+from edge.bench.limits.floor import with_floors
+from edge.bench.limits.record import load_limits
 from edge.bench.measure import Plan, measure, open_artifacts, open_workers, steps
 from edge.bench.people import PEOPLE, most_requests, takes_people, tune_people
 from edge.bench.record import BenchRow, BenchRun
@@ -108,10 +111,12 @@ def _measure(
     artifacts: Sequence[Artifact], counts: Sequence[int], plan: Plan
 ) -> tuple[list[Artifact], BenchRun]:
     """Return the run, and the artifact of each of its rows."""
+    limits = load_limits(detect_machine())
     with open_workers(candidates(artifacts, counts)) as started:
         workers = distinct(started)
         with progress("loading", steps(len(workers), plan)) as advance:
-            return [worker.artifact for worker in workers], measure(workers, plan, advance)
+            run = with_floors(measure(workers, plan, advance), limits)
+        return [worker.artifact for worker in workers], run
 
 
 def _choose(artifacts: Sequence[Artifact], run: BenchRun, *, under_load: bool) -> Choice:

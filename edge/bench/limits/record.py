@@ -1,0 +1,102 @@
+"""limits.json: peak arithmetic and memory bandwidth of this machine, as `edgepose doctor --measure` found them."""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from devices.machine import Machine
+from runtimes.errors import InputError
+from runtimes.files import atomic_file, cache_dir
+from runtimes.record import Count, NotNegative, Record, Size, decode_record
+
+FORMAT = 1
+LIMITS = "limits.json"
+REMEDY = "delete it and run `edgepose doctor --measure` again"
+
+# "int8": products of 8-bit integers; others as `Arithmetic`
+Kind = Literal["f32", "bf16", "f16", "int8"]
+
+
+class Rate(Record, frozen=True, kw_only=True):
+    """The most multiply-accumulates a second that something here reached; `by` says what, cpu_wall how undisturbed."""
+
+    kind: Kind
+    threads: Count
+    macs_per_s: float
+    by: str
+    cpu_wall: NotNegative
+
+
+class Bandwidth(Record, frozen=True, kw_only=True):
+    """The most bytes a second at which `set_bytes` of memory were read again and again."""
+
+    set_bytes: Size
+    threads: Count
+    bytes_per_s: float
+    cpu_wall: NotNegative
+
+
+class MachineKey(Record, frozen=True, kw_only=True):
+    """The machine that limits are of."""
+
+    arch: str
+    cpu_model: str
+    cores: int
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """Limits of one machine; date: UTC, ISO 8601."""
+
+    machine: MachineKey
+    date: str
+    rates: tuple[Rate, ...]
+    bandwidths: tuple[Bandwidth, ...]
+
+
+class LimitsFile(Record, frozen=True, kw_only=True):
+    """limits.json: one entry a machine, since a home directory may be shared."""
+
+    entries: tuple[Limits, ...] = ()
+    format: int = FORMAT
+
+
+def machine_key(machine: Machine) -> MachineKey:
+    """Return what limits are kept by: CPU, and the cores that this process may use."""
+    return MachineKey(arch=machine.arch, cpu_model=machine.cpu_model, cores=machine.allowed_cores)
+
+
+def limits_path() -> Path:
+    """Return the path of limits.json, in the user's cache."""
+    return cache_dir() / LIMITS
+
+
+def load_limits(machine: Machine) -> Limits | None:
+    """Return the limits of a machine; None where they were not measured. Raises InputError for a damaged file."""
+    key = machine_key(machine)
+    return next((each for each in _read().entries if each.machine == key), None)
+
+
+def save_limits(limits: Limits) -> Path:
+    """Save `limits` in place of an entry of the same machine; raises InputError where the cache cannot be written."""
+    path = limits_path()
+    kept = [each for each in _read().entries if each.machine != limits.machine]
+    text = msgspec.json.format(msgspec.json.encode(LimitsFile(entries=(*kept, limits))), indent=1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic_file(path) as stream:
+            stream.write(text + b"\n")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); set EDGEPOSE_CACHE to a writable folder"
+        ) from error
+    return path
+
+
+def _read() -> LimitsFile:
+    path = limits_path()
+    try:
+        data = path.read_bytes()
+    except OSError:  # missing or not readable
+        return LimitsFile()
+    return decode_record(path, data, LimitsFile, FORMAT, "limits of machines", REMEDY)

@@ -1,0 +1,146 @@
+"""The floor of a row, by arithmetic on paper; limits kept by machine."""
+
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from devices.machine import Machine
+from edge.bench.limits.floor import bandwidth_of, least_bytes, rate_of, with_floors
+from edge.bench.limits.record import (
+    Bandwidth,
+    Limits,
+    Rate,
+    limits_path,
+    load_limits,
+    machine_key,
+    save_limits,
+)
+from edge.bench.record import BenchRun, read_run
+from runtimes.artifact import read_manifest
+from runtimes.errors import InputError
+from runtimes.spec import Cost
+
+DATA = Path(__file__).parents[4] / "data"
+RUN = read_run(DATA / "run.json")
+MIB = 1 << 20
+HERE = Machine(
+    arch="aarch64",
+    cpu_model="Board",
+    isa=(),
+    logical_cores=4,
+    allowed_cores=4,
+    memory_bytes=None,
+)
+
+
+def rate(kind: str, threads: int, gmacs: float) -> Rate:
+    return Rate(kind=kind, threads=threads, macs_per_s=gmacs * 1e9, by="test", cpu_wall=1.0)
+
+
+def reads(mib: int, threads: int, gigabytes: float) -> Bandwidth:
+    return Bandwidth(
+        set_bytes=mib * MIB, threads=threads, bytes_per_s=gigabytes * 1e9, cpu_wall=1.0
+    )
+
+
+def limits(machine: Machine = HERE) -> Limits:
+    return Limits(
+        machine=machine_key(machine),
+        date="2026-01-01T00:00:00+00:00",
+        rates=(rate("f32", 1, 20), rate("f32", 4, 50), rate("int8", 1, 80), rate("int8", 4, 200)),
+        bandwidths=(reads(1, 1, 100), reads(64, 1, 4), reads(1, 4, 400), reads(64, 4, 6)),
+    )
+
+
+def run(**fields: object) -> BenchRun:
+    plain = {"threads": 1, "p50_ms": 60.0, "macs": 600_000_000, "least_bytes": 100}
+    return msgspec.structs.replace(
+        RUN, rows=(msgspec.structs.replace(RUN.rows[0], **{**plain, **fields}),)
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "ms", "ratio", "by"),
+    [
+        ({}, 30.0, 2.0, "arithmetic"),  # 600 M / 20 G
+        ({"threads": 2}, 15.0, 4.0, "arithmetic"),  # two threads reach twice of one at most
+        ({"threads": 3}, 12.0, 5.0, "arithmetic"),  # ... but not over all cores' 50 G
+        ({"threads": 4}, 12.0, 5.0, "arithmetic"),
+        ({"precision": "int8"}, 7.5, 8.0, "arithmetic"),  # 600 M / 80 G
+        ({"least_bytes": 200_000_000}, 50.0, 1.2, "memory"),  # 200 MB at 4 GB/s
+        ({"least_bytes": 200_000_000, "threads": 4}, 100 / 3, 1.8, "memory"),
+        # 20 MB are more than 1 MiB and less than 64: the faster of both
+        ({"least_bytes": 20_000_000, "macs": 2_000_000}, 0.2, 300.0, "memory"),
+    ],
+)
+def test_the_floor_is_the_longer_of_both_times(fields, ms, ratio, by) -> None:
+    (row,) = with_floors(run(**fields), limits()).rows
+    assert row.floor_ms == pytest.approx(ms)
+    assert row.floor_ratio == pytest.approx(ratio)
+    assert row.floor_by == by
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"macs": None, "least_bytes": None},  # an artifact without a cost
+        {"arithmetic": "f16"},  # which was not measured
+        {"accelerator": "gpu"},  # the limits are the CPU's
+        {"macs": 0},  # no products, and next to no bytes
+    ],
+)
+def test_without_figures_there_is_no_floor(fields) -> None:
+    (row,) = with_floors(run(**fields), limits()).rows
+    assert (row.floor_ms, row.floor_ratio, row.floor_by) == (None, None, "")
+
+
+def test_without_limits_the_run_stays_as_it_is() -> None:
+    assert with_floors(run(), None) == run()
+
+
+def test_rates_and_bandwidths_that_were_not_measured_are_none() -> None:
+    assert rate_of(limits().rates, "bf16", 1) is None
+    assert bandwidth_of(limits().bandwidths, MIB - 1, 1) is None
+    assert bandwidth_of(limits().bandwidths, MIB, 1) == 100e9
+    assert rate_of([rate("f32", 4, 50)], "f32", 4) is None  # one thread says how much two can do
+
+
+@pytest.mark.parametrize(("precision", "count"), [("fp32", 4), ("fp16", 2), ("int8", 1)])
+def test_weights_have_the_bytes_of_the_file(precision, count) -> None:
+    cost = Cost(macs=1, parameters=1000, io_bytes=7)
+    assert least_bytes(cost, precision) == 1000 * count + 7
+
+
+def test_an_artifact_of_an_earlier_release_has_no_cost() -> None:
+    for path in (DATA / "artifact_f373529").rglob("artifact.json"):
+        assert read_manifest(path).cost is None
+
+
+def test_limits_are_kept_by_machine(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
+    other = msgspec.structs.replace(HERE, allowed_cores=2)
+    assert load_limits(HERE) is None
+    save_limits(limits())
+    save_limits(limits(other))
+    newer = msgspec.structs.replace(limits(), date="2026-02-02T00:00:00+00:00")
+    assert save_limits(newer) == limits_path()
+    assert load_limits(HERE) == newer
+    assert load_limits(other) == limits(other)
+    assert len(json.loads(limits_path().read_bytes())["entries"]) == 2
+
+
+@pytest.mark.parametrize("text", ["", "{}x", '{"format": 2}', '{"entries": [{}]}'])
+def test_a_damaged_file_says_what_to_do(tmp_path, monkeypatch, text) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path))
+    limits_path().write_text(text)
+    with pytest.raises(InputError, match="doctor --measure"):
+        load_limits(HERE)
+
+
+def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path, monkeypatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(InputError, match="EDGEPOSE_CACHE"):
+        save_limits(limits())
