@@ -64,7 +64,8 @@ def measure_sustained(
 ) -> BenchRun:
     """Warm up and time the first seconds of each worker, then run one after the other until it is steady.
 
-    Where a board disappears, the run has the rows finished before, and `partial` says why.
+    Where a board disappears, the run has the windows measured before, and `partial` says why; before the first one
+    that is DeviceLostError.
     """
     before = read_conditions()
     warm: list[Timed] = []
@@ -79,7 +80,10 @@ def measure_sustained(
     lost = ""
     try:
         for worker, heated, first in zip(workers, warm, cold, strict=True):
-            rows.append(_settle(worker, plan, heated, first, advance))
+            row, lost = _settle(worker, plan, heated, first, advance)
+            rows.append(row)
+            if lost:
+                break
     except DeviceLostError as error:
         if not rows:
             raise
@@ -111,21 +115,30 @@ def is_steady(window_p50_ms: Sequence[float], window_s: float) -> bool | None:
 
 def _settle(
     worker: Worker, plan: Sustained, warm: Timed, cold: Timed, advance: Callable[[str], object]
-) -> BenchRow:
-    """Return the row of one worker: its figures are of the last windows, which a steady row settled in."""
+) -> tuple[BenchRow, str]:
+    """Return the row of one worker, and why it ended early, "" where it did not.
+
+    Its figures are of the last windows, which a steady row settled in. Raises DeviceLostError before the first window.
+    """
     windows: list[Timed] = []
     medians: list[float] = []
     least = min(LEAST_WINDOWS, plan.most_windows)
-    while len(medians) < plan.most_windows:
-        windows = [*windows[1 - STEADY_WINDOWS :], worker.burst(plan.window_s, 1)]
-        medians.append(figures(windows[-1].wall_ns).p50_ms)
-        advance(f"window {len(medians)} {worker.artifact.name}")
-        if len(medians) >= least and is_steady(medians, plan.window_s):
-            break
-    row = make_row(worker, warm, windows)
-    return msgspec.structs.replace(
-        row,
+    lost = ""
+    try:
+        while len(medians) < plan.most_windows:
+            windows = [*windows[1 - STEADY_WINDOWS :], worker.burst(plan.window_s, 1)]
+            medians.append(figures(windows[-1].wall_ns).p50_ms)
+            advance(f"window {len(medians)} {worker.artifact.name}")
+            if len(medians) >= least and is_steady(medians, plan.window_s):
+                break
+    except DeviceLostError as error:
+        if not windows:
+            raise
+        lost = str(error)
+    row = msgspec.structs.replace(
+        make_row(worker, warm, windows),
         round_p50_ms=tuple(medians),
         burst_p50_ms=figures(cold.wall_ns).p50_ms,
-        steady=is_steady(medians, plan.window_s),
+        steady=None if lost else is_steady(medians, plan.window_s),
     )
+    return row, lost

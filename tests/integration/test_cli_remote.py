@@ -10,7 +10,11 @@ import pytest
 from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, start_sshd
 
 from devices.detect import detect_machine
+from edge.bench.measure import make_cases, open_for_board
 from edge.bench.record import read_run
+from edge.bench.remote.bench import Remote, bench_remote
+from edge.bench.sustained import Sustained
+from runtimes.errors import EdgeposeWarning
 
 pytestmark = pytest.mark.skipif(
     SSHD is None, reason="there is no sshd (apt install openssh-server)"
@@ -43,6 +47,8 @@ def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> N
     (row,) = run.rows
     assert (row.artifact, row.runtime, row.threads) == (artifact.name, "onnxruntime", 1)
     assert row.engine.startswith("ONNX Runtime ")
+    assert row.engine_p50_ms is not None
+    assert 0 < row.engine_p50_ms <= row.p50_ms  # of each run it is a part
     assert run.machine == detect_machine()
     assert run.host == "127.0.0.1"
     assert run.partial == ""
@@ -172,6 +178,24 @@ def test_a_board_that_disappears_leaves_partial_results(
     assert run.rows[0].runs > 0
     assert len(run.rows[0].round_p50_ms) < run.rounds
     assert "run is partial: 127.0.0.1: the board disappeared" in edgepose("compare", out).err
+    assert left_on(sshd) == []
+
+
+def test_a_sustained_run_keeps_the_windows_before_the_board_disappeared(artifact, sshd) -> None:
+    def advance(text: str) -> None:
+        if text.startswith("window 3 "):
+            cut(sshd)
+
+    cases = make_cases(open_for_board([artifact]), [1, 2], ["f32"])
+    plan = Sustained(window_s=0.1, burst_s=0.1)
+    where = Remote(f"ssh:127.0.0.1:{sshd.port}", sys.executable, sshd.config)
+    with pytest.warns(EdgeposeWarning, match="is removed there as soon as"):
+        run = bench_remote(where, cases, plan, advance)
+    assert "the board disappeared" in run.partial
+    (row,) = run.rows  # the other one had no window yet
+    assert len(row.round_p50_ms) == run.rounds == 3
+    assert (row.threads, row.steady) == (1, None)
+    assert row.runs > 0
     assert left_on(sshd) == []
 
 

@@ -58,10 +58,8 @@ def facts(engines):
 
 def allowed_cores():
     """Return the cores of the affinity mask, within the CPU quota of the cgroup."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:
-        cores = os.cpu_count() or 1
+    has_mask = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_mask else os.cpu_count() or 1
     own = read_text("/proc/self/cgroup").strip().rpartition("::")[2]
     quotas = [read_text("/sys/fs/cgroup" + group + "/cpu.max").split() for group in ("", own)]
     version_1 = [
@@ -73,8 +71,16 @@ def allowed_cores():
     return max(1, cores)
 
 
+def timed(spans, function, *arguments):
+    """Call the function, and add the seconds that it took to `spans`."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    spans.append(time.perf_counter() - start)
+    return result
+
+
 def open_ncnn(root, job, order, threads):
-    """Return a function that runs one picture, and the options in effect."""
+    """Return a function that runs one picture and adds the engine's seconds to a list, and the options in effect."""
     import ncnn
     import numpy as np
 
@@ -94,12 +100,12 @@ def open_ncnn(root, job, order, threads):
     width, height = job["wh"]
     scales = [1.0 / value for value in job["std"]]
 
-    def run(image):
+    def run(image, spans):
         mat = ncnn.Mat.from_pixels(image[0], kind, width, height)
         mat.substract_mean_normalize(job["mean"], scales)
         extractor = net.create_extractor()
         extractor.input(job["input"], mat)
-        results = [extractor.extract(name) for name in job["outputs"]]
+        results = [timed(spans, extractor.extract, name) for name in job["outputs"]]
         if any(code != 0 for code, _ in results):
             raise RuntimeError("ncnn failed on an output")
         return [None if out.empty() else np.array(out) for _, out in results]
@@ -120,7 +126,7 @@ def set_ncnn(options, precision, gpu, threads):
 
 
 def open_openvino(root, job, order, threads):
-    """Return a function that runs one picture, and the options in effect."""
+    """Return a function that runs one picture and adds the engine's seconds to a list, and the options in effect."""
     sys.modules.setdefault("openvino_telemetry", None)  # no usage events
     openvino = importlib.import_module("openvino")
     core = openvino.Core()
@@ -140,9 +146,10 @@ def open_openvino(root, job, order, threads):
     source = compiled.input(job["input"])
     ports = [compiled.output(name) for name in job["outputs"]]
 
-    def run(image):
+    def run(image, spans):
         request.set_tensor(source, openvino.Tensor(image, shared_memory=True))
         request.infer(share_outputs=True)
+        spans.append(request.latency / 1e3)
         return [request.get_tensor(port).data.copy() for port in ports]
 
     name = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
@@ -154,7 +161,7 @@ def open_openvino(root, job, order, threads):
 
 
 def open_tflite(root, job, order, threads):
-    """Return a function that runs one picture, and the options in effect."""
+    """Return a function that runs one picture and adds the engine's seconds to a list, and the options in effect."""
     if order["accelerator"] != "cpu":
         raise UnusableError("tflite artifacts run on the cpu; choose --accelerator cpu")
     package = "ai_edge_litert" if importlib.util.find_spec("ai_edge_litert") else "tflite_runtime"
@@ -172,9 +179,9 @@ def open_tflite(root, job, order, threads):
     source = inputs[job["input"]]["index"]
     targets = [results[name]["index"] for name in job["outputs"]]
 
-    def run(image):
+    def run(image, spans):
         interpreter.set_tensor(source, image)
-        interpreter.invoke()
+        timed(spans, interpreter.invoke)
         return [interpreter.get_tensor(index) for index in targets]
 
     version = getattr(importlib.import_module(package), "__version__", "")
@@ -183,7 +190,7 @@ def open_tflite(root, job, order, threads):
 
 
 def open_onnxruntime(root, job, order, threads):
-    """Return a function that runs one picture, and the options in effect."""
+    """Return a function that runs one picture and adds the engine's seconds to a list, and the options in effect."""
     import onnxruntime
 
     names = {"cpu": "CPUExecutionProvider", "gpu": "CUDAExecutionProvider", "npu": "NPU"}
@@ -201,8 +208,8 @@ def open_onnxruntime(root, job, order, threads):
     if provider != wanted:
         raise UnusableError("ONNX Runtime could not start %s there" % wanted)
 
-    def run(image):
-        return session.run(job["outputs"], {job["input"]: image})
+    def run(image, spans):
+        return timed(spans, session.run, job["outputs"], {job["input"]: image})
 
     engine = "ONNX Runtime %s %s" % (onnxruntime.__version__, provider)
     effective = {"precision": "f32", "accelerator": order["accelerator"], "engine": engine}
@@ -223,42 +230,38 @@ def load(order):
     with open(os.path.join(root, "job.json")) as file:
         job = json.load(file)
     threads = order["threads"] or min(DEFAULT_THREADS, allowed_cores())
-    start = time.perf_counter()
-    run, effective = ENGINES[job["runtime"]](root, job, order, threads)
-    load_ms = (time.perf_counter() - start) * 1e3
+    times = []
+    run, effective = timed(times, ENGINES[job["runtime"]], root, job, order, threads)
     numpy = importlib.import_module("numpy")  # every engine needs it
     data = numpy.fromfile(os.path.join(root, "inputs.bin"), job["dtype"]).reshape(job["shape"])
     images = [numpy.ascontiguousarray(data[index : index + 1]) for index in range(len(data))]
-    start = time.perf_counter()
-    run(images[0])
-    first_ms = (time.perf_counter() - start) * 1e3
-    ready = dict({"type": "ready"}, load_ms=load_ms, first_ms=first_ms, **effective)
-    return run, itertools.cycle(images), ready
+    timed(times, run, images[0], [])
+    ready = {"type": "ready", "load_ms": times[0] * 1e3, "first_ms": times[1] * 1e3}
+    return run, itertools.cycle(images), dict(ready, **effective)
 
 
 def burst(run, images, order):
     """Run once untimed, then for `seconds` and at least `least_runs` times, `most_s` at most."""
-    run(next(images))
-    walls = []
+    run(next(images), [])
+    walls, engine = [], []
     gc.disable()
     try:
         cpu_begin, begin = time.process_time(), time.perf_counter()
         now, end = begin, begin + order["seconds"]
         last = begin + order["most_s"] if order["most_s"] is not None else float("inf")
         while (now < end or len(walls) < order["least_runs"]) and (now < last or not walls):
-            image = next(images)
-            start = time.perf_counter()
-            run(image)
+            spans = []
+            timed(walls, run, next(images), spans)
             now = time.perf_counter()
-            walls.append(int((now - start) * 1e9))
+            engine.append(sum(spans))
         cpu_s = time.process_time() - cpu_begin
     finally:
         gc.enable()
     wait_idle()
     return {
         "type": "timed",
-        "wall_ns": walls,
-        "engine_ns": [],  # not counted apart
+        "wall_ns": [int(each * 1e9) for each in walls],
+        "engine_ns": [int(each * 1e9) for each in engine],
         "span_ns": int((now - begin) * 1e9),
         "cpu_ns": int(cpu_s * 1e9),
         "peak_rss_bytes": peak_rss_bytes(),
@@ -267,11 +270,8 @@ def burst(run, images, order):
 
 def peak_rss_bytes():
     """Return this process's peak memory; None where the system does not report it."""
-    for line in read_text("/proc/self/status").splitlines():
-        words = line.split()
-        if words[:1] == ["VmHWM:"] and len(words) > 1 and words[1].isdigit():
-            return int(words[1]) * 1024
-    return None
+    words = read_text("/proc/self/status").partition("VmHWM:")[2].split()
+    return int(words[0]) * 1024 if words and words[0].isdigit() else None
 
 
 def wait_idle():
