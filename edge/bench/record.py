@@ -11,6 +11,7 @@ from devices.machine import Machine
 from devices.telemetry import Sensors
 from edge.bench.figures import Histogram
 from edge.bench.pipeline_row import PipelineRow
+from edge.evaluation.summary import ProtocolResult
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
 from runtimes.record import Count, NotNegative, Positive, Record, Side, Size, decode_record
@@ -37,8 +38,9 @@ class BenchRow(Record, frozen=True, kw_only=True):
     seconds; steady: whether the times settled. bytes: of the engine's files. peak_rss_bytes: of
     the process, Python and engine included; None where the system does not report it. cpu_wall: CPU time / (wall time x
     threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
-    None where it recorded none. On a phone over adb the figures are those that the engine's own benchmark tool prints,
-    the others None; round_mean_ms: each round's mean; note: what such a row is not.
+    None where it recorded none; ap and ap_on, or scored (MPII): of `--annotations` where that was given. On a phone
+    over adb the figures are those that the engine's own benchmark tool prints, the others None; round_mean_ms: each
+    round's mean; note: what such a row is not.
     macs, least_bytes: of a run, None where the manifest has no cost; floor_ms: the least time for them by this
     machine's measured limits (`edge.bench.limits.floor`), floor_by: which of both, floor_ratio: p50_ms / floor_ms; None
     and "" where the limits were not measured.
@@ -90,6 +92,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
     floor_ms: Positive | None = None
     floor_ratio: Positive | None = None
     floor_by: FloorBy = ""
+    scored: ProtocolResult | None = None
 
     @property
     def typical_ms(self) -> float:

@@ -201,4 +201,4 @@ def score_tables(
 
 def bench_cells(rows: Sequence[BenchRow], names: Sequence[str] = BENCH) -> list[list[str]]:
     """Return the rows of one benchmark as lines of the named columns."""
-    return cells([ReportRow("", row.artifact, row) for row in rows], names)
+    return cells([ReportRow("", row.artifact, row, row.ap, row.ap_on) for row in rows], names)

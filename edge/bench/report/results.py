@@ -109,6 +109,12 @@ def report_rows(results: Sequence[LabelledResult]) -> list[ReportRow]:
         if result.artifact not in timed or measured[result.artifact] is not result
     ]
     rows += [
+        ReportRow(label, row.artifact, scored=row.scored)
+        for label, run in runs
+        for row in run.rows
+        if row.scored
+    ]
+    rows += [
         ReportRow(given.label, each.artifact, scored=each)
         for given in results
         if isinstance(each := given.content, ProtocolResult)

@@ -1,18 +1,14 @@
 """edgepose bench: latency, memory and size of artifacts, measured side by side on this machine; needs no torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
 import click
 import msgspec
 
-from devices.tuned import tuned_options
-from edge.bench.conditions import describe_conditions, throttled
-from edge.bench.limits.record import load_limits
+from edge.bench.conditions import describe_conditions
 from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
-from edge.bench.record import BenchRun, all_rows
+from edge.bench.record import BenchRun
 from edge.bench.remote.bench import Remote, bench_remote
 from edge.bench.report.columns import (
     BENCH,
@@ -22,10 +18,20 @@ from edge.bench.report.columns import (
     SUSTAINED,
     bench_cells,
     pipeline_cells,
+    score_tables,
     stage_cells,
 )
+from edge.bench.report.results import LabelledResult, ReportRow
 from edge.bench.sustained import Sustained, bench_sustained
-from edge.bench.tiers import MOST_S, Tier, describe_length, plan_of
+from edge.bench.tiers import Tier, describe_length, plan_of
+from edge.cli.benching.accuracy import DataChoice, data_options, score
+from edge.cli.benching.pipeline import (
+    PipelineChoice,
+    measure_pipeline,
+    pipeline_options,
+    with_tuned,
+)
+from edge.cli.benching.warnings import say_unmeasured, warn_of_length, warn_of_noise
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
     ARTIFACT,
@@ -36,7 +42,6 @@ from edge.cli.options import (
     html_option,
     json_option,
     parse_list,
-    parse_skip,
     parse_threads,
     plan_options,
     setting,
@@ -45,9 +50,8 @@ from edge.cli.options import (
 )
 from edge.cli.outputs import check_reports, write_report
 from edge.cli.verb import Verb
-from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, RunOptions
-from runtimes.errors import DeviceLostError, InputError
+from runtimes.errors import DeviceLostError, EdgeposeError, InputError
 
 PRECISIONS = {name: name for name in get_args(Arithmetic)}
 remote_options = together(
@@ -70,40 +74,10 @@ remote_options = together(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineChoice:
-    """The pipeline to measure, None for artifacts alone."""
-
-    pipeline: str | None
-    detector: Path | None
-    pose: Path | None
-    skip: str | None
-
-    def check(self, artifacts: Sequence[Path]) -> None:
-        """Raise InputError for artifacts beside a pipeline, for neither, and for a pipeline's options without it."""
-        if self.pipeline is None and (self.detector or self.pose or self.skip):
-            raise InputError(
-                "--detector, --pose and --skip are of a pipeline: add --pipeline SOURCE"
-            )
-        if bool(artifacts) is (self.pipeline is not None):
-            raise InputError(
-                "name either ARTIFACTS, or --pipeline SOURCE with --detector and --pose"
-            )
-
-
 @click.command("bench", cls=Verb)
 @click.argument("artifacts", nargs=-1, type=ARTIFACT)
-@together(
-    click.option(
-        "--pipeline",
-        metavar="SOURCE",
-        help="Measure a whole pipeline on a video, pictures or synth, in place of ARTIFACTS.",
-    ),
-    click.option("--detector", type=ARTIFACT, help="Its detector. Default: the whole frame."),
-    click.option("--pose", type=ARTIFACT, help="Its pose model. Default: the last that `get` got."),
-    click.option("--skip", help="As `run --skip`: detect on frames 0, N, 2N, ..., or auto."),
-    section="Pipeline",
-)
+@pipeline_options
+@data_options
 @click.option(
     "--threads",
     help="Comma-separated, 1 to 256: 1,2,4 makes three rows. Default: min(4, allowed cores).",
@@ -147,6 +121,7 @@ def command(
     iterations: int | None,
     minutes: float | None,
     choice: PipelineChoice,
+    data: DataChoice,
     plan: Plan,
     remote: Remote,
     out: Path | None,
@@ -159,6 +134,10 @@ def command(
     With --pipeline SOURCE: a detector and a pose model together, from frames to poses, stage by stage.
     """
     choice.check(artifacts)
+    if data.annotations and (remote.remote or choice.pipeline):
+        raise InputError(
+            "--annotations scores ARTIFACTS on this machine; leave it out with --remote and --pipeline"
+        )
     _refuse_unused(tier, iterations)
     if tuned and remote.remote:
         raise InputError("--tuned has options of this machine; leave it out with --remote")
@@ -166,21 +145,26 @@ def command(
     counts = [None] if threads is None else parse_threads(threads)
     arithmetic = parse_list(precision, PRECISIONS, "precision")
     check_reports((out, html), force=force)
+    failure: EdgeposeError | None = None
     if choice.pipeline is not None:
         if remote.remote or len(counts) * len(arithmetic) > 1:
             raise InputError(
                 "--pipeline measures one number of --threads and one --precision, on this machine"
             )
         options = RunOptions(counts[0], arithmetic[0], accelerator)
-        run = _measure_pipeline(choice, options, length, tuned=tuned)
+        run = measure_pipeline(choice, options, length, tuned=tuned)
     else:
         opened = (open_for_board if remote.remote else open_artifacts)(artifacts)
         cases = make_cases(opened, counts, arithmetic, accelerator)
-        run = _measure([_tuned(case) for case in cases] if tuned else cases, length, remote)
+        cases = [with_tuned(case) for case in cases] if tuned else cases
+        dataset = data.check(cases)
+        run = _measure(cases, length, remote)
+        if dataset is not None:
+            run, failure = score(run, cases, dataset)
     if as_json:
         emit_json(run.rows or run.pipelines)
     else:
-        _print(run)
+        _print(run, data)
     _say_host(run)
     say(f"measured: {describe_length(run)}")
     changes = describe_conditions(run)
@@ -190,22 +174,29 @@ def command(
     if shown:
         say("; ".join(shown))
     warn_of_noise(run)
-    _warn_of_length(run)
-    _say_unmeasured(run)
+    warn_of_length(run)
+    say_unmeasured(run)
     _write(run, out, html)
+    if failure:
+        raise failure
     if run.partial:
         raise DeviceLostError(f"{run.partial}; what was measured before is kept, marked partial")
     hint(_next_step(artifacts[0] if artifacts else choice.pose, out, remote.remote))
 
 
-def _print(run: BenchRun) -> None:
+def _print(run: BenchRun, data: DataChoice) -> None:
     if run.pipelines:
         emit_table(tuple(PIPELINE), pipeline_cells(run.pipelines))
         for row in run.pipelines:
             emit_table(STAGE, stage_cells(row))
         return
     columns = SUSTAINED if run.window_s else PHONE if run.host.startswith("adb:") else BENCH
+    if data.annotations:
+        columns = (*columns[:3], "AP", *columns[3:])
     emit_table(columns, bench_cells(run.rows, columns))
+    scored = [ReportRow("", row.artifact, row, scored=row.scored) for row in run.rows]
+    for _, header, lines in score_tables(scored):
+        emit_table(header, lines)
 
 
 def _say_host(run: BenchRun) -> None:
@@ -218,18 +209,11 @@ def _say_host(run: BenchRun) -> None:
         say(f"on {run.host}: {run.machine.cpu_model or run.machine.arch}, {system}")
 
 
-def _say_unmeasured(run: BenchRun) -> None:
-    """Say what rows have no floor for, where they could have one."""
-    if not run.host and any(row.macs for row in run.rows) and load_limits(run.machine) is None:
-        say("floor: the limits of this machine are not known; run `edgepose doctor --measure` once")
-
-
 def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
     if out:
         write_report(out, msgspec.json.format(msgspec.json.encode(run), indent=1) + b"\n")
     if html:
         from edge.bench.report.html import page
-        from edge.bench.report.results import LabelledResult
 
         label = out.stem if out else "this run"
         write_report(html, page([LabelledResult(label, run)]).encode())
@@ -253,10 +237,6 @@ def _refuse_unused(tier: Tier | None, iterations: int | None) -> None:
             raise InputError(f"{by} sets the length; leave out {flag}")
 
 
-def _tuned(case: Case) -> Case:
-    return Case(case.artifact, tuned_options(case.artifact, case.options))
-
-
 def _measure(cases: list[Case], plan: Plan | Sustained, remote: Remote) -> BenchRun:
     if remote.remote:
         total = None if isinstance(plan, Sustained) else steps(len(cases), plan)
@@ -267,54 +247,3 @@ def _measure(cases: list[Case], plan: Plan | Sustained, remote: Remote) -> Bench
             return bench_sustained(cases, plan, advance)
     with progress("loading", steps(len(cases), plan)) as advance:
         return bench(cases, plan, advance)
-
-
-def _measure_pipeline(
-    choice: PipelineChoice, options: RunOptions, plan: Plan | Sustained, *, tuned: bool
-) -> BenchRun:
-    """Measure a pipeline in this process."""
-    from edge.bench.pipeline import PipelineCase, bench_pipelines
-    from edge.cli.chosen import choose_models
-
-    if isinstance(plan, Sustained):
-        raise InputError("--tier sustained measures artifacts; leave out --pipeline")
-    skip = parse_skip(choice.skip or "1")
-    pose_path, detector_path = choose_models(choice.pose, choice.detector)
-    pose = Case(Artifact.open(pose_path), options)
-    detector = Case(Artifact.open(detector_path), options) if detector_path else None
-    if tuned:
-        pose, detector = _tuned(pose), _tuned(detector) if detector else None
-    case = PipelineCase(choice.pipeline or "", pose, detector, skip)
-    with progress("loading", 3) as advance:
-        return bench_pipelines(case, plan, advance)
-
-
-def _warn_of_length(run: BenchRun) -> None:
-    """Say which rows have fewer runs than their tier asks for, or times that have not settled."""
-    for row in all_rows(run):
-        if run.queries and row.runs < run.queries:
-            say(
-                f"{row.artifact}: {row.runs} of {run.queries} runs in {MOST_S:g} s: not of tier {run.tier}"
-            )
-    for reason in throttled(run):
-        say(f"the clocks were throttled ({reason}): times are of a hot or starved device")
-    for row in run.rows:
-        if row.steady is False:
-            say(f"{row.artifact}: its times had not settled; give it more --minutes")
-
-
-def warn_of_noise(run: BenchRun) -> None:
-    """Say where other processes took the cores, and that ratios are then more reliable than times."""
-    rows = all_rows(run)
-    bad = sum(row.valid is False for row in rows)
-    if bad:
-        load = "" if run.load_before is None else f" (load average {run.load_before:.1f} before)"
-        turns = (
-            "; rows took turns, so their ratios are more reliable than their times"
-            if run.rounds > 1 and not run.window_s
-            else ""
-        )
-        say(
-            f"{bad} of {len(rows)} rows are not valid: other processes used their cores{load}{turns}. "
-            "Run again on an idle machine, or with fewer threads"
-        )

@@ -26,7 +26,7 @@ from edge.bench.tune import (
     row_options,
     thread_counts,
 )
-from edge.cli.commands.bench import warn_of_noise
+from edge.cli.benching.warnings import warn_of_noise
 from edge.cli.console import (
     describe,
     emit_json,

@@ -263,3 +263,15 @@ def test_figures_without_times_have_a_picture_too() -> None:
         artifact="m", protocol="pckh", figures={"PCKh": 0.125}, images=3, people=4
     )
     assert page([LabelledResult("p", pckh)]).count('class="bar') == 1
+
+
+def test_other_figures_of_a_timed_row_have_their_table() -> None:
+    scored = ProtocolResult(artifact="m", protocol="pckh", figures={"PCKh@0.5": 0.9}, images=7)
+    rows = report_rows([LabelledResult("r", run(row("m", scored=scored)))])
+    assert [bool(each.bench) for each in rows] == [True, False]
+    (table,) = score_tables(rows)
+    assert table == (
+        "pckh",
+        ["run", "artifact", "images", "PCKh@0.5"],
+        [["r", "m", "7", "0.9000"]],
+    )

@@ -1,0 +1,1 @@
+"""What `edgepose bench` measures and says besides its rows."""
