@@ -14,6 +14,7 @@ from edge.bench.pipeline_row import PipelineRow
 from edge.evaluation.summary import ProtocolResult
 from runtimes.base import Accelerator, Arithmetic
 from runtimes.errors import InputError
+from runtimes.layer_times.layer_time import LayerTime
 from runtimes.record import Count, NotNegative, Positive, Record, Side, Size, decode_record
 from runtimes.spec import Manifest, Precision, Runtime
 
@@ -43,7 +44,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
     round's mean; note: what such a row is not.
     macs, least_bytes: of a run, None where the manifest has no cost; floor_ms: the least time for them by this
     machine's measured limits (`edge.bench.limits.floor`), floor_by: which of both, floor_ratio: p50_ms / floor_ms; None
-    and "" where the limits were not measured.
+    and "" where the limits were not measured. layers: in the order in which they run, of `--layers`.
     """
 
     artifact: str
@@ -93,6 +94,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
     floor_ratio: Positive | None = None
     floor_by: FloorBy = ""
     scored: ProtocolResult | None = None
+    layers: tuple[LayerTime, ...] = ()
 
     @property
     def typical_ms(self) -> float:

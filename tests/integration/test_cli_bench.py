@@ -371,3 +371,24 @@ def test_compare_refuses_wrong_use(edgepose, run_json, tmp_path, monkeypatch, ar
     assert done.code == 2
     assert said in done.message
     assert {path.name for path in tmp_path.iterdir()} == {"noise.json", "other.json"}
+
+
+def test_bench_times_layers_beside_the_rows(edgepose, plain, tmp_path) -> None:
+    out, html = tmp_path / "run.json", tmp_path / "report.html"
+    done = edgepose(
+        *("bench", plain, "--layers", "--threads", "1", *QUICK, "--out", out, "--html", html)
+    )
+    assert done.code == 0, done.err
+    (row,) = read_run(out).rows
+    # the graph that was written: a cast, a transpose, a convolution; ONNX Runtime may fuse, or reorder
+    assert sum("Conv" in each.kind for each in row.layers) == 1
+    slowest = max(row.layers, key=lambda each: each.ms).name
+    assert slowest in done.out
+    assert slowest in html.read_text()
+    assert f"Slowest layers of {plain.name}" in html.read_text()
+
+
+def test_layers_are_of_this_machine(edgepose, plain) -> None:
+    done = edgepose("bench", plain, "--layers", "--remote", "ssh:board")
+    assert (done.code, done.out) == (2, "")
+    assert "leave it out with --remote" in done.message

@@ -152,6 +152,8 @@ PIPELINE: dict[str, Callable[[PipelineRow], str]] = {
     "valid": lambda row: VALID[row.valid],
     "RSS MB": lambda row: _megabytes(row.peak_rss_bytes, ".0f"),
 }
+LAYER = ("artifact", "threads", "layer", "kind", "kernel", "ms", "share")
+MOST_LAYERS = 10
 STAGE = ("stage", "frames", "mean ms", "share", "p50 ms", "p90 ms")
 
 
@@ -173,6 +175,23 @@ def stage_cells(row: PipelineRow) -> list[list[str]]:
             *(_figure(each.p50_ms, ".2f"), _figure(each.p90_ms, ".2f")),
         ]
         for each in row.stages
+    ]
+
+
+def layer_cells(row: BenchRow) -> list[list[str]]:
+    """Return a line for each of the slowest layers, in the order of LAYER, and one for all others together."""
+    whole = sum(each.ms for each in row.layers)
+    slowest = sorted(row.layers, key=lambda each: each.ms, reverse=True)
+    shown = [(each.name, each.kind, each.kernel, each.ms) for each in slowest[:MOST_LAYERS]]
+    rest = slowest[MOST_LAYERS:]
+    if rest:
+        shown.append((f"{len(rest)} others", UNKNOWN, UNKNOWN, sum(each.ms for each in rest)))
+    return [
+        [
+            *(row.artifact, str(row.threads), name, kind, kernel or UNKNOWN),
+            *(f"{ms:.3f}", f"{ms / whole:.1%}"),
+        ]
+        for name, kind, kernel, ms in shown
     ]
 
 

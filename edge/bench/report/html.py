@@ -7,11 +7,13 @@ from edge.bench.conditions import describe_conditions
 from edge.bench.record import BenchRun
 from edge.bench.report.columns import (
     COLUMNS,
+    LAYER,
     PAGE,
     PIPELINE,
     STAGE,
     UNKNOWN,
     cells,
+    layer_cells,
     pipeline_cells,
     score_tables,
     stage_cells,
@@ -19,6 +21,7 @@ from edge.bench.report.columns import (
 from edge.bench.report.pictures import pictures, pipeline_pictures
 from edge.bench.report.results import LabelledResult, ReportRow, report_rows
 from edge.bench.tiers import describe_length
+from edge.types import counted
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6676; --line: #d8dde4; --paper: #ffffff; --row: #f4f6f9;
@@ -83,7 +86,7 @@ def page(results: Sequence[LabelledResult]) -> str:
         f"<title>edgepose: {len(rows)} rows side by side</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
         f"<h1>Artifacts side by side</h1>\n{pictures(rows, results)}"
         f"{''.join(_pipelines(results))}{table if lines else ''}"
-        f"{''.join(_scores(rows))}{''.join(_facts(results))}</body>\n</html>\n"
+        f"{''.join(_scores(rows))}{''.join(_layers(rows))}{''.join(_facts(results))}</body>\n</html>\n"
     )
 
 
@@ -100,6 +103,14 @@ def _pipelines(results: Sequence[LabelledResult]) -> Iterator[str]:
     for row, picture in zip(found, pipeline_pictures(found), strict=True):
         yield picture + _plain_table(STAGE, stage_cells(row))
     yield f"<h2>Pipelines</h2>\n{_plain_table(tuple(PIPELINE), pipeline_cells(found))}"
+
+
+def _layers(rows: Sequence[ReportRow]) -> Iterator[str]:
+    """Yield a table of the slowest layers for each row that has layer times."""
+    for row in rows:
+        if row.bench and row.bench.layers:
+            title = f"Slowest layers of {row.artifact}, {counted(row.bench.threads, 'thread')}"
+            yield f"<h2>{escape(title)}</h2>\n{_plain_table(LAYER[2:], [each[2:] for each in layer_cells(row.bench)])}"
 
 
 def _plain_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

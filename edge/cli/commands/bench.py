@@ -12,11 +12,13 @@ from edge.bench.record import BenchRun
 from edge.bench.remote.bench import Remote, bench_remote
 from edge.bench.report.columns import (
     BENCH,
+    LAYER,
     PHONE,
     PIPELINE,
     STAGE,
     SUSTAINED,
     bench_cells,
+    layer_cells,
     pipeline_cells,
     score_tables,
     stage_cells,
@@ -24,7 +26,7 @@ from edge.bench.report.columns import (
 from edge.bench.report.results import LabelledResult, ReportRow
 from edge.bench.sustained import Sustained, bench_sustained
 from edge.bench.tiers import Tier, describe_length, plan_of
-from edge.cli.benching.accuracy import DataChoice, data_options, score
+from edge.cli.benching.extras import Extras, extra_options
 from edge.cli.benching.pipeline import (
     PipelineChoice,
     measure_pipeline,
@@ -77,7 +79,7 @@ remote_options = together(
 @click.command("bench", cls=Verb)
 @click.argument("artifacts", nargs=-1, type=ARTIFACT)
 @pipeline_options
-@data_options
+@extra_options
 @click.option(
     "--threads",
     help="Comma-separated, 1 to 256: 1,2,4 makes three rows. Default: min(4, allowed cores).",
@@ -121,7 +123,7 @@ def command(
     iterations: int | None,
     minutes: float | None,
     choice: PipelineChoice,
-    data: DataChoice,
+    extras: Extras,
     plan: Plan,
     remote: Remote,
     out: Path | None,
@@ -134,10 +136,7 @@ def command(
     With --pipeline SOURCE: a detector and a pose model together, from frames to poses, stage by stage.
     """
     choice.check(artifacts)
-    if data.annotations and (remote.remote or choice.pipeline):
-        raise InputError(
-            "--annotations scores ARTIFACTS on this machine; leave it out with --remote and --pipeline"
-        )
+    extras.refuse_elsewhere(remote.remote, choice.pipeline)
     _refuse_unused(tier, iterations)
     if tuned and remote.remote:
         raise InputError("--tuned has options of this machine; leave it out with --remote")
@@ -157,14 +156,12 @@ def command(
         opened = (open_for_board if remote.remote else open_artifacts)(artifacts)
         cases = make_cases(opened, counts, arithmetic, accelerator)
         cases = [with_tuned(case) for case in cases] if tuned else cases
-        dataset = data.check(cases)
-        run = _measure(cases, length, remote)
-        if dataset is not None:
-            run, failure = score(run, cases, dataset)
+        dataset = extras.check(cases)
+        run, failure = extras.add(_measure(cases, length, remote), cases, dataset)
     if as_json:
         emit_json(run.rows or run.pipelines)
     else:
-        _print(run, data)
+        _print(run, extras)
     _say_host(run)
     say(f"measured: {describe_length(run)}")
     changes = describe_conditions(run)
@@ -184,19 +181,22 @@ def command(
     hint(_next_step(artifacts[0] if artifacts else choice.pose, out, remote.remote))
 
 
-def _print(run: BenchRun, data: DataChoice) -> None:
+def _print(run: BenchRun, extras: Extras) -> None:
     if run.pipelines:
         emit_table(tuple(PIPELINE), pipeline_cells(run.pipelines))
         for row in run.pipelines:
             emit_table(STAGE, stage_cells(row))
         return
     columns = SUSTAINED if run.window_s else PHONE if run.host.startswith("adb:") else BENCH
-    if data.annotations:
+    if extras.annotations:
         columns = (*columns[:3], "AP", *columns[3:])
     emit_table(columns, bench_cells(run.rows, columns))
     scored = [ReportRow("", row.artifact, row, scored=row.scored) for row in run.rows]
     for _, header, lines in score_tables(scored):
         emit_table(header, lines)
+    for measured in run.rows:
+        if measured.layers:
+            emit_table(LAYER, layer_cells(measured))
 
 
 def _say_host(run: BenchRun) -> None:
