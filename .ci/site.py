@@ -20,19 +20,10 @@ import pygments.formatters
 ROOT = Path(__file__).resolve().parents[1]
 # In reading order.
 PAGES = (
-    *(
-        "quickstart",
-        "export",
-        "quantization",
-        "distillation",
-        "evaluation",
-        "boards",
-        "devices",
-        "preview",
-        "sdk",
-        "examples",
-    ),
-    *("troubleshooting", "models", "architecture"),
+    *("quickstart", "export", "quantization", "distillation", "evaluation", "models"),
+    *("boards", "snapdragon", "jetson", "intel", "devices", "benchmarking"),
+    *("sources", "outputs", "streaming", "tracking", "skip-frame", "scale-out", "preview"),
+    *("sdk", "examples", "troubleshooting", "architecture"),
 )
 OTHERS = ("CHANGELOG.md", "CONTRIBUTING.md")
 MODULES = (
@@ -78,6 +69,8 @@ def main() -> None:
     out.mkdir(parents=True)
     for picture in (ROOT / "docs").glob("*.jpg"):
         shutil.copy(picture, out)
+    for folder in ("docker", "measured"):
+        shutil.copytree(ROOT / "docs" / folder, out / folder)
     highlight = pygments.formatters.HtmlFormatter(style="friendly").get_style_defs(".codehilite")
     (out / "style.css").write_text(STYLE + highlight)
     write_page(out, "index", ROOT / "README.md")

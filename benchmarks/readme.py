@@ -37,7 +37,6 @@ def main() -> None:
             "real_weights": page("real_weights"),
             "overhead": page("overhead"),
             "startup": startup(),
-            "footprint": page("footprint"),
             "shipped": shipped(),
         },
     )
@@ -46,6 +45,8 @@ def main() -> None:
         ROOT / "docs" / "distillation.md",
         {**{name: page(name) for name in pages}, "shipped": shipped()},
     )
+    fill(ROOT / "docs" / "boards.md", {"footprint": page("footprint")})
+    fill(ROOT / "docs" / "intel.md", {"paper_rows": page("paper_rows")})
     fill(ROOT / "docs" / "quantization.md", {"int8": page("int8")})
     fill(ROOT / "docs" / "tracking.md", {"smoothing": page("smoothing")})
     short = ("skip_frame_drawn", "skip_frame_real")

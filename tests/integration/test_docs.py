@@ -250,6 +250,13 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_site_and_the_readme_have_every_page():
+    site, readme = (ROOT / ".ci" / "site.py").read_text(), (ROOT / "README.md").read_text()
+    names = [page.stem for page in PAGES if page.parent == ROOT / "docs"]
+    assert [name for name in names if f'"{name}"' not in site] == []
+    assert [name for name in names if f"docs/{name}.md" not in readme] == []
+
+
 def messages() -> list[str]:
     """Headings of troubleshooting.md that quote a message."""
     text = (ROOT / "docs" / "troubleshooting.md").read_text()
