@@ -49,13 +49,17 @@ class Throttling(Record, frozen=True, kw_only=True):
 
 
 class Sensors(Record, frozen=True, kw_only=True):
-    """All that could be read at one time; missing: what is there and could not be read, and why."""
+    """All that could be read at one time; missing: what is there and could not be read, and why.
+
+    power_mode: name and number of a Jetson's, as last set with nvpmodel; "" elsewhere.
+    """
 
     temperatures: tuple[Temperature, ...] = ()
     clocks: tuple[Clock, ...] = ()
     rails: tuple[Rail, ...] = ()
     energies: tuple[Energy, ...] = ()
     throttling: tuple[Throttling, ...] = ()
+    power_mode: str = ""
     missing: tuple[str, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from devices.parse.power_mode import parse_active_mode, parse_power_modes
 from devices.telemetry.power import read_energies, read_rails
 from devices.telemetry.reader import Reader
 from devices.telemetry.readings import Sensors
@@ -18,5 +19,15 @@ def read_sensors(root: Path = Path("/")) -> Sensors:
         rails=tuple(read_rails(reader)),
         energies=tuple(read_energies(reader)),
         throttling=tuple(read_throttling(reader, clocks)),
+        power_mode=_power_mode(reader, root),
         missing=tuple(reader.missing),
     )
+
+
+def _power_mode(reader: Reader, root: Path) -> str:
+    """Return the power mode of a Jetson, as `MAXN_SUPER (2)`; its number alone where its name is not to be had."""
+    number = parse_active_mode(reader.text(root / "var/lib/nvpmodel/status"))
+    if number is None:
+        return ""
+    name = parse_power_modes(reader.text(root / "etc/nvpmodel.conf")).get(number, "mode")
+    return f"{name} ({number})"

@@ -55,6 +55,9 @@ def describe_conditions(run: BenchRun) -> dict[str, str]:
     governors = dict.fromkeys(clock.governor for clock in after.clocks if clock.governor)
     if governors:
         found["governor"] = ", ".join(governors)
+    modes = dict.fromkeys(each.power_mode for each in (before, after) if each.power_mode)
+    if modes:
+        found["power mode"] = " to ".join(modes)
     if before.watts is not None and after.watts is not None:
         found["power"] = f"{before.watts:.1f} to {after.watts:.1f} W"
     held = list(throttled(run))

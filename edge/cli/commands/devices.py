@@ -139,6 +139,8 @@ def _sensors(sensors: Sensors) -> list[list[str]]:
         rows.append(
             ["throttling", f"{reason.reason}: {'now' if reason.now else 'since the start'}{times}"]
         )
+    if sensors.power_mode:
+        rows.append(["power mode", sensors.power_mode])
     rows += [["not read", each] for each in sensors.missing]
     return rows or [
         ["none", "this system shows no sensors (virtual machines and containers do not)"]

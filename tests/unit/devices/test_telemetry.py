@@ -205,6 +205,21 @@ def test_a_folder_that_vanishes_after_it_was_listed(tmp_path) -> None:
     assert reader.missing == []
 
 
+@pytest.mark.parametrize(
+    ("status", "mode"),
+    [
+        ("pmode:0002\n", "MAXN_SUPER (2)"),
+        ("pmode:0000 fmode:quiet", "15W (0)"),
+        ("pmode:0007", "mode (7)"),
+        ("junk", ""),
+    ],
+)
+def test_the_power_mode_of_a_jetson_has_name_and_number(tmp_path, status, mode) -> None:
+    conf = "< POWER_MODEL ID=0 NAME=15W >\n< POWER_MODEL ID=2 NAME=MAXN_SUPER >\n"
+    files = {"var/lib/nvpmodel/status": status, "etc/nvpmodel.conf": conf}
+    assert read_sensors(write(tmp_path, files)).power_mode == mode
+
+
 def test_values_that_are_none(tmp_path) -> None:
     odd = dict.fromkeys({**PI5, **ORIN, **NANO, **INTEL}, "N/A\n")
     found = read_sensors(write(tmp_path, odd))

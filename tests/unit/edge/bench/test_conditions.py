@@ -52,6 +52,12 @@ def test_what_was_not_read_is_not_said() -> None:
     assert set(describe_conditions(half)) == {"load average", "governor"}
 
 
+def test_a_power_mode_is_said_once_and_its_change_too() -> None:
+    slow, fast = Sensors(power_mode="15W (0)"), Sensors(power_mode="MAXN (2)")
+    assert describe_conditions(run(slow, slow))["power mode"] == "15W (0)"
+    assert describe_conditions(run(slow, fast))["power mode"] == "15W (0) to MAXN (2)"
+
+
 def test_throttling_counts_where_it_holds_or_happened_meanwhile() -> None:
     old = Throttling(reason="thermal", now=False, count=7)
     new = Throttling(reason="thermal", now=False, count=8)
