@@ -1,6 +1,7 @@
 """Accuracy beside a row's times: artifacts scored on an annotated set, in the arithmetic that was measured."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -38,11 +39,12 @@ def with_accuracy(
 ) -> BenchRun:
     """Return the run with what `edgepose eval` reports of each row: AP in the true boxes, or PCKh.
 
-    Threads change no result, so that rows which differ in them share a figure. cases: those of the run.
-    `advance` is called after each image.
+    Threads change no result, so that rows which differ in them share a figure. cases: of the run's rows, in their
+    order. `advance` is called after each image.
     """
     found = {_key(case): _score(case, dataset, advance) for case in _distinct(cases)}
-    rows = tuple(_scored(row, found) for row in run.rows)
+    pairs = zip(run.rows, cases, strict=True)
+    rows = tuple(_scored(row, found[_key(case)]) for row, case in pairs)
     return msgspec.structs.replace(run, rows=rows)
 
 
@@ -53,8 +55,7 @@ def _score(
         return score_alone(model, [dataset], predict(model, dataset, advance=advance))
 
 
-def _scored(row: BenchRow, found: dict[tuple[str, str], EvalResult | ProtocolResult]) -> BenchRow:
-    result = found[row.artifact, row.asked_arithmetic]
+def _scored(row: BenchRow, result: EvalResult | ProtocolResult) -> BenchRow:
     if isinstance(result, EvalResult):
         return msgspec.structs.replace(row, ap=result.AP, ap_on=result.ap_on)
     return msgspec.structs.replace(row, scored=result)
@@ -64,8 +65,9 @@ def _distinct(cases: Sequence[Case]) -> list[Case]:
     return list({_key(case): case for case in cases}.values())
 
 
-def _key(case: Case) -> tuple[str, str]:
-    return case.artifact.name, case.options.precision
+def _key(case: Case) -> tuple[Path, str]:
+    # directories of the same name may lie in different folders
+    return case.artifact.root, case.options.precision
 
 
 def _open(case: Case) -> Model:

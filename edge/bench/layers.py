@@ -51,11 +51,11 @@ def with_layers(
 ) -> BenchRun:
     """Return the run with layer times in its rows, measured in this process, apart from the rows' own times.
 
-    cases: of the run's rows, in their order, where all were measured. `advance` is called after each. Raises as the
+    cases: of the run's rows, in their order. `advance` is called after each. Raises as the
     modules of TIMERS.
     """
     rows = list(run.rows)
-    for at, (row, case) in enumerate(zip(rows, cases, strict=False)):
+    for at, (row, case) in enumerate(zip(run.rows, cases, strict=True)):
         if tells_layers(case):
             rows[at] = msgspec.structs.replace(row, layers=_times(case))
         advance()

@@ -73,3 +73,20 @@ def test_times_are_kept_where_a_picture_is_broken(
     assert "3.png is no image" in done.err
     (row,) = read_run(out).rows
     assert (row.runs, row.ap) == (3, None)
+
+
+def test_artifacts_of_one_name_have_their_own_figures(
+    place: Path,
+    edgepose: Callable[..., Any],
+    expected: dict[str, Any],
+    small_artifact: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    other = small_artifact(tmp_path / "pose", swapped=True).root  # left for right: no keypoint fits
+    done = edgepose(
+        *("bench", place / "pose", other, *QUICK, "--threads", "1", "--json"),
+        *("--annotations", place / "control.json", "--images", place / "images"),
+    )
+    first, second = (row["ap"] for row in done.json)
+    assert first == pytest.approx(expected["AP"])
+    assert second < first / 2
