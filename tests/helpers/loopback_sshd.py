@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,12 @@ class Sshd:
         """End the server."""
         self.process.terminate()
         self.process.wait(20)
+
+
+def remote(server: Sshd, python: object = sys.executable) -> tuple[object, ...]:
+    """Options of a command that uses this server as its board."""
+    where = ("--remote", f"ssh:127.0.0.1:{server.port}", "--ssh-config", server.config)
+    return (*where, "--remote-python", python)
 
 
 def left_on(server: Sshd) -> list[str]:

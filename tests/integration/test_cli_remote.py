@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, start_sshd
+from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, remote, start_sshd
 
 from devices.detect import detect_machine
 from edge.bench.measure import make_cases, open_for_board
@@ -32,11 +32,6 @@ def sshd(tmp_path_factory):
 @pytest.fixture(scope="module")
 def artifact(small_artifact, tmp_path_factory) -> Path:
     return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
-
-
-def remote(server: Sshd, python: object = sys.executable) -> tuple[object, ...]:
-    where = ("--remote", f"ssh:127.0.0.1:{server.port}", "--ssh-config", server.config)
-    return (*where, "--remote-python", python)
 
 
 def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> None:

@@ -201,7 +201,7 @@ def main() -> None:
 
 
 def _environment(job: dict[str, Any]) -> dict[str, str]:
-    own = str(Path(__file__).parent / "code")
+    own = str(Path(__file__).parent / "packages")
     path = os.pathsep.join(filter(None, (own, os.environ.get("PYTHONPATH"))))
     return {**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1", **job["environment"]}
 

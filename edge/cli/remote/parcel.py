@@ -19,7 +19,7 @@ PACKAGES = ("edgepose", "edge", "devices", "runtimes")
 MARKS = ("export/__init__.py", "quantize/__init__.py")
 ROOT = Path(edge.__file__).resolve().parents[1]
 AGENT = Path(agent.__file__)
-CODE, COPY = "code", "copy"
+CODE, COPY = "packages", "files"  # no names of modules: Python finds them beside the agent
 
 
 @dataclass(frozen=True, slots=True)
