@@ -7,7 +7,7 @@ WORKERS ?= 2
 # Each process takes tests from its own end of the list, then from the other's; what is dear is made once for all.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal --durations 10
 
-.PHONY: help setup demo docs test test-all lint types contracts check floors resolve wheels arm clean
+.PHONY: help setup demo docs test test-all lint types contracts check floors resolve wheels arm arm-networks clean
 
 help:
 	@echo "make demo      set up, then export, check and run two models on drawn people (into $(OUT)/)"
@@ -17,7 +17,7 @@ help:
 	@echo "make check     lint, types, import contracts"
 	@echo "make floors    the board's tests with the oldest packages that are allowed, and with Python 3.13"
 	@echo "make wheels    the wheel in fresh environments, one engine each, without torch"
-	@echo "make arm       the artifacts of \`make demo\` on an emulated ARM board (apt, no root)"
+	@echo "make arm       artifacts, tests and commands on an emulated ARM board (apt, no root)"
 	@echo "make resolve   whether every Python and CPU finds wheels (installs nothing)"
 
 setup: $(VENV)/.ready
@@ -58,7 +58,11 @@ floors: setup
 	UV=$(BIN)/uv .ci/floors
 
 arm: setup
-	UV=$(BIN)/uv PYTHON=$(BIN)/python OUT=$(OUT) .ci/arm
+	UV=$(BIN)/uv PYTHON=$(BIN)/python .ci/arm
+
+# in half precision, every network of ../shared/oracles; does nothing where that is absent
+arm-networks: setup
+	UV=$(BIN)/uv PYTHON=$(BIN)/python .ci/arm networks
 
 wheels: setup
 	UV=$(BIN)/uv PYTHON=$(BIN)/python .ci/wheels

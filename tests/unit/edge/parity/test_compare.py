@@ -222,6 +222,27 @@ def test_the_coarser_of_file_and_arithmetic_sets_the_limits(file, arithmetic, ju
     assert judged_precision(file, arithmetic) == judged
 
 
+def test_half_precision_moves_keypoints_by_a_bin_at_most_and_passes_as_half() -> None:
+    """Of a Gaussian of sigma s around a centre d from the middle of two bins, these differ by d / s^2 of the peak.
+
+    Opposite errors of e turn them round where d < 2 e s^2. With s = 5 and e of 4 units of half precision that is e s^2,
+    5 %, of keypoints on each axis, so that the percentile is one bin, half a pixel. A third bin is lower by at least
+    (1 - 1/4) / (2 s^2), four times what both errors amount to.
+    """
+    rng = np.random.default_rng(11)
+    spec = msgspec.structs.replace(SIMCC, codec=SimCCCodec(split_ratio=2.0, sigma=(5.0, 5.0)))
+    reference, rounded = {}, {}
+    for name, bins in (("x", 2 * WIDTH), ("y", 2 * HEIGHT)):
+        centre = rng.uniform(30, 60, (40, POINTS, 1))
+        values = PEAK * np.exp(-0.5 * ((np.arange(bins) - centre) / 5.0) ** 2)
+        reference[name] = values.astype(np.float32)
+        error = rng.choice([-4, 4], values.shape) * 2.0**-11
+        rounded[name] = (values * (1 + error)).astype(np.float32)
+    as_half, as_float = (parity(reference, rounded, each, spec) for each in ("fp16", "fp32"))
+    assert (as_half.px_p95, as_half.passed, as_float.passed) == (0.5, True, False)
+    assert as_half.px_max <= math.hypot(0.5, 0.5)
+
+
 def test_small_references_are_not_blown_up() -> None:
     spec = msgspec.structs.replace(HEATMAP, task="depth", keypoints=None)
     reference = {"maps": np.full((1, POINTS, HEIGHT, WIDTH), 1e-3, np.float32)}
