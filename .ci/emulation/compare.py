@@ -141,6 +141,15 @@ def network_table(steps: list[Record]) -> str:
     return "\n".join(lines)
 
 
+def read_run(board: Path, kind: str) -> Record:
+    """Return how long the run took, and what became of its steps."""
+    run: Record = json.loads((board / f"{kind}.json").read_text())
+    networks = kind == "networks"
+    steps = [json.loads(path.read_text()) for path in sorted((board / "steps").glob("*.json"))]
+    run["steps"] = [each for each in steps if each["name"].startswith("half ") == networks]
+    return run
+
+
 def conditions(board: Path) -> Record:
     """Return what emulated, and on what."""
     launcher = (board / "py").read_text()
@@ -157,7 +166,7 @@ def main() -> int:
     """Compare, print what is over a limit, write the record; returns 1 where something is."""
     match sys.argv[1:]:
         case ["artifacts", board, host, target]:
-            run = json.loads((Path(board) / "artifacts.json").read_text())
+            run = read_run(Path(board), "artifacts")
             record = conditions(Path(board)) | {
                 "verify": verdicts(run["steps"]),
                 "differences": differences(Path(board) / "outputs", Path(host)),
@@ -165,7 +174,7 @@ def main() -> int:
             }
             text = table(record)
         case ["networks", board, target]:
-            run = json.loads((Path(board) / "networks.json").read_text())
+            run = read_run(Path(board), "networks")
             record, text = conditions(Path(board)), network_table(run["steps"])
         case _:
             raise SystemExit(__doc__)

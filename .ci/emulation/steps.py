@@ -2,13 +2,13 @@
 
 Usage: steps.py artifacts BOARD DRAWN ARTIFACT...    doctor, verify, outputs, tests, run, bench, attention
        steps.py networks BOARD DRAWN ARTIFACT...     one inference in f16 of each network
-Writes BOARD/steps/NAME.txt for each command and BOARD/steps.json; exits with 1 where one fails.
+Writes BOARD/steps/NAME.json for each command, its output beside it, and BOARD/artifacts.json or networks.json, how long
+all took; exits with 1 where one fails.
 """
 
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -128,7 +128,7 @@ def networks(board: Board, artifacts: list[Path]) -> list[Step]:
 
 
 def run_step(step: Step, logs: Path) -> Done:
-    """Run the command in a process group of its own, which ends with it or at the limit."""
+    """Run the command and note what became of it; it is killed at the limit."""
     begin = time.perf_counter()
     out, err = logs / f"{step.name}.out", logs / f"{step.name}.txt"
     with out.open("w") as stdout, err.open("w") as stderr:
@@ -137,9 +137,8 @@ def run_step(step: Step, logs: Path) -> Done:
             stdout=stdout,
             stderr=stderr,
             stdin=subprocess.DEVNULL,
-            start_new_session=True,
         )
-        stop = threading.Timer(LIMIT_S, os.killpg, (process.pid, signal.SIGKILL))
+        stop = threading.Timer(LIMIT_S, process.kill)
         stop.start()
         _, status, usage = os.wait4(process.pid, 0)
         stop.cancel()
@@ -147,6 +146,7 @@ def run_step(step: Step, logs: Path) -> Done:
     cpu_s = usage.ru_utime + usage.ru_stime
     wall_s = time.perf_counter() - begin
     done = Done(step.name, code, round(wall_s, 1), round(cpu_s, 1), out.read_text())
+    (logs / f"{step.name}.json").write_text(json.dumps(asdict(done)))
     tail = "" if code == 0 else f": exit {code}\n{done.out[-2000:]}{err.read_text()[-3000:]}"
     print(f"{step.name} ({wall_s:.0f} s){tail}", flush=True)
     return done
@@ -170,14 +170,10 @@ def main() -> int:
     jobs = int(os.environ.get("JOBS", "2"))
     with ThreadPoolExecutor(jobs) as pool:
         done = list(pool.map(lambda step: run_step(step, logs), steps))
-    record = {
-        "jobs": jobs,
-        "wall_s": round(time.perf_counter() - begin),
-        "steps": [*map(asdict, done)],
-    }
-    (board.root / f"{kind}.json").write_text(json.dumps(record, indent=1))
+    wall_s = round(time.perf_counter() - begin)
+    (board.root / f"{kind}.json").write_text(json.dumps({"jobs": jobs, "wall_s": wall_s}))
     failed = [each.name for each in done if each.code]
-    print(f"{len(done)} commands in {record['wall_s']} s; failed: {', '.join(failed) or 'none'}")
+    print(f"{len(done)} commands in {wall_s} s; failed: {', '.join(failed) or 'none'}")
     return int(bool(failed))
 
 
