@@ -17,6 +17,7 @@ from devices.detect import detect_machine
 
 # Of outputs, relative to the largest or 1; of boxes and keypoints, pixels.
 OUTPUT_LIMIT, PIXEL_LIMIT = 2e-4, 0.05
+HALF = ("ncnn", "openvino")  # the other engines compute f32 on a CPU
 Record = dict[str, Any]
 
 
@@ -76,12 +77,10 @@ def same_people(board: Path, host: Path) -> list[Record]:
 
 def verdicts(steps: list[Record]) -> list[Record]:
     """Return what `verify --json` said, with the artifact's name."""
-    said = []
-    for step in steps:
-        kind, _, rest = step["name"].partition(" ")
-        if kind == "verify" and step["out"]:
-            said.append({"artifact": rest.rsplit(" ", 1)[0], **json.loads(step["out"])})
-    return said
+    return [
+        {"artifact": each["step"].split(" ")[1], **each["said"]}
+        for each in said_of(steps, "verify")
+    ]
 
 
 def table(record: Record) -> str:
@@ -91,7 +90,19 @@ def table(record: Record) -> str:
         "| f16 outputs against x86's f32 |\n| --- | --- | --- | --- | --- | --- |"
     )
     names = sorted({each["artifact"] for each in record["verify"]})
-    return "\n".join([head, *(row(name, record) for name in names)])
+    return "\n".join([head, *(row(name, record) for name in names), "", effort(record)])
+
+
+def effort(record: Record) -> str:
+    """Return what was emulated and how long it took, in a sentence."""
+    commands = record["commands"]
+    minutes = sum(each["cpu_s"] for each in commands) / 60
+    failed = [each["name"] for each in commands if each["code"]]
+    said = f"failed: {', '.join(failed)}" if failed else "none failed"
+    return (
+        f"{len(commands)} commands, {said}; {minutes:.0f} minutes of CPU time. "
+        f"{record['emulator']}, {record['cpu']}, on {record['on']}."
+    )
 
 
 def row(name: str, record: Record) -> str:
@@ -107,58 +118,64 @@ def row(name: str, record: Record) -> str:
         ]
         if None in chosen:
             return "another number of boxes"
-        return f"{max(chosen):.2g}" if chosen else ""
+        return f"{max(chosen):.2g}" if chosen else "not run"
 
     cells = [verdict(said.get("f32")), worst("f32", pixels=False), worst("f32", pixels=True)]
-    cells += [verdict(said.get("f16")), worst("f16", pixels=False)]
+    half = any(f".{runtime}-" in name for runtime in HALF)
+    cells += [verdict(said.get("f16")), worst("f16", pixels=False)] if half else ["f32 alone", ""]
     return f"| `{name}` | {' | '.join(cells)} |"
 
 
 def verdict(said: Record | None) -> str:
     """Return the verdict of `verify` with its figure and limit, in words."""
     if said is None:
-        return ""
+        return "not run"
     word = {True: "passed", False: "refused", None: "unjudged"}[said["passed"]]
     if said["basis"] == "px":
         return f"{word}, p95 {said['px_p95']:.2g} px (limit {said['limit']:g})"
     return f"{word}, {said['basis']}, raw {said['raw_error']:.2g}"
 
 
-def network_table(steps: list[Record]) -> str:
+def network_table(networks: list[Record]) -> str:
     """Return what half precision did to each network as a Markdown table."""
     lines = [
-        "| network | engine | not finite | of values | error against PyTorch | inference, emulated s |"
+        "| network | engine | not finite | of values | error against PyTorch | inference, emulated s |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
-    lines.append("| --- | --- | --- | --- | --- | --- |")
-    for step in steps:
-        _, network, artifact = step["name"].split(" ")
-        if step["out"]:
-            said = json.loads(step["out"])
-            error = "" if said["raw_error"] is None else f"{said['raw_error']:.2g}"
-            engine = artifact.rsplit(".", 1)[1].removesuffix("-fp32")
-            cells = (said["not_finite"], said["values"], error, said["inference_s"])
-            lines.append(f"| {network} | {engine} | {' | '.join(map(str, cells))} |")
+    for each in networks:
+        _, network, artifact = each["step"].split(" ")
+        said, engine = each["said"], artifact.rsplit(".", 1)[1].removesuffix("-fp32")
+        error = "" if said["raw_error"] is None else f"{said['raw_error']:.2g}"
+        cells = (said["not_finite"], said["values"], error, said["inference_s"])
+        lines.append(f"| {network} | {engine} | {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
-def read_run(board: Path, kind: str) -> Record:
-    """Return how long the run took, and what became of its steps."""
-    run: Record = json.loads((board / f"{kind}.json").read_text())
-    networks = kind == "networks"
+def read_steps(board: Path, kind: str) -> list[Record]:
+    """Return what became of the steps of one kind."""
     steps = [json.loads(path.read_text()) for path in sorted((board / "steps").glob("*.json"))]
-    run["steps"] = [each for each in steps if each["name"].startswith("half ") == networks]
-    return run
+    return [each for each in steps if each["name"].startswith("half ") == (kind == "networks")]
 
 
-def conditions(board: Path) -> Record:
-    """Return what emulated, and on what."""
-    launcher = (board / "py").read_text()
-    emulator = launcher.split('"')[1]
+def said_of(steps: list[Record], name: str) -> list[Record]:
+    """Return the JSON that steps of a name printed, of those that came so far."""
+    return [
+        {"step": each["name"], "said": json.loads(each["out"])}
+        for each in steps
+        if each["name"].split(" ")[0] == name and each["out"]
+    ]
+
+
+def conditions(board: Path, kind: str, steps: list[Record]) -> Record:
+    """Return what emulated, on what, and how long each command took."""
+    emulator = (board / "py").read_text().split('"')[1]
     said = subprocess.run([emulator, "--version"], capture_output=True, text=True, check=True)  # noqa: S603 - ours
     return {
         "emulator": said.stdout.splitlines()[0],
         "cpu": "cortex-a76",
         "on": detect_machine().cpu_model,
+        **json.loads((board / f"{kind}.json").read_text()),
+        "commands": [{k: v for k, v in each.items() if k != "out"} for each in steps],
     }
 
 
@@ -166,22 +183,20 @@ def main() -> int:
     """Compare, print what is over a limit, write the record; returns 1 where something is."""
     match sys.argv[1:]:
         case ["artifacts", board, host, target]:
-            run = read_run(Path(board), "artifacts")
-            record = conditions(Path(board)) | {
-                "verify": verdicts(run["steps"]),
-                "differences": differences(Path(board) / "outputs", Path(host)),
-                "people": same_people(Path(board), Path(host)),
-            }
+            steps = read_steps(Path(board), "artifacts")
+            record = conditions(Path(board), "artifacts", steps)
+            record["verify"] = verdicts(steps)
+            record["differences"] = differences(Path(board) / "outputs", Path(host))
+            record["people"] = same_people(Path(board), Path(host))
+            record["attention"] = said_of(steps, "attention")
             text = table(record)
         case ["networks", board, target]:
-            run = read_run(Path(board), "networks")
-            record, text = conditions(Path(board)), network_table(run["steps"])
+            steps = read_steps(Path(board), "networks")
+            record = conditions(Path(board), "networks", steps)
+            record["networks"] = said_of(steps, "half")
+            text = f"{network_table(record['networks'])}\n\n{effort(record)}"
         case _:
             raise SystemExit(__doc__)
-    commands = [
-        {**each, "out": each["out"] if "half" in each["name"] else ""} for each in run["steps"]
-    ]
-    record |= {"jobs": run["jobs"], "wall_s": run["wall_s"], "commands": commands}
     print(text)
     Path(target).write_text(json.dumps(record, indent=1) + "\n")
     Path(target).with_suffix(".md").write_text(text + "\n")
