@@ -49,8 +49,7 @@ def main() -> None:
     fill(ROOT / "docs" / "intel.md", {"paper_rows": page("paper_rows")})
     fill(ROOT / "docs" / "quantization.md", {"int8": page("int8")})
     fill(ROOT / "docs" / "tracking.md", {"smoothing": page("smoothing")})
-    emulated = ("emulation", "emulation_networks")  # of .ci/arm
-    fill(ROOT / "docs" / "boards.md", {name: page(name) for name in emulated})
+    fill(ROOT / "docs" / "boards.md", {"emulation": page("emulation")})  # of .ci/arm
     short = ("skip_frame_drawn", "skip_frame_real")
     fill(ROOT / "docs" / "skip-frame.md", {name: page(name) for name in short})
 

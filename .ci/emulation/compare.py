@@ -90,7 +90,34 @@ def table(record: Record) -> str:
         "| f16 outputs against x86's f32 |\n| --- | --- | --- | --- | --- | --- |"
     )
     names = sorted({each["artifact"] for each in record["verify"]})
-    return "\n".join([head, *(row(name, record) for name in names), "", effort(record)])
+    rows = (row(name, record) for name in names)
+    return "\n".join(
+        [head, *rows, "", *attention_words(record), *people_words(record), effort(record)]
+    )
+
+
+def attention_words(record: Record) -> list[str]:
+    """Return how many values were not finite where attention overflows half, in a sentence; none where it did not run."""
+    counted = [
+        f"{each['without']} without the masks and {each['with_masks']} with them ({each['network']})"
+        for step in record["attention"]
+        for each in step["said"]
+    ]
+    return [f"ViTs in `f16`, values that are not finite: {'; '.join(counted)}."] if counted else []
+
+
+def people_words(record: Record) -> list[str]:
+    """Return how far `run` moved keypoints on the board, in a sentence; none where it did not run."""
+    moved = [
+        f"{each['runtime']} {each['people']} of {each['here']}"
+        + ("" if each["moved_px"] is None else f", by up to {each['moved_px']:.2g} px")
+        for each in record["people"]
+    ]
+    return (
+        [f"`run`, people found here and their keypoints moved: {'; '.join(moved)}."]
+        if moved
+        else []
+    )
 
 
 def effort(record: Record) -> str:
