@@ -97,7 +97,7 @@ def table(record: Record) -> str:
 
 
 def attention_words(record: Record) -> list[str]:
-    """Return how many values were not finite where attention overflows half, in a sentence; none where it did not run."""
+    """Return how many values are not finite where attention overflows half; none where it did not run."""
     counted = [
         f"{each['without']} without the masks and {each['with_masks']} with them ({each['network']})"
         for step in record["attention"]
