@@ -77,6 +77,8 @@ def test_benchmark_model_measures_tflite(edgepose, phone, tmp_path) -> None:
     (row,) = read_run(out).rows
     assert (row.runs, row.mean_ms, row.p50_ms) == (1000, pytest.approx(63.7432), 51.891)
     assert (row.load_ms, row.first_ms, row.arithmetic) == (119.515, 87.112, "f16")
+    again = edgepose("bench", artifact.root, *more[:-2], *remote(tool))
+    assert f"--remote-binary {tool} --threads 1,2,4" in again.talk[-1]
     calls = (phone.root / "data/calls.txt").read_text().splitlines()
     assert all("--graph=0/model.tflite --num_threads=2" in call for call in calls)
     assert all("--xnnpack_force_fp16=true" in call for call in calls)

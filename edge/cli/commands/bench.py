@@ -178,7 +178,7 @@ def command(
         raise failure
     if run.partial:
         raise DeviceLostError(f"{run.partial}; what was measured before is kept, marked partial")
-    hint(_next_step(artifacts[0] if artifacts else choice.pose, out, remote.remote))
+    hint(_next_step(artifacts[0] if artifacts else choice.pose, out, remote))
 
 
 def _print(run: BenchRun, extras: Extras) -> None:
@@ -219,11 +219,12 @@ def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
         write_report(html, page([LabelledResult(label, run)]).encode())
 
 
-def _next_step(artifact: Path | None, out: Path | None, remote: str | None) -> str:
+def _next_step(artifact: Path | None, out: Path | None, remote: Remote) -> str:
     if out or not artifact:
         return f"edgepose compare {out or 'RUN.json'} OTHER.json"
-    if remote:
-        return f"edgepose bench {artifact} --remote {remote} --threads 1,2,4 --out RUN.json"
+    if remote.remote:
+        tools = "".join(f" --remote-binary {path}" for path in remote.remote_binary)
+        return f"edgepose bench {artifact} --remote {remote.remote}{tools} --threads 1,2,4 --out RUN.json"
     return f"edgepose tune {artifact}"
 
 
