@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtimes.errors import InputError
+from runtimes.placement import Placement
 from runtimes.threads import MAX_THREADS
 
 Array = NDArray[Any]
@@ -63,13 +64,15 @@ def _is_thread_count(value: Any) -> bool:
 class Effective:
     """Threads, arithmetic, accelerator and engine in use, read back from the engine where it reports them.
 
-    threads: the most that a call uses. engine: its name and version, and the backend that it chose.
+    threads: the most that a call uses. engine: its name and version, and the backend that it chose. placement: the nodes
+    that each backend executes; None where only the CPU's own kernels were asked for, or the engine does not tell.
     """
 
     threads: int
     precision: Arithmetic
     accelerator: Accelerator
     engine: str = ""
+    placement: Placement | None = None
 
 
 @runtime_checkable

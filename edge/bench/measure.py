@@ -4,7 +4,7 @@ Noise of a shared machine (other jobs, clock changes) then affects all rows alik
 look like a difference between them. The order rotates by one each round, so that no row always follows the same one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,10 +128,11 @@ def make_cases(
     threads: Sequence[int | None],
     precisions: Sequence[Arithmetic],
     accelerator: Accelerator = "cpu",
+    extra: Mapping[str, int | float | str] | None = None,
 ) -> list[Case]:
     """Return every artifact with every thread count (None: min(4, allowed cores)) and every arithmetic."""
     return [
-        Case(artifact, RunOptions(threads=count, precision=precision, accelerator=accelerator))
+        Case(artifact, RunOptions(count, precision, accelerator, extra or {}))
         for artifact in artifacts
         for count in dict.fromkeys(threads)
         for precision in dict.fromkeys(precisions)

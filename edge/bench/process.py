@@ -105,6 +105,7 @@ class Worker:
             accelerator=options.accelerator,
             requests=options.requests,
             images=self.images,
+            extra=dict(options.extra),
         )
         return self._ask(order, Ready)
 

@@ -29,7 +29,8 @@ class BenchRow(Record, frozen=True, kw_only=True):
     """One artifact on one engine with one set of options, batch 1, on its own reference images.
 
     precision: of the file; arithmetic, threads, accelerator, engine: read back from the engine (its name, version and
-    backend; "" in older records); asked_*: the options asked for.
+    backend; "" in older records); asked_*: the options asked for. placement: nodes of the network by the backend that
+    executes them, the one asked for first; None on the CPU's own kernels, and where the engine does not tell.
     Times in milliseconds of wall clock, over the `runs` of all rounds together; round_p50_ms: each round's median;
     p90_estimate_ms: MLPerf's early-stopping estimate, see `edge.bench.figures`, None below 64 runs. engine_p50_ms: the
     median of the engine's own share, without normalising the image and copying the outputs.
@@ -56,6 +57,7 @@ class BenchRow(Record, frozen=True, kw_only=True):
     arithmetic: Arithmetic
     accelerator: Accelerator
     engine: str = ""
+    placement: dict[str, Size] | None = None
     asked_threads: int | None
     asked_arithmetic: Arithmetic
     p50_ms: Positive | None

@@ -41,6 +41,7 @@ def make_row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
         arithmetic=ready.precision,
         accelerator=ready.accelerator,
         engine=ready.engine,
+        placement=ready.placement,
         asked_threads=worker.options.threads,
         asked_arithmetic=worker.options.precision,
         **msgspec.structs.asdict(found),

@@ -31,7 +31,7 @@ IDLE_SHARE = 0.1  # CPU time a wall second below which the pool is idle
 
 
 class Open(Record, frozen=True, kw_only=True, tag="open"):
-    """Load the artifact in directory `root`; images: in each run."""
+    """Load the artifact in directory `root`; images: in each run; extra: as `RunOptions` has it."""
 
     root: str
     threads: int | None
@@ -39,6 +39,7 @@ class Open(Record, frozen=True, kw_only=True, tag="open"):
     accelerator: Accelerator
     requests: int | None = None
     images: int = 1
+    extra: dict[str, int | float | str] = {}
 
 
 class Burst(Record, frozen=True, kw_only=True, tag="burst"):
@@ -50,7 +51,10 @@ class Burst(Record, frozen=True, kw_only=True, tag="burst"):
 
 
 class Ready(Record, frozen=True, kw_only=True, tag="ready"):
-    """Loaded in `load_ms`, with these options in effect; first_ms: of the first inference."""
+    """Loaded in `load_ms`, with these options in effect; first_ms: of the first inference.
+
+    placement: nodes by the backend that executes them; None where `Effective` has none.
+    """
 
     load_ms: float
     first_ms: float
@@ -58,6 +62,7 @@ class Ready(Record, frozen=True, kw_only=True, tag="ready"):
     precision: Arithmetic
     accelerator: Accelerator
     engine: str
+    placement: dict[str, int] | None = None
 
 
 class Timed(Record, frozen=True, kw_only=True, tag="timed"):
@@ -168,6 +173,7 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
         precision=order.precision,
         accelerator=order.accelerator,
         requests=order.requests,
+        extra=order.extra,
     )
     start = time.perf_counter_ns()
     session = open_session(artifact, options)
@@ -191,6 +197,7 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
             precision=in_use.precision,
             accelerator=in_use.accelerator,
             engine=in_use.engine,
+            placement=dict(in_use.placement.nodes) if in_use.placement else None,
         ),
     )
 

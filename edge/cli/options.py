@@ -112,6 +112,31 @@ size_option = click.option(
 accelerator_option = setting(
     ["--accelerator"], click.Choice(get_args(Accelerator)), "cpu", "Processor that runs the model."
 )
+
+
+def _engine_options(
+    _ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, int | str]:
+    """Parse NAME=VALUE, each name once; a whole number becomes one. Raises InputError for anything else."""
+    found: dict[str, int | str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not (name and equals and value) or name in found:
+            raise InputError(
+                f"--engine-option wants NAME=VALUE, each name once, such as provider=cuda, not {text!r}"
+            )
+        found[name] = int(value) if is_whole(value) else value
+    return found
+
+
+engine_option = click.option(
+    "--engine-option",
+    "extra",
+    metavar="NAME=VALUE",
+    multiple=True,
+    callback=_engine_options,
+    help="An engine's own option, such as provider=tensorrt; repeat for several.",
+)
 tuned_option = click.option(
     "--tuned", is_flag=True, help="Use the options that `edgepose tune` chose on this machine."
 )
@@ -127,6 +152,7 @@ run_options = together(
         ["--precision"], click.Choice(get_args(Arithmetic)), "f32", "Arithmetic of the engine."
     ),
     accelerator_option,
+    engine_option,
 )
 
 
@@ -137,6 +163,7 @@ class LoadOptions:
     threads: int | None
     precision: ArithmeticChoice
     accelerator: Accelerator
+    extra: dict[str, int | str]
 
     def resolve(self, artifact: "Artifact", *, tuned: bool) -> RunOptions:
         """Return the options for an artifact: as given, or as `edgepose tune` chose them.
@@ -146,7 +173,9 @@ class LoadOptions:
         from devices.tuned import tuned_options
         from edge.parity.auto import chosen_options
 
-        plain = RunOptions(threads=self.threads, accelerator=self.accelerator)
+        plain = RunOptions(
+            threads=self.threads, accelerator=self.accelerator, extra=self.extra
+        )
         if not tuned:
             return chosen_options(artifact, plain, self.precision)
         if self.precision != "auto":
@@ -164,6 +193,7 @@ load_options = together(
         "Arithmetic of the engine. auto: f16 for each model that verifies in it on this machine, else f32.",
     ),
     accelerator_option,
+    engine_option,
 )
 
 

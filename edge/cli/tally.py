@@ -105,7 +105,7 @@ def _tables(
         for stage, row in tally.timings().items()
     ]
     models = _models(pipeline)
-    engines = [[role, *map(str, row.values())] for role, row in models.items()]
+    engines = [[role, *map(_word, row.values())] for role, row in models.items()]
     return [
         (["figure", "value"], counts),
         (["time in ms", "mean", "p50", "p90", "p99"], times),
@@ -130,6 +130,7 @@ def engine_of(model: Model) -> dict[str, Any]:
         "arithmetic": effective.precision,
         "accelerator": effective.accelerator,
         "threads": effective.threads,
+        "placement": dict(effective.placement.nodes) if effective.placement else None,
     }
 
 
@@ -139,6 +140,12 @@ def _spread(values: list[float]) -> dict[str, float | None]:
     p50, p90, p99 = np.percentile(values, (50, 90, 99))
     named = {"mean": np.mean(values), "p50": p50, "p90": p90, "p99": p99}
     return {name: round(float(value), 3) for name, value in named.items()}
+
+
+def _word(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {count}" for name, count in value.items())
+    return "-" if value is None else str(value)
 
 
 def _shown(value: float | None) -> str:

@@ -8,6 +8,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.install.import_errors import broken_import
+from runtimes.placement import Placement, placed, require_taken
 from runtimes.spec import ImageSpec, TensorSpec
 
 # winograd=0 makes int8 3x3 convolutions exact (Winograd's int16 accumulators can overflow), and often faster
@@ -28,6 +30,7 @@ EXTRA = ("winograd",)
 # Larger weights are not held in memory once more only to find out whether fewer threads are faster.
 LIGHT_BYTES = 32 << 20
 
+NOT_TAKEN = "run it with --accelerator cpu"
 REFUSED = "ncnn cannot use it; export it again, or upgrade ncnn: pip install -U 'edgepose[ncnn]'"
 
 
@@ -68,7 +71,9 @@ class NcnnSession:
         precision = _arithmetic(self._ncnn, options.precision, accelerator)
         self._effective = Effective(limit, precision, accelerator)
         net = self._load(limit)
-        self._effective = _read_back(self._ncnn, net.opt)
+        self._effective = _read_back(self._ncnn, net)
+        if accelerator == "gpu":
+            _require_gpu(artifact.root, self._effective)
         self.engine_ns = 0
         self._nets: dict[int, Any] = {self._effective.threads: net}
         self._pool: ThreadPoolExecutor | None = None
@@ -206,12 +211,32 @@ def _arithmetic(ncnn: Any, wanted: Arithmetic, accelerator: Accelerator) -> Arit
     return wanted
 
 
-def _read_back(ncnn: Any, option: Any) -> Effective:
+def _read_back(ncnn: Any, net: Any) -> Effective:
     """Return what a loaded net uses: ncnn turns off Vulkan and f16 where the device has none."""
+    option = net.opt
     precision: Arithmetic = "f32"
-    if option.use_bf16_storage:
+    # a GPU without 16-bit storage still packs pairs of such values, which rounds them all the same
+    if option.use_bf16_storage or option.use_bf16_packed:
         precision = "bf16"
-    elif option.use_fp16_arithmetic and option.use_fp16_storage:
+    elif option.use_fp16_arithmetic and (option.use_fp16_storage or option.use_fp16_packed):
         precision = "f16"
-    accelerator: Accelerator = "gpu" if option.use_vulkan_compute else "cpu"
-    return Effective(int(option.num_threads), precision, accelerator, f"ncnn {ncnn.__version__}")
+    threads, engine = int(option.num_threads), f"ncnn {ncnn.__version__}"
+    if not option.use_vulkan_compute:
+        return Effective(threads, precision, "cpu", engine)
+    device = ncnn.get_gpu_info(ncnn.get_default_gpu_index()).device_name()
+    return Effective(threads, precision, "gpu", f"{engine} on {device}", _placement(net))
+
+
+def _require_gpu(root: Path, effective: Effective) -> None:
+    """Raise EngineError where the GPU executes nothing."""
+    if effective.placement is None:
+        raise EngineError(f"{root}: ncnn turned Vulkan off for it; {NOT_TAKEN}")
+    require_taken(root, effective.placement, NOT_TAKEN)
+
+
+def _placement(net: Any) -> Placement:
+    """Return where the layers run: ncnn goes by each layer's `support_vulkan`. An input has nothing to execute."""
+    layers = [layer for layer in net.layers() if layer.type != "Input"]
+    return placed(
+        "Vulkan", [("Vulkan" if layer.support_vulkan else "CPU", layer.type) for layer in layers]
+    )

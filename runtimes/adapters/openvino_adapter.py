@@ -17,6 +17,7 @@ from runtimes.artifact import Artifact
 from runtimes.base import Accelerator, Arithmetic, Array, Effective, Feeds, Outputs, RunOptions
 from runtimes.errors import InputError
 from runtimes.install.import_errors import broken_import
+from runtimes.placement import Placement, placed, require_taken
 from runtimes.telemetry import disable_telemetry
 from runtimes.threads import allowed_cores, resolve_threads
 
@@ -28,6 +29,9 @@ ARITHMETIC: dict[str, Arithmetic] = {"f32": "f32", "f16": "f16", "bf16": "bf16"}
 ISA_WITHOUT_16_BIT = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 CORE_TYPES = ("ANY_CORE", "PCORE_ONLY", "ECORE_ONLY")
 
+# of the compiled graph: no work of the network
+NO_WORK = ("Const", "Input", "Output")
+NOT_TAKEN = "run it with --accelerator cpu"
 REFUSED = "export it again, or upgrade OpenVINO: pip install -U 'edgepose[openvino]'"
 
 
@@ -59,6 +63,8 @@ class OpenvinoSession:
             compiled = core.compile_model(model, device, config)
         self._bind(compiled)
         self._effective = _read_back(compiled, openvino.__version__)
+        if self._effective.placement:
+            require_taken(artifact.root, self._effective.placement, NOT_TAKEN)
         self._request: Any = compiled.create_infer_request()
         self._tensor = openvino.Tensor
         self.engine_ns = 0
@@ -183,4 +189,18 @@ def _read_back(compiled: Any, version: str) -> Effective:
     threads = compiled.get_property("INFERENCE_NUM_THREADS") if device == "CPU" else 1
     accelerator = next(each for each, known in DEVICES.items() if known == device)
     engine = f"OpenVINO {version.split('-', maxsplit=1)[0]} on {', '.join(devices)}"
-    return Effective(int(threads), ARITHMETIC.get(name, "f32"), accelerator, engine)
+    placement = None if accelerator == "cpu" else layer_placement(compiled, device)
+    return Effective(int(threads), ARITHMETIC.get(name, "f32"), accelerator, engine, placement)
+
+
+def layer_placement(compiled: Any, device: str) -> Placement | None:
+    """Return the layers that `device` executes; None where its plugin does not show them, as some of the NPU do not.
+
+    A model is compiled for one device as a whole, or not at all: the layers of its executable graph are all there.
+    """
+    try:
+        layers = compiled.get_runtime_model().get_ops()
+    except RuntimeError:
+        return None
+    kinds = [layer.get_rt_info()["layerType"].astype(str) for layer in layers]
+    return placed(device, [(device, kind) for kind in kinds if kind not in NO_WORK])

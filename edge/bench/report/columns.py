@@ -37,6 +37,12 @@ def _megabytes(count: int | None, form: str) -> str:
     return UNKNOWN if count is None else f"{count / 1e6:{form}}"
 
 
+def _counts(placement: dict[str, int] | None) -> str:
+    if placement is None:
+        return UNKNOWN
+    return ", ".join(f"{backend} {count}" for backend, count in placement.items())
+
+
 def _in_effect(found: object, asked: object) -> str:
     """Return the option in effect, and the one asked for where it differs."""
     return str(found) if found == asked else f"{found} (asked {asked})"
@@ -49,6 +55,7 @@ COLUMNS: dict[str, Column] = {
         lambda row: _in_effect(row.arithmetic, row.asked_arithmetic), word=True
     ),
     "engine": _of_bench(lambda row: row.engine or UNKNOWN, word=True),
+    "placement": _of_bench(lambda row: _counts(row.placement), word=True),
     "threads": _of_bench(lambda row: _in_effect(row.threads, row.asked_threads or row.threads)),
     "accelerator": _of_bench(lambda row: row.accelerator, word=True),
     "AP": Column(lambda row: _figure(row.ap, ".4f")),
@@ -92,7 +99,7 @@ BENCH = (
         "p99 ms",
     ),
     *("runs", "cpu/wall", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup"),
-    *("floor ms", "over floor", "engine"),
+    *("floor ms", "over floor", "engine", "placement"),
 )
 SUSTAINED = (*BENCH[:3], "burst ms", *BENCH[3:10], "steady", *BENCH[10:])
 # What the tools on a phone print.
@@ -130,7 +137,7 @@ PAGE = (
         "steady",
     ),
     *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[12:]),
-    *("floor ms", "over floor", "floor by", "engine", "note"),
+    *("floor ms", "over floor", "floor by", "engine", "placement", "note"),
 )
 
 

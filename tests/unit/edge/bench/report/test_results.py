@@ -194,7 +194,7 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
     heads = [tag for tag, _ in read.tags if tag == "th"]
     cells = [tag for tag, _ in read.tags if tag == "td"]
     # nothing is known of px p95, there is no second run to compare with, and the run is of the first format
-    unknown = {"px p95", "p90 change", "speedup", "RSS MB", "engine"}
+    unknown = {"px p95", "p90 change", "speedup", "RSS MB", "engine", "placement"}
     unknown |= {"floor ms", "over floor", "floor by"}
     unknown |= {"burst ms", "p10 ms", "p90 est ms", "steady", "first ms", "engine ms", "note"}
     shown = len(PAGE) - len(unknown)
