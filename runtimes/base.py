@@ -64,8 +64,8 @@ def _is_thread_count(value: Any) -> bool:
 class Effective:
     """Threads, arithmetic, accelerator and engine in use, read back from the engine where it reports them.
 
-    threads: the most that a call uses. engine: its name and version, and the backend that it chose. placement: the nodes
-    that each backend executes; None where only the CPU's own kernels were asked for, or the engine does not tell.
+    threads: the most that a call uses. engine: its name and version, and the backend that it chose. placement: nodes by
+    the backend that executes them; None where only the CPU's own kernels were asked for, or the engine does not tell.
     """
 
     threads: int

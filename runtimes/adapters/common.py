@@ -19,10 +19,19 @@ MISMATCH = "manifest and file do not belong together: export or import it again"
 
 
 def refuse_unknown_extra(options: RunOptions, known: tuple[str, ...], runtime: str) -> None:
-    """Raise InputError where `options.extra` holds a key that this runtime does not know."""
-    unknown = sorted(set(options.extra) - set(known))
+    """Raise InputError where `options.extra` holds a key that this runtime does not know.
+
+    A known one that ends in a dot stands for all that begin so: `provider.` for options that the provider knows.
+    """
+    groups = tuple(key for key in known if key.endswith("."))
+    unknown = sorted(
+        key
+        for key in options.extra
+        if key in groups or not (key in known or key.startswith(groups))
+    )
     if unknown:
-        valid = f"valid ones: {', '.join(known)}" if known else "it takes none"
+        listed = ", ".join(f"{key}NAME" if key in groups else key for key in known)
+        valid = f"valid ones: {listed}" if known else "it takes none"
         raise InputError(f"{runtime} has no option {', '.join(unknown)}; {valid}")
 
 
@@ -32,6 +41,16 @@ def extra_int(options: RunOptions, key: str, default: int, lowest: int = 0) -> i
     if not isinstance(value, int) or value < lowest:
         raise InputError(f"option {key} must be an integer of at least {lowest}, not {value!r}")
     return value
+
+
+def extra_group(options: RunOptions, group: str) -> dict[str, str]:
+    """Return the options whose names begin with `group` and a dot, without that, as texts."""
+    start = f"{group}."
+    return {
+        key.removeprefix(start): str(value)
+        for key, value in options.extra.items()
+        if key.startswith(start)
+    }
 
 
 def image_tensor(artifact: Artifact) -> TensorSpec:

@@ -1,10 +1,11 @@
-"""Names of the files that an ONNX graph refers to for its tensors ("external data"), read without the onnx package.
+"""What an ONNX graph says of its files and inputs, read without the onnx package: external data, names of free axes.
 
 Only the fields on the way to a tensor are followed; weights are skipped by their length. onnx.proto3 of ONNX 1.19.
 """
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from runtimes.errors import ArtifactError
@@ -29,16 +30,38 @@ FIELDS: dict[str, dict[int, str]] = {
     "SparseTensorProto": {1: "TensorProto", 2: "TensorProto"},
     "TensorProto": {13: "StringStringEntryProto"},
 }
+# Fields on the way from a ModelProto to the name of an axis: graph, input, type, tensor_type, shape, dim, dim_param.
+SHAPES = (7, 11, 2, 1, 2)
+DIM, DIM_NAME = 1, 2
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 def external_files(path: Path) -> set[str]:
     """Return the locations that the graph's tensors name; raises ArtifactError where the file is no ONNX graph."""
+    with _graph(path) as data:
+        return set(_locations(data, "ModelProto", 0))
+
+
+def free_batches(path: Path) -> set[str]:
+    """Return the names of the inputs' first axes where they are free; raises ArtifactError as `external_files`."""
+    with _graph(path) as data:
+        shapes = [data]
+        for wanted in SHAPES:
+            shapes = [value for each in shapes for field, value in _fields(each) if field == wanted]
+        firsts = [
+            next((value for field, value in _fields(each) if field == DIM), None) for each in shapes
+        ]
+        names = [_fields(first) for first in firsts if first is not None]
+        return {bytes(text).decode() for each in names for field, text in each if field == DIM_NAME}
+
+
+@contextmanager
+def _graph(path: Path) -> Iterator[memoryview]:
     try:
         with path.open("rb") as stream:
             # not closed here: an error's traceback holds views of it
             data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        return set(_locations(memoryview(data), "ModelProto", 0))
+        yield memoryview(data)
     except (IndexError, UnicodeDecodeError, ValueError, OSError) as error:
         raise ArtifactError(
             f"{path}: not an ONNX graph ({error}); copy it again, or convert it again"

@@ -1,23 +1,43 @@
-"""Adapter of ONNX Runtime (*.onnx): on the CPU, or on CUDA where its GPU build is installed.
+"""Adapter of ONNX Runtime (*.onnx): on the CPU, or on a provider that the installed build has.
 
 Its worker threads spin between runs by default: fastest where the cores are ours alone, a waste where other work shares
 them (the camera, the decoder); the option spinning=0 turns it off.
 """
 
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
-from runtimes.adapters.onnx_file import external_files
+from runtimes.adapters.onnx_file import external_files, free_batches
+from runtimes.adapters.onnx_placement import (
+    RECORD_ENTRY,
+    keeps_record,
+    profiled,
+    recorded,
+    short_name,
+)
+from runtimes.adapters.onnx_providers import (
+    CPU,
+    PROVIDERS,
+    Provider,
+    arithmetic,
+    attach,
+    wanted_providers,
+)
 from runtimes.artifact import Artifact
-from runtimes.base import Accelerator, Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import ArtifactError, EngineError, InputError
+from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
+from runtimes.errors import ArtifactError, EngineError
 from runtimes.install.import_errors import broken_import
+from runtimes.placement import Placement, require_taken
 from runtimes.threads import resolve_threads
 
-EXTRA = ("spinning",)
+EXTRA = ("spinning", "provider", "provider.")
 
 DTYPES = {
     "tensor(float)": "float32",
@@ -29,7 +49,6 @@ DTYPES = {
     "tensor(int64)": "int64",
     "tensor(bool)": "bool",
 }
-PROVIDERS: dict[str, Accelerator] = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "gpu"}
 ERRORS_ONLY = 3
 
 REFUSED = "export it again, or upgrade ONNX Runtime: pip install -U 'edgepose[onnxruntime]'"
@@ -38,8 +57,10 @@ REFUSED = "export it again, or upgrade ONNX Runtime: pip install -U 'edgepose[on
 def open_session(artifact: Artifact, options: RunOptions) -> "OnnxruntimeSession":
     """Load the artifact's .onnx file.
 
-    extra: spinning (1; 0 lets worker threads sleep between runs). Raises InputError for an accelerator this machine
-    lacks, EngineError for a file that ONNX Runtime refuses, MissingDependencyError without onnxruntime.
+    extra: spinning (1; 0 lets worker threads sleep between runs), provider (one of `onnx_providers.PROVIDERS`; the best
+    that is installed for the accelerator), provider.NAME (an option of that provider). Raises InputError for a provider
+    that this build lacks, EngineError for a file that ONNX Runtime refuses, and for a provider that does not start or
+    takes no node; MissingDependencyError without onnxruntime.
     """
     return OnnxruntimeSession(artifact, options)
 
@@ -54,29 +75,14 @@ class OnnxruntimeSession:
         self._input = common.image_tensor(artifact)
         self._convert = image_input(artifact.manifest.image, self._input)
         self._errors = engine_errors(ort)
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = resolve_threads(options.threads)
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = ERRORS_ONLY
-        spinning = common.extra_int(options, "spinning", 1)
-        settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning > 0)))
-        providers = _providers(ort, options)
-        path = str(artifact.file(".onnx"))
         _require_listed(artifact)
-        with common.translated(artifact.root, "ONNX Runtime cannot load it", REFUSED, self._errors):
-            self._session: Any = ort.InferenceSession(path, settings, providers=providers)
-        if self._session.get_providers()[0] != providers[0][0]:
-            raise EngineError(
-                f"{artifact.root}: ONNX Runtime could not start {providers[0][0]}; check its CUDA libraries,"
-                " or --accelerator cpu"
-            )
-        self._effective = _read_back(self._session, ort.__version__)
         self.engine_ns = 0
-        self._bind()
+        self._session: Any = None
+        self._effective = self._open_best(ort, options)
 
     @property
     def effective(self) -> Effective:
-        """Threads and provider as the session reports them; f32: a float32 graph has no other kernels."""
+        """Threads, provider and placement as the session reports them; the arithmetic by its provider's settings."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
@@ -102,7 +108,72 @@ class OnnxruntimeSession:
             self.engine_ns += time.perf_counter_ns() - start
         return raw
 
-    def _bind(self) -> None:
+    def _open_best(self, ort: Any, options: RunOptions) -> Effective:
+        """Open on the best of the providers that are asked for: the first that starts and takes a node."""
+        failures: list[EngineError] = []
+        for provider in wanted_providers(ort, options):
+            found = self._try(ort, options, provider)
+            if isinstance(found, Effective):
+                return found
+            failures.append(found)
+        if len(failures) == 1:
+            raise failures[0]
+        raise EngineError("; ".join(map(str, failures)))
+
+    def _try(self, ort: Any, options: RunOptions, provider: Provider) -> Effective | EngineError:
+        try:
+            with tempfile.TemporaryDirectory(prefix="edgepose-") as folder:
+                self._start(ort, options, provider, folder)
+                self._bind(one_image=provider.one_image)
+                placement = None if provider.name == CPU else self._placement(ort, provider)
+            if placement:
+                require_taken(self._artifact.root, placement, "run it with --accelerator cpu")
+        except EngineError as error:
+            self._session = None
+            return error
+        return self._read_back(ort, options, provider, placement)
+
+    def _start(self, ort: Any, options: RunOptions, provider: Provider, folder: str) -> None:
+        """Create the session on one provider; folder: for its profile where it keeps no record of placement."""
+        root, name = self._artifact.root, short_name(provider.name)
+        settings = _settings(ort, options, provider)
+        path = self._artifact.file(".onnx")
+        for axis in free_batches(path) if provider.one_image else ():
+            settings.add_free_dimension_override_by_name(axis, 1)
+        if provider.name != CPU and not keeps_record(ort):
+            settings.enable_profiling = True
+            settings.profile_file_prefix = f"{folder}/run"
+        given = provider.options(self._artifact, options)
+        given |= common.extra_group(options, "provider")
+        step = "ONNX Runtime cannot load it" + ("" if provider.name == CPU else f" on {name}")
+        with common.translated(root, step, _fix(provider), self._errors):
+            found = attach(ort, settings, provider, given, options.accelerator.upper())
+            # its own fallback to the next provider prints, and goes on
+            self._session = ort.InferenceSession(
+                str(path), settings, providers=found, enable_fallback=0
+            )
+        if self._session.get_providers()[0] != provider.name:
+            raise EngineError(f"{root}: ONNX Runtime could not start {name}; {_fix(provider)}")
+
+    def _read_back(
+        self, ort: Any, options: RunOptions, provider: Provider, placement: Placement | None
+    ) -> Effective:
+        """Return what the session reports."""
+        threads = int(self._session.get_session_options().intra_op_num_threads)
+        if provider is PROVIDERS["xnnpack"]:
+            threads = resolve_threads(options.threads)
+        precision = arithmetic(self._session, options, self._artifact.manifest.precision)
+        engine = f"ONNX Runtime {ort.__version__} {provider.name}"
+        return Effective(threads, precision, options.accelerator, engine, placement)
+
+    def _placement(self, ort: Any, provider: Provider) -> Placement:
+        if keeps_record(ort):
+            return recorded(self._session, provider.name)
+        width, height = self._artifact.manifest.image.wh
+        self._infer(self._convert(np.zeros((1, height, width, 3), np.uint8)))
+        return profiled(Path(self._session.end_profiling()), provider.name)
+
+    def _bind(self, *, one_image: bool) -> None:
         """Check the manifest's tensors against the file's, and find out whether its batch is dynamic."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         common.require_tensors(self._artifact, _dtypes(inputs), _dtypes(outputs))
@@ -110,7 +181,26 @@ class OnnxruntimeSession:
         # a dynamic axis comes as its name or None
         size = shapes[common.engine_name(self._input)][0]
         fixed = size if isinstance(size, int) else None
-        self._dynamic = common.takes_batches(self._artifact.root, self._input, fixed)
+        batched = common.takes_batches(self._artifact.root, self._input, fixed)
+        self._dynamic = batched and not one_image
+
+
+def _fix(provider: Provider) -> str:
+    if provider.name == CPU:
+        return REFUSED
+    return f"it needs {provider.needs}; ONNX Runtime's message above says what is missing; or --accelerator cpu"
+
+
+def _settings(ort: Any, options: RunOptions, provider: Provider) -> Any:
+    settings = ort.SessionOptions()
+    own_threads = provider is PROVIDERS["xnnpack"]  # two pools would wait for each other
+    settings.intra_op_num_threads = 1 if own_threads else resolve_threads(options.threads)
+    settings.inter_op_num_threads = 1
+    settings.log_severity_level = ERRORS_ONLY
+    spinning = common.extra_int(options, "spinning", int(not own_threads))
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning > 0)))
+    settings.add_session_config_entry(RECORD_ENTRY, str(int(provider.name != CPU)))
+    return settings
 
 
 def _require_listed(artifact: Artifact) -> None:
@@ -126,13 +216,6 @@ def _require_listed(artifact: Artifact) -> None:
             f"{artifact.root}: the graph reads {unlisted[0]!r}, which artifact.json does not list; "
             "import it again with its data file, or export it again"
         )
-
-
-def _read_back(session: Any, version: str) -> Effective:
-    """Return what the session reports, and f32: its kernels compute a float32 graph in that, whatever was asked for."""
-    provider = session.get_providers()[0]
-    threads = int(session.get_session_options().intra_op_num_threads)
-    return Effective(threads, "f32", PROVIDERS[provider], f"ONNX Runtime {version} {provider}")
 
 
 def _dtypes(values: Sequence[Any]) -> dict[str, str]:
@@ -154,17 +237,3 @@ def engine_errors(ort: Any) -> tuple[type[BaseException], ...]:
     found = [value for value in vars(state).values() if isinstance(value, type)]
     own = tuple(value for value in found if issubclass(value, Exception))
     return (*own, ValueError, RuntimeError)
-
-
-def _providers(ort: Any, options: RunOptions) -> list[tuple[str, dict[str, str]]]:
-    cpu: tuple[str, dict[str, str]] = ("CPUExecutionProvider", {})
-    if options.accelerator == "cpu":
-        return [cpu]
-    if options.accelerator == "npu":
-        raise InputError("onnxruntime runs on cpu or gpu here, not on an npu; --accelerator cpu")
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        raise InputError(
-            "this onnxruntime has no CUDA; install onnxruntime-gpu in its place, or --accelerator cpu"
-        )
-    # TF32, CUDA's default, keeps ten bits of each factor
-    return [("CUDAExecutionProvider", {"use_tf32": "0"}), cpu]
