@@ -39,7 +39,7 @@ class Open(Record, frozen=True, kw_only=True, tag="open"):
     accelerator: Accelerator
     requests: int | None = None
     images: int = 1
-    extra: dict[str, int | float | str] = {}
+    extra: dict[str, int | float | str] = msgspec.field(default_factory=dict)
 
 
 class Burst(Record, frozen=True, kw_only=True, tag="burst"):

@@ -173,9 +173,7 @@ class LoadOptions:
         from devices.tuned import tuned_options
         from edge.parity.auto import chosen_options
 
-        plain = RunOptions(
-            threads=self.threads, accelerator=self.accelerator, extra=self.extra
-        )
+        plain = RunOptions(threads=self.threads, accelerator=self.accelerator, extra=self.extra)
         if not tuned:
             return chosen_options(artifact, plain, self.precision)
         if self.precision != "auto":

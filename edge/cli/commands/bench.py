@@ -40,6 +40,7 @@ from edge.cli.options import (
     PATH,
     FloatRange,
     accelerator_option,
+    engine_option,
     force_option,
     html_option,
     json_option,
@@ -86,6 +87,7 @@ remote_options = together(
 )
 @setting(["--precision"], str, "f32", "Arithmetic, comma-separated: f32,bf16,f16 makes three rows.")
 @accelerator_option
+@engine_option
 @tuned_option
 @click.option(
     "--tier",
@@ -118,6 +120,7 @@ def command(
     threads: str | None,
     precision: str,
     accelerator: Accelerator,
+    extra: dict[str, int | str],
     tuned: bool,
     tier: Tier | None,
     iterations: int | None,
@@ -140,6 +143,10 @@ def command(
     _refuse_unused(tier, iterations)
     if tuned and remote.remote:
         raise InputError("--tuned has options of this machine; leave it out with --remote")
+    if extra and remote.remote:
+        raise InputError(
+            "--engine-option is for engines of this machine; leave it out with --remote"
+        )
     length = plan_of(plan, tier, iterations, minutes)
     counts = [None] if threads is None else parse_threads(threads)
     arithmetic = parse_list(precision, PRECISIONS, "precision")
@@ -150,11 +157,11 @@ def command(
             raise InputError(
                 "--pipeline measures one number of --threads and one --precision, on this machine"
             )
-        options = RunOptions(counts[0], arithmetic[0], accelerator)
+        options = RunOptions(counts[0], arithmetic[0], accelerator, extra)
         run = measure_pipeline(choice, options, length, tuned=tuned)
     else:
         opened = (open_for_board if remote.remote else open_artifacts)(artifacts)
-        cases = make_cases(opened, counts, arithmetic, accelerator)
+        cases = make_cases(opened, counts, arithmetic, accelerator, extra)
         cases = [with_tuned(case) for case in cases] if tuned else cases
         dataset = extras.check(cases)
         run, failure = extras.add(_measure(cases, length, remote), cases, dataset)
