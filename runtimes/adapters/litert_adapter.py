@@ -13,13 +13,19 @@ import numpy as np
 
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
+from runtimes.adapters.tflite_delegates import (
+    BUILT_IN,
+    delegate_library,
+    open_delegate,
+    placement,
+)
 from runtimes.artifact import Artifact
 from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import InputError
 from runtimes.install.import_errors import broken_import
+from runtimes.placement import require_taken
 from runtimes.threads import resolve_threads
 
-EXTRA = ()
+EXTRA = ("delegate", "delegate.")
 
 # SystemError: tflite-runtime 2.14 beside numpy 2
 ENGINE_ERRORS = (RuntimeError, ValueError, SystemError)
@@ -27,9 +33,11 @@ REFUSED = "export it again, or upgrade LiteRT: pip install -U 'edgepose[tflite]'
 
 
 def open_session(artifact: Artifact, options: RunOptions) -> "LitertSession":
-    """Load the artifact's .tflite file; no extra options.
+    """Load the artifact's .tflite file.
 
-    Raises InputError for an accelerator other than the CPU, EngineError for a file that LiteRT refuses,
+    extra: delegate (the library of an external delegate, which any other accelerator than the CPU needs), delegate.NAME
+    (an option of that delegate). Raises InputError for an accelerator without a delegate and for a library that is not
+    there, EngineError for a file that LiteRT refuses and for a delegate that does not load or takes no operation,
     MissingDependencyError where neither ai-edge-litert nor tflite-runtime is installed.
     """
     return LitertSession(artifact, options)
@@ -40,11 +48,9 @@ class LitertSession:
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "tflite")
-        if options.accelerator != "cpu":
-            raise InputError(
-                f"tflite artifacts run on the cpu here, not on a {options.accelerator}; choose --accelerator cpu"
-            )
-        package, interpreter = _import_interpreter()
+        library = delegate_library(options)
+        package, interpreter, load_delegate = _import_interpreter()
+        delegates = [open_delegate(load_delegate, library, options)] if library else None
         threads = resolve_threads(options.threads)
         self._artifact = artifact
         self._input = common.image_tensor(artifact)
@@ -52,16 +58,24 @@ class LitertSession:
         path = str(artifact.file(".tflite"))
         with common.translated(artifact.root, "LiteRT cannot load it", REFUSED, ENGINE_ERRORS):
             # the default is one thread
-            self._interpreter: Any = interpreter(model_path=path, num_threads=threads)
+            self._interpreter: Any = interpreter(
+                model_path=path, num_threads=threads, experimental_delegates=delegates
+            )
+            before = len(_operations(self._interpreter)) if library else 0
+            # XNNPACK takes what is left
             self._interpreter.allocate_tensors()
-        engine = f"{package} {version(package)} {_kernels(self._interpreter)}"
-        self._effective = Effective(threads, "f32", "cpu", engine)
+        found = placement(_operations(self._interpreter), library, before)
+        if library:
+            require_taken(artifact.root, found, "name another delegate, or --accelerator cpu")
+        kernels = found.backend if found.taken else BUILT_IN
+        engine = f"{package} {version(package)} {kernels}"
+        self._effective = Effective(threads, "f32", options.accelerator, engine, found)
         self.engine_ns = 0
         self._bind()
 
     @property
     def effective(self) -> Effective:
-        """Threads as set, which the interpreter does not report; f32: it has no other arithmetic on a CPU."""
+        """Threads as set, which the interpreter does not report; f32: no delegate reports its arithmetic."""
         return self._effective
 
     def run(self, feeds: Feeds) -> Outputs:
@@ -106,23 +120,22 @@ def _dtypes(details: Mapping[str, dict[str, Any]]) -> dict[str, str]:
     return {name: np.dtype(detail["dtype"]).name for name, detail in details.items()}
 
 
-def _kernels(interpreter: Any) -> str:
-    """Return whose kernels run: XNNPACK's, or LiteRT's own where that delegate took no layer."""
-    names = {detail["op_name"] for detail in interpreter._get_ops_details()}  # noqa: SLF001 - no other way to ask
-    # nodes that a delegate took over stay listed, with one node a partition for the delegate
-    return "XNNPACK" if any("DELEGATE" in name.upper() for name in names) else "built-in kernels"
+def _operations(interpreter: Any) -> list[dict[str, Any]]:
+    """Return the operations of the graph, which stay listed where a delegate took them, then the delegates' nodes."""
+    found: list[dict[str, Any]] = interpreter._get_ops_details()  # noqa: SLF001 - no other way to ask
+    return found
 
 
-def _import_interpreter() -> tuple[str, Any]:
-    """Return the distribution's name and its Interpreter class."""
+def _import_interpreter() -> tuple[str, Any, Any]:
+    """Return the distribution's name, its Interpreter class and its function that loads a delegate."""
     try:
-        from ai_edge_litert.interpreter import Interpreter
+        from ai_edge_litert.interpreter import Interpreter, load_delegate
     except ImportError as error:
         try:
-            from tflite_runtime.interpreter import Interpreter
+            from tflite_runtime.interpreter import Interpreter, load_delegate
         except ModuleNotFoundError:
             raise broken_import("ai-edge-litert", "tflite", error) from error
         except ImportError as older:
             raise broken_import("tflite-runtime", "tflite", older) from older
-        return "tflite-runtime", Interpreter
-    return "ai-edge-litert", Interpreter
+        return "tflite-runtime", Interpreter, load_delegate
+    return "ai-edge-litert", Interpreter, load_delegate
