@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # In reading order.
 PAGES = (
     *("quickstart", "export", "quantization", "distillation", "evaluation", "models"),
-    *("boards", "snapdragon", "jetson", "intel", "devices", "benchmarking"),
+    *("boards", "snapdragon", "jetson", "intel", "devices", "accelerators", "benchmarking"),
     *("sources", "outputs", "streaming", "tracking", "skip-frame", "scale-out", "preview"),
     *("sdk", "examples", "troubleshooting", "architecture"),
 )

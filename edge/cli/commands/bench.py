@@ -141,12 +141,8 @@ def command(
     choice.check(artifacts)
     extras.refuse_elsewhere(remote.remote, choice.pipeline)
     _refuse_unused(tier, iterations)
-    if tuned and remote.remote:
-        raise InputError("--tuned has options of this machine; leave it out with --remote")
-    if extra and remote.remote:
-        raise InputError(
-            "--engine-option is for engines of this machine; leave it out with --remote"
-        )
+    if remote.remote:
+        _refuse_local(tuned=tuned, extra=extra)
     length = plan_of(plan, tier, iterations, minutes)
     counts = [None] if threads is None else parse_threads(threads)
     arithmetic = parse_list(precision, PRECISIONS, "precision")
@@ -233,6 +229,16 @@ def _next_step(artifact: Path | None, out: Path | None, remote: Remote) -> str:
         tools = "".join(f" --remote-binary {path}" for path in remote.remote_binary)
         return f"edgepose bench {artifact} --remote {remote.remote}{tools} --threads 1,2,4 --out RUN.json"
     return f"edgepose tune {artifact}"
+
+
+def _refuse_local(*, tuned: bool, extra: dict[str, int | str]) -> None:
+    """Raise InputError for options that are of this machine, with --remote."""
+    if tuned:
+        raise InputError("--tuned has options of this machine; leave it out with --remote")
+    if extra:
+        raise InputError(
+            "--engine-option is for engines of this machine; leave it out with --remote"
+        )
 
 
 def _refuse_unused(tier: Tier | None, iterations: int | None) -> None:
