@@ -17,6 +17,7 @@ from edge.bench.limits.describe import HEADER, limit_cells
 from edge.bench.limits.record import Limits, load_limits, save_limits
 from edge.cli.chosen import FIRST_MODELS
 from edge.cli.console import emit_json, emit_table, hint, progress, say
+from edge.cli.health.accelerators import Asked, accelerator_notes, ask_engines
 from edge.cli.health.drivers import driver_hints
 from edge.cli.health.imports import Imported, try_imports
 from edge.cli.health.system import schedulable_cores, system_hints
@@ -76,6 +77,11 @@ class Package:
         return self.version is not None and not self.problem
 
     @property
+    def loads(self) -> bool:
+        """Whether it is there, and its import was not seen to fail."""
+        return bool(self.version) and not self.problem
+
+    @property
     def state(self) -> str:
         """Its version, and that it does not load; or that it is missing."""
         broken = ", does not load" if self.problem else ""
@@ -100,24 +106,27 @@ class Package:
 def command(ctx: click.Context, time_limit_s: float, measuring: bool, as_json: bool) -> None:
     """Import what is installed, list what is missing and what for, and describe this machine.
 
-    OpenCV and each engine are imported in processes of their own. Exit code 4 where one is installed and does not load.
+    OpenCV and each engine are imported, and engines asked for accelerators, in processes of their own. Exit code 4
+    where one is installed and does not load.
     """
     machine = detect_machine()
     opencv, *engines = _with_imports([_opencv(), *_engines()], time_limit_s)
     tools = [Package(name, _version(name), *needed) for name, needed in HOST_TOOLS.items()]
     packages = [opencv, *engines, *tools]
     broken = [each for each in packages if each.problem]
+    asked = ask_engines([each.module for each in engines if each.loads], time_limit_s)
     notes = [
         *(f"{each.package} does not load: {each.problem}" for each in broken),
         *(f"{each.package}: {each.unavailable}" for each in engines if each.unavailable),
         opencv_problem(installed_opencv()),
         _ability(engines, tools),
+        *accelerator_notes(asked),
         *system_hints(Path("/"), os.environ, load_average() or 0.0, schedulable_cores()),
         *driver_hints(Path("/"), _may_open, _package_folders("onnxruntime_qnn")),
     ]
     notes = [note for note in notes if note]
     limits = _measure(machine, engines, notes) if measuring else _known_limits(machine, notes)
-    _show(machine, packages, limits, notes, as_json)
+    _show(machine, packages, asked, limits, notes, as_json)
     for note in notes:
         say(note)
     hint("edgepose doctor, once that is mended" if broken else _next_step(engines))
@@ -128,6 +137,7 @@ def command(ctx: click.Context, time_limit_s: float, measuring: bool, as_json: b
 def _show(
     machine: Machine,
     packages: Sequence[Package],
+    asked: Asked,
     limits: Limits | None,
     notes: Sequence[str],
     as_json: bool,
@@ -136,7 +146,7 @@ def _show(
         python = platform.python_version()
         rows = [asdict(each) for each in packages]
         found = {"python": python, "machine": machine, "packages": rows, "limits": limits}
-        emit_json({**found, "notes": notes})
+        emit_json({**found, "accelerators": asked, "notes": notes})
         return
     cores = f"{machine.allowed_cores} cores allowed"
     click.echo(f"{machine.cpu_model or machine.arch}: {cores}, {' '.join(machine.isa)}")
