@@ -219,9 +219,9 @@ BARE = "import importlib.util as u; u.find_spec = lambda name: None if name in {
         (OLD, 2, "is Python 3.8.10; run needs 3.10 or newer"),
         (BARE.format(names=["onnxruntime"]), 4, "-m pip install onnxruntime"),
         (
-            BARE.format(names=["cv2", "msgspec"]),
+            BARE.format(names=["cv2", "onnxruntime"]),
             4,
-            "-m pip install opencv-python-headless msgspec",
+            "-m pip install opencv-python-headless onnxruntime",
         ),
     ],
 )

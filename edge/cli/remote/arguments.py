@@ -26,5 +26,12 @@ def forwarded(command: click.Command, given: Mapping[str, Any]) -> list[str]:
         if param.is_flag:
             arguments += [flag] if value else []
         elif value is not None:
-            arguments.append(f"{flag}={value}")
+            arguments += [f"{flag}={each}" for each in _words(value)]
     return arguments
+
+
+def _words(value: Any) -> list[str]:
+    """Return the words of an option, several where it may be repeated."""
+    if isinstance(value, Mapping):
+        return [f"{name}={each}" for name, each in value.items()]
+    return list(value) if isinstance(value, tuple | list) else [str(value)]

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ from edge.types import counted
 from runtimes.artifact import Artifact
 from runtimes.errors import DeviceLostError, EngineError, InputError, MissingDependencyError
 from runtimes.registry import ENGINES
+from runtimes.spec import Runtime
 
 OLDEST = (3, 10)
 # what edgepose imports for a run: module and package
@@ -74,7 +75,7 @@ def run_remote(ssh: Ssh, python: str, run: RemoteRun) -> int:
         runtimes = dict.fromkeys(each.manifest.runtime for each in run.artifacts)
         engines = [name for each in runtimes for name in ENGINES[each].packages]
         facts = board.facts([*NEEDED, *engines])
-        _require_python(facts, python, login)
+        _require_python(facts, python, login, runtimes)
         board.require_engines(run.artifacts, facts)
         say(f"sending {counted(len(parcel.files), 'file')} ({parcel.size / 1e6:.1f} MB) to {login}")
         board.unpack(parcel.write, "copying the files")
@@ -105,7 +106,7 @@ def _parcel(run: RemoteRun) -> Parcel:
     return Parcel(files, folders, rest)
 
 
-def _require_python(facts: Facts, python: str, login: str) -> None:
+def _require_python(facts: Facts, python: str, login: str, runtimes: Iterable[Runtime]) -> None:
     """Raise where the board's Python is too old, or lacks what edgepose imports."""
     version = tuple(int(part) for part in facts.python.split(".")[:2] if part.isdecimal())
     if version < OLDEST:
@@ -115,6 +116,11 @@ def _require_python(facts: Facts, python: str, login: str) -> None:
         )
     missing = [package for name, package in NEEDED.items() if name in facts.missing]
     if missing:
+        # all in one line; engines alone are the board's own check
+        engines = [ENGINES[each].packages for each in runtimes]
+        missing += [
+            names[0].replace("_", "-") for names in engines if set(names) <= set(facts.missing)
+        ]
         raise MissingDependencyError(
             missing[0],
             "",

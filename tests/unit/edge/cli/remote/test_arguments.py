@@ -19,6 +19,7 @@ def test_no_option_is_forgotten() -> None:
 
 def test_options_are_spelled_as_they_were_given() -> None:
     given = {"skip": "auto", "track": True, "force": False, "det_thr": 0.5, "coco": "a b.json"}
+    given |= {"extra": {"provider": "xnnpack", "depth": 2}}
     given |= {"max_people": None, "jsonl": "-", "pose": "models/x", "remote": "ssh:board"}
     assert forwarded(command, given) == [
         "--skip=auto",
@@ -26,4 +27,6 @@ def test_options_are_spelled_as_they_were_given() -> None:
         "--det-thr=0.5",
         "--save-json=a b.json",
         "--save-jsonl=-",
+        "--engine-option=provider=xnnpack",
+        "--engine-option=depth=2",
     ]
