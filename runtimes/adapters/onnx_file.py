@@ -33,6 +33,10 @@ FIELDS: dict[str, dict[int, str]] = {
 # Fields on the way from a ModelProto to the name of an axis: graph, input, type, tensor_type, shape, dim, dim_param.
 SHAPES = (7, 11, 2, 1, 2)
 DIM, DIM_NAME = 1, 2
+# A tensor's type and its first field, the kind of its elements, as writers begin it: FLOAT is 1, UINT8 2.
+TENSOR_TYPES = SHAPES[:4]
+UINT8 = b"\x08\x02"
+FLOAT = 1
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
@@ -45,14 +49,29 @@ def external_files(path: Path) -> set[str]:
 def free_batches(path: Path) -> set[str]:
     """Return the names of the inputs' first axes where they are free; raises ArtifactError as `external_files`."""
     with _graph(path) as data:
-        shapes = [data]
-        for wanted in SHAPES:
-            shapes = [value for each in shapes for field, value in _fields(each) if field == wanted]
+        shapes = _inside(data, SHAPES)
         firsts = [
             next((value for field, value in _fields(each) if field == DIM), None) for each in shapes
         ]
         names = [_fields(first) for first in firsts if first is not None]
         return {bytes(text).decode() for each in names for field, text in each if field == DIM_NAME}
+
+
+def with_float_inputs(path: Path) -> bytes:
+    """Return the graph with its uint8 inputs declared float32, whose Cast to float32 then does nothing."""
+    data = bytearray(path.read_bytes())
+    for kind in _inside(memoryview(data), TENSOR_TYPES):
+        if kind[:2] == UINT8:
+            kind[1] = FLOAT
+    return bytes(data)
+
+
+def _inside(message: memoryview, way: tuple[int, ...]) -> list[memoryview]:
+    """Return the messages at the end of a way of field numbers."""
+    found = [message]
+    for wanted in way:
+        found = [value for each in found for field, value in _fields(each) if field == wanted]
+    return found
 
 
 @contextmanager

@@ -28,7 +28,8 @@ class Provider:
     """One provider: ONNX Runtime's name of it, and what it drives.
 
     install: what brings it, as an instruction. needs: what it needs besides in order to start. one_image: whether it
-    wants every axis of the graph fixed, so that a batch runs image by image. options: its settings for an artifact.
+    wants every axis of the graph fixed, so that a batch runs image by image. misreads_pixels: whether it computes a
+    Cast of uint8 wrong, so that the graph's input is made float32. options: its settings for an artifact.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Provider:
     needs: str
     options: Callable[[Artifact, RunOptions], Settings]
     one_image: bool = False
+    misreads_pixels: bool = False
 
 
 def _none(_artifact: Artifact, _options: RunOptions) -> Settings:
@@ -124,6 +126,7 @@ PROVIDERS: dict[str, Provider] = {
         "a Qualcomm device of a kind that its backend knows",
         _qnn,
         one_image=True,
+        misreads_pixels=True,  # onnxruntime-qnn 2.7 casts every value but 0 to 1
     ),
 }
 # Without the option `provider`: the first of these that is installed, starts and takes a node.

@@ -14,7 +14,7 @@ import numpy as np
 
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
-from runtimes.adapters.onnx_file import external_files, free_batches
+from runtimes.adapters.onnx_file import external_files, free_batches, with_float_inputs
 from runtimes.adapters.onnx_placement import (
     RECORD_ENTRY,
     keeps_record,
@@ -50,6 +50,7 @@ DTYPES = {
     "tensor(bool)": "bool",
 }
 ERRORS_ONLY = 3
+DATA_FOLDER = "session.model_external_initializers_file_folder_path"
 
 REFUSED = "export it again, or upgrade ONNX Runtime: pip install -U 'edgepose[onnxruntime]'"
 
@@ -103,6 +104,8 @@ class OnnxruntimeSession:
         with common.translated(
             self._artifact.root, "ONNX Runtime failed", common.MISMATCH, self._errors
         ):
+            if self._feeds_float:
+                tensor = tensor.astype(np.float32)
             start = time.perf_counter_ns()
             raw: list[Array] = self._session.run(names, {common.engine_name(self._input): tensor})
             self.engine_ns += time.perf_counter_ns() - start
@@ -124,7 +127,7 @@ class OnnxruntimeSession:
         try:
             with tempfile.TemporaryDirectory(prefix="edgepose-") as folder:
                 self._start(ort, options, provider, folder)
-                self._bind(one_image=provider.one_image)
+                self._bind(one_image=provider.one_image, floats=provider.misreads_pixels)
                 placement = None if provider.name == CPU else self._placement(ort, provider)
             if placement:
                 require_taken(self._artifact.root, placement, "run it with --accelerator cpu")
@@ -140,6 +143,7 @@ class OnnxruntimeSession:
         path = self._artifact.file(".onnx")
         for axis in free_batches(path) if provider.one_image else ():
             settings.add_free_dimension_override_by_name(axis, 1)
+        settings.add_session_config_entry(DATA_FOLDER, str(path.parent))  # of a graph in memory
         if provider.name != CPU and not keeps_record(ort):
             settings.enable_profiling = True
             settings.profile_file_prefix = f"{folder}/run"
@@ -149,8 +153,9 @@ class OnnxruntimeSession:
         with common.translated(root, step, _fix(provider), self._errors):
             found = attach(ort, settings, provider, given, options.accelerator.upper())
             # its own fallback to the next provider prints, and goes on
+            graph = with_float_inputs(path) if provider.misreads_pixels else str(path)
             self._session = ort.InferenceSession(
-                str(path), settings, providers=found, enable_fallback=0
+                graph, settings, providers=found, enable_fallback=0
             )
         if self._session.get_providers()[0] != provider.name:
             raise EngineError(f"{root}: ONNX Runtime could not start {name}; {_fix(provider)}")
@@ -173,10 +178,15 @@ class OnnxruntimeSession:
         self._infer(self._convert(np.zeros((1, height, width, 3), np.uint8)))
         return profiled(Path(self._session.end_profiling()), provider.name)
 
-    def _bind(self, *, one_image: bool) -> None:
+    def _bind(self, *, one_image: bool, floats: bool) -> None:
         """Check the manifest's tensors against the file's, and find out whether its batch is dynamic."""
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        common.require_tensors(self._artifact, _dtypes(inputs), _dtypes(outputs))
+        dtypes = _dtypes(inputs)
+        # of a provider that misreads pixels, in a graph that takes them
+        self._feeds_float = floats and self._input.dtype == "uint8"
+        if self._feeds_float:
+            dtypes[common.engine_name(self._input)] = self._input.dtype
+        common.require_tensors(self._artifact, dtypes, _dtypes(outputs))
         shapes = {value.name: value.shape for value in inputs}
         # a dynamic axis comes as its name or None
         size = shapes[common.engine_name(self._input)][0]

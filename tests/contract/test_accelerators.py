@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtimes.adapters.onnx_file import free_batches
+from runtimes.adapters.onnx_file import free_batches, with_float_inputs
 from runtimes.adapters.onnx_placement import RECORD_ENTRY, keeps_record, profiled, recorded
 from runtimes.adapters.onnx_providers import PROVIDERS
 from runtimes.artifact import Artifact
@@ -210,6 +210,18 @@ def test_record_and_profile_agree_with_the_graph(tmp_path) -> None:
         elsewhere = recorded(session, "CUDAExecutionProvider")
         assert elsewhere.nodes == (("CUDA", 0), ("CPU", len(GRAPH)))
         assert {kind for kind, _ in elsewhere.left} == GRAPH
+
+
+def test_a_graph_that_is_made_to_take_floats_computes_the_same(net, photos) -> None:
+    ort = pytest.importorskip("onnxruntime")
+    graph = with_float_inputs(FILES / "tiny_net" / "embedded.onnx")
+    session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    (source,) = session.get_inputs()
+    assert source.type == "tensor(float)"
+    (found,) = session.run(["zz_map"], {source.name: photos.astype(np.float32)})
+    np.testing.assert_allclose(found, net(photos)["features"], rtol=0, atol=1e-4)
+    plain = FILES / "tiny_net" / "plain.onnx"
+    assert with_float_inputs(plain) == plain.read_bytes()
 
 
 def test_free_batches_are_found_by_name() -> None:

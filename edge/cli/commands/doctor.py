@@ -93,7 +93,7 @@ class Package:
     ["--time-limit", "time_limit_s"],
     FloatRange(0, min_open=True),
     60,
-    "Seconds that the imports of OpenCV and of all engines may take together.",
+    "Seconds that the imports of OpenCV and of all engines may take together; as many again for their accelerators.",
 )
 @click.option(
     "--measure",

@@ -1,8 +1,10 @@
 """Settings of ONNX Runtime's providers, and the order in which they are tried. Needs no ONNX Runtime."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import msgspec
 import pytest
 
 from runtimes.adapters.onnx_providers import ORDER, PROVIDERS, engine_cache
@@ -39,6 +41,14 @@ def test_tensorrt_gets_the_arithmetic_and_the_cache(
     assert settings["trt_engine_cache_enable"] == "1"
     assert settings["trt_engine_cache_path"] == str(tmp_path / "mine" / "tensorrt")
     assert (tmp_path / "mine" / "tensorrt").is_dir()
+
+
+def test_tensorrt_builds_int8_for_an_int8_file(artifact, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path))
+    manifest = msgspec.structs.replace(artifact.manifest, precision="int8")
+    quantized = replace(artifact, manifest=manifest)
+    settings = PROVIDERS["tensorrt"].options(quantized, RunOptions(accelerator="gpu"))
+    assert settings["trt_int8_enable"] == "1"
 
 
 def test_a_cache_that_cannot_be_made_is_refused(tmp_path, monkeypatch) -> None:
