@@ -3,13 +3,16 @@
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
+from edge.bench.remote.parcel import RUNNER, job_of
 from runtimes.adapters.onnx_file import free_batches, with_float_inputs
 from runtimes.adapters.onnx_placement import RECORD_ENTRY, keeps_record, profiled, recorded
 from runtimes.adapters.onnx_providers import PROVIDERS
@@ -80,6 +83,22 @@ def test_a_net_that_vulkan_takes_no_layer_of_is_refused(ncnn_net, tmp_path) -> N
     none = masked(ncnn_net, tmp_path / "none", "Convolution", "Split", "InnerProduct")
     with pytest.raises(EngineError, match=r"Vulkan takes none of its 3 nodes .*--accelerator cpu"):
         open_session(none, RunOptions(accelerator="gpu"))
+
+
+def test_the_runner_of_a_board_refuses_such_a_net_too(ncnn_net, photos, tmp_path) -> None:
+    none = masked(ncnn_net, tmp_path / "none", "Convolution", "Split", "InnerProduct")
+    (none.root / "job.json").write_bytes(msgspec.json.encode(job_of(none, photos)))
+    (none.root / "inputs.bin").write_bytes(photos.tobytes())
+    order = {"root": "none", "threads": 1, "precision": "f32", "accelerator": "gpu"}
+    done = subprocess.run(
+        [sys.executable, shutil.copy(RUNNER, tmp_path), "serve"],
+        input=msgspec.json.encode(order) + b"\n",
+        capture_output=True,
+        check=False,
+    )
+    answer = msgspec.json.decode(done.stdout)
+    assert answer["error"] == "InputError"
+    assert "no layer on the GPU" in answer["message"]
 
 
 @pytest.fixture(scope="module")

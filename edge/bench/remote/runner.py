@@ -95,6 +95,8 @@ def open_ncnn(root, job, order, threads):
     for load_file, suffix in ((net.load_param, ".param"), (net.load_model, ".bin")):
         if load_file(os.path.join(root, job["files"][suffix])) != 0:
             raise RuntimeError("ncnn refuses " + job["files"][suffix])
+    if gpu and not any(layer.support_vulkan for layer in net.layers() if layer.type != "Input"):
+        raise UnusableError("ncnn runs no layer on the GPU there; choose --accelerator cpu")
     kinds = ncnn.Mat.PixelType
     kind = kinds.PIXEL_BGR2RGB if job["order"] == "RGB" else kinds.PIXEL_BGR
     width, height = job["wh"]
@@ -132,9 +134,7 @@ def open_openvino(root, job, order, threads):
     core = openvino.Core()
     device = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}[order["accelerator"]]
     if not any(name.split(".")[0] == device for name in core.available_devices):
-        raise UnusableError(
-            "OpenVINO finds no %s there, only %s" % (device, core.available_devices)
-        )
+        raise UnusableError("OpenVINO finds only %s there" % ", ".join(core.available_devices))
     config = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": order["precision"]}
     if device == "CPU":
         config["INFERENCE_NUM_THREADS"] = threads
