@@ -64,7 +64,7 @@ def effort(record: Record) -> str:
     """Return what was emulated and how long it took, in a sentence."""
     commands = record["commands"]
     minutes = sum(each["cpu_s"] for each in commands) / 60
-    failed = [each["name"] for each in commands if each["code"]]
+    failed = [each["name"] for each in commands if each["failed"]]
     said = f"failed: {', '.join(failed)}" if failed else "none failed"
     return (
         f"{len(commands)} commands, {said}; {minutes:.0f} minutes of CPU time. "
