@@ -30,6 +30,9 @@ EXTRA = ("winograd",)
 # Larger weights are not held in memory once more only to find out whether fewer threads are faster.
 LIGHT_BYTES = 32 << 20
 
+# older ones build shaders of bf16 that drivers without it refuse, and then end the process
+VULKAN_BF16 = "1.0.20260526"
+
 NOT_TAKEN = "run it with --accelerator cpu"
 REFUSED = "ncnn cannot use it; export it again, or upgrade ncnn: pip install -U 'edgepose[ncnn]'"
 
@@ -207,6 +210,9 @@ def _accelerator(ncnn: Any, wanted: Accelerator) -> Accelerator:
 def _arithmetic(ncnn: Any, wanted: Arithmetic, accelerator: Accelerator) -> Arithmetic:
     """Return the arithmetic to set: of CPUs only ARM's with asimdhp compute f16, others use f32."""
     if wanted == "f16" and accelerator == "cpu" and not ncnn.cpu_support_arm_asimdhp():
+        return "f32"
+    # all versions are 1.0.DATE
+    if wanted == "bf16" and accelerator == "gpu" and ncnn.__version__ < VULKAN_BF16:
         return "f32"
     return wanted
 
