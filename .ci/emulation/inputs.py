@@ -1,4 +1,4 @@
-"""What the emulated board is given to compute, made on this machine (with torch).
+"""Inputs for the emulated board, made on this machine (with torch).
 
 Usage: inputs.py drawn FOLDER                  a drawn frame with its boxes, and ViTs whose attention overflows half
        inputs.py networks ORACLES FOLDER       each network of the reference data as fp32 artifacts for engines with f16

@@ -1,4 +1,4 @@
-"""What artifacts compute on the machine that runs this: x86 and the emulated board both do; it needs no torch.
+"""Outputs of artifacts on the machine that runs this: x86 and the emulated board both do; it needs no torch.
 
 Usage: outputs.py save DRAWN ARITHMETIC FOLDER ARTIFACT...   outputs, boxes or poses, as FOLDER/NAME.ARITHMETIC.npz
        outputs.py half ARTIFACT                              JSON: in f16, values that are not finite, error, seconds

@@ -1,4 +1,4 @@
-"""What an ONNX graph says of its files and inputs, read without the onnx package: external data, names of free axes.
+"""Files and inputs of an ONNX graph, read without the onnx package: external data, names of free axes.
 
 Only the fields on the way to a tensor are followed; weights are skipped by their length. onnx.proto3 of ONNX 1.19.
 """

@@ -1,4 +1,4 @@
-"""Which provider of ONNX Runtime executes which node: by its record, or in older versions by a profile of one run."""
+"""Nodes of a graph by the ONNX Runtime provider that executes them: from its record, or a profile of one run."""
 
 import json
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What this machine can do at most, measured once, and how far a benchmark's row is from it."""
+"""Limits of this machine, measured once, and the distance of a benchmark's row from them."""

@@ -1,1 +1,1 @@
-"""What `edgepose bench` measures and says besides its rows."""
+"""Measurements and messages of `edgepose bench` besides its rows."""

@@ -1,4 +1,4 @@
-"""What `edgepose bench` adds to timed rows: scores on an annotated set (--annotations), times of layers (--layers)."""
+"""Additions of `edgepose bench` to timed rows: scores on an annotated set (--annotations), layers (--layers)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

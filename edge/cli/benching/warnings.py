@@ -1,4 +1,4 @@
-"""What a benchmark says of its rows: starved, too short, throttled, without a floor."""
+"""Warnings about a benchmark's rows: starved, too short, throttled, without a floor."""
 
 from edge.bench.conditions import throttled
 from edge.bench.limits.record import load_limits

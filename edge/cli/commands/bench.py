@@ -165,17 +165,7 @@ def command(
         emit_json(run.rows or run.pipelines)
     else:
         _print(run, extras)
-    _say_host(run)
-    say(f"measured: {describe_length(run)}")
-    changes = describe_conditions(run)
-    shown = [
-        f"{name} {changes[name]}" for name in ("temperature", "clock", "power") if name in changes
-    ]
-    if shown:
-        say("; ".join(shown))
-    warn_of_noise(run)
-    warn_of_length(run)
-    say_unmeasured(run)
+    _say_conditions(run)
     _write(run, out, html)
     if failure:
         raise failure
@@ -200,6 +190,21 @@ def _print(run: BenchRun, extras: Extras) -> None:
     for measured in run.rows:
         if measured.layers:
             emit_table(LAYER, layer_cells(measured))
+
+
+def _say_conditions(run: BenchRun) -> None:
+    """Say where and how long the rows were measured, what changed meanwhile, and what to think of them."""
+    _say_host(run)
+    say(f"measured: {describe_length(run)}")
+    changes = describe_conditions(run)
+    shown = [
+        f"{name} {changes[name]}" for name in ("temperature", "clock", "power") if name in changes
+    ]
+    if shown:
+        say("; ".join(shown))
+    warn_of_noise(run)
+    warn_of_length(run)
+    say_unmeasured(run)
 
 
 def _say_host(run: BenchRun) -> None:

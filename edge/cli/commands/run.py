@@ -182,31 +182,16 @@ def command(
     every = parse_skip(asked.skip)
     if asked.det_classes and not detector:
         raise InputError("--det-classes names classes of a detector: add --detector ARTIFACT")
-    if outputs.to_stdout and sys.stdout is None:
-        raise InputError("--save-jsonl - writes to stdout, which is closed; name a FILE")
-    if outputs.to_stdout and as_json:
-        raise InputError("--save-jsonl - and --json both want stdout; name a FILE for the lines")
+    _check_stdout(outputs, as_json=as_json)
     here = {"--tuned": asked.tuned, "--show": show, "--serve": serving.serve}
     ssh = remote.ssh(here=here)
     asked_sources, sources = sources, tuple(map(on_board, sources)) if ssh else sources
     plan = plan_run(sources, parse_shard(shard) if shard else None)
-    if plan.way != "one":
-        check_many(plan, outputs, show=show, force=force)
-    else:
-        check_spares(outputs, sources[0])
-        outputs.check(force=force)
-        outputs.check_parents()
-        if show:
-            require_display()
+    _check_outputs(plan, outputs, show=show, force=force)
     if ssh:
-        more = {
-            "kpt_thr": kpt_thr,
-            "shard": shard,
-            "give_up_s": give_up_s,
-            "force": force,
-            "as_json": as_json,
-        }
-        given = {**_values(asked), **_values(outputs), **_values(options), **more}
+        more = {"kpt_thr": kpt_thr, "shard": shard, "give_up_s": give_up_s}
+        flags = {"force": force, "as_json": as_json}
+        given = {**_values(asked), **_values(outputs), **_values(options), **more, **flags}
         arguments = _arguments(given, pose, detector, sources)
         artifacts = [Artifact.open(each) for each in (pose, detector) if each]
         there = RemoteRun(asked_sources, plan, outputs, artifacts, arguments, force)
@@ -227,17 +212,31 @@ def command(
         emit = emit_figures if as_json else say_tables if outputs.to_stdout else emit_tables
         limits = LiveLimits(give_up_s=give_up_s)
         setup = Setup(pipeline, outputs, force, threshold, note, emit, preview, limits)
-        code = (
-            run_one(setup, plan.sources[0].source, show=show)
-            if plan.way == "one"
-            else run_many(setup, plan)
-        )
-    hint(
-        shlex.join(["edgepose", "bench", *map(str, filter(None, (pose, detector)))])
-        if outputs.given
-        else _keeping(sources, plan, asked)
-    )
+        one = plan.way == "one"
+        code = run_one(setup, plan.sources[0].source, show=show) if one else run_many(setup, plan)
+    bench = shlex.join(["edgepose", "bench", *map(str, filter(None, (pose, detector)))])
+    hint(bench if outputs.given else _keeping(sources, plan, asked))
     return code
+
+
+def _check_stdout(outputs: Outputs, *, as_json: bool) -> None:
+    """Raise InputError where JSON lines cannot have stdout."""
+    if outputs.to_stdout and sys.stdout is None:
+        raise InputError("--save-jsonl - writes to stdout, which is closed; name a FILE")
+    if outputs.to_stdout and as_json:
+        raise InputError("--save-jsonl - and --json both want stdout; name a FILE for the lines")
+
+
+def _check_outputs(plan: Plan, outputs: Outputs, *, show: bool, force: bool) -> None:
+    """Raise before work where a result cannot be written, or no window be shown."""
+    if plan.way != "one":
+        check_many(plan, outputs, show=show, force=force)
+        return
+    check_spares(outputs, plan.sources[0].source)
+    outputs.check(force=force)
+    outputs.check_parents()
+    if show:
+        require_display()
 
 
 def _values(group: PipelineOptions | Outputs | LoadOptions) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a run sends to a board: our own code, artifacts, and files at their places in a copy of our file system.
+"""Files that a run sends to a board: our own code, artifacts, and files at their places in a copy of our file system.
 
 The copy is a folder that stands for `/`, so that names, relative ones too, mean on the board what they mean here.
 """

@@ -1,4 +1,4 @@
-"""What a phone tells of itself: texts of /proc and /sys, `getprop` and `dumpsys thermalservice`, and what they mean."""
+"""State of a phone: texts of /proc and /sys, `getprop` and `dumpsys thermalservice`, and what they mean."""
 
 import re
 import tempfile
