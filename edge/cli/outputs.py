@@ -74,6 +74,10 @@ class Outputs:
     csv: Path | None
     jsonl: Path | None
 
+    def __post_init__(self) -> None:
+        if STDOUT in (self.out, self.coco, self.openpose, self.csv):
+            raise InputError("- is stdout, for --save-jsonl alone; name a file or a folder")
+
     @property
     def given(self) -> list[Path]:
         """All that were asked for."""

@@ -65,6 +65,7 @@ class NcnnSession:
                 f"{artifact.root}: image.embedded is true, but no ncnn file takes uint8; set it to false in the spec"
             )
         self._winograd = bool(common.extra_int(options, "winograd", 1))
+        refuse_int8_on_gpu(artifact, options.accelerator)
         accelerator = _accelerator(self._ncnn, options.accelerator)
         limit = thread_limit(options.threads, os.environ)
         self._free: FreeThreads | None = None
@@ -196,6 +197,14 @@ def _import_ncnn() -> Any:
     except ImportError as error:
         raise broken_import("ncnn", "ncnn", error) from error
     return ncnn
+
+
+def refuse_int8_on_gpu(artifact: Artifact, wanted: Accelerator) -> None:
+    """Raise InputError: ncnn's shaders of int8 products may not compile, which ends the process (1.0.20261020)."""
+    if wanted == "gpu" and artifact.manifest.precision == "int8":
+        raise InputError(
+            f"{artifact.root}: ncnn runs int8 on the cpu alone here; choose --accelerator cpu, or an fp16 artifact"
+        )
 
 
 def _accelerator(ncnn: Any, wanted: Accelerator) -> Accelerator:

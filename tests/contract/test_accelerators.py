@@ -85,6 +85,15 @@ def test_a_net_that_vulkan_takes_no_layer_of_is_refused(ncnn_net, tmp_path) -> N
         open_session(none, RunOptions(accelerator="gpu"))
 
 
+def test_int8_is_refused_on_vulkan_before_ncnn_builds_shaders(tiny_of, tmp_path) -> None:
+    tiny = tiny_of("ncnn")
+    shutil.copytree(tiny.root, tmp_path / "int8")
+    quantized = msgspec.structs.replace(tiny.manifest, precision="int8")
+    artifact = seal(tmp_path / "int8", quantized)
+    with pytest.raises(InputError, match=r"ncnn runs int8 on the cpu alone.*--accelerator cpu"):
+        open_session(artifact, RunOptions(accelerator="gpu"))
+
+
 def test_the_runner_of_a_board_refuses_such_a_net_too(ncnn_net, photos, tmp_path) -> None:
     none = masked(ncnn_net, tmp_path / "none", "Convolution", "Split", "InnerProduct")
     (none.root / "job.json").write_bytes(msgspec.json.encode(job_of(none, photos)))

@@ -149,6 +149,7 @@ def known(pose, detector, photo, weights, real):
             "two options name the same target",
         ),
         (["run", "PHOTO", "--pose", "POSE", "--save-jsonl", "-", "--json"], "both want stdout"),
+        (["run", "PHOTO", "--pose", "POSE", "--out", "-"], "for --save-jsonl alone"),
         (["run", "PHOTO", "--pose", "POSE", "--shard", "3/2"], "I from 1 to N"),
         (["run", "PHOTO", "--pose", "POSE", "--shard", "1/2"], "is no video file"),
         (["run", "a.mp4", "b.mp4", "--pose", "POSE", "--out", "o.mp4"], "is one file"),

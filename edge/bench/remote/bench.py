@@ -15,6 +15,7 @@ from edge.bench.remote.phone.bench import bench_phone
 from edge.bench.remote.ssh import Ssh
 from edge.bench.remote.target import Phone, parse_target
 from edge.bench.sustained import Sustained, measure_sustained
+from runtimes.adapters.ncnn_adapter import refuse_int8_on_gpu
 from runtimes.errors import InputError
 from runtimes.registry import ENGINES
 from runtimes.version import __version__
@@ -60,6 +61,9 @@ def bench_remote(
         if isinstance(plan, Sustained):
             raise InputError("--tier sustained is not measured over adb; give another --tier")
         return bench_phone(target.serial, options.remote_binary, cases, plan, advance)
+    for case in cases:
+        if case.artifact.manifest.runtime == "ncnn":
+            refuse_int8_on_gpu(case.artifact, case.options.accelerator)
     ssh = Ssh(target, options.ssh_config)
     artifacts = list({case.artifact.root: case.artifact for case in cases}.values())
     runtimes = dict.fromkeys(each.manifest.runtime for each in artifacts)
