@@ -91,6 +91,15 @@ def test_a_damaged_file_is_a_note_of_doctor_and_ends_bench(edgepose, cache, coun
     assert MEASURE in done.err
 
 
+def test_a_rate_of_nothing_ends_bench_before_it_measures(edgepose, cache, counted) -> None:
+    save_limits(limits())
+    limits_path().write_bytes(limits_path().read_bytes().replace(b"4000000000.0", b"0.0"))
+    done = edgepose("bench", counted, *QUICK)
+    assert (done.code, done.out) == (2, "")
+    assert "macs_per_s" in done.message
+    assert MEASURE in done.message
+
+
 @pytest.mark.slow
 def test_what_is_kept_is_valid_and_a_busy_machine_keeps_nothing(edgepose, cache) -> None:
     done = edgepose("doctor", "--measure", "--json")

@@ -1,9 +1,10 @@
 """limits.json: peak arithmetic and memory bandwidth of this machine, as `edgepose doctor --measure` found them."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from devices.machine import Machine
 from runtimes.errors import InputError
@@ -16,6 +17,8 @@ REMEDY = "delete it and run `edgepose doctor --measure` again"
 
 # "int8": products of 8-bit integers; others as `Arithmetic`
 Kind = Literal["f32", "bf16", "f16", "int8"]
+# a second: floors divide by it; no machine that runs Python is slower, none with a CPU is faster
+Speed = Annotated[float, Meta(ge=1e6, le=1e18)]
 
 
 class Rate(Record, frozen=True, kw_only=True):
@@ -23,7 +26,7 @@ class Rate(Record, frozen=True, kw_only=True):
 
     kind: Kind
     threads: Count
-    macs_per_s: float
+    macs_per_s: Speed
     by: str
     cpu_wall: NotNegative
 
@@ -33,7 +36,7 @@ class Bandwidth(Record, frozen=True, kw_only=True):
 
     set_bytes: Size
     threads: Count
-    bytes_per_s: float
+    bytes_per_s: Speed
     cpu_wall: NotNegative
 
 
@@ -42,7 +45,7 @@ class MachineKey(Record, frozen=True, kw_only=True):
 
     arch: str
     cpu_model: str
-    cores: int
+    cores: Count
 
 
 class Limits(Record, frozen=True, kw_only=True):

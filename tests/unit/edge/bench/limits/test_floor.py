@@ -139,6 +139,25 @@ def test_a_damaged_file_says_what_to_do(tmp_path, monkeypatch, text) -> None:
         load_limits(HERE)
 
 
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        *(("rates", "macs_per_s", value) for value in (0, -1e9, 1e30)),
+        *(("bandwidths", "bytes_per_s", value) for value in (0, -1e9, 1e30)),
+        ("machine", "cores", 0),
+    ],
+)
+def test_figures_of_no_machine_are_refused(tmp_path, monkeypatch, part, field, value) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path))
+    save_limits(limits())
+    document = json.loads(limits_path().read_bytes())
+    found = document["entries"][0][part]
+    (found if part == "machine" else found[0])[field] = value
+    limits_path().write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf"{field}.*doctor --measure"):
+        load_limits(HERE)
+
+
 def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path, monkeypatch) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "file" / "below"))
