@@ -13,7 +13,7 @@ from runtimes.errors import InputError
 Positive = Annotated[float, Meta(gt=0, le=1e9)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-Size = Annotated[int, Meta(ge=0)]
+Size = Annotated[int, Meta(ge=0, le=1 << 53)]  # a float holds it exactly
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Side = Annotated[
     int, Meta(ge=1, le=8192)

@@ -205,6 +205,10 @@ class Lineage(Record, frozen=True, kw_only=True):
     trained_on: TrainedOn = "unknown"
 
 
+# Of one run: a thousand times the largest networks' work, and few enough to be summed as bytes.
+Amount = Annotated[int, Meta(ge=0, le=1 << 50)]
+
+
 class Cost(Record, frozen=True, kw_only=True):
     """What one run on one image takes at least, counted on the PyTorch model.
 
@@ -212,9 +216,9 @@ class Cost(Record, frozen=True, kw_only=True):
     io_bytes: of the uint8 image and the float32 outputs.
     """
 
-    macs: Size
-    parameters: Size
-    io_bytes: Size
+    macs: Amount
+    parameters: Amount
+    io_bytes: Amount
 
 
 class Manifest(ModelSpec, frozen=True, kw_only=True):

@@ -23,9 +23,10 @@ from runtimes.codec_spec import (
 from runtimes.errors import ArtifactError, InputError
 from runtimes.files import seal
 from runtimes.naming import Target, artifact_name
-from runtimes.spec import CropSpec, KeypointsSpec, Manifest, TensorSpec
+from runtimes.spec import Cost, CropSpec, KeypointsSpec, Manifest, TensorSpec
 from runtimes.spec_rules import contradictions
 
+COST = ("macs", "parameters", "io_bytes")
 NAMES = ("nose", "left", "right")
 KEYPOINTS = KeypointsSpec(name="three", names=NAMES, edges=((0, 1), (0, 2)), pairs=((1, 2),))
 LIMBS = (PafLimb(ends=(0, 1), channels=(0, 1)), PafLimb(ends=(0, 2), channels=(2, 3)))
@@ -83,11 +84,13 @@ def at(*path: Any, value: object):
             ([0.1, 0.1], [0.1, 0.1, 0], [0.1, 0.1, -1], [9, 9, 9]),
         ),
         ("classes", ("classes",), ([], ["a", "a"])),
-        ("files", ("files", 0, "bytes"), (-1,)),
+        ("files", ("files", 0, "bytes"), (-1, 1 << 54, 10**400)),
+        *(("cost", ("cost", each), (-1, 1 << 51, 10**400, 0.5)) for each in COST),
     ],
 )
 def test_a_value_that_fits_no_model(manifest, tmp_path, field, path, values) -> None:
-    manifest = msgspec.structs.replace(manifest, keypoints=KEYPOINTS)
+    cost = Cost(**dict.fromkeys(COST, 1))
+    manifest = msgspec.structs.replace(manifest, keypoints=KEYPOINTS, cost=cost)
     assert opened(manifest, tmp_path, dict) == ""
     for value in values:
         said = opened(manifest, tmp_path, at(*path, value=value))
