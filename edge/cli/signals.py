@@ -73,7 +73,7 @@ def stop_asked() -> Iterator[Stop]:
 def sigterm_exits() -> Iterator[None]:
     """Have SIGTERM end the block by SystemExit, as Ctrl-C does by KeyboardInterrupt: what the block opened is closed.
 
-    For the wait for a source's first frame; left to the system, SIGTERM would leave GStreamer's process behind.
+    Left to the system, SIGTERM would leave processes behind: GStreamer's, or one that measures.
     """
 
     def leave(number: int, _frame: FrameType | None) -> None:

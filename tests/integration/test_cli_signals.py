@@ -5,6 +5,8 @@ import json
 import signal
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -122,3 +124,45 @@ def test_sigterm_in_a_batch_keeps_finished_files(start, artifact, tmp_path, vide
     assert running.returncode == 143, err
     assert len(lines_in(tmp_path / "lines/a.jsonl")) == 3
     assert not (tmp_path / "lines/b.jsonl").exists()
+
+
+def children_of(parent):
+    """Processes that a process started, by /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(fields[1]) == parent:
+            found.append(path.parent)
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
+@pytest.mark.parametrize("command", [("bench", "ARTIFACT"), ("doctor", "--measure")])
+def test_sigterm_ends_a_measurement_with_its_processes(
+    start, artifact, command, tmp_path, monkeypatch
+):
+    asked = [artifact if each == "ARTIFACT" else each for each in command]
+    for name in ("EDGEPOSE_CACHE", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    running = start(*asked)
+    deadline = time.monotonic() + 120
+    measures = (b"edge.bench.worker", b"edge.bench.limits.worker")
+    workers = []
+    while not workers and time.monotonic() < deadline and running.poll() is None:
+        time.sleep(0.05)
+        for child in children_of(running.pid):
+            with suppress(OSError):
+                if any(name in (child / "cmdline").read_bytes() for name in measures):
+                    workers.append(child)
+    assert workers, "no process that measures was started"
+    _, err = ended_by(running, signal.SIGTERM)
+    assert running.returncode == 143, err
+    assert "Traceback" not in err
+    while any(each.exists() for each in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(each.exists() for each in workers)
+    # files may be an engine's own, such as ONNX Runtime's .ses
+    assert not [each for each in tmp_path.iterdir() if each.is_dir()]

@@ -52,6 +52,7 @@ from edge.cli.options import (
     tuned_option,
 )
 from edge.cli.outputs import check_reports, write_report
+from edge.cli.signals import sigterm_exits
 from edge.cli.verb import Verb
 from runtimes.base import Accelerator, Arithmetic, RunOptions
 from runtimes.errors import DeviceLostError, EdgeposeError, InputError
@@ -259,10 +260,10 @@ def _refuse_unused(tier: Tier | None, iterations: int | None) -> None:
 def _measure(cases: list[Case], plan: Plan | Sustained, remote: Remote) -> BenchRun:
     if remote.remote:
         total = None if isinstance(plan, Sustained) else steps(len(cases), plan)
-        with progress(f"loading on {remote.remote}", total) as advance:
+        with sigterm_exits(), progress(f"loading on {remote.remote}", total) as advance:
             return bench_remote(remote, cases, plan, advance)
     if isinstance(plan, Sustained):
-        with progress("loading", None) as advance:
+        with sigterm_exits(), progress("loading", None) as advance:
             return bench_sustained(cases, plan, advance)
-    with progress("loading", steps(len(cases), plan)) as advance:
+    with sigterm_exits(), progress("loading", steps(len(cases), plan)) as advance:
         return bench(cases, plan, advance)

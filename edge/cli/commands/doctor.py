@@ -23,6 +23,7 @@ from edge.cli.health.imports import Imported, try_imports
 from edge.cli.health.system import schedulable_cores, system_hints
 from edge.cli.opencv import installed_opencv, opencv_problem, usual_opencv
 from edge.cli.options import FloatRange, json_option, setting
+from edge.cli.signals import sigterm_exits
 from runtimes.cache.names import latest, runtime_order
 from runtimes.errors import GateError, InputError, MissingDependencyError
 from runtimes.install.wheels import this_python, why_not
@@ -176,7 +177,7 @@ def _measure(machine: Machine, engines: Sequence[Package], notes: list[str]) -> 
 
     before = load_limits(machine)
     loading = [name for name in ENGINES for each in engines if each.extra == name and each.usable]
-    with progress("measuring", steps(loading)) as advance:
+    with sigterm_exits(), progress("measuring", steps(loading)) as advance:
         found = measure_limits(loading, advance)
     if not found.rates:
         raise GateError(
