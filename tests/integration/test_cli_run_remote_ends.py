@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,16 @@ FILES = (
     "--save-jsonl",
     "o.jsonl",
 )
+# stands in for an interpreter whose start of edgepose takes long
+SLOW_START = """#!{python}
+import runpy, signal, sys
+sys.executable = sys.argv[0]
+if sys.argv[1] == "-m":
+    print("starting", file=sys.stderr, flush=True)
+    signal.pause()
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +120,24 @@ def test_a_signal_ends_the_run_and_keeps_what_was_written(
     assert f"wrote o.json ({frames} frames" in err
     assert len(json.loads((here / "o.json").read_text())) == frames
     assert sorted(each.name for each in here.glob("o.*")) == ["o.csv", "o.json", "o.jsonl", "o.mp4"]
+    assert left_on(sshd) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_board_still_starts_ends_as_a_local_run(
+    start, artifact, sshd, here, number
+) -> None:
+    slow = here.parent / "python"
+    slow.write_text(SLOW_START.format(python=sys.executable))
+    slow.chmod(0o755)
+    asked = ("run", "synth", "--pose", artifact, "--save-json", "o.json")
+    with start(*asked, *remote(sshd, slow), cwd=here) as running:
+        assert "starting\n" in running.stderr
+        running.send_signal(number)
+        err = running.stderr.read()
+    assert running.returncode == 128 + number, err
+    assert err.splitlines()[-1] == ("edgepose: interrupted; nothing half-written was left in place")
+    assert list(here.iterdir()) == []
     assert left_on(sshd) == []
 
 

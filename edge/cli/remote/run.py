@@ -154,6 +154,11 @@ def _run(board: Board, run: RemoteRun) -> int:
         if code is None:
             _raise_lost(board.ssh, process, stderr, receiver)
     if code is not None and code < 0:
+        if (
+            stop.is_set() and 128 - code == stop.exit_code
+        ):  # while it started, before it could end by itself
+            say("edgepose: interrupted; nothing half-written was left in place")
+            return stop.exit_code
         raise EngineError(
             f"{board.ssh.target.login}: the run there was ended by {signal.Signals(-code).name};"
             " is there enough memory?"
