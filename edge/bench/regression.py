@@ -45,6 +45,14 @@ class RowChange:
     valid: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Rows of the first run that could be judged; `missing`: the others, each with the reason."""
+
+    changes: tuple[RowChange, ...]
+    missing: tuple[str, ...]
+
+
 def parse_limit(text: str) -> Limit:
     """Parse `p90:+10%`; raises InputError with the known figures."""
     found = LIMIT.match(text)
@@ -55,24 +63,23 @@ def parse_limit(text: str) -> Limit:
     return Limit(found[1], float(found[2]) / 100)
 
 
-def compare_runs(first: BenchRun, other: BenchRun, limit: Limit) -> list[RowChange]:
-    """Return the change of every row that both runs have: same names and options in effect.
+def compare_runs(first: BenchRun, other: BenchRun, limit: Limit) -> Comparison:
+    """Return the change of every row of the first run: same names and options in effect.
 
     `valid` is False where either row is not valid: the machine's load may have caused the change. Raises InputError
-    where the runs have no row in common.
+    where the runs have no row in common, or none of those has the figure.
     """
-    before = {row.key: row for row in all_rows(first)}
-    rows = all_rows(other)
-    pairs = [(before[row.key], row) for row in rows if row.key in before]
-    if not pairs:
+    after = {row.key: row for row in all_rows(other)}
+    rows = all_rows(first)
+    if not any(row.key in after for row in rows):
         raise InputError(
             "the two runs have no row in common (artifact, arithmetic, threads); measure the same artifacts again"
         )
-    changes = [_change(old, new, limit) for old, new in pairs]
-    found = [change for change in changes if change]
-    if not found:
+    found = [_change(row, after.get(row.key), limit) for row in rows]
+    changes = tuple(each for each in found if isinstance(each, RowChange))
+    if not changes:
         raise InputError(f"no row of both runs has {limit.figure}; choose another figure")
-    return found
+    return Comparison(changes, tuple(each for each in found if isinstance(each, str)))
 
 
 def same_machine(runs: Sequence[BenchRun]) -> bool:
@@ -84,13 +91,22 @@ def same_machine(runs: Sequence[BenchRun]) -> bool:
 
 
 def _change(
-    old: BenchRow | PipelineRow, new: BenchRow | PipelineRow, limit: Limit
-) -> RowChange | None:
-    before: float | None = getattr(old, FIGURES[limit.figure], None)
-    after: float | None = getattr(new, FIGURES[limit.figure], None)
-    if not before or after is None:
-        return None
-    change = after / before - 1
-    name = f"{new.artifact} {new.arithmetic}, {new.threads} thread{'s'[: new.threads > 1]}"
+    old: BenchRow | PipelineRow, new: BenchRow | PipelineRow | None, limit: Limit
+) -> RowChange | str:
+    """Return the change of a row, or its name and why there is none."""
+    name = f"{old.artifact} {old.arithmetic}, {old.threads} thread{'s'[: old.threads > 1]}"
+    if new is None:
+        return f"{name}: the last run lacks it"
+    before, after = _figure(old, limit), _figure(new, limit)
+    if before is None or after is None:
+        return f"{name}: no {limit.figure} in the {'first' if before is None else 'last'} run"
+    if not before and after:
+        return f"{name}: {limit.figure} is 0 in the first run, which has no percentage"
+    change = after / before - 1 if before else 0.0
     valid = old.valid is not False and new.valid is not False
     return RowChange(name, before, after, change, change > limit.share, valid)
+
+
+def _figure(row: BenchRow | PipelineRow, limit: Limit) -> float | None:
+    value: float | None = getattr(row, FIGURES[limit.figure], None)
+    return value

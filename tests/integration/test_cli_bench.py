@@ -352,6 +352,17 @@ def test_compare_fails_on_what_became_worse(edgepose, run_json, tmp_path, factor
     assert "+20.0%" in done.out or factor != 1.2
 
 
+def test_compare_fails_where_a_row_is_gone(edgepose, run_json, half, tmp_path) -> None:
+    other, run = tmp_path / "other.json", read_run(run_json)
+    rows = tuple(row for row in run.rows if row.artifact != half.name)
+    other.write_bytes(msgspec.json.encode(msgspec.structs.replace(run, rows=rows)))
+    done = edgepose("compare", run_json, other, "--fail-on", "p50:+10%")
+    assert done.code == 3
+    assert f"not judged: {half.name} " in done.err
+    assert "worse" not in done.err
+    assert edgepose("compare", other, run_json, "--fail-on", "p50:+10%").code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [

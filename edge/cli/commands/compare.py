@@ -21,7 +21,7 @@ from runtimes.errors import InputError
 @click.option(
     "--fail-on",
     metavar="FIGURE:+N%",
-    help="p90:+10%: exit 3 where a row of the last run is that much worse than in the first.",
+    help="p90:+10%: exit 3 where a row of the first run is that much worse, or missing, in the last.",
 )
 @html_option
 @force_option
@@ -90,18 +90,19 @@ def _print(rows: Sequence[ReportRow]) -> None:
 
 
 def _worse(first: BenchRun, last: BenchRun, limit: Limit) -> list[str]:
-    """Return a line for each row over the limit, and say where the load of the machine may be the cause."""
-    changes = compare_runs(first, last, limit)
-    if not all(each.valid for each in changes):
+    """Return a line for each row over the limit or not judged, and say where the machine's load may be the cause."""
+    found = compare_runs(first, last, limit)
+    if not all(each.valid for each in found.changes):
         say(
             "some rows are not valid (other processes used their cores): the change may come from the machine's load"
         )
-    return [
+    worse = [
         f"worse: {each.name}: {limit.figure} {number(each.before)} -> {number(each.after)}, "
         f"{each.change:+.1%} (limit {limit.share:+.1%})"
-        for each in changes
+        for each in found.changes
         if each.worse
     ]
+    return [*worse, *(f"not judged: {each}" for each in found.missing)]
 
 
 def _labels(files: Sequence[Path]) -> list[str]:
