@@ -7,6 +7,7 @@ import msgspec
 
 from edge.bench.measure import Case
 from edge.bench.record import BenchRow, BenchRun
+from edge.evaluation.coco import people_by_image
 from edge.evaluation.dataset import Dataset
 from edge.evaluation.predict import predict
 from edge.evaluation.protocols.choose import check_truth, score_alone
@@ -27,6 +28,17 @@ def check_accuracy(cases: Sequence[Case], dataset: Dataset) -> None:
             )
         with _open(case) as model:
             check_truth(model, [dataset])
+        _check_people(dataset, with_keypoints=manifest.gives_keypoints)
+
+
+def _check_people(dataset: Dataset, *, with_keypoints: bool) -> None:
+    """Raise InputError where nobody is annotated, or nobody's keypoints: no figure is defined there."""
+    there = [person for people in people_by_image(dataset.truth).values() for person in people]
+    if not any(person.labelled or not with_keypoints for person in there):
+        what = "person with labelled keypoints" if with_keypoints else "person"
+        raise InputError(
+            f"--annotations has no {what}, so AP is undefined; give a file that has, or leave it out"
+        )
 
 
 def accuracy_steps(cases: Sequence[Case], dataset: Dataset) -> int:

@@ -1,5 +1,6 @@
 """bench --annotations: the figures of the evaluator in the rows that were timed, in RUN.json and in the report."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,41 @@ def test_wrong_use_is_refused_before_anything_is_measured(
     done = edgepose("bench", "pose", *QUICK, *more)
     assert (done.code, done.out) == (2, "")
     assert said in done.message
+
+
+def without_people(truth: dict[str, Any]) -> None:
+    truth["annotations"] = []
+
+
+def without_keypoints(truth: dict[str, Any]) -> None:
+    for each in truth["annotations"]:
+        each["num_keypoints"], each["keypoints"] = 0, [0] * 6
+
+
+def in_crowds(truth: dict[str, Any]) -> None:
+    for each in truth["annotations"]:
+        each["iscrowd"] = 1
+
+
+@pytest.mark.parametrize("empty", [without_people, without_keypoints, in_crowds])
+def test_a_set_that_defines_no_figure_is_refused_before_anything_is_measured(
+    place: Path,
+    edgepose: Callable[..., Any],
+    control: Callable[[], Any],
+    tmp_path: Path,
+    empty: Callable[[Any], None],
+) -> None:
+    truth, file = control(), tmp_path / "truth.json"
+    empty(truth)
+    file.write_text(json.dumps(truth))
+    out = tmp_path / "run.json"
+    done = edgepose(
+        *("bench", place / "pose", *QUICK, "--threads", "1", "--out", out),
+        *("--annotations", file, "--images", place / "images"),
+    )
+    assert (done.code, done.out) == (2, "")
+    assert "no person with labelled keypoints" in done.message
+    assert not out.exists()
 
 
 def test_times_are_kept_where_a_picture_is_broken(
