@@ -34,16 +34,31 @@ class Timer(Protocol):
 
 def check_layers(cases: Sequence[Case]) -> None:
     """Raise InputError where no case has an engine that tells layer times on the CPU."""
-    if not any(map(tells_layers, cases)):
-        names = ", ".join(TIMERS)
-        raise InputError(
-            f"none of these engines tells the time of layers through Python; {names} do, on the CPU: leave out --layers"
-        )
+    if any(map(tells_layers, cases)):
+        return
+    able = [case for case in cases if case.artifact.manifest.runtime in TIMERS]
+    if able:
+        reasons = "; ".join(dict.fromkeys(map(why_silent, able)))
+        raise InputError(f"{reasons}: leave out --layers, or measure on --accelerator cpu")
+    raise InputError(
+        f"none of these engines tells the time of layers through Python; {', '.join(TIMERS)} do, on the CPU: "
+        "leave out --layers"
+    )
 
 
 def tells_layers(case: Case) -> bool:
     """Return whether the engine of a case tells layer times."""
-    return case.artifact.manifest.runtime in TIMERS and case.options.accelerator == "cpu"
+    return not why_silent(case)
+
+
+def why_silent(case: Case) -> str:
+    """Return why there are no layer times of a case; "" where its engine tells them."""
+    runtime, accelerator = case.artifact.manifest.runtime, case.options.accelerator
+    if runtime not in TIMERS:
+        return f"{runtime} tells no time of layers through Python"
+    if accelerator != "cpu":
+        return f"{runtime} tells the time of layers on the CPU alone, not on the accelerator {accelerator}"
+    return ""
 
 
 def with_layers(

@@ -405,6 +405,14 @@ def test_bench_times_layers_beside_the_rows(edgepose, plain, tmp_path) -> None:
     assert f"Slowest layers of {plain.name}" in html.read_text()
 
 
+def test_layers_are_of_the_cpu(edgepose, plain) -> None:
+    done = edgepose("bench", plain, "--layers", "--accelerator", "gpu")
+    assert (done.code, done.out) == (2, "")
+    assert "onnxruntime tells the time of layers on the CPU alone" in done.message
+    assert "not on the accelerator gpu" in done.message
+    assert "--accelerator cpu" in done.message
+
+
 def test_layers_are_of_this_machine(edgepose, plain) -> None:
     done = edgepose("bench", plain, "--layers", "--remote", "ssh:board")
     assert (done.code, done.out) == (2, "")

@@ -78,15 +78,15 @@ class Extras:
     ) -> tuple[BenchRun, EdgeposeError | None]:
         """Return the run with what was asked for; where that failed, what there is of it, and why."""
         from edge.bench.accuracy import accuracy_steps, with_accuracy
-        from edge.bench.layers import tells_layers, with_layers
+        from edge.bench.layers import why_silent, with_layers
 
         try:
             if self.layers:
                 with progress("timing layers", len(cases)) as advance:
                     run = with_layers(run, cases, advance)
-                silent = [case.artifact for case in cases if not tells_layers(case)]
-                for name, runtime in {each.name: each.manifest.runtime for each in silent}.items():
-                    say(f"{name}: {runtime} tells no time of layers through Python")
+                silent = ((case.artifact.name, why_silent(case)) for case in cases)
+                for name, reason in dict.fromkeys(each for each in silent if each[1]):
+                    say(f"{name}: {reason}")
             if dataset is not None:
                 with progress("scoring", accuracy_steps(cases, dataset)) as advance:
                     run = with_accuracy(run, cases, dataset, advance)
