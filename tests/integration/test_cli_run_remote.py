@@ -258,3 +258,16 @@ def test_a_terminal_shows_the_progress_on_the_board(artifact, sshd, here) -> Non
     assert running.wait(60) == 0, shown
     assert b"10/10" in shown
     assert str(sshd.temporary).encode() not in shown
+
+
+@pytest.mark.parametrize("name", ["a\nb.png", "a\tb.png"])
+def test_a_name_that_cannot_come_back_is_refused_before_it_is_sent(
+    edgepose, artifact, sshd, here, name
+) -> None:
+    (here / "pictures/p1.png").rename(here / "pictures" / name)
+    asked = ("run", "pictures", "--pose", artifact, "--out", "drawn")
+    done = edgepose(*asked, *remote(sshd))
+    assert done.code == 2
+    assert f"{f'pictures/{name}'!r}: --remote sends no file whose name has" in done.message
+    assert "sending" not in done.err
+    assert not (here / "drawn").exists()

@@ -38,6 +38,17 @@ if sys.argv[1] == "-m":
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
+# answers as a board whose second frame is damaged
+DAMAGED = """#!{python}
+import runpy, sys
+if sys.argv[1].endswith("agent.py"):
+    print("edgepose run 1")
+    print('{{"kind": "file", "bytes": 2, "output": 0, "name": "", "placed": false, "offset": 0}}')
+    print('[]{{"kind": "file", "bytes": -1}}', flush=True)
+    sys.stdin.read()
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +149,20 @@ def test_a_signal_while_the_board_still_starts_ends_as_a_local_run(
     assert running.returncode == 128 + number, err
     assert err.splitlines()[-1] == ("edgepose: interrupted; nothing half-written was left in place")
     assert list(here.iterdir()) == []
+    assert left_on(sshd) == []
+
+
+def test_an_unreadable_answer_leaves_what_had_arrived(edgepose, artifact, sshd, tmp_path) -> None:
+    damaged = tmp_path / "python"
+    damaged.write_text(DAMAGED.format(python=sys.executable))
+    damaged.chmod(0o755)
+    out = tmp_path / "o.json"
+    asked = ("run", "synth", "--pose", artifact, "--save-json", out)
+    done = edgepose(*asked, *remote(sshd, damaged))
+    assert done.code == 2
+    assert "127.0.0.1: unreadable answer of the board" in done.err
+    assert f"what had arrived is kept, partial: {out}" in done.err
+    assert out.read_text() == "[]"
     assert left_on(sshd) == []
 
 

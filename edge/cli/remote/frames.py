@@ -1,5 +1,6 @@
 """Messages between `edgepose run --remote` and `edge.cli.remote.agent`: a job, and frames that come back."""
 
+from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
@@ -76,6 +77,15 @@ Frame = Out | Err | File | Placed | Exit
 _DECODER = msgspec.json.Decoder(Frame)
 
 
+def can_name(name: str) -> bool:
+    """Return whether results of a file of this name can come back, as they cannot with control characters in it."""
+    try:
+        msgspec.convert(name, Name)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 class FrameReader:
     """Frames of a stream of bytes that arrives in pieces."""
 
@@ -84,13 +94,11 @@ class FrameReader:
         self._greeted = False
         self._head: Frame | None = None
 
-    def feed(self, data: bytes) -> list[tuple[Frame, bytes]]:
-        """Return the frames that these bytes complete; raises EngineError for anything that is no frame."""
+    def feed(self, data: bytes) -> Iterator[tuple[Frame, bytes]]:
+        """Yield the frames that these bytes complete; raises EngineError for anything that is no frame."""
         self._buffer += data
-        frames = []
         while frame := self._next():
-            frames.append(frame)
-        return frames
+            yield frame
 
     def _next(self) -> tuple[Frame, bytes] | None:
         if not self._greeted and not self._greet():

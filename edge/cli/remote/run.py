@@ -22,7 +22,17 @@ from edge.bench.remote.parcel import write_parcel
 from edge.bench.remote.ssh import OWN_ERROR, Ssh
 from edge.cli.console import say, silence_stdout
 from edge.cli.outputs import STDOUT, Outputs
-from edge.cli.remote.frames import Err, Exit, File, Frame, FrameReader, Job, Out, Placed
+from edge.cli.remote.frames import (
+    Err,
+    Exit,
+    File,
+    Frame,
+    FrameReader,
+    Job,
+    Out,
+    Placed,
+    can_name,
+)
 from edge.cli.remote.parcel import AGENT, COPY, Parcel, artifact_files
 from edge.cli.remote.receiver import Receiver, Target, TextFilter
 from edge.cli.remote.sources import files_of, neighbours_of
@@ -98,12 +108,22 @@ def _parcel(run: RemoteRun) -> Parcel:
             names += [each for path in outputs if path.is_dir() for each in path.iterdir()]
     else:
         files = files_of(run.asked)
+    _require_names(files)
     folders = [Path.cwd(), *(path.parent for path in outputs)]
     folders += [each for each in (*outputs, *names) if is_folder(each)]
     sent = {os.path.abspath(path) for path in files}  # noqa: PTH100
     rest = [each for each in names if each.is_file() and os.path.abspath(each) not in sent]  # noqa: PTH100
     files += [path for each in run.artifacts for path in artifact_files(each)]
     return Parcel(files, folders, rest)
+
+
+def _require_names(files: Iterable[Path]) -> None:
+    """Raise where results, which are named like their sources, could not come back."""
+    for path in files:
+        if not can_name(path.name):
+            raise InputError(
+                f"{str(path)!r}: --remote sends no file whose name has control characters; rename it"
+            )
 
 
 def _require_python(facts: Facts, python: str, login: str, runtimes: Iterable[Runtime]) -> None:
@@ -150,7 +170,12 @@ def _run(board: Board, run: RemoteRun) -> int:
     ):
         process = board.ssh.start(command, stderr)
         with ending(process):
-            code = _follow(process, msgspec.json.encode(job), receiver, stop)
+            try:
+                code = _follow(process, msgspec.json.encode(job), receiver, stop)
+            except EngineError as error:
+                raise EngineError(
+                    f"{board.ssh.target.login}: {error}; {_kept(receiver)}"
+                ) from error
         if code is None:
             _raise_lost(board.ssh, process, stderr, receiver)
     if code is not None and code < 0:
@@ -250,12 +275,18 @@ def _raise_lost(
     ssh: Ssh, process: "subprocess.Popen[bytes]", stderr: IO[bytes], receiver: Receiver
 ) -> None:
     """Raise the error of a connection that ended before the run, after what has arrived was kept."""
-    kept = ", ".join(map(str, receiver.keep()))
+    kept = _kept(receiver)
     stderr.seek(0)
     said = " ".join(stderr.read(PIECE).decode(errors="replace").split())[-SAID:] or "no output"
     login = ssh.target.login
     problem = ssh.problem(said) if process.returncode == OWN_ERROR else ""
     raise DeviceLostError(
         (problem or f"{login}: the board disappeared, or the run there was killed ({said})")
-        + (f"; what had arrived is kept, partial: {kept}" if kept else "; no result had arrived")
+        + f"; {kept}"
     )
+
+
+def _kept(receiver: Receiver) -> str:
+    """Keep what has arrived of a run that has no end, and say what that is."""
+    kept = ", ".join(map(str, receiver.keep()))
+    return f"what had arrived is kept, partial: {kept}" if kept else "no result had arrived"

@@ -57,7 +57,7 @@ def test_frames_arrive_whole_in_whatever_pieces_they_come(size) -> None:
 )
 def test_names_outside_of_a_result_are_refused(name) -> None:
     with pytest.raises(EngineError, match="unreadable answer of the board"):
-        FrameReader().feed(HELLO + file(name))
+        list(FrameReader().feed(HELLO + file(name)))
 
 
 @pytest.mark.parametrize("name", ["", "a", "..a", "a..b/c.jpg", "x.edgepose-y", "é ü/1.jpg"])
@@ -73,14 +73,14 @@ def test_names_of_files_in_a_result_are_taken(name) -> None:
 )
 def test_anything_else_is_an_error_of_the_board(data) -> None:
     with pytest.raises(EngineError, match="unreadable answer of the board"):
-        FrameReader().feed(HELLO + data)
+        list(FrameReader().feed(HELLO + data))
 
 
 def test_more_data_than_a_frame_may_have_is_refused() -> None:
     with pytest.raises(EngineError, match="unreadable answer"):
-        FrameReader().feed(HELLO + b'{"kind": "out", "bytes": 100000000}\n')
+        list(FrameReader().feed(HELLO + b'{"kind": "out", "bytes": 100000000}\n'))
 
 
 def test_a_shell_that_prints_without_end_is_named() -> None:
     with pytest.raises(EngineError, match="start-up files"):
-        FrameReader().feed(b"hello\n" * 20000)
+        list(FrameReader().feed(b"hello\n" * 20000))
