@@ -94,6 +94,9 @@ def test_boards_that_cannot_be_reached_are_named(edgepose, artifact, sshd) -> No
         (["--remote", "ssh:-oProxyCommand=x"], "--remote wants ssh:USER@HOST"),
         (["--remote", "ssh:board", "--remote-python", "-c"], "--remote-python wants"),
         (["--remote", "ssh:board", "--tuned"], "leave it out with --remote"),
+        (["--remote-python", "python3.12"], "are of a board: add --remote ssh:USER@HOST"),
+        (["--ssh-config", "/dev/null"], "are of a board: add --remote ssh:USER@HOST"),
+        (["--remote", "ssh:board", "--ssh-config", "nope"], "--ssh-config nope: no such file"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_started(edgepose, artifact, args, said) -> None:
@@ -113,6 +116,21 @@ def test_a_missing_python_or_engine_is_named(edgepose, artifact, sshd, tmp_path)
     assert done.code == 4
     assert f"{bare} -m pip install onnxruntime" in done.message
     assert left_on(sshd) == []
+
+
+def test_a_python_below_the_home_directory_there_is_found(edgepose, artifact, tmp_path) -> None:
+    python = tmp_path / "home/pose/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "sshd").mkdir()
+    server = start_sshd(tmp_path / "sshd", HOME=str(tmp_path / "home"))
+    try:
+        done = edgepose("bench", artifact, *QUICK, *remote(server, "~/pose/bin/python"))
+        assert done.code == 0, done.err
+        assert left_on(server) == []
+    finally:
+        server.stop()
 
 
 def test_a_full_disk_is_named(edgepose, artifact, tmp_path) -> None:

@@ -271,3 +271,17 @@ def test_a_name_that_cannot_come_back_is_refused_before_it_is_sent(
     assert f"{f'pictures/{name}'!r}: --remote sends no file whose name has" in done.message
     assert "sending" not in done.err
     assert not (here / "drawn").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--remote-python", "python3.12"], "are of a board: add --remote ssh:USER@HOST"),
+        (["--ssh-config", "/dev/null"], "are of a board: add --remote ssh:USER@HOST"),
+        (["--remote", "ssh:board", "--ssh-config", "nope"], "--ssh-config nope: no such file"),
+    ],
+)
+def test_options_of_ssh_are_refused_before_anything_is_sent(edgepose, artifact, args, said) -> None:
+    done = edgepose("run", "synth", "--pose", artifact, *args)
+    assert done.code == 2
+    assert said in done.message

@@ -12,7 +12,7 @@ from edge.bench.record import BenchRun
 from edge.bench.remote.board import Board
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.phone.bench import bench_phone
-from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.ssh import PYTHON, Ssh, check_options
 from edge.bench.remote.target import Phone, parse_target
 from edge.bench.sustained import Sustained, measure_sustained
 from runtimes.adapters.ncnn_adapter import refuse_int8_on_gpu
@@ -26,7 +26,7 @@ class Remote:
     """Options: the board (None: this machine); over ssh its Python and ssh's configuration, over adb the tools."""
 
     remote: str | None = None
-    remote_python: str = "python3"
+    remote_python: str = PYTHON
     ssh_config: Path | None = None
     remote_binary: tuple[Path, ...] = ()
 
@@ -34,14 +34,11 @@ class Remote:
         target = None if self.remote is None else parse_target(self.remote)
         if self.remote_binary and not isinstance(target, Phone):
             raise InputError("--remote-binary is of a phone: add --remote adb:SERIAL")
-        if isinstance(target, Phone) and (self.ssh_config or self.remote_python != "python3"):
+        if isinstance(target, Phone) and (self.ssh_config or self.remote_python != PYTHON):
             raise InputError(
                 "--remote-python and --ssh-config are of ssh: leave them out with --remote adb:SERIAL"
             )
-        if not self.remote_python or self.remote_python.startswith("-"):
-            raise InputError(
-                f"--remote-python wants a command or a path, not {self.remote_python!r}"
-            )
+        check_options(self.remote, self.remote_python, self.ssh_config)
 
 
 def bench_remote(

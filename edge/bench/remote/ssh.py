@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import IO
 
 from edge.bench.remote.target import Target
@@ -25,6 +26,7 @@ OPTIONS = (
     *("-o", "ClearAllForwardings=yes"),
     "-T",
 )
+PYTHON = "python3"  # where --remote-python names no other
 OWN_ERROR = 255  # ssh's exit code where it failed itself; others are the remote command's
 TIME_LIMIT_S = 120.0
 TAIL = 300
@@ -60,10 +62,21 @@ class Ssh:
     config: Path | None = None
 
     def argv(self, command: Sequence[str]) -> list[str]:
-        """Return the arguments that run `command` there; it is quoted for the remote shell as one string."""
+        """Return the arguments that run `command` there; it is quoted for the remote shell as one string.
+
+        A word that begins with `~/` is below the home directory there.
+        """
         chosen = ["-F", str(self.config)] if self.config else []
         port = ["-p", str(self.target.port)] if self.target.port else []
-        return ["ssh", *chosen, *OPTIONS, *port, "--", self.target.login, shlex.join(command)]
+        return [
+            "ssh",
+            *chosen,
+            *OPTIONS,
+            *port,
+            "--",
+            self.target.login,
+            " ".join(map(_quoted, command)),
+        ]
 
     def start(self, command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Start a command with pipes to its stdin and stdout. Raises MissingDependencyError without ssh."""
@@ -101,3 +114,28 @@ class Ssh:
                 f"{self.target.login}: its disk is full; make room in its temporary directory, or set TMPDIR there"
             )
         return InputError(f"{self.target.login}: {step} failed with exit code {code} ({words})")
+
+
+def check_options(remote: str | None, python: str, config: Path | None) -> None:
+    """Raise InputError for an option of ssh without a board, or one whose value cannot be used."""
+    if remote is None and (config or python != PYTHON):
+        raise InputError(
+            "--remote-python and --ssh-config are of a board: add --remote ssh:USER@HOST"
+        )
+    if not python or python.startswith("-"):
+        raise InputError(f"--remote-python wants a command or a path, not {python!r}")
+    if config is not None:
+        try:
+            is_folder = S_ISDIR(config.stat().st_mode)
+        except FileNotFoundError as error:
+            raise InputError(f"--ssh-config {config}: no such file") from error
+        except OSError as error:
+            raise InputError(f"--ssh-config {config}: {error.strerror}") from error
+        if is_folder:
+            raise InputError(f"--ssh-config {config} is a directory; name a file")
+
+
+def _quoted(word: str) -> str:
+    if word.startswith("~/"):
+        return '"$HOME"/' + shlex.quote(word.removeprefix("~/"))
+    return shlex.quote(word)

@@ -10,6 +10,7 @@ from edge.bench.conditions import describe_conditions
 from edge.bench.measure import Case, Plan, bench, make_cases, open_artifacts, open_for_board, steps
 from edge.bench.record import BenchRun
 from edge.bench.remote.bench import Remote, bench_remote
+from edge.bench.remote.ssh import PYTHON
 from edge.bench.report.columns import (
     BENCH,
     LAYER,
@@ -64,7 +65,7 @@ remote_options = together(
         metavar="TARGET",
         help="Measure on a board: ssh:USER@HOST, which needs Python and the engine alone, or adb:SERIAL, a phone.",
     ),
-    setting(["--remote-python"], str, "python3", "Python on the board, such as ~/pose/bin/python."),
+    setting(["--remote-python"], str, PYTHON, "Python on the board, such as '~/pose/bin/python'."),
     click.option(
         "--ssh-config", type=PATH, help="Configuration for ssh in place of ~/.ssh/config."
     ),

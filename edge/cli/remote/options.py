@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.ssh import PYTHON, Ssh, check_options
 from edge.bench.remote.target import Target, parse_target
 from edge.cli.options import PATH, setting, together
 from runtimes.errors import InputError
@@ -23,10 +23,7 @@ class Remote:
     def __post_init__(self) -> None:
         if self.remote is not None:
             _target(self.remote)
-        if not self.remote_python or self.remote_python.startswith("-"):
-            raise InputError(
-                f"--remote-python wants a command or a path, not {self.remote_python!r}"
-            )
+        check_options(self.remote, self.remote_python, self.ssh_config)
 
     def ssh(self, *, here: Mapping[str, object]) -> Ssh | None:
         """Return what reaches the board, None for this machine.
@@ -55,7 +52,7 @@ remote_options = together(
         help="Run on a board that OpenSSH reaches without a password: sources are sent, results are written here. "
         "SOURCE board:0 is its camera.",
     ),
-    setting(["--remote-python"], str, "python3", "Python on the board, 3.10 or newer."),
+    setting(["--remote-python"], str, PYTHON, "Python on the board, 3.10 or newer."),
     click.option(
         "--ssh-config", type=PATH, help="Configuration for ssh in place of ~/.ssh/config."
     ),

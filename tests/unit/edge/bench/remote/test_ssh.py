@@ -1,8 +1,11 @@
 """What OpenSSH says (9.2, Debian 12), as errors that say what to do."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
-from edge.bench.remote.ssh import Ssh
+from edge.bench.remote.ssh import Ssh, check_options
 from edge.bench.remote.target import Target
 from runtimes.errors import DeviceLostError, InputError
 
@@ -47,3 +50,36 @@ def test_a_command_that_fails_there_is_named_with_its_last_words() -> None:
     )
     full = BOARD.failure(2, "tar: x: Cannot write: No space left on device\n", "copying")
     assert "its disk is full" in str(full)
+
+
+def test_words_reach_the_shell_there_as_they_are_and_a_home_directory_is_its_own() -> None:
+    words = ["printf", "%s\n", "~/a b/python", "~", "~/$(id)'\"", "x~/y", "$HOME", "~root/x"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", BOARD.argv(words)[-1]],
+        env={"HOME": "/home/my pi", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    home = "/home/my pi"
+    assert done.stdout.splitlines() == [
+        *(f"{home}/a b/python", "~", f"{home}/$(id)'\""),
+        *("x~/y", "$HOME", "~root/x"),
+    ]
+
+
+def test_options_of_ssh_are_checked_before_it_is_started(tmp_path) -> None:
+    file = tmp_path / "config"
+    file.write_text("")
+    check_options("ssh:board", "~/pose/bin/python", file)
+    check_options("ssh:board", "python3", Path("/dev/null"))
+    check_options(None, "python3", None)
+    for python, config in (("python3", file), ("python3.12", None)):
+        with pytest.raises(InputError, match="are of a board: add --remote ssh:USER@HOST"):
+            check_options(None, python, config)
+    with pytest.raises(InputError, match=r"--ssh-config .*/nope: no such file"):
+        check_options("ssh:board", "python3", tmp_path / "nope")
+    with pytest.raises(InputError, match=r"--ssh-config .* is a directory; name a file"):
+        check_options("ssh:board", "python3", tmp_path)
+    with pytest.raises(InputError, match=r"--ssh-config .*/config/x: Not a directory"):
+        check_options("ssh:board", "python3", file / "x")
