@@ -133,6 +133,24 @@ def test_a_python_below_the_home_directory_there_is_found(edgepose, artifact, tm
         server.stop()
 
 
+def test_a_worker_that_a_signal_ends_is_no_lost_connection(
+    edgepose, artifact, sshd, tmp_path
+) -> None:
+    python = tmp_path / "python"  # as one whose engine crashes while it loads
+    python.write_text(
+        "#!/bin/sh\n"
+        f'[ "$2" = facts ] && exec {sys.executable} "$@"\n'
+        "echo 'open /dev/dri/renderD128: Permission denied' >&2\nkill -SEGV $$\n"
+    )
+    python.chmod(0o755)
+    done = edgepose("bench", artifact, *QUICK, *remote(sshd, python))
+    assert done.code == 2
+    assert f"127.0.0.1: the process that ran {artifact.name} there ended (" in done.message
+    assert "renderD128: Permission denied" in done.message
+    assert "connection" not in done.message
+    assert left_on(sshd) == []
+
+
 def test_a_full_disk_is_named(edgepose, artifact, tmp_path) -> None:
     tools = tmp_path / "tools"
     tools.mkdir()

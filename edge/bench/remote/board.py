@@ -14,7 +14,7 @@ from edge.bench.measure import Case
 from edge.bench.process import Worker
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.parcel import RUNNER, write_parcel
-from edge.bench.remote.ssh import OWN_ERROR, TIME_LIMIT_S, Ssh
+from edge.bench.remote.ssh import OWN_ERROR, TIME_LIMIT_S, Ssh, is_own
 from runtimes.artifact import Artifact
 from runtimes.errors import (
     DeviceLostError,
@@ -187,10 +187,9 @@ class RemoteWorker(Worker):
         words = _text(self._stderr)
         said = " ".join(words.split())[-300:] or "no output"
         login = self._board.ssh.target.login
-        # ssh ends with 255 too where the remote process was killed, but then has nothing to say
-        if code == OWN_ERROR and LOST.search(words):
-            return DeviceLostError(f"{login}: the board disappeared ({said})")
-        if code == OWN_ERROR and not hasattr(self, "ready") and words:
+        if code == OWN_ERROR and is_own(words):
+            if hasattr(self, "ready") or LOST.search(words):
+                return DeviceLostError(f"{login}: the board disappeared ({said})")
             return self._board.ssh.failure(code, words, "the benchmark")
         return EngineError(
             f"{login}: the process that ran {self.artifact.name} there ended ({said}); is there enough memory?"

@@ -14,7 +14,7 @@ from stat import S_ISDIR
 from typing import IO
 
 from edge.bench.remote.target import Target
-from runtimes.errors import DeviceLostError, InputError, MissingDependencyError
+from runtimes.errors import DeviceLostError, EngineError, InputError, MissingDependencyError
 
 OPTIONS = (
     *("-o", "BatchMode=yes"),
@@ -51,6 +51,16 @@ CAUSES = (
     ),
     ("Connection refused", "no SSH server answers there; start it on the board, or name its port"),
     ("timed out|No route to host|Network is unreachable", "it cannot be reached; is it on?"),
+)
+# How lines of ssh's own begin. It ends with 255 too where a signal ended the remote command, which may have said
+# anything before.
+_OWN_LINE = re.compile(
+    r"^(ssh: |ssh_\w+: |kex_\w+: |client_loop: |packet_write_\w+: |banner exchange: |mux\w*: |channel \d+: "
+    r"|Connection (to \S+ closed|closed by|reset by|timed out)|Read from remote host |Write failed: "
+    r"|Timeout, server \S+ not responding|(Received disconnect|Disconnect(ed|ing)) |Host key verification failed"
+    r"|No \S+ host key is known|\S+: Permission denied \(|Unable to negotiate |Corrupted MAC |Bad packet "
+    r"|Bad owner or permissions on |\S+: (line \d+: Bad|terminating, )|@ +WARNING: )",
+    re.MULTILINE,
 )
 
 
@@ -108,12 +118,21 @@ class Ssh:
         if code == OWN_ERROR:
             if problem := self.problem(stderr):
                 return InputError(problem)
-            return DeviceLostError(f"{self.target.login}: the connection was lost ({words})")
+            if is_own(stderr):
+                return DeviceLostError(f"{self.target.login}: the connection was lost ({words})")
+            return EngineError(
+                f"{self.target.login}: {step}: the process there was ended ({words})"
+            )
         if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
             return InputError(
                 f"{self.target.login}: its disk is full; make room in its temporary directory, or set TMPDIR there"
             )
         return InputError(f"{self.target.login}: {step} failed with exit code {code} ({words})")
+
+
+def is_own(stderr: str) -> bool:
+    """Say whether ssh itself has said something of its end, and not the remote command alone."""
+    return _OWN_LINE.search(stderr) is not None
 
 
 def check_options(remote: str | None, python: str, config: Path | None) -> None:

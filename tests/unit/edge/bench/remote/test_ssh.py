@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.bench.remote.ssh import Ssh, check_options
+from edge.bench.remote.ssh import Ssh, check_options, is_own
 from edge.bench.remote.target import Target
 from runtimes.errors import DeviceLostError, InputError
 
@@ -38,9 +38,42 @@ def test_what_keeps_ssh_from_the_board(stderr, said) -> None:
     assert "\n" not in str(error)
 
 
-def test_a_broken_connection_is_a_lost_device() -> None:
-    error = BOARD.failure(255, "client_loop: send disconnect: Broken pipe\r\n", "copying")
+# as OpenSSH's sources have them: clientloop.c, packet.c, kex.c, sshconnect.c
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "client_loop: send disconnect: Broken pipe\r\n",
+        "Connection to board closed by remote host.\r\n",
+        "Timeout, server board not responding.\r\n",
+        "kex_exchange_identification: Connection closed by remote host\r\n",
+        "banner exchange: Connection to 10.0.0.2 port 22: invalid format\r\n",
+        "Read from remote host board: Connection reset by peer\r\n",
+        "Connection closed by 10.0.0.2 port 22\r\n",
+        "Unable to negotiate with 10.0.0.2 port 22: no matching host key type found.\r\n",
+        "a warning of an engine\nConnection to board closed by remote host.\r\n",
+    ],
+)
+def test_a_broken_connection_is_a_lost_device(stderr) -> None:
+    error = BOARD.failure(255, stderr, "copying")
     assert isinstance(error, DeviceLostError)
+    assert is_own(stderr)
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        "",
+        "Connection to this board is recorded.\r\n",  # a banner of the server
+        "BrokenPipeError: [Errno 32] Broken pipe\n",
+        "failed to open /dev/dri/renderD128: not granted\n",
+        "Fatal Python error: Segmentation fault\n\nCurrent thread 0x7f (most recent call first):\n",
+    ],
+)
+def test_a_process_that_a_signal_ended_is_no_lost_connection(stderr) -> None:
+    error = BOARD.failure(255, stderr, "copying")
+    assert not isinstance(error, DeviceLostError)
+    assert str(error).startswith("pi@board: copying: the process there was ended, or ")
+    assert not is_own(stderr)
 
 
 def test_a_command_that_fails_there_is_named_with_its_last_words() -> None:
