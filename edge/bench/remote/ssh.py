@@ -121,7 +121,7 @@ class Ssh:
             if is_own(stderr):
                 return DeviceLostError(f"{self.target.login}: the connection was lost ({words})")
             return EngineError(
-                f"{self.target.login}: {step}: the process there was ended ({words})"
+                f"{self.target.login}: {step}: the process there was ended, or ssh itself failed ({words})"
             )
         if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
             return InputError(
