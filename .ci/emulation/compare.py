@@ -94,10 +94,9 @@ def test_results(board: Path) -> dict[str, dict[str, int]]:
     return results
 
 
-def read_steps(board: Path, kind: str) -> list[Record]:
-    """Return what became of the steps of one kind."""
-    steps = [json.loads(path.read_text()) for path in sorted((board / "steps").glob("*.json"))]
-    return [each for each in steps if each["name"].startswith("half ") == (kind == "networks")]
+def read_steps(folder: Path) -> list[Record]:
+    """Return what became of each step."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def said_of(steps: list[Record], name: str) -> list[Record]:
@@ -126,7 +125,7 @@ def main() -> int:
     """Compare, print what is over a limit, write the record; returns 1 where something is."""
     match sys.argv[1:]:
         case ["artifacts", board, host, target]:
-            steps = read_steps(Path(board), "artifacts")
+            steps = read_steps(Path(board) / "steps")
             record = conditions(Path(board), "artifacts", steps)
             record["verify"] = verdicts(steps)
             record["differences"] = differences(Path(board) / "outputs", Path(host))
@@ -135,7 +134,7 @@ def main() -> int:
             record["attention"] = said_of(steps, "attention")
             text = table(record)
         case ["networks", board, target]:
-            steps = read_steps(Path(board), "networks")
+            steps = read_steps(Path(board) / "networks/steps")
             record = conditions(Path(board), "networks", steps)
             record["networks"] = said_of(steps, "half")
             text = f"{network_table(record['networks'])}\n\n{effort(record)}"

@@ -1,9 +1,9 @@
 """The commands that run on the emulated board, JOBS at once (2), with what each gave and how long it took.
 
 Usage: steps.py artifacts BOARD DRAWN ARTIFACT...    doctor, verify, outputs, tests, run, bench, attention
-       steps.py networks BOARD DRAWN ARTIFACT...     one inference in f16 of each network
-Writes BOARD/steps/NAME.json for each command, its output beside it, and BOARD/artifacts.json or networks.json, how long
-all took; exits with 1 where one fails.
+       steps.py networks BOARD DRAWN ARTIFACT...     one inference in f16 of each network that has not passed before
+Writes NAME.json for each command and its output to BOARD/steps or BOARD/networks/steps, and how long all took to
+BOARD/artifacts.json or BOARD/networks.json; exits with 1 where one fails.
 """
 
 import json
@@ -142,6 +142,12 @@ def networks(board: Board, artifacts: list[Path]) -> list[Step]:
     ]
 
 
+def has_passed(step: Step, logs: Path) -> bool:
+    """Return whether an earlier call of the step did not fail; the folders of networks are made once."""
+    record = logs / f"{step.name}.json"
+    return record.exists() and not json.loads(record.read_text())["failed"]
+
+
 def run_step(step: Step, logs: Path) -> Done:
     """Run the command and note what became of it; it is killed at the limit."""
     begin = time.perf_counter()
@@ -179,9 +185,11 @@ def main() -> int:
     )
     if only := os.environ.get("ONLY"):
         steps = [step for step in steps if re.search(only, step.name)]
-    logs = board.root / "steps"
+    logs = board.root / ("networks/steps" if kind == "networks" else "steps")
     for folder in (logs, board.root / "run", board.root / "pytest"):
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    if kind == "networks":
+        steps = [step for step in steps if not has_passed(step, logs)]
     begin = time.perf_counter()
     jobs = int(os.environ.get("JOBS", "2"))
     with ThreadPoolExecutor(jobs) as pool:
