@@ -45,11 +45,12 @@ def main() -> None:
         ROOT / "docs" / "distillation.md",
         {**{name: page(name) for name in pages}, "shipped": shipped()},
     )
-    fill(ROOT / "docs" / "boards.md", {"footprint": page("footprint")})
+    fill(ROOT / "docs" / "benchmarking.md", {"floors": page("floors")})
+    arm = ("emulation", "emulation_networks")  # of .ci/arm
+    fill(ROOT / "docs" / "boards.md", {name: page(name) for name in ("footprint", *arm)})
     fill(ROOT / "docs" / "intel.md", {"paper_rows": page("paper_rows")})
     fill(ROOT / "docs" / "quantization.md", {"int8": page("int8")})
     fill(ROOT / "docs" / "tracking.md", {"smoothing": page("smoothing")})
-    fill(ROOT / "docs" / "boards.md", {"emulation": page("emulation")})  # of .ci/arm
     short = ("skip_frame_drawn", "skip_frame_real")
     fill(ROOT / "docs" / "skip-frame.md", {name: page(name) for name in short})
 
