@@ -2,11 +2,13 @@
 
 import os
 import statistics
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from devices.cpu_use import affinity, others_between, read_cpu_use, ticks_per_second
 from devices.telemetry import Sensors, read_sensors
-from edge.bench.record import BenchRun
+from edge.bench.record import BenchRun, is_crowded
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,25 @@ def load_average() -> float | None:
         return os.getloadavg()[0]
     except (AttributeError, OSError):  # not every system has one
         return None
+
+
+def watch_others(seconds: float) -> float | None:
+    """Return the mean number of this process's CPUs that others use in the next `seconds`; None: not known."""
+    before, cpus = read_cpu_use(), affinity()
+    time.sleep(seconds)
+    return others_between(before, read_cpu_use(), cpus, ticks_per_second())
+
+
+def describe_busy(others: float | None, load: float | None, cpus: int) -> str:
+    """Return in words that other processes use too much of `cpus`, by the load average where others is not known.
+
+    "" where they do not, or nothing is known.
+    """
+    if is_crowded(others, cpus):
+        return f"machine busy: other processes use {others:.1f} of {cpus} cores now"
+    if others is None and is_crowded(load, cpus):
+        return f"machine busy: load average {load:.1f} over the last minute, on {cpus} cores"
+    return ""
 
 
 def describe_conditions(run: BenchRun) -> dict[str, str]:

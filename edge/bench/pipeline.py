@@ -9,8 +9,12 @@ from dataclasses import dataclass
 
 import msgspec
 
+from devices.cpu_use import affinity, others_between, read_cpu_use, ticks_per_second
+from devices.detect import detect_machine
 from edge.bench.conditions import read_conditions
 from edge.bench.figures import figures
+from edge.bench.limits.floor import Part, frame_floor, frame_macs
+from edge.bench.limits.record import Limits, load_limits
 from edge.bench.measure import WARMUP_S, Case, Plan, quiet
 from edge.bench.pipeline_row import STAGES, PipelineRow, stage_row
 from edge.bench.record import BenchRun, is_valid
@@ -43,12 +47,23 @@ class FrameTimes:
     people: int
 
 
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Frames of the sequential path, its CPU time over wall time, and the CPUs of `cpus` that others used meanwhile."""
+
+    frames: list[FrameTimes]
+    cpu_wall: float
+    cpus: int
+    others: float | None
+
+
 def bench_pipelines(
     case: PipelineCase, plan: Plan, advance: Callable[[str], object] = quiet
 ) -> BenchRun:
     """Return the run of one pipeline, alone; see `bench_pipeline`."""
+    limits = load_limits(detect_machine())  # first: a damaged file ends it before any work
     before = read_conditions()
-    row = bench_pipeline(case, plan, advance)
+    row = bench_pipeline(case, plan, advance, limits)
     run = make_run(
         [each.artifact for each in (case.detector, case.pose) if each],
         pipelines=[row],
@@ -63,9 +78,12 @@ def bench_pipelines(
 
 
 def bench_pipeline(
-    case: PipelineCase, plan: Plan, advance: Callable[[str], object] = quiet
+    case: PipelineCase,
+    plan: Plan,
+    advance: Callable[[str], object] = quiet,
+    limits: Limits | None = None,
 ) -> PipelineRow:
-    """Open the models and measure; `advance` is called three times.
+    """Open the models and measure; `advance` is called three times. limits: of this machine, for the floor.
 
     Raises InputError for a live source, whose frames come at their own pace, SourceError for one without frames.
     """
@@ -74,27 +92,27 @@ def bench_pipeline(
             raise InputError(
                 f"{case.source} is live and gives frames at its own pace; record a clip and measure that"
             )
+    cpus = affinity()  # before an engine binds threads to some
     start = time.perf_counter()
     detector = _open(case.detector) if case.detector else None
     with Pipeline(_open(case.pose), detector, skip=case.skip) as pipeline:
         load_ms = (time.perf_counter() - start) * 1e3
         warm = _take(pipeline, case.source, Plan(time_s=WARMUP_S, queries=plan.warmup_runs))
         advance("warm-up")
-        cpu_begin, begin = time.process_time(), time.perf_counter()
+        begin = read_cpu_use()
         found = _take(pipeline, case.source, plan)
-        cpu_wall = (time.process_time() - cpu_begin) / (time.perf_counter() - begin)
+        end = read_cpu_use()
+        taken = Taken(
+            found,
+            (end.own_ns - begin.own_ns) / (end.now_ns - begin.now_ns),
+            len(cpus),
+            others_between(begin, end, cpus, ticks_per_second()),
+        )
         advance("frame by frame")
         fps = _rate(pipeline, case.source, plan)
         advance("streaming")
-        return _row(
-            case,
-            pipeline,
-            found,
-            warmup_runs=len(warm),
-            load_ms=load_ms,
-            cpu_wall=cpu_wall,
-            fps=fps,
-        )
+        row = _row(case, pipeline, taken, warmup_runs=len(warm), load_ms=load_ms, fps=fps)
+        return _beside_floor(row, _parts(case, pipeline, found), limits)
 
 
 def _open(case: Case) -> Model:
@@ -160,14 +178,14 @@ def _rate(pipeline: Pipeline, source: str, plan: Plan) -> float:
 def _row(
     case: PipelineCase,
     pipeline: Pipeline,
-    found: Sequence[FrameTimes],
+    taken: Taken,
     *,
     warmup_runs: int,
     load_ms: float,
-    cpu_wall: float,
     fps: float,
 ) -> PipelineRow:
     used = pipeline.pose.session.effective
+    found = taken.frames
     return PipelineRow(
         source=case.source,
         pose=case.pose.artifact.name,
@@ -192,7 +210,33 @@ def _row(
         fps=fps,
         load_ms=load_ms,
         warmup_runs=warmup_runs,
-        cpu_wall=cpu_wall,
-        valid=is_valid(cpu_wall, used.accelerator),
+        cpu_wall=taken.cpu_wall,
+        others=taken.others,
+        cpus=taken.cpus,
+        valid=is_valid(taken.cpu_wall, used.accelerator, taken.others, taken.cpus),
         peak_rss_bytes=peak_rss_bytes(),
+    )
+
+
+def _parts(case: PipelineCase, pipeline: Pipeline, found: Sequence[FrameTimes]) -> list[Part]:
+    """Return the models of the pipeline with the images of each frame that they ran on, as far as poses tell."""
+    # a bottom-up model runs on the frame, others on each person
+    frame = pipeline.pose.spec.is_bottom_up
+    people = [1 if frame else each.people for each in found]
+    parts = [Part(case.pose.artifact.manifest, pipeline.pose.session.effective, people)]
+    if case.detector and pipeline.detector:
+        calls = [int(each.detected) for each in found]
+        used = pipeline.detector.session.effective
+        parts.append(Part(case.detector.artifact.manifest, used, calls))
+    return parts
+
+
+def _beside_floor(row: PipelineRow, parts: Sequence[Part], limits: Limits | None) -> PipelineRow:
+    """Return the row with its floor; people whose poses were dropped are not in it."""
+    floor_ms = frame_floor(parts, limits)
+    return msgspec.structs.replace(
+        row,
+        macs=frame_macs(parts),
+        floor_ms=floor_ms,
+        floor_ratio=row.mean_ms / floor_ms if floor_ms else None,
     )

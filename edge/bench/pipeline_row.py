@@ -31,7 +31,9 @@ class PipelineRow(Record, frozen=True, kw_only=True):
     milliseconds are of one frame, from reading it to its poses, in the sequential path: what the stages cost where none
     waits for another. fps: frames a second of the streaming path, whose stages run side by side. people: mean a frame.
     cpu_wall: CPU time over wall time of the sequential path, 1 for a core that is always busy; valid: whether it is at
-    least 0.9, None on a GPU or an NPU. load_ms: of the models.
+    least 0.9 and other processes leave room, None on a GPU or an NPU; others, cpus: as in a `BenchRow`. load_ms: of the
+    models. macs: mean of a frame, None where a model's artifact has no cost; floor_ms: the least time for a mean frame
+    by this machine's measured limits (`edge.bench.limits.floor`), floor_ratio: mean_ms / floor_ms.
     """
 
     source: str
@@ -58,8 +60,13 @@ class PipelineRow(Record, frozen=True, kw_only=True):
     load_ms: NotNegative
     warmup_runs: Size
     cpu_wall: NotNegative
+    others: NotNegative | None = None
+    cpus: Count | None = None
     valid: bool | None
     peak_rss_bytes: Size | None
+    macs: Size | None = None
+    floor_ms: Positive | None = None
+    floor_ratio: Positive | None = None
 
     @property
     def key(self) -> tuple[object, ...]:

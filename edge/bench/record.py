@@ -21,6 +21,8 @@ from runtimes.spec import Manifest, Precision, Runtime
 FORMAT = 2  # of 1, later fields are missing
 # CPU seconds a thread and wall second; below it, other work took the process's cores.
 MIN_CPU_WALL = 0.9
+# Of the CPUs that a process may run on; above it, others took memory bandwidth, caches and the other half of its cores.
+MOST_OTHERS = 0.2
 
 FloorBy = Literal["arithmetic", "memory", ""]
 
@@ -39,10 +41,11 @@ class BenchRow(Record, frozen=True, kw_only=True):
     in no other figure. Of tier "sustained" (`edge.bench.sustained`), None in others: burst_p50_ms: of the first
     seconds; steady: whether the times settled. bytes: of the engine's files. peak_rss_bytes: of
     the process, Python and engine included; None where the system does not report it. cpu_wall: CPU time / (wall time x
-    threads). valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed: the gate's, from the manifest,
-    None where it recorded none; ap and ap_on, or scored (MPII): of `--annotations` where that was given. On a phone
-    over adb the figures are those that the engine's own benchmark tool prints, the others None; round_mean_ms: each
-    round's mean; note: what such a row is not.
+    threads). others: the mean number of CPUs that other processes used during the rounds, of the `cpus` that this one
+    may run on; None where that is not known. valid: see `is_valid`. speedup: see `with_speedup`. px_p95, ap, passed:
+    the gate's, from the manifest, None where it recorded none; ap and ap_on, or scored (MPII): of `--annotations` where
+    that was given. On a phone over adb the figures are those that the engine's own benchmark tool prints, the rest
+    None; round_mean_ms: each round's mean; note: what such a row is not.
     macs, least_bytes: of a run, None where the manifest has no cost; floor_ms: the least time for them by this
     machine's measured limits (`edge.bench.limits.floor`), floor_by: which of both, floor_ratio: p50_ms / floor_ms; None
     and "" where the limits were not measured. layers: in the order in which they run, of `--layers`.
@@ -81,6 +84,8 @@ class BenchRow(Record, frozen=True, kw_only=True):
     peak_rss_bytes: Size | None
     bytes: Size
     cpu_wall: NotNegative | None
+    others: NotNegative | None = None
+    cpus: Count | None = None
     valid: bool | None
     note: str = ""
     speedup: float | None = None
@@ -147,14 +152,43 @@ def all_rows(run: BenchRun) -> list[BenchRow | PipelineRow]:
     return [*run.rows, *run.pipelines]
 
 
-def is_valid(cpu_wall: float, accelerator: Accelerator) -> bool | None:
-    """Return whether the process had its cores: CPU time / (wall time x threads) of at least MIN_CPU_WALL, 0.9.
+def is_valid(
+    cpu_wall: float,
+    accelerator: Accelerator,
+    others: float | None = None,
+    cpus: int | None = None,
+) -> bool | None:
+    """Return whether the process had its cores, and those beside them were quiet.
 
-    Where other work takes a core, or there are more threads than cores, threads wait for a core, and the times measure
-    that. Engines whose threads sleep through serial parts fall below too: more threads are not worth it then. None on
-    a GPU or an NPU, where the CPU waits by design.
+    CPU time / (wall time x threads) is at least MIN_CPU_WALL, 0.9: where other work takes a core, or there are more
+    threads than cores, threads wait for a core, and the times measure that. Engines whose threads sleep through serial
+    parts fall below too: more threads are not worth it then. And see `is_crowded`. None on a GPU or an NPU, where the
+    CPU waits by design.
     """
-    return cpu_wall >= MIN_CPU_WALL if accelerator == "cpu" else None
+    if accelerator != "cpu":
+        return None
+    return cpu_wall >= MIN_CPU_WALL and not is_crowded(others, cpus)
+
+
+def is_crowded(others: float | None, cpus: int | None) -> bool:
+    """Return whether other processes used more than MOST_OTHERS of the CPUs that this one may run on.
+
+    They share caches and memory with it, and CPUs may be halves of one core, so that it is slower though it never
+    waits. False where it is not known.
+    """
+    return others is not None and cpus is not None and others > MOST_OTHERS * cpus
+
+
+def why_not_valid(row: BenchRow | PipelineRow) -> str:
+    """Return in words why a row is not valid; "" where it is, or nothing is known."""
+    if row.valid is not False:
+        return ""
+    reasons = []
+    if row.cpu_wall is not None and row.cpu_wall < MIN_CPU_WALL:
+        reasons.append(f"cpu/wall {row.cpu_wall:.2f}")
+    if is_crowded(row.others, row.cpus):
+        reasons.append(f"other processes used {row.others:.1f} of {row.cpus} cores")
+    return ", ".join(reasons)
 
 
 def with_speedup(rows: Sequence[BenchRow]) -> tuple[BenchRow, ...]:

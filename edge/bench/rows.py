@@ -29,6 +29,7 @@ def make_row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
     found = figures(walls)
     cpu_wall = sum(burst.cpu_ns for burst in bursts) / sum(burst.span_ns for burst in bursts)
     cpu_wall /= ready.threads
+    others = mean_others(bursts)
     px = (record.px_p95 for record in manifest.parity if isinstance(record, PxParity))
     ap = next((record for record in manifest.parity if isinstance(record, ApParity)), None)
     return BenchRow(
@@ -55,7 +56,9 @@ def make_row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
         peak_rss_bytes=bursts[-1].peak_rss_bytes,
         bytes=sum(record.bytes for record in manifest.files if record.path != REFERENCE),
         cpu_wall=cpu_wall,
-        valid=is_valid(cpu_wall, ready.accelerator),
+        others=others,
+        cpus=ready.cpus,
+        valid=is_valid(cpu_wall, ready.accelerator, others, ready.cpus),
         px_p95=next(px, None),
         ap=ap.ap if ap else None,
         ap_on=ap.inputs if ap else "",
@@ -63,6 +66,13 @@ def make_row(worker: Worker, warm: Timed, bursts: Sequence[Timed]) -> BenchRow:
         macs=manifest.cost.macs if manifest.cost else None,
         least_bytes=least_bytes(manifest.cost, manifest.precision) if manifest.cost else None,
     )
+
+
+def mean_others(bursts: Sequence[Timed]) -> float | None:
+    """Return the CPUs that other processes used, as the mean over the time of the bursts where it is known."""
+    known = [(burst.others, burst.span_ns) for burst in bursts if burst.others is not None]
+    total = sum(span for _, span in known)
+    return sum(others * span for others, span in known) / total if total else None
 
 
 def make_run(

@@ -10,13 +10,14 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import cycle, pairwise
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from devices.cpu_use import affinity, others_between, read_cpu_use, ticks_per_second
 from edge.parity.reference import load_reference
 from runtimes.artifact import REFERENCE, Artifact
 from runtimes.base import Accelerator, Arithmetic, Feeds, RunOptions, Session, TimesEngine
@@ -53,7 +54,8 @@ class Burst(Record, frozen=True, kw_only=True, tag="burst"):
 class Ready(Record, frozen=True, kw_only=True, tag="ready"):
     """Loaded in `load_ms`, with these options in effect; first_ms: of the first inference.
 
-    placement: nodes by the backend that executes them; None where `Effective` has none.
+    placement: nodes by the backend that executes them; None where `Effective` has none. cpus: logical CPUs that the
+    process may run on, None of a board.
     """
 
     load_ms: float
@@ -63,12 +65,14 @@ class Ready(Record, frozen=True, kw_only=True, tag="ready"):
     accelerator: Accelerator
     engine: str
     placement: dict[str, int] | None = None
+    cpus: int | None = None
 
 
 class Timed(Record, frozen=True, kw_only=True, tag="timed"):
     """One burst: wall time of each run, and wall and CPU time (all threads) of the burst, in nanoseconds.
 
-    engine_ns: the engine's own share of each run, empty where the session does not count it.
+    engine_ns: the engine's own share of each run, empty where the session does not count it. others: the mean number of
+    CPUs that other processes used meanwhile, of those that this one may run on; None where that is not known.
     """
 
     wall_ns: tuple[int, ...]
@@ -76,6 +80,7 @@ class Timed(Record, frozen=True, kw_only=True, tag="timed"):
     span_ns: int
     cpu_ns: int
     peak_rss_bytes: int | None
+    others: float | None = None
 
 
 class Failed(Record, frozen=True, kw_only=True, tag="failed"):
@@ -107,17 +112,21 @@ def serve(requests: IO[bytes], answers: IO[bytes]) -> None:
     if not first:
         return
     order = msgspec.json.decode(first, type=Open)
-    session, feeds, ready = _open(order)
+    cpus = affinity()  # before an engine binds threads to some
+    session, feeds, ready = _open(order, len(cpus))
     _say(answers, ready)
     try:
         for line in requests:
-            _say(answers, burst(session, feeds, msgspec.json.decode(line, type=Burst)))
+            _say(answers, burst(session, feeds, msgspec.json.decode(line, type=Burst), cpus))
     finally:
         session.close()
 
 
-def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
-    """Run one burst and wait until the session's threads are idle."""
+def burst(
+    session: Session, feeds: Iterator[Feeds], order: Burst, cpus: Collection[int] = ()
+) -> Timed:
+    """Run one burst and wait until the session's threads are idle; cpus: those to look for other processes on."""
+    before = read_cpu_use()
     session.run(next(feeds))  # untimed: the caches are another worker's
     walls: list[int] = []
     marks = [_engine_ns(session)]
@@ -136,6 +145,7 @@ def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
         cpu_ns = time.process_time_ns() - cpu_begin
     finally:
         gc.enable()
+    others = others_between(before, read_cpu_use(), cpus, ticks_per_second())
     _wait_idle()
     return Timed(
         wall_ns=tuple(walls),
@@ -143,6 +153,7 @@ def burst(session: Session, feeds: Iterator[Feeds], order: Burst) -> Timed:
         span_ns=now - begin,
         cpu_ns=cpu_ns,
         peak_rss_bytes=peak_rss_bytes(),
+        others=others,
     )
 
 
@@ -164,7 +175,7 @@ def peak_rss_bytes() -> int | None:
     return None
 
 
-def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
+def _open(order: Open, cpus: int) -> tuple[Session, Iterator[Feeds], Ready]:
     artifact = Artifact.open(order.root)
     images = load_reference(artifact.root / REFERENCE).images
     # a benchmark measures one count: without one ncnn takes fewer threads where others use the cores
@@ -198,6 +209,7 @@ def _open(order: Open) -> tuple[Session, Iterator[Feeds], Ready]:
             accelerator=in_use.accelerator,
             engine=in_use.engine,
             placement=dict(in_use.placement.nodes) if in_use.placement else None,
+            cpus=cpus,
         ),
     )
 

@@ -2,7 +2,9 @@
 
 import json
 
+import cv2
 import msgspec
+import numpy as np
 import pytest
 
 from devices.detect import detect_machine
@@ -62,6 +64,24 @@ def test_a_row_has_its_floor_once_the_machine_was_measured(edgepose, cache, coun
     header, line = edgepose("bench", counted, *QUICK).out.splitlines()
     assert "over floor" in header
     assert "500.00" in line
+
+
+def test_a_pipeline_has_its_floor_too(edgepose, cache, counted, tmp_path) -> None:
+    """Frames of one person each, which is the whole frame: 2 GMACs at 4 G a second."""
+    cv2.imwrite(str(tmp_path / "one.png"), np.full((40, 30, 3), 80, np.uint8))
+    asked = ("bench", "--pipeline", tmp_path / "one.png", "--pose", counted, *QUICK[:4])
+    done = edgepose(*asked, "--json")
+    assert (done.json[0]["macs"], done.json[0]["floor_ms"]) == (2_000_000_000, None)
+    assert any(MEASURE in line for line in done.talk)
+
+    save_limits(limits())
+    html = tmp_path / "report.html"
+    done = edgepose(*asked, "--json", "--html", html)
+    (row,) = done.json
+    assert row["floor_ms"] == pytest.approx(500.0)
+    assert row["floor_ratio"] == pytest.approx(row["mean_ms"] / 500)
+    assert "<td>500.00</td>" in html.read_text()
+    assert not any(MEASURE in line for line in done.talk)
 
 
 def test_an_artifact_without_a_cost_asks_for_no_measurement(

@@ -1,12 +1,14 @@
-"""The floor of a row: the least time that this machine needs for its multiply-accumulates, and for its bytes."""
+"""The floor of a row or of a frame: the least time that this machine needs for its multiply-accumulates and bytes."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from edge.bench.limits.record import Bandwidth, Kind, Limits, Rate
 from edge.bench.record import BenchRow, BenchRun, FloorBy
-from runtimes.spec import Cost, Precision
+from runtimes.base import Arithmetic, Effective
+from runtimes.spec import Cost, Manifest, Precision
 
 # bytes of a weight as the file has it: an engine may expand them, which takes longer
 WEIGHT_BYTES: dict[Precision, int] = {"fp32": 4, "fp16": 2, "int8": 1}
@@ -27,19 +29,79 @@ def with_floors(run: BenchRun, limits: Limits | None) -> BenchRun:
 def _beside_floor(row: BenchRow, limits: Limits) -> BenchRow:
     if row.macs is None or row.least_bytes is None or row.accelerator != "cpu":
         return row
-    kind: Kind = "int8" if row.precision == "int8" else row.arithmetic
-    threads = min(row.threads, limits.machine.cores)
-    rate = rate_of(limits.rates, kind, threads)
-    speed = bandwidth_of(limits.bandwidths, row.least_bytes, threads)
-    if rate is None:
-        return row
-    by_arithmetic = row.macs / rate * 1e3
-    by_memory = row.least_bytes / speed * 1e3 if speed else 0.0
-    ms = max(by_arithmetic, by_memory)
-    by: FloorBy = "memory" if by_memory > by_arithmetic else "arithmetic"
+    kind = kind_of(row.precision, row.arithmetic)
+    ms, by = floor_of(row.macs, row.least_bytes, kind, row.threads, limits)
     if not ms:  # a network without products
         return row
     return msgspec.structs.replace(row, floor_ms=ms, floor_ratio=row.typical_ms / ms, floor_by=by)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A model of a pipeline and its options in effect; images: those that it ran on in each frame, as one batch."""
+
+    manifest: Manifest
+    used: Effective
+    images: Sequence[int]
+
+
+def frame_macs(parts: Sequence[Part]) -> int | None:
+    """Return the multiply-accumulates of a mean frame; None where a model has no cost."""
+    costs = [(part.manifest.cost, sum(part.images) / len(part.images)) for part in parts]
+    known = [cost.macs * images for cost, images in costs if cost is not None]
+    return round(sum(known)) if len(known) == len(parts) else None
+
+
+def frame_floor(parts: Sequence[Part], limits: Limits | None) -> float | None:
+    """Return the floor of a mean frame in milliseconds, one model after the other.
+
+    None where the machine's limits or a model's cost are not known, or a model computes elsewhere or in an arithmetic
+    that was not measured.
+    """
+    if limits is None:
+        return None
+    floors = [_part_floor(part, limits) for part in parts]
+    known = [each for each in floors if each is not None]
+    total = sum(known)
+    return total if total and len(known) == len(parts) else None
+
+
+def _part_floor(part: Part, limits: Limits) -> float | None:
+    cost, used = part.manifest.cost, part.used
+    if cost is None or used.accelerator != "cpu":
+        return None
+    kind = kind_of(part.manifest.precision, used.precision)
+    if rate_of(limits.rates, kind, used.threads) is None:
+        return None
+    weights = least_bytes(cost, part.manifest.precision) - cost.io_bytes
+    times = {
+        images: floor_of(
+            images * cost.macs, weights + images * cost.io_bytes, kind, used.threads, limits
+        )[0]
+        for images in set(part.images)
+    }
+    return sum(times[images] for images in part.images if images) / len(part.images)
+
+
+def kind_of(precision: Precision, arithmetic: Arithmetic) -> Kind:
+    """Return what an artifact's products are of."""
+    return "int8" if precision == "int8" else arithmetic
+
+
+def floor_of(
+    macs: int, count: int, kind: Kind, threads: int, limits: Limits
+) -> tuple[float, FloorBy]:
+    """Return the least milliseconds for `macs` and for `count` bytes, and which takes longer; 0 where not measured."""
+    threads = min(threads, limits.machine.cores)
+    rate = rate_of(limits.rates, kind, threads)
+    speed = bandwidth_of(limits.bandwidths, count, threads)
+    if rate is None:
+        return 0.0, ""
+    by_arithmetic = macs / rate * 1e3
+    by_memory = count / speed * 1e3 if speed else 0.0
+    if by_memory > by_arithmetic:
+        return by_memory, "memory"
+    return by_arithmetic, "arithmetic"
 
 
 def rate_of(rates: Iterable[Rate], kind: Kind, threads: int) -> float | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.bench.pipeline_row import PipelineRow
-from edge.bench.record import BenchRow
+from edge.bench.record import BenchRow, why_not_valid
 from edge.bench.report.results import ReportRow
 
 UNKNOWN = "-"
@@ -74,6 +74,7 @@ COLUMNS: dict[str, Column] = {
     "steady": _of_bench(lambda row: STEADY[row.steady], word=True, bad=STEADY[False]),
     "runs": _of_bench(lambda row: str(row.runs)),
     "cpu/wall": _of_bench(lambda row: _figure(row.cpu_wall, ".2f")),
+    "others": _of_bench(lambda row: _figure(row.others, ".2f")),
     "load ms": _of_bench(lambda row: _figure(row.load_ms, ".0f")),
     "first ms": _of_bench(lambda row: _figure(row.first_ms, ".1f")),
     "RSS MB": _of_bench(lambda row: _megabytes(row.peak_rss_bytes, ".0f")),
@@ -84,7 +85,9 @@ COLUMNS: dict[str, Column] = {
     "p90 change": Column(lambda row: _figure(row.p90_change, "+.1%")),
     "valid": _of_bench(lambda row: VALID[row.valid], word=True, bad=VALID[False]),
     "gate": _of_bench(lambda row: GATE[row.passed], word=True, bad=GATE[False]),
-    "note": _of_bench(lambda row: row.note or UNKNOWN, word=True),
+    "note": _of_bench(
+        lambda row: "; ".join(filter(None, (why_not_valid(row), row.note))) or UNKNOWN, word=True
+    ),
 }
 BENCH = (
     *(
@@ -98,7 +101,7 @@ BENCH = (
         "p90 est ms",
         "p99 ms",
     ),
-    *("runs", "cpu/wall", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup"),
+    *("runs", "cpu/wall", "others", "valid", "load ms", "first ms", "RSS MB", "MB", "speedup"),
     *("floor ms", "over floor", "placement", "engine"),
 )
 SUSTAINED = (*BENCH[:3], "burst ms", *BENCH[3:10], "steady", *BENCH[10:])
@@ -136,7 +139,7 @@ PAGE = (
         "mean ms",
         "steady",
     ),
-    *("runs", "cpu/wall", "load ms", "first ms", "RSS MB", *COMPARE[12:]),
+    *("runs", "cpu/wall", "others", "load ms", "first ms", "RSS MB", *COMPARE[12:]),
     *("floor ms", "over floor", "floor by", "placement", "engine", "note"),
 )
 
@@ -156,8 +159,11 @@ PIPELINE: dict[str, Callable[[PipelineRow], str]] = {
     "p99 ms": lambda row: f"{row.p99_ms:.2f}",
     "streaming fps": lambda row: f"{row.fps:.1f}",
     "cpu/wall": lambda row: f"{row.cpu_wall:.2f}",
+    "others": lambda row: _figure(row.others, ".2f"),
     "valid": lambda row: VALID[row.valid],
     "RSS MB": lambda row: _megabytes(row.peak_rss_bytes, ".0f"),
+    "floor ms": lambda row: _figure(row.floor_ms, ".2f"),
+    "over floor": lambda row: _figure(row.floor_ratio, ".1f", "x"),
 }
 LAYER = ("artifact", "threads", "layer", "kind", "kernel", "ms", "share")
 MOST_LAYERS = 10

@@ -61,7 +61,9 @@ NOTES = (
     "px p95: distance from the reference's keypoints in pixels of the network's input, as the gate measured it.",
     "floor ms: the least time for the network's multiply-accumulates or bytes, by this machine's measured limits.",
     "over floor: p50 / floor. floor by: which of both takes longer.",
-    "valid: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine.",
+    "others: the mean number of cores that other processes used meanwhile, of those that this one might run on.",
+    "valid: no, where the process got under 0.9 CPU seconds a thread and wall second: times of a busy machine;",
+    "or where other processes used more than a fifth of the cores that it might run on.",
 )
 
 

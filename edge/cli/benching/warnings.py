@@ -1,8 +1,11 @@
 """Warnings about a benchmark's rows: starved, too short, throttled, without a floor."""
 
+from collections.abc import Sequence
+
 from edge.bench.conditions import throttled
 from edge.bench.limits.record import load_limits
-from edge.bench.record import BenchRun, all_rows
+from edge.bench.pipeline_row import PipelineRow
+from edge.bench.record import MIN_CPU_WALL, BenchRow, BenchRun, all_rows, is_crowded
 from edge.bench.tiers import MOST_S
 from edge.cli.console import say
 
@@ -22,9 +25,9 @@ def warn_of_length(run: BenchRun) -> None:
 
 
 def warn_of_noise(run: BenchRun) -> None:
-    """Say where other processes took the cores, and that ratios are then more reliable than times."""
+    """Say which rows are not valid and why, and that ratios are then more reliable than times."""
     rows = all_rows(run)
-    bad = sum(row.valid is False for row in rows)
+    bad = [row for row in rows if row.valid is False]
     if bad:
         load = "" if run.load_before is None else f" (load average {run.load_before:.1f} before)"
         turns = (
@@ -33,12 +36,25 @@ def warn_of_noise(run: BenchRun) -> None:
             else ""
         )
         say(
-            f"{bad} of {len(rows)} rows are not valid: other processes used their cores{load}{turns}. "
+            f"{len(bad)} of {len(rows)} rows are not valid: {_reasons(bad)}{load}{turns}. "
             "Run again on an idle machine, or with fewer threads"
         )
 
 
+def _reasons(rows: Sequence[BenchRow | PipelineRow]) -> str:
+    """Return in words why rows are not valid, the worst figure of each reason."""
+    shares = [each.cpu_wall for each in rows if each.cpu_wall and each.cpu_wall < MIN_CPU_WALL]
+    crowded = [(each.others or 0, each.cpus) for each in rows if is_crowded(each.others, each.cpus)]
+    reasons = []
+    if shares:
+        reasons.append(f"other processes used their cores (cpu/wall down to {min(shares):.2f})")
+    if crowded:
+        most, cpus = max(crowded)
+        reasons.append(f"other processes used up to {most:.1f} of the {cpus} cores meanwhile")
+    return ", and ".join(reasons)
+
+
 def say_unmeasured(run: BenchRun) -> None:
     """Say what rows have no floor for, where they could have one."""
-    if not run.host and any(row.macs for row in run.rows) and load_limits(run.machine) is None:
+    if not run.host and any(row.macs for row in all_rows(run)) and load_limits(run.machine) is None:
         say("floor: the limits of this machine are not known; run `edgepose doctor --measure` once")

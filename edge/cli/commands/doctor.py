@@ -12,7 +12,7 @@ import click
 
 from devices.detect import detect_machine
 from devices.machine import Machine
-from edge.bench.conditions import load_average
+from edge.bench.conditions import describe_busy, load_average, watch_others
 from edge.bench.limits.describe import HEADER, limit_cells
 from edge.bench.limits.record import Limits, load_limits, save_limits
 from edge.cli.chosen import FIRST_MODELS
@@ -29,6 +29,8 @@ from runtimes.errors import GateError, InputError, MissingDependencyError
 from runtimes.install.wheels import this_python, why_not
 from runtimes.registry import ENGINES, engine_version, installed_engine
 
+# To see whether other processes use the cores, before a minute of measuring.
+WATCH_S = 1.0
 BOARD_VERBS = "run, verify, bench, tune"
 # distribution: (what needs it, the extra that installs it)
 HOST_TOOLS: dict[str, tuple[str, str]] = {
@@ -177,6 +179,11 @@ def _measure(machine: Machine, engines: Sequence[Package], notes: list[str]) -> 
 
     before = load_limits(machine)
     loading = [name for name in ENGINES for each in engines if each.extra == name and each.usable]
+    busy = describe_busy(watch_others(WATCH_S), load_average(), schedulable_cores())
+    if busy:
+        say(
+            f"{busy}; figures come out too low, or are not kept. Better end those (Ctrl-C ends this)"
+        )
     with sigterm_exits(), progress("measuring", steps(loading)) as advance:
         found = measure_limits(loading, advance)
     if not found.rates:

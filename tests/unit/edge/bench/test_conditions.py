@@ -3,9 +3,15 @@
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from devices.telemetry import Clock, Rail, Sensors, Temperature, Throttling
-from edge.bench.conditions import describe_conditions, read_conditions, throttled
+from edge.bench.conditions import (
+    describe_busy,
+    describe_conditions,
+    read_conditions,
+    throttled,
+)
 from edge.bench.record import BenchRun, read_run
 from edge.bench.report.html import page
 from edge.bench.report.results import LabelledResult
@@ -75,3 +81,17 @@ def test_this_machine_is_read_without_an_error() -> None:
     found = read_conditions()
     assert found.load is None or found.load >= 0
     assert isinstance(found.sensors, Sensors)
+
+
+@pytest.mark.parametrize(
+    ("others", "load", "words"),
+    [
+        (1.02, 0.1, "machine busy: other processes use 1.0 of 2 cores now"),
+        (0.1, 7.0, ""),  # what was a minute ago does not count where it is known what is now
+        (None, 1.5, "machine busy: load average 1.5 over the last minute, on 2 cores"),
+        (None, 0.3, ""),
+        (None, None, ""),
+    ],
+)
+def test_a_busy_machine_is_named(others, load, words) -> None:
+    assert describe_busy(others, load, 2) == words

@@ -12,6 +12,7 @@ from edge.bench.record import (
     gate_passed,
     is_valid,
     read_run,
+    why_not_valid,
     with_speedup,
 )
 from runtimes.errors import InputError
@@ -42,6 +43,44 @@ def run(*rows: BenchRow) -> BenchRun:
 )
 def test_a_row_is_valid_where_the_process_had_its_cores(cpu_wall, accelerator, valid) -> None:
     assert is_valid(cpu_wall, accelerator) is valid
+
+
+@pytest.mark.parametrize(
+    ("others", "cpus", "valid"),
+    [
+        (0.0, 2, True),
+        (0.4, 2, True),  # a fifth of both
+        (0.41, 2, False),
+        (1.0, 2, False),  # the other core is busy
+        (1.0, 4, False),
+        (1.0, 8, True),
+        (2.0, 8, False),
+        (0.2, 1, True),
+        (12.8, 64, True),
+        (None, 2, True),  # not known
+        (1.0, None, True),
+    ],
+)
+def test_a_row_is_valid_where_other_processes_leave_room(others, cpus, valid) -> None:
+    assert is_valid(0.96, "cpu", others, cpus) is valid
+    assert is_valid(0.5, "cpu", others, cpus) is False
+    assert is_valid(0.96, "gpu", others, cpus) is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cpu_wall": 0.96, "others": 1.02}, "other processes used 1.0 of 2 cores"),
+        ({"cpu_wall": 0.51, "others": 0.03}, "cpu/wall 0.51"),
+        ({"cpu_wall": 0.51, "others": 0.5}, "cpu/wall 0.51, other processes used 0.5 of 2 cores"),
+        ({"cpu_wall": 0.51, "others": None}, "cpu/wall 0.51"),
+        ({"cpu_wall": None, "others": None}, ""),
+    ],
+)
+def test_why_a_row_is_not_valid_is_said(fields, words) -> None:
+    assert why_not_valid(row(valid=False, cpus=2, **fields)) == words
+    assert why_not_valid(row(valid=True, cpus=2, **fields)) == ""
+    assert why_not_valid(row(valid=None, cpus=2, **fields)) == ""
 
 
 def test_speedup_is_the_median_of_the_rounds_ratios() -> None:
@@ -118,6 +157,7 @@ def test_a_run_of_the_first_format_lacks_what_came_later(tmp_path) -> None:
     (old,) = RUN.rows
     assert (RUN.format, RUN.tier, RUN.iterations) == (FORMAT, "", None)
     assert (old.p10_ms, old.p90_estimate_ms, old.first_ms, old.steady) == (None,) * 4
+    assert (old.others, old.cpus) == (None, None)
 
 
 def test_a_newer_run_and_a_missing_one_are_refused(tmp_path) -> None:

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from devices.cpu_use import affinity
 from edge.bench.worker import Burst, Open, Ready, Timed, burst, peak_rss_bytes, serve
 from runtimes.errors import ArtifactError
 from runtimes.fake import FakeSession
@@ -34,6 +35,12 @@ def test_a_burst_goes_on_until_its_time_is_over() -> None:
     assert len(timed.wall_ns) > 1
 
 
+def test_without_cpus_or_in_too_short_a_time_nothing_is_said_of_others() -> None:
+    order = Burst(seconds=0.0, least_runs=1)
+    assert burst(fake(), cycle(PICTURES), Burst(seconds=0.25, least_runs=1)).others is None
+    assert burst(fake(), cycle(PICTURES), order, (0,)).others is None
+
+
 def test_the_next_burst_goes_on_with_the_next_picture() -> None:
     session, feeds = fake(), cycle(PICTURES)
     for _ in range(2):
@@ -55,6 +62,7 @@ def test_it_answers_each_line_with_a_line_and_ends_with_stdin(small_artifact, tm
     ready = msgspec.json.decode(first, type=Ready)
     # ONNX Runtime computes in f32 on a CPU, whatever was asked
     assert (ready.threads, ready.precision, ready.accelerator) == (1, "f32", "cpu")
+    assert ready.cpus == len(affinity())
     assert [len(msgspec.json.decode(line, type=Timed).wall_ns) for line in rest] == [2, 3]
 
 

@@ -7,7 +7,15 @@ import msgspec
 import pytest
 
 from devices.machine import Machine
-from edge.bench.limits.floor import bandwidth_of, least_bytes, rate_of, with_floors
+from edge.bench.limits.floor import (
+    Part,
+    bandwidth_of,
+    frame_floor,
+    frame_macs,
+    least_bytes,
+    rate_of,
+    with_floors,
+)
 from edge.bench.limits.record import (
     Bandwidth,
     Limits,
@@ -19,8 +27,9 @@ from edge.bench.limits.record import (
 )
 from edge.bench.record import BenchRun, read_run
 from runtimes.artifact import read_manifest
+from runtimes.base import Effective
 from runtimes.errors import InputError
-from runtimes.spec import Cost
+from runtimes.spec import Cost, Manifest
 
 DATA = Path(__file__).parents[4] / "data"
 RUN = read_run(DATA / "run.json")
@@ -163,3 +172,57 @@ def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path, monkeypatch)
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "file" / "below"))
     with pytest.raises(InputError, match="EDGEPOSE_CACHE"):
         save_limits(limits())
+
+
+def part(
+    images: list[int], cost: Cost | None, precision: str = "fp32", used: Effective | None = None
+) -> Part:
+    """A model of a pipeline; only cost and precision of the manifest matter."""
+    path = next((DATA / "artifact_f373529").rglob("artifact.json"))
+    manifest = msgspec.structs.replace(read_manifest(path), cost=cost, precision=precision)
+    assert isinstance(manifest, Manifest)
+    return Part(manifest, used or Effective(1, "f32", "cpu"), images)
+
+
+DETECTOR = Cost(macs=200_000_000, parameters=100, io_bytes=100)  # 10 ms at 20 G a second
+POSE = Cost(macs=400_000_000, parameters=100, io_bytes=100)  # 20 ms
+
+
+def test_the_floor_of_a_frame_is_calls_times_the_detectors_and_people_times_the_poses() -> None:
+    """Two calls in four frames and five people: 2/4 * 10 ms + 5/4 * 20 ms."""
+    parts = [part([2, 2, 1, 0], POSE), part([1, 0, 1, 0], DETECTOR)]
+    assert frame_macs(parts) == 600_000_000
+    assert frame_floor(parts, limits()) == pytest.approx(30.0)
+
+
+def test_each_model_is_at_its_own_precision_and_threads() -> None:
+    four = Effective(4, "f32", "cpu")
+    parts = [part([1], POSE, "int8"), part([1], DETECTOR, used=four)]
+    # 400 M at 80 G, 200 M at 50 G
+    assert frame_floor(parts, limits()) == pytest.approx(5.0 + 4.0)
+
+
+def test_people_of_a_frame_share_the_reading_of_the_weights() -> None:
+    heavy = Cost(macs=1_000_000, parameters=50_000_000, io_bytes=4_000_000)
+    # 200 MB of weights and 2 or 1 times 4 MB, at 4 GB/s; the last frame has nobody
+    assert frame_floor([part([2, 1, 0], heavy)], limits()) == pytest.approx((52 + 51) / 3)
+    # as float16: half the weights
+    assert frame_floor([part([2], heavy, "fp16")], limits()) == pytest.approx(27.0)
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        part([1], None),
+        part([1], DETECTOR, used=Effective(1, "f16", "cpu")),  # which was not measured
+        part([1], DETECTOR, used=Effective(1, "f32", "gpu")),
+    ],
+)
+def test_without_figures_of_both_models_a_frame_has_no_floor(lacking) -> None:
+    assert frame_floor([part([1], POSE), lacking], limits()) is None
+    assert frame_floor([part([1], POSE)], None) is None
+    assert frame_floor([part([0], POSE)], limits()) is None  # nothing ran
+
+
+def test_multiply_accumulates_of_a_frame_need_the_cost_of_both() -> None:
+    assert frame_macs([part([1], POSE), part([1], None)]) is None
