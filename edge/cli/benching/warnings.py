@@ -43,14 +43,14 @@ def warn_of_noise(run: BenchRun) -> None:
 
 def _reasons(rows: Sequence[BenchRow | PipelineRow]) -> str:
     """Return in words why rows are not valid, the worst figure of each reason."""
-    shares = [each.cpu_wall for each in rows if each.cpu_wall and each.cpu_wall < MIN_CPU_WALL]
-    crowded = [(each.others or 0, each.cpus) for each in rows if is_crowded(each.others, each.cpus)]
+    shares = [each.cpu_wall for each in rows if each.cpu_wall is not None]
+    crowded = [each for each in rows if is_crowded(each.others, each.cpus)]
     reasons = []
-    if shares:
+    if min(shares, default=1.0) < MIN_CPU_WALL:
         reasons.append(f"other processes used their cores (cpu/wall down to {min(shares):.2f})")
     if crowded:
-        most, cpus = max(crowded)
-        reasons.append(f"other processes used up to {most:.1f} of the {cpus} cores meanwhile")
+        worst = max(crowded, key=lambda row: row.others or 0.0)
+        reasons.append(f"others used up to {worst.others:.1f} of the {worst.cpus} cores meanwhile")
     return ", and ".join(reasons)
 
 

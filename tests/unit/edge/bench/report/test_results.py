@@ -196,7 +196,16 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere() -> None:
     # nothing is known of px p95, there is no second run to compare with, and the run is of the first format
     unknown = {"px p95", "p90 change", "speedup", "RSS MB", "engine", "placement"}
     unknown |= {"floor ms", "over floor", "floor by"}
-    unknown |= {"burst ms", "p10 ms", "p90 est ms", "steady", "first ms", "engine ms", "note"}
+    unknown |= {
+        "burst ms",
+        "p10 ms",
+        "p90 est ms",
+        "steady",
+        "first ms",
+        "engine ms",
+        "note",
+        "others",
+    }
     shown = len(PAGE) - len(unknown)
     assert (len(heads), len(cells)) == (shown, 2 * shown)
     assert not unknown & set(read.words)
@@ -215,6 +224,12 @@ def test_a_row_without_percentiles_is_drawn_by_its_mean() -> None:
     assert "mean 7.25 ms (no percentiles)" in text
     assert "m.ncnn-fp32: mean 7.25 ms, 0.2" in text  # its point beside an accuracy
     assert "weights are zero" in Page(text).words
+
+
+def test_a_row_that_others_slowed_says_why_it_is_not_valid() -> None:
+    slowed = row("m.ncnn-fp32", cpu_wall=0.96, others=1.02, cpus=2, valid=False)
+    words = Page(page([LabelledResult("r", run(slowed, row("m.ncnn-fp16", "fp16")))])).words
+    assert {"others", "1.02", "NO", "other processes used 1.0 of 2 cores"} <= set(words)
 
 
 def test_names_are_text_and_never_markup() -> None:
