@@ -23,8 +23,7 @@ CROWDED = {"cpu_wall": 0.96, "others": 1.04}
         ),
         (
             [STARVED, CROWDED, {**CROWDED, "others": 1.5}],
-            "3 of 3 rows are not valid: other processes used their cores (cpu/wall down to 0.50), and "
-            "others used up to 1.5 of the 2 cores meanwhile",
+            "(cpu/wall down to 0.50), and others used up to 1.5 of the 2 cores meanwhile",
         ),
     ],
 )
