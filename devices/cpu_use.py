@@ -34,8 +34,10 @@ def read_cpu_use(root: Path = Path("/")) -> CpuUse:
 def affinity() -> tuple[int, ...]:
     """Return the logical CPUs that this process may run on."""
     if sys.platform == "linux":
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
+        cpus = tuple(sorted(os.sched_getaffinity(0)))
+    else:
+        cpus = tuple(range(os.cpu_count() or 1))
+    return cpus
 
 
 def ticks_per_second() -> int:
