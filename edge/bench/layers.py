@@ -39,7 +39,7 @@ def check_layers(cases: Sequence[Case]) -> None:
     able = [case for case in cases if case.artifact.manifest.runtime in TIMERS]
     if able:
         reasons = "; ".join(dict.fromkeys(map(why_silent, able)))
-        raise InputError(f"{reasons}: leave out --layers, or measure on --accelerator cpu")
+        raise InputError(f"{reasons}: leave out --layers, or that option")
     raise InputError(
         f"none of these engines tells the time of layers through Python; {', '.join(TIMERS)} do, on the CPU: "
         "leave out --layers"
@@ -57,7 +57,10 @@ def why_silent(case: Case) -> str:
     if runtime not in TIMERS:
         return f"{runtime} tells no time of layers through Python"
     if accelerator != "cpu":
-        return f"{runtime} tells the time of layers on the CPU alone, not on the accelerator {accelerator}"
+        return f"{runtime} tells the time of layers on the CPU alone, not with --accelerator {accelerator}"
+    if case.options.extra:
+        names = ", ".join(case.options.extra)
+        return f"{runtime} tells the time of layers with its defaults, not with --engine-option {names}"
     return ""
 
 

@@ -35,12 +35,22 @@ def refuse_unknown_extra(options: RunOptions, known: tuple[str, ...], runtime: s
         raise InputError(f"{runtime} has no option {', '.join(unknown)}; {valid}")
 
 
-def extra_int(options: RunOptions, key: str, default: int, lowest: int = 0) -> int:
-    """Return the integer option `key`; raises InputError where it is no integer or below `lowest`."""
+def extra_int(options: RunOptions, key: str, default: int, lowest: int, highest: int) -> int:
+    """Return the integer option `key`; raises InputError for anything but an integer from `lowest` to `highest`."""
     value = options.extra.get(key, default)
-    if not isinstance(value, int) or value < lowest:
-        raise InputError(f"option {key} must be an integer of at least {lowest}, not {value!r}")
+    if not isinstance(value, int) or not lowest <= value <= highest:
+        raise InputError(
+            f"option {key} is a whole number from {lowest} to {highest}, not {value!r}"
+        )
     return value
+
+
+def extra_flag(options: RunOptions, key: str, *, default: bool) -> bool:
+    """Return the option `key`, 1 or 0; raises InputError for any other value."""
+    value = options.extra.get(key, int(default))
+    if not isinstance(value, int) or value not in {0, 1}:
+        raise InputError(f"option {key} is 0 or 1, not {value!r}")
+    return bool(value)
 
 
 def extra_group(options: RunOptions, group: str) -> dict[str, str]:

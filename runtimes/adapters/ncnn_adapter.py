@@ -64,7 +64,7 @@ class NcnnSession:
             raise ArtifactError(
                 f"{artifact.root}: image.embedded is true, but no ncnn file takes uint8; set it to false in the spec"
             )
-        self._winograd = bool(common.extra_int(options, "winograd", 1))
+        self._winograd = common.extra_flag(options, "winograd", default=True)
         refuse_int8_on_gpu(artifact, options.accelerator)
         accelerator = _accelerator(self._ncnn, options.accelerator)
         limit = thread_limit(options.threads, os.environ)

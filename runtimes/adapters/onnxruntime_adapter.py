@@ -6,7 +6,7 @@ them (the camera, the decoder); the option spinning=0 turns it off.
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from runtimes.adapters import common
 from runtimes.adapters.image_input import image_input
 from runtimes.adapters.onnx_file import external_files, free_batches, with_float_inputs
+from runtimes.adapters.onnx_options import provider_options
 from runtimes.adapters.onnx_placement import (
     RECORD_ENTRY,
     keeps_record,
@@ -32,7 +33,7 @@ from runtimes.adapters.onnx_providers import (
 )
 from runtimes.artifact import Artifact
 from runtimes.base import Array, Effective, Feeds, Outputs, RunOptions
-from runtimes.errors import ArtifactError, EngineError
+from runtimes.errors import ArtifactError, EngineError, InputError
 from runtimes.install.import_errors import broken_import
 from runtimes.placement import Placement, require_taken
 from runtimes.threads import resolve_threads
@@ -60,8 +61,8 @@ def open_session(artifact: Artifact, options: RunOptions) -> "OnnxruntimeSession
 
     extra: spinning (1; 0 lets worker threads sleep between runs), provider (one of `onnx_providers.PROVIDERS`; the best
     that is installed for the accelerator), provider.NAME (an option of that provider). Raises InputError for a provider
-    that this build lacks, EngineError for a file that ONNX Runtime refuses, and for a provider that does not start or
-    takes no node; MissingDependencyError without onnxruntime.
+    that this build lacks and an option that would be ignored, EngineError for a file that ONNX Runtime refuses, and for
+    a provider that does not start or takes no node; MissingDependencyError without onnxruntime.
     """
     return OnnxruntimeSession(artifact, options)
 
@@ -71,6 +72,10 @@ class OnnxruntimeSession:
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "onnxruntime")
+        if "spinning" in options.extra and options.extra.get("provider") == "xnnpack":
+            raise InputError(
+                "option spinning: of ONNX Runtime's own threads, and xnnpack has others; leave it out"
+            )
         ort = import_onnxruntime()
         self._artifact = artifact
         self._input = common.image_tensor(artifact)
@@ -148,9 +153,10 @@ class OnnxruntimeSession:
             settings.enable_profiling = True
             settings.profile_file_prefix = f"{folder}/run"
         given = provider.options(self._artifact, options)
-        given |= common.extra_group(options, "provider")
+        own = provider_options(options, name.lower())
+        given |= own
         step = "ONNX Runtime cannot load it" + ("" if provider.name == CPU else f" on {name}")
-        with common.translated(root, step, _fix(provider), self._errors):
+        with common.translated(root, step, _fix(provider, own), self._errors):
             found = attach(ort, settings, provider, given, options.accelerator.upper())
             # its own fallback to the next provider prints, and goes on
             graph = with_float_inputs(path) if provider.misreads_pixels else str(path)
@@ -158,7 +164,7 @@ class OnnxruntimeSession:
                 graph, settings, providers=found, enable_fallback=0
             )
         if self._session.get_providers()[0] != provider.name:
-            raise EngineError(f"{root}: ONNX Runtime could not start {name}; {_fix(provider)}")
+            raise EngineError(f"{root}: ONNX Runtime could not start {name}; {_fix(provider, own)}")
 
     def _read_back(
         self, ort: Any, options: RunOptions, provider: Provider, placement: Placement | None
@@ -195,9 +201,13 @@ class OnnxruntimeSession:
         self._dynamic = batched and not one_image
 
 
-def _fix(provider: Provider) -> str:
+def _fix(provider: Provider, own: Mapping[str, str]) -> str:
+    """Return what to do; own: options that the user gave the provider."""
     if provider.name == CPU:
         return REFUSED
+    if own:
+        given = ", ".join(f"provider.{name}={value}" for name, value in own.items())
+        return f"leave out {given}, or {_fix(provider, {})}"
     return f"it needs {provider.needs}; ONNX Runtime's message above says what is missing; or --accelerator cpu"
 
 
@@ -207,8 +217,8 @@ def _settings(ort: Any, options: RunOptions, provider: Provider) -> Any:
     settings.intra_op_num_threads = 1 if own_threads else resolve_threads(options.threads)
     settings.inter_op_num_threads = 1
     settings.log_severity_level = ERRORS_ONLY
-    spinning = common.extra_int(options, "spinning", int(not own_threads))
-    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning > 0)))
+    spinning = common.extra_flag(options, "spinning", default=not own_threads)
+    settings.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     settings.add_session_config_entry(RECORD_ENTRY, str(int(provider.name != CPU)))
     return settings
 

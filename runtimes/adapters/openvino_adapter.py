@@ -6,6 +6,8 @@ the arithmetic is always set and read back, and outputs are copied.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,9 @@ from runtimes.telemetry import disable_telemetry
 from runtimes.threads import allowed_cores, resolve_threads
 
 EXTRA = ("max_batch", "pinning", "core_type", "cache_dir")
+OF_THE_CPU = ("pinning", "core_type")
+# each size is run once
+MOST_WARMED = 256
 
 DEVICES: dict[Accelerator, str] = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 ARITHMETIC: dict[str, Arithmetic] = {"f32": "f32", "f16": "f16", "bf16": "bf16"}
@@ -50,7 +55,7 @@ class OpenvinoSession:
 
     def __init__(self, artifact: Artifact, options: RunOptions) -> None:
         common.refuse_unknown_extra(options, EXTRA, "openvino")
-        max_batch = common.extra_int(options, "max_batch", 1, lowest=1)
+        max_batch = common.extra_int(options, "max_batch", 1, 1, MOST_WARMED)
         openvino = _import_openvino()
         core = openvino.Core()
         device = _device(core, options.accelerator)
@@ -61,6 +66,7 @@ class OpenvinoSession:
         with common.translated(artifact.root, "OpenVINO cannot load it", REFUSED, (RuntimeError,)):
             model = core.read_model(str(artifact.file(".xml")), str(artifact.file(".bin")))
             compiled = core.compile_model(model, device, config)
+        _require_kept(compiled, options)
         self._bind(compiled)
         self._effective = _read_back(compiled, openvino.__version__)
         if self._effective.placement:
@@ -147,8 +153,12 @@ def _device(core: Any, wanted: Accelerator) -> str:
 def _config(options: RunOptions, device: str) -> dict[str, Any]:
     core_type = options.extra.get("core_type", "ANY_CORE")
     if core_type not in CORE_TYPES:
+        raise InputError(f"option core_type is one of {', '.join(CORE_TYPES)}, not {core_type!r}")
+    unused = [key for key in OF_THE_CPU if key in options.extra and device != "CPU"]
+    if unused:
         raise InputError(
-            f"option core_type must be one of {', '.join(CORE_TYPES)}, not {core_type!r}"
+            f"option {' and '.join(unused)}: of the CPU's threads alone;"
+            f" leave it out with --accelerator {options.accelerator}"
         )
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
@@ -157,18 +167,40 @@ def _config(options: RunOptions, device: str) -> dict[str, Any]:
     if device == "CPU":
         threads = resolve_threads(options.threads)
         # every model's threads are pinned from the first core on, so that two models of one thread would share a core
-        pinning = int(threads >= allowed_cores())
+        pinning = threads >= allowed_cores()
         config |= {
             "INFERENCE_NUM_THREADS": threads,
-            "ENABLE_CPU_PINNING": bool(common.extra_int(options, "pinning", pinning)),
+            "ENABLE_CPU_PINNING": common.extra_flag(options, "pinning", default=pinning),
             "SCHEDULING_CORE_TYPE": core_type,
             # by default weight-compressed layers quantise their activations too, whatever the precision hint;
             # a string, because OpenVINO 2024 takes no signed integer here
             "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
         }
     if "cache_dir" in options.extra:
-        config["CACHE_DIR"] = str(options.extra["cache_dir"])
+        config["CACHE_DIR"] = _cache_folder(str(options.extra["cache_dir"]))
     return config
+
+
+def _cache_folder(name: str) -> str:
+    """Make the folder, which OpenVINO does without in silence; raises InputError where it cannot be written."""
+    try:
+        Path(name).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=name):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"option cache_dir: cannot write into {name} ({error.strerror}); name another folder"
+        ) from error
+    return name
+
+
+def _require_kept(compiled: Any, options: RunOptions) -> None:
+    """Raise InputError where OpenVINO went on without an option: the CPU has one kind of cores, or cannot pin."""
+    asked = options.extra.get("core_type")
+    if asked and not str(compiled.get_property("SCHEDULING_CORE_TYPE")).endswith(str(asked)):
+        raise InputError(f"option core_type: this CPU has no cores for {asked}; leave it out")
+    if options.extra.get("pinning") and not compiled.get_property("ENABLE_CPU_PINNING"):
+        raise InputError("option pinning: OpenVINO does not pin threads here; leave it out")
 
 
 def _supported(precision: Arithmetic, device: str) -> Arithmetic:

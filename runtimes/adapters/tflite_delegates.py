@@ -28,10 +28,15 @@ def delegate_library(options: RunOptions) -> str | None:
             f"tflite artifacts run on a {options.accelerator} through its maker's delegate: name the library with"
             " --engine-option delegate=/usr/lib/libNAME.so, or --accelerator cpu"
         )
+    if library is None:
+        names = ", ".join(f"delegate.{name}" for name in common.extra_group(options, "delegate"))
+        raise InputError(
+            f"option {names}: of a delegate; name its library too, such as delegate=/usr/lib/libNAME.so"
+        )
     if not isinstance(library, str):
         raise InputError("option delegate is the path of a library, such as /usr/lib/libNAME.so")
     if options.accelerator == "cpu":
-        raise InputError("a delegate drives a gpu or an npu: add --accelerator gpu or npu")
+        raise InputError("option delegate drives a gpu or an npu: add --accelerator gpu or npu")
     if "/" in library and not Path(library).is_file():
         raise InputError(
             f"{library}: no such delegate; install its maker's package, or --accelerator cpu"

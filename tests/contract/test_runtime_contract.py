@@ -1,5 +1,6 @@
 """The contract of every runtime: one test body, run over each installed engine."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -248,6 +249,49 @@ def test_a_dtype_the_file_lacks_is_an_engine_error(tiny, tmp_path) -> None:
     broken = copy_with(tiny, tmp_path / "broken", outputs=(features, labels))
     with pytest.raises(EngineError, match=r"float32.*int64"):
         open_session(broken)
+
+
+# NAME=VALUE that the runtime would ignore, or take for another, on the CPU; what the message says
+REFUSED_EXTRAS = {
+    "ncnn": [("winograd", 2, "0 or 1"), ("winograd", -1, "0 or 1"), ("winograd", 1.0, "0 or 1")],
+    "openvino": [
+        ("pinning", 7, "0 or 1"),
+        ("max_batch", 0, "from 1 to 256"),
+        ("max_batch", 10**9, "from 1 to 256"),
+        ("core_type", "PCORE", "one of ANY_CORE, PCORE_ONLY, ECORE_ONLY"),
+        ("cache_dir", "/dev/null", "cannot write into /dev/null"),
+        ("cache_dir", "/dev/null/x", "cannot write into /dev/null/x"),
+    ],
+    "tflite": [
+        ("delegate.backend_type", "htp", "name its library too"),
+        ("delegate", "libx.so", "add --accelerator gpu or npu"),
+    ],
+    "onnxruntime": [
+        ("spinning", 7, "0 or 1"),
+        ("spinning", "yes", "0 or 1"),
+        ("provider.foo", 1, "the provider cpu takes none"),
+        ("provider.htp_arch", 75, "the provider cpu takes none"),
+    ],
+}
+
+
+def test_no_extra_option_is_ignored_in_silence(tiny) -> None:
+    for name, value, said in REFUSED_EXTRAS[tiny.manifest.runtime]:
+        with pytest.raises(InputError, match=f"option {re.escape(name)}.*{said}") as caught:
+            open_session(tiny, RunOptions(extra={name: value}))
+        assert "\n" not in str(caught.value)
+
+
+def test_cores_that_this_cpu_lacks_are_refused(tiny) -> None:
+    if tiny.manifest.runtime != "openvino":
+        pytest.skip("of OpenVINO")
+    try:
+        session = open_session(tiny, RunOptions(extra={"core_type": "ECORE_ONLY"}))
+    except InputError as error:
+        assert "this CPU has no cores for ECORE_ONLY" in str(error)  # noqa: PT017 - by machine
+        return
+    core = session._session._request.get_compiled_model()
+    assert "ECORE_ONLY" in str(core.get_property("SCHEDULING_CORE_TYPE"))
 
 
 def test_extra_options(tiny, net, photos) -> None:

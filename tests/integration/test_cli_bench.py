@@ -104,6 +104,15 @@ def test_bench_prints_a_table_with_what_is_in_effect(edgepose, plain) -> None:
         (["PLAIN", "--engine-option", "a=1", "--engine-option", "a=2"], "each name once"),
         (["PLAIN", "--engine-option", "provider=cuda"], "use --accelerator gpu"),
         (["PLAIN", "--engine-option", "winograd=0"], "onnxruntime has no option winograd"),
+        (["PLAIN", "--engine-option", "spinning=7"], "option spinning is 0 or 1, not 7"),
+        (
+            ["PLAIN", "--engine-option", "provider.foo=1"],
+            "option provider.foo: the provider cpu takes none",
+        ),
+        (
+            ["PLAIN", "--engine-option", "spinning=0", "--layers"],
+            "not with --engine-option spinning",
+        ),
         (["PLAIN", "--engine-option", "a=1", "--remote", "ssh:b"], "leave it out with --remote"),
         (["PLAIN", "--out", "."], "is a directory"),
         (["PLAIN", "--out", "taken"], "taken exists; add --force"),
@@ -409,7 +418,7 @@ def test_layers_are_of_the_cpu(edgepose, plain) -> None:
     done = edgepose("bench", plain, "--layers", "--accelerator", "gpu")
     assert (done.code, done.out) == (2, "")
     assert "onnxruntime tells the time of layers on the CPU alone" in done.message
-    assert "not on the accelerator gpu" in done.message
+    assert "not with --accelerator gpu" in done.message
     assert "--accelerator cpu" in done.message
 
 
