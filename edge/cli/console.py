@@ -2,6 +2,7 @@
 
 import io
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import msgspec
 from runtimes.parity_spec import ApParity, BoxesParity, Parity, PxParity
 
 _STDERR = 2
+NO_HINT = "EDGEPOSE_NO_HINT"
 
 
 def say(text: str) -> None:
@@ -21,8 +23,14 @@ def say(text: str) -> None:
 
 
 def hint(text: str) -> None:
-    """Print the next command to run, on stderr."""
-    click.echo(f"next: {text}", err=True)
+    """Print the next command to run, on stderr; not where another edgepose does that, which started this one."""
+    if NO_HINT not in os.environ:
+        click.echo(f"next: {text}", err=True)
+
+
+def command_line(*words: object) -> str:
+    """Return a command of edgepose as a shell takes it, names with blanks quoted."""
+    return shlex.join(["edgepose", *map(str, words)])
 
 
 def emit_json(value: Any) -> None:

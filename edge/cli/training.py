@@ -11,7 +11,7 @@ import msgspec
 from click.core import ParameterSource
 
 from edge.cli.checks import require_torch, require_writable
-from edge.cli.console import emit_json, emit_table, hint, number, say
+from edge.cli.console import command_line, emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, Decorator, FiniteRange, parse_wh, setting, together
 from runtimes.errors import MissingDependencyError
 
@@ -279,4 +279,4 @@ def show_result(result: "TrainingResult[Metrics]", *, as_json: bool) -> None:
         cells = [number(value) for value in metrics.table.values()]
         emit_table(["student", "steps", *metrics.table], [[student, str(result.steps), *cells]])
     say(f"wrote {student}; curves, log and checkpoint are beside it")
-    hint(f"edgepose export {student} --precision fp32,fp16")
+    hint(command_line("export", student, "--precision", "fp32,fp16"))

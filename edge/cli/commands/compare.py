@@ -1,5 +1,6 @@
 """edgepose compare: benchmark and evaluation results side by side, with a check for regressions."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from edge.bench.record import BenchRun
 from edge.bench.regression import Limit, compare_runs, parse_limit, same_machine
 from edge.bench.report.columns import COMPARE, PIPELINE, cells, pipeline_cells, score_tables
 from edge.bench.report.results import LabelledResult, ReportRow, read_results, report_rows
-from edge.cli.console import emit_json, emit_table, hint, number, say
+from edge.cli.console import command_line, emit_json, emit_table, hint, number, say
 from edge.cli.options import PATH, force_option, html_option, json_option
 from edge.cli.outputs import check_reports, write_report
 from runtimes.errors import InputError
@@ -63,9 +64,9 @@ def command(
 
         write_report(html, page(results).encode())
     hint(
-        f"open {html}"
+        f"open {shlex.quote(str(html))}"
         if html
-        else f"edgepose compare {' '.join(map(str, files))} --html REPORT.html"
+        else command_line("compare", *files, "--html", "REPORT.html")
     )
     return 3 if worse else 0
 

@@ -16,7 +16,16 @@ import numpy as np
 
 from edge.bench.conditions import load_average
 from edge.cli.checks import require_torch
-from edge.cli.console import describe, emit_json, emit_table, hint, progress, say, verdict
+from edge.cli.console import (
+    command_line,
+    describe,
+    emit_json,
+    emit_table,
+    hint,
+    progress,
+    say,
+    verdict,
+)
 from edge.cli.drawn_score import drift_px, score_clip
 from edge.cli.options import PATH, force_option, json_option, setting
 from edge.cli.recording import RANDOM_NOTE, annotate
@@ -126,10 +135,9 @@ def command(out: Path, weights: Path | None, force: bool, as_json: bool) -> int:
     if note:
         say(note)
     detector, pose = pairs[shown.runtime]
-    hint(
-        f"edgepose run {out / 'clip.mp4'} --pose {pose.path} --detector {detector.path} "
-        f"--det-thr {DET_THR} --out mine.mp4"
-    )
+    models = ("--pose", pose.path, "--detector", detector.path)
+    how = ("--det-thr", DET_THR, "--out", "mine.mp4")
+    hint(command_line("run", out / "clip.mp4", *models, *how))
     say(
         "now your own video: edgepose get rtmpose-s rtmdet-nano && edgepose run VIDEO.mp4 --out poses.mp4"
     )

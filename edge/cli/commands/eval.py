@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from edge.cli.box_options import ALL, GivenBoxes, boxes_options, read_sets
-from edge.cli.console import emit_json, emit_table, hint, number, progress, say
+from edge.cli.console import command_line, emit_json, emit_table, hint, number, progress, say
 from edge.cli.options import (
     PATH,
     force_option,
@@ -118,7 +118,7 @@ def command(
         _refuse_pose_options(given, category, common, pose_nms, out, flip=flip)
         with open_model(model, described, options, tuned=tuned) as opened:
             _evaluate_maps(opened, images, annotations, depth_align, as_json=as_json)
-        hint(f"edgepose info {model}")
+        hint(command_line("info", model))
         return
     sets = read_sets(given, annotations, images, category)
     with ExitStack() as stack:
@@ -141,7 +141,8 @@ def command(
     said = f"{_kind(opened, given)}, {figures.people} people on {figures.images} images"
     _print(figures, f"{said}, flip test" if flip else said, as_json=as_json)
     _say_assumptions(opened, flip=flip)
-    hint(f"edgepose run SOURCE --{'detector' if opened.spec.is_detector else 'pose'} {model}")
+    role = "--detector" if opened.spec.is_detector else "--pose"
+    hint(command_line("run", "SOURCE", role, model))
 
 
 def _shared(

@@ -8,7 +8,7 @@ import click
 
 from edge.catalog.lookup import CATALOG
 from edge.cli.checks import require_converters, require_writable
-from edge.cli.console import hint, progress, say
+from edge.cli.console import command_line, hint, progress, say
 from edge.cli.options import (
     CalibrationOptions,
     GateOptions,
@@ -125,11 +125,13 @@ def command(
     emit_artifacts(results, "against PyTorch", as_json=as_json)
     if refused := report_written(results):
         if refused[0].target.precision == "int8":
-            hint(f"edgepose quantize {out / 'FP32-ARTIFACT'} --calib {calibration.calib} --search")
+            calib = ("--calib", calibration.calib, "--search")
+            hint(command_line("quantize", out / "FP32-ARTIFACT", *calib))
         else:
-            hint(f"edgepose verify {refused[0].path} --layers --weights {weights or model}")
+            layers = ("--layers", "--weights", weights or model)
+            hint(command_line("verify", refused[0].path, *layers))
         return 3
-    hint(f"edgepose verify {results[0].path}")
+    hint(command_line("verify", results[0].path))
     return 0
 
 

@@ -11,7 +11,7 @@ from edge.catalog.lookup import CATALOG, find
 from edge.catalog.user import user_models
 from edge.cli.checks import require_converters, require_writable
 from edge.cli.chosen import FIRST_MODELS
-from edge.cli.console import hint, progress, say
+from edge.cli.console import command_line, hint, progress, say
 from edge.cli.options import PATH, force_option, json_option, parse_list, setting
 from edge.cli.outputs import check_reports
 from edge.cli.summary import emit_artifacts, placed, report_written
@@ -89,13 +89,13 @@ def command(
             f"runtime {targets[0].runtime}, of {', '.join(installed_runtimes())} here; --runtime chooses"
         )
     if report_written(got):
-        hint(f"edgepose get {' '.join(names)} --runtime OTHER")
+        hint(command_line("get", *names, "--runtime", "OTHER"))
         return 3
     if bundle:
         paths = [*(each.path for each in there), *(each.path for each in got)]
         write_bundle(bundle, [Artifact.open(path) for path in paths])
         say(f"wrote {bundle}")
-        hint(f"copy {bundle} to the board, and there: edgepose get {bundle.name}")
+        hint(f"copy {bundle} to the board, and there: {command_line('get', bundle.name)}")
     else:
         _hint_at_run()
     return 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edge.cli.checks import require_engine, require_writable
-from edge.cli.console import emit_json, emit_table, hint, say
+from edge.cli.console import command_line, emit_json, emit_table, hint, say
 from edge.cli.options import (
     PATH,
     artifacts_option,
@@ -82,7 +82,7 @@ def command(
     _show(imported, as_json)
     path = imported.artifact.root
     say(f"wrote {path}; its accuracy is unknown until measured")
-    hint(f"edgepose eval {path} --images DIR --annotations COCO.json")
+    hint(command_line("eval", path, "--images", "DIR", "--annotations", "COCO.json"))
 
 
 def _described(keypoints: str | None, classes: str | None) -> "Described":

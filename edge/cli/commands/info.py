@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from edge.cli.console import describe, emit_json, emit_table, hint, verdict
+from edge.cli.console import command_line, describe, emit_json, emit_table, hint, verdict
 from edge.cli.options import ARTIFACT, json_option
 from edge.schema import SCHEMAS
 from runtimes.artifact import Artifact
@@ -23,7 +23,7 @@ def command(artifact: Path, as_json: bool) -> None:
         emit_json(manifest)
     else:
         _show(manifest)
-    hint(f"edgepose verify {artifact}")
+    hint(command_line("verify", artifact))
 
 
 def _show(manifest: Manifest) -> None:

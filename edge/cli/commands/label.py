@@ -1,7 +1,6 @@
 """edgepose label: pseudo-labels of pictures, as a COCO data set to train, quantize and evaluate with."""
 
 import glob
-import shlex
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from edge.cli.console import emit_json, hint, progress, say
+from edge.cli.console import command_line, emit_json, hint, progress, say
 from edge.cli.options import (
     ARTIFACT,
     PATH,
@@ -202,4 +201,4 @@ def _report(
     root = image_root(out, paths)
     elsewhere = () if root == out.absolute().parent else ("--images", str(root))
     flags = ["--data", str(out), *elsewhere]
-    hint(shlex.join(["edgepose", "train", "--student", "rtmpose-t", *flags]))
+    hint(command_line("train", "--student", "rtmpose-t", *flags))

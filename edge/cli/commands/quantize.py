@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from edge.cli.checks import require_engine, require_torch, require_writable
-from edge.cli.console import emit_table, hint, say
+from edge.cli.console import command_line, emit_table, hint, say
 from edge.cli.options import (
     ARTIFACT,
     PATH,
@@ -122,9 +122,9 @@ def command(
             say(
                 "under half of its keypoints are decidable, so AP has to judge: add --val COCO.json"
             )
-        hint(f"edgepose quantize {artifacts[0]} --calib {calibration.calib} --search")
+        hint(command_line("quantize", artifacts[0], "--calib", calibration.calib, "--search"))
         return 3
-    hint(f"edgepose bench {artifacts[0]} {results[0].path}")
+    hint(command_line("bench", artifacts[0], results[0].path))
     return 0
 
 
@@ -216,5 +216,5 @@ def _list_layers(parents: Sequence[Artifact]) -> int:
             for layer in quantizer(parent.manifest.runtime).layers(parent)
         ]
         emit_table([parent.name, "kind", "weights"], rows)
-    hint(f"edgepose quantize {parents[0].root} --calib DIR --keep LAYER")
+    hint(command_line("quantize", parents[0].root, "--calib", "DIR", "--keep", "LAYER"))
     return 0

@@ -28,6 +28,7 @@ from edge.bench.tune import (
 )
 from edge.cli.benching.warnings import warn_of_noise
 from edge.cli.console import (
+    command_line,
     describe,
     emit_json,
     emit_table,
@@ -92,10 +93,8 @@ def command(
     if people:
         say(_people(people))
     say(f"wrote {path}")
-    hint(
-        f"edgepose verify {artifact.root} --threads {tuned.threads} --precision {tuned.precision}"
-        f" --accelerator {tuned.accelerator}"
-    )
+    how = ("--threads", tuned.threads, "--precision", tuned.precision)
+    hint(command_line("verify", artifact.root, *how, "--accelerator", tuned.accelerator))
 
 
 def _people(found: TunedPeople) -> str:

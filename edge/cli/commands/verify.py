@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edge.cli.checks import require_torch
-from edge.cli.console import describe, emit_json, emit_table, hint, say, verdict
+from edge.cli.console import command_line, describe, emit_json, emit_table, hint, say, verdict
 from edge.cli.options import (
     ARTIFACT,
     heads_option,
@@ -67,9 +67,8 @@ def command(
     _show(opened, parity, as_json)
     if parity.passed is False:
         say(f"refused: {opened.name}: {reasons([parity])}")
-        hint(
-            f"edgepose verify {artifact} --layers --weights CHECKPOINT names the first block that drifts"
-        )
+        again = command_line("verify", artifact, "--layers", "--weights", "CHECKPOINT")
+        hint(f"{again} names the first block that drifts")
         return 3
     hint(_next_step(opened))
     return 0
@@ -138,5 +137,5 @@ def _layers(
 
 def _next_step(artifact: Artifact) -> str:
     """Return the next command for an artifact that passed; only one that gives keypoints can be run on pictures."""
-    verb = "run synth --pose" if artifact.manifest.keypoints else "info"
-    return f"edgepose {verb} {artifact.root}"
+    verb = ("run", "synth", "--pose") if artifact.manifest.keypoints else ("info",)
+    return command_line(*verb, artifact.root)

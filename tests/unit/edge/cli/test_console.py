@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cli.console import describe
+from edge.cli.console import command_line, describe
 from runtimes.parity_spec import ApParity, BoxesParity, Parity, PxParity, RawParity
 
 SHARED = {"reference": "PyTorch float32", "passed": True}
@@ -71,3 +71,14 @@ def test_a_lost_stderr_ends_no_program(tmp_path: Path, closing: str) -> None:
     run = subprocess.run(command, shell=True, cwd=tmp_path, env=os.environ, check=False)  # noqa: S602 closes streams
     assert run.returncode == 0
     assert (tmp_path / "kept").read_text() == ""
+
+
+def test_a_command_to_paste_is_read_by_a_shell_as_it_was_meant() -> None:
+    words = ["verify", Path("my artifacts/a$b.ncnn-fp32"), "--threads", 4, "it's"]
+    read = subprocess.run(
+        ["/bin/sh", "-c", f'printf "%s\\n" {command_line(*words)}'],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert read.stdout.splitlines() == ["edgepose", *map(str, words)]
