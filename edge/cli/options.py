@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from edge.bench.remote.target import refuse_target
 from runtimes.base import Accelerator, Arithmetic, ArithmeticChoice, RunOptions
-from runtimes.cache.names import locate
+from runtimes.cache.names import find
 from runtimes.errors import InputError
 from runtimes.threads import MAX_THREADS
 
@@ -29,8 +30,11 @@ class ArtifactParam(click.ParamType):  # type: ignore[type-arg]  # click 8.1 has
     name = "artifact"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Return the directory; raises ArtifactError for a name that is not in the cache."""
-        return locate(value)
+        """Return the directory, or the name of none; raises InputError for a name of a board, and what `find` does."""
+        found = find(value)
+        if found is None:
+            refuse_target(str(value))
+        return found or Path(value)
 
 
 ARTIFACT = ArtifactParam()

@@ -114,6 +114,17 @@ def start_sshd(root: Path, **environment: str) -> Sshd:
     return server
 
 
+def start_full_sshd(root: Path) -> Sshd:
+    """Start a server below `root` whose tar ends as GNU's does on a full disk."""
+    (root / "tools").mkdir()
+    tar = root / "tools/tar"
+    tar.write_text(
+        "#!/bin/sh\necho 'tar: runner.py: Cannot write: No space left on device' >&2\nexit 2\n"
+    )
+    tar.chmod(0o755)
+    return start_sshd(root, PATH=f"{tar.parent}:/usr/bin:/bin")
+
+
 def _await(port: int, process: "subprocess.Popen[bytes]") -> None:
     end = time.monotonic() + READY_S
     while time.monotonic() < end and process.poll() is None:

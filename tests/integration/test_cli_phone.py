@@ -1,6 +1,7 @@
 """bench --remote adb: with adb's own client against a scripted server: rows, errors, nothing left on the phone."""
 
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -70,7 +71,7 @@ def test_benchncnn_measures_on_the_big_cores(edgepose, phone, ncnn, tmp_path) ->
 @needs_adb
 def test_benchmark_model_measures_tflite(edgepose, phone, tmp_path) -> None:
     artifact = write_artifact(tmp_path / "small.tflite-fp32", "tflite")
-    tool, out = executable(tmp_path / "mine", BENCHMARK_MODEL), tmp_path / "run.json"
+    tool, out = executable(tmp_path / "my tool", BENCHMARK_MODEL), tmp_path / "run.json"
     more = ("--rounds", 1, "--threads", 2, "--precision", "f16", "--out", out)
     done = edgepose("bench", artifact.root, *more, *remote(tool))
     assert done.code == 0, done.err
@@ -78,7 +79,9 @@ def test_benchmark_model_measures_tflite(edgepose, phone, tmp_path) -> None:
     assert (row.runs, row.mean_ms, row.p50_ms) == (1000, pytest.approx(63.7432), 51.891)
     assert (row.load_ms, row.first_ms, row.arithmetic) == (119.515, 87.112, "f16")
     again = edgepose("bench", artifact.root, *more[:-2], *remote(tool))
-    assert f"--remote-binary {tool} --threads 1,2,4" in again.talk[-1]
+    words = shlex.split(again.talk[-1].removeprefix("next: edgepose "))
+    assert words[:6] == ["bench", str(artifact.root), *remote(str(tool))]
+    assert words[6:] == ["--threads", "1,2,4", "--out", "RUN.json"]
     calls = (phone.root / "data/calls.txt").read_text().splitlines()
     assert all("--graph=0/model.tflite --num_threads=2" in call for call in calls)
     assert all("--xnnpack_force_fp16=true" in call for call in calls)
@@ -170,6 +173,21 @@ def test_a_tool_that_fails_is_named_with_its_words(
     assert done.code == 2
     assert said in done.message
     assert left_on(phone) == []
+
+
+@needs_adb
+@pytest.mark.parametrize("script", ["exec yes", "exec yes >&2"])
+def test_a_tool_that_prints_without_end_is_stopped(edgepose, phone, ncnn, tmp_path, script) -> None:
+    tool = executable(tmp_path / "benchncnn", f"#!/bin/sh\necho $$ > ../../../pid.txt\n{script}\n")
+    done = edgepose("bench", ncnn, *QUICK, *remote(tool))
+    assert done.code == 2
+    assert "benchncnn printed over 4 MB there and was stopped" in done.message
+    assert len(done.message) < 1000
+    assert left_on(phone) == []
+    pid, end = (phone.root / "data/pid.txt").read_text().strip(), time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
 
 
 @needs_adb

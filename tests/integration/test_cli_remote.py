@@ -1,6 +1,7 @@
 """bench --remote over a real sshd on the loopback interface: rows, errors, and nothing left on the board."""
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, remote, start_sshd
+from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, remote, start_full_sshd, start_sshd
 
 from devices.detect import detect_machine
 from edge.bench.measure import make_cases, open_for_board
@@ -52,6 +53,20 @@ def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> N
     assert left_on(sshd) == []
 
 
+def test_the_next_command_can_be_pasted(edgepose, artifact, sshd, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    python = tmp_path / "my python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    done = edgepose("bench", artifact, *QUICK, *remote(sshd, python))
+    assert done.code == 0, done.err
+    words = shlex.split(done.talk[-1].removeprefix("next: edgepose "))
+    assert words[:2] == ["bench", str(artifact)]
+    again = edgepose(*words, *QUICK)
+    assert again.code == 0, again.err
+    assert read_run(tmp_path / "RUN.json").host == "127.0.0.1"
+
+
 def test_a_host_key_that_is_unknown_or_changed_is_refused(
     edgepose, artifact, sshd, tmp_path
 ) -> None:
@@ -65,7 +80,23 @@ def test_a_host_key_that_is_unknown_or_changed_is_refused(
         sshd.trust(sshd.host_key())
     assert (changed.code, unknown.code) == (2, 2)
     assert "127.0.0.1: its host key has changed" in changed.message
-    assert "its host key is not known here" in unknown.message
+    known = sshd.root / "known_hosts"
+    assert f"ssh-keygen -f {known} -R '[127.0.0.1]:{sshd.port}', then ssh " in changed.message
+    assert f"run ssh -F {sshd.config} -p {sshd.port} 127.0.0.1 once" in unknown.message
+
+
+def test_the_command_that_drops_a_changed_key_can_be_pasted(
+    edgepose, artifact, sshd, tmp_path
+) -> None:
+    other = " ".join(make_key(tmp_path / "other").with_suffix(".pub").read_text().split()[:2])
+    try:
+        sshd.trust(other)
+        changed = edgepose("bench", artifact, *remote(sshd))
+        command = changed.message.partition("run: ")[2].partition(", then")[0]
+        subprocess.run(shlex.split(command), check=True, capture_output=True)
+        assert "not known here" in edgepose("bench", artifact, *remote(sshd)).message
+    finally:
+        sshd.trust(sshd.host_key())
 
 
 def test_boards_that_cannot_be_reached_are_named(edgepose, artifact, sshd) -> None:
@@ -97,6 +128,11 @@ def test_boards_that_cannot_be_reached_are_named(edgepose, artifact, sshd) -> No
         (["--remote-python", "python3.12"], "are of a board: add --remote ssh:USER@HOST"),
         (["--ssh-config", "/dev/null"], "are of a board: add --remote ssh:USER@HOST"),
         (["--remote", "ssh:board", "--ssh-config", "nope"], "--ssh-config nope: no such file"),
+        (["--remote", "pi@board"], "not 'pi@board': write --remote ssh:pi@board"),
+        (["ssh:pi@board"], "ssh:pi@board: no such file; a board is named by --remote ssh:pi@board"),
+        (["pi@board"], "a board is named by --remote ssh:pi@board"),
+        (["adb:emulator-5554"], "a board is named by --remote adb:emulator-5554"),
+        (["board:/home/pi/small"], "is read by a board"),
     ],
 )
 def test_wrong_use_is_refused_before_anything_is_started(edgepose, artifact, args, said) -> None:
@@ -109,12 +145,18 @@ def test_a_missing_python_or_engine_is_named(edgepose, artifact, sshd, tmp_path)
     nowhere = edgepose("bench", artifact, *remote(sshd, "/no/such/python"))
     assert nowhere.code == 2
     assert "no /no/such/python there" in nowhere.message
-    bare = tmp_path / "bare"  # a Python without site-packages
+    bare = tmp_path / "my bare"  # a Python without site-packages
     bare.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
     bare.chmod(0o755)
     done = edgepose("bench", artifact, *remote(sshd, bare))
     assert done.code == 4
-    assert f"{bare} -m pip install onnxruntime" in done.message
+    assert f"run on it: '{bare}' -m pip install onnxruntime" in done.message
+    chatty = tmp_path / "chatty"
+    chatty.write_text("#!/bin/sh\nexec yes\n")
+    chatty.chmod(0o755)
+    endless = edgepose("bench", artifact, *remote(sshd, chatty))
+    assert endless.code == 2
+    assert f"{chatty} prints without end there" in endless.message
     assert left_on(sshd) == []
 
 
@@ -152,15 +194,7 @@ def test_a_worker_that_a_signal_ends_is_no_lost_connection(
 
 
 def test_a_full_disk_is_named(edgepose, artifact, tmp_path) -> None:
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    tar = tools / "tar"  # as GNU tar ends on a full disk
-    tar.write_text(
-        "#!/bin/sh\necho 'tar: runner.py: Cannot write: No space left on device' >&2\nexit 2\n"
-    )
-    tar.chmod(0o755)
-    (tmp_path / "sshd").mkdir()
-    server = start_sshd(tmp_path / "sshd", PATH=f"{tools}:/usr/bin:/bin")
+    server = start_full_sshd(tmp_path)
     try:
         done = edgepose("bench", artifact, *remote(server))
         assert done.code == 2

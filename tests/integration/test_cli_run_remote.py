@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pty
+import shlex
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from loopback_sshd import SSHD, left_on, make_key, remote, start_sshd
+from loopback_sshd import SSHD, left_on, make_key, remote, start_full_sshd, start_sshd
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(
@@ -165,6 +166,24 @@ def test_the_board_reads_its_own_sources(edgepose, artifact, sshd, here, tmp_pat
     assert len(lines) == 10
 
 
+def test_the_next_commands_can_be_pasted(edgepose, artifact, sshd, here, tmp_path) -> None:
+    write_clip(tmp_path / "there.avi", 3)
+    source = f"board:{tmp_path}/there.avi"
+    done = edgepose("run", source, "--pose", artifact, *remote(sshd))
+    assert done.code == 0, done.err
+    assert done.err.count("next: ") == 1
+    keep = shlex.split(done.talk[-1].removeprefix("next: edgepose "))
+    assert keep[:2] == ["run", source]
+    kept = edgepose(*keep)
+    assert kept.code == 0, kept.err
+    assert (here / "poses.mp4").exists()
+    assert len(json.loads((here / "poses.json").read_text())) == 10
+    timed = shlex.split(kept.talk[-1].removeprefix("next: edgepose "))
+    assert timed[:2] == ["bench", str(artifact)]
+    assert edgepose(*timed, "--time", 0.002, "--rounds", 1, "--threads", 1).code == 0
+    assert left_on(sshd) == []
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
@@ -179,6 +198,10 @@ def test_the_board_reads_its_own_sources(edgepose, artifact, sshd, here, tmp_pat
         (["clips/a.avi", "--remote", "ssh:board", "--serve", "8000"], "--serve is of this machine"),
         (["0", "--remote", "ssh:board"], "write board:0 for the board"),
         (["-", "--remote", "ssh:board"], "stdin is not sent"),
+        (["board:0"], "board:0 is read by a board: `edgepose run SOURCE --remote ssh:USER@HOST`"),
+        (["ssh:pi@board", "clips/a.avi"], "a board is named by --remote ssh:pi@board"),
+        (["pi@board:0"], "no such file"),
+        (["clips/a.avi", "--remote", "pi@board"], "write --remote ssh:pi@board"),
         (["none.mp4", "--remote", "ssh:board"], "no such file or directory: none.mp4"),
         (["clips/a.avi", "--remote", "ssh:board", "--out", "no/o.mp4"], "no such directory"),
         (["clips/a.avi", "--remote", "ssh:board", "--out", "clips/a.avi"], "another target"),
@@ -235,6 +258,44 @@ def test_a_python_that_is_too_old_or_lacks_packages_is_named(
     assert done.code == code
     assert "127.0.0.1: " in done.err
     assert said in done.err
+    assert left_on(sshd) == []
+
+
+def test_a_board_without_room_for_the_files_is_named(edgepose, artifact, here, tmp_path) -> None:
+    server = start_full_sshd(tmp_path)
+    asked = ("run", "clips/a.avi", "--pose", artifact, "--save-jsonl", "o.jsonl")
+    try:
+        done = edgepose(*asked, *remote(server))
+        assert done.code == 2
+        assert "127.0.0.1: its disk is full; make room in its temporary directory" in done.message
+        assert not (here / "o.jsonl").exists()
+        assert left_on(server) == []
+    finally:
+        server.stop()
+
+
+def test_a_disk_that_fills_up_on_the_board_leaves_what_was_written(
+    edgepose, artifact, sshd, here, tmp_path
+) -> None:
+    asked = ("run", "clips/a.avi", "--pose", artifact, "--save-jsonl", "o.jsonl")
+    assert edgepose(*asked).code == 0
+    whole = (here / "o.jsonl").read_text().splitlines(keepends=True)
+    room = len("".join(whole)) // 2
+    shim = tmp_path / "python"
+    statement = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))"
+    shim.write_text(SHIM.format(python=sys.executable, statement=statement))
+    shim.chmod(0o755)
+    done = edgepose(*asked, "--save-json", "o.json", "--force", *remote(sshd, shim))
+    assert done.code == 2
+    assert "edgepose: cannot write " in done.err
+    assert "free space" in done.err
+    assert "Traceback" not in done.err
+    assert done.talk[-1].startswith("that was on 127.0.0.1, whose run ended with exit code 2; ")
+    assert done.talk[-1].endswith("what it had written is kept, partial: o.json, o.jsonl")
+    kept = (here / "o.jsonl").read_text().splitlines(keepends=True)
+    assert 0 < len(kept) < len(whole)
+    assert kept == whole[: len(kept)]
+    assert f"wrote o.jsonl ({len(kept)} frames" in done.err
     assert left_on(sshd) == []
 
 

@@ -12,7 +12,7 @@ from edge.bench.record import BenchRun
 from edge.bench.remote.board import Board
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.phone.bench import bench_phone
-from edge.bench.remote.ssh import PYTHON, Ssh, check_options
+from edge.bench.remote.ssh import PYTHON, Ssh, check_options, repeated
 from edge.bench.remote.target import Phone, parse_target
 from edge.bench.sustained import Sustained, measure_sustained
 from runtimes.adapters.ncnn_adapter import refuse_int8_on_gpu
@@ -39,6 +39,14 @@ class Remote:
                 "--remote-python and --ssh-config are of ssh: leave them out with --remote adb:SERIAL"
             )
         check_options(self.remote, self.remote_python, self.ssh_config)
+
+    @property
+    def words(self) -> list[str]:
+        """The options as a command line has them; [] for this machine."""
+        if self.remote is None:
+            return []
+        tools = [word for path in self.remote_binary for word in ("--remote-binary", str(path))]
+        return [*repeated(self.remote, self.remote_python, self.ssh_config), *tools]
 
 
 def bench_remote(

@@ -14,7 +14,8 @@ from edge.bench.measure import Case
 from edge.bench.process import Worker
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.parcel import RUNNER, write_parcel
-from edge.bench.remote.ssh import OWN_ERROR, TIME_LIMIT_S, Ssh, is_own
+from edge.bench.remote.ssh import OWN_ERROR, TIME_LIMIT_S, Ssh, is_own, quoted
+from edge.bench.remote.streams import Holder, answer, end_code, pipe_of, read_all, text_of
 from runtimes.artifact import Artifact
 from runtimes.errors import (
     DeviceLostError,
@@ -36,10 +37,7 @@ NO_COMMAND = 127
 LOST = re.compile(
     "closed by remote host|Connection (reset|closed)|not responding|disconnect|Broken pipe"
 )
-GRACE_S = 10.0
 FACTS = b'{"arch": '
-# what a shell's start-up files may print before an answer
-MOST_LINES, MOST_LINE_BYTES = 100, 64 << 20
 
 
 class Board:
@@ -51,12 +49,11 @@ class Board:
         self.directory = ""
 
     def __enter__(self) -> "Board":
-        self._stderr = tempfile.TemporaryFile()
-        self._holder = self.ssh.start(["sh", "-c", HOLD], self._stderr)
+        self._holder = Holder(lambda stderr: self.ssh.start(["sh", "-c", HOLD], stderr))
         try:
             self.directory = self._made()
         except BaseException:
-            self._remove()
+            self._holder.end()
             raise
         return self
 
@@ -66,7 +63,7 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        code = self._remove()
+        code, _ = self._holder.end()
         if code:
             warn(
                 f"{self.ssh.target.login}: {self.directory} is removed there as soon as its side notices the end of the"
@@ -84,29 +81,32 @@ class Board:
             process = self.ssh.start(command, stderr)
             # broken: tar ended, and says why
             with ending(process), contextlib.suppress(BrokenPipeError):
-                write(_pipe(process.stdin))
-                _pipe(process.stdin).close()
+                write(pipe_of(process.stdin))
+                pipe_of(process.stdin).close()
                 process.wait(TIME_LIMIT_S)
             if process.returncode:
-                raise self.ssh.failure(process.returncode, _text(stderr), step)
+                raise self.ssh.failure(process.returncode, text_of(stderr), step)
 
     def facts(self, engines: Sequence[str]) -> Facts:
         """Return the facts of the board; engines: import names to look for. Raises InputError without Python."""
-        with tempfile.TemporaryFile() as stderr:
-            process = self.ssh.start(self._command("facts", *engines), stderr)
-            with ending(process):
-                out, _ = process.communicate(timeout=TIME_LIMIT_S)
-            if process.returncode == NO_COMMAND:
-                raise InputError(
-                    f"{self.ssh.target.login}: no {self.python} there; name its Python with --remote-python"
-                )
-            if process.returncode:
-                raise self.ssh.failure(process.returncode, _text(stderr), self.python)
+        process = self.ssh.start(self._command("facts", *engines), subprocess.PIPE)
+        with ending(process):
+            said = read_all(process, TIME_LIMIT_S)
+        login = self.ssh.target.login
+        if not said.whole:
+            raise InputError(f"{login}: {self.python} prints without end there; is it a Python?")
+        if process.returncode == NO_COMMAND:
+            raise InputError(
+                f"{login}: no {self.python} there; name its Python with --remote-python"
+            )
+        if process.returncode:
+            words = said.err.decode(errors="replace")
+            raise self.ssh.failure(process.returncode, words, self.python)
         try:
-            return msgspec.json.decode(out[max(0, out.rfind(FACTS)) :], type=Facts)
+            return msgspec.json.decode(said.out[max(0, said.out.rfind(FACTS)) :], type=Facts)
         except msgspec.DecodeError as error:
             raise InputError(
-                f"{self.ssh.target.login}: {self.python} gave no facts ({error}); is it Python 3.6 or newer?"
+                f"{login}: {self.python} gave no facts ({error}); is it Python 3.6 or newer?"
             ) from error
 
     def require_engines(self, artifacts: Sequence[Artifact], facts: Facts) -> None:
@@ -120,7 +120,7 @@ class Board:
                     package,
                     runtime,
                     f"{self.ssh.target.login}: {package} is not installed for {self.python} there; "
-                    f"run on it: {self.python} -m pip install {package}",
+                    f"run on it: {quoted(self.python)} -m pip install {package}",
                 )
 
     def worker(self, number: int, case: Case) -> "RemoteWorker":
@@ -145,24 +145,11 @@ class Board:
         return [*own, f"{self.directory}/{RUNNER.name}", *arguments]
 
     def _made(self) -> str:
-        line = _answer(_pipe(self._holder.stdout), DIRECTORY)
-        if line:
-            return line.decode().rstrip("\n")
-        code = _end_code(self._holder)
-        raise self.ssh.failure(code, _text(self._stderr), "making a temporary directory")
-
-    def _remove(self) -> int:
-        """End the shell that holds the directory, which removes it; return its exit code."""
-        with contextlib.suppress(BrokenPipeError):
-            _pipe(self._holder.stdin).close()
-        try:
-            self._holder.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._holder.kill()
-            self._holder.wait()
-        _pipe(self._holder.stdout).close()
-        self._stderr.close()
-        return self._holder.returncode
+        line = self._holder.made(DIRECTORY)
+        if not line:
+            code, said, _ = self._holder.failure()
+            raise self.ssh.failure(code, said, "making a temporary directory")
+        return line.decode().rstrip("\n")
 
 
 class RemoteWorker(Worker):
@@ -180,11 +167,11 @@ class RemoteWorker(Worker):
         return str(self._number)
 
     def _line(self, answers: IO[bytes]) -> bytes:
-        return _answer(answers, re.compile(rb'\{"type": .*\}\n'))
+        return answer(answers, re.compile(rb'\{"type": .*\}\n'))
 
     def _died(self) -> Exception:
-        code = _end_code(self._process)
-        words = _text(self._stderr)
+        code = end_code(self._process)
+        words = text_of(self._stderr)
         said = " ".join(words.split())[-300:] or "no output"
         login = self._board.ssh.target.login
         if code == OWN_ERROR and is_own(words):
@@ -194,15 +181,6 @@ class RemoteWorker(Worker):
         return EngineError(
             f"{login}: the process that ran {self.artifact.name} there ended ({said}); is there enough memory?"
         )
-
-
-def _answer(lines: IO[bytes], pattern: re.Pattern[bytes]) -> bytes:
-    """Return the first line that is an answer, b"" where none comes."""
-    for _ in range(MOST_LINES):
-        line = lines.readline(MOST_LINE_BYTES)
-        if not line or pattern.fullmatch(line):
-            return line
-    return b""
 
 
 @contextlib.contextmanager
@@ -218,27 +196,7 @@ def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
                 process.wait(1.0)
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
+        for pipe in (process.stdin, process.stdout, process.stderr):
             with contextlib.suppress(BrokenPipeError):
                 if pipe:
                     pipe.close()
-
-
-def _end_code(process: "subprocess.Popen[bytes]") -> int:
-    """Return the exit code of a process that gave no answer; one that goes on without is killed."""
-    try:
-        return process.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    if pipe is None:
-        raise ValueError("a command on a board needs pipes")
-    return pipe
-
-
-def _text(file: IO[bytes]) -> str:
-    file.seek(0)
-    return file.read(1 << 16).decode(errors="replace")

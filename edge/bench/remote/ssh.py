@@ -31,25 +31,29 @@ OWN_ERROR = 255  # ssh's exit code where it failed itself; others are the remote
 TIME_LIMIT_S = 120.0
 TAIL = 300
 
-# what ssh says: what to do, with {host} and {login}. The first that is found counts.
+# what ssh says: what to do, with commands to paste: {ssh} logs in as we do, {copy} installs a key, {forget} drops the
+# host's old key. The first that is found counts.
 CAUSES = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         (
             "its host key has changed: another machine may answer in its place. If the board was reinstalled, run:"
-            " ssh-keygen -R {host}, then ssh {login} once, and compare the fingerprint"
+            " {forget}, then {ssh} once, and compare the fingerprint"
         ),
     ),
     (
         "Host key verification failed|host key is known",
-        "its host key is not known here; run ssh {login} once and compare the fingerprint",
+        "its host key is not known here; run {ssh} once and compare the fingerprint",
     ),
     ("Could not resolve hostname", "no such host; check the name"),
     (
         "Permission denied|Too many authentication failures",
-        "it refuses the login, which must need no password; set up a key: ssh-copy-id {login}",
+        "it refuses the login, which must need no password; set up a key: {copy}",
     ),
-    ("Connection refused", "no SSH server answers there; start it on the board, or name its port"),
+    (
+        "Connection refused",
+        "no SSH server answers there; start it on the board, or name its port: ssh:USER@HOST:PORT",
+    ),
     ("timed out|No route to host|Network is unreachable", "it cannot be reached; is it on?"),
 )
 # How lines of ssh's own begin. It ends with 255 too where a signal ended the remote command, which may have said
@@ -64,6 +68,10 @@ _OWN_LINE = re.compile(
 )
 
 
+_KEY_FILE = re.compile(r"^Offending \S+ key in (.+):\d+\s*$", re.MULTILINE)
+_KEY_NAME = re.compile(r"^(?:Host key for|\S+ host key for) (\S+) has changed", re.MULTILINE)
+
+
 @dataclass(frozen=True, slots=True)
 class Ssh:
     """A target, and a configuration file in place of the user's (`ssh -F`)."""
@@ -76,20 +84,19 @@ class Ssh:
 
         A word that begins with `~/` is below the home directory there.
         """
-        chosen = ["-F", str(self.config)] if self.config else []
-        port = ["-p", str(self.target.port)] if self.target.port else []
-        return [
-            "ssh",
-            *chosen,
-            *OPTIONS,
-            *port,
-            "--",
-            self.target.login,
-            " ".join(map(_quoted, command)),
-        ]
+        login = self.target.login
+        return ["ssh", *self._where(), *OPTIONS, "--", login, " ".join(map(quoted, command))]
 
-    def start(self, command: Sequence[str], stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
-        """Start a command with pipes to its stdin and stdout. Raises MissingDependencyError without ssh."""
+    def _where(self) -> list[str]:
+        """Return the options of OpenSSH's tools that name the configuration and the port."""
+        chosen = ["-F", str(self.config)] if self.config else []
+        return [*chosen, *(["-p", str(self.target.port)] if self.target.port else [])]
+
+    def start(self, command: Sequence[str], stderr: IO[bytes] | int) -> "subprocess.Popen[bytes]":
+        """Start a command with pipes to its stdin and stdout; stderr: as subprocess takes it.
+
+        Raises MissingDependencyError without ssh.
+        """
         try:
             # a session of its own: Ctrl-C reaches us, and we end it
             return subprocess.Popen(  # noqa: S603 no shell here, and quoted for the one there
@@ -106,11 +113,23 @@ class Ssh:
 
     def problem(self, stderr: str) -> str:
         """Return the target and what kept ssh from it, in one line; "" where the reason is no known one."""
-        names = {"host": self.target.host, "login": self.target.login}
+        login = self.target.login
         for pattern, what in CAUSES:
             if re.search(pattern, stderr):
-                return f"{self.target.login}: {what.format(**names)}"
+                words = {
+                    "ssh": shlex.join(["ssh", *self._where(), login]),
+                    "copy": shlex.join(["ssh-copy-id", *self._where(), login]),
+                    "forget": shlex.join(self._forgetting(stderr)),
+                }
+                return f"{login}: {what.format(**words)}"
         return ""
+
+    def _forgetting(self, stderr: str) -> list[str]:
+        """Return the command that drops a changed host key: of the file and the name that ssh says, where it does."""
+        file, name = _KEY_FILE.search(stderr), _KEY_NAME.search(stderr)
+        host, port = self.target.host, self.target.port
+        listed = name[1] if name else f"[{host}]:{port}" if port else host
+        return ["ssh-keygen", *(["-f", file[1]] if file else []), "-R", listed]
 
     def failure(self, code: int, stderr: str, step: str) -> Exception:
         """Return the error for a command that ended with `code`; step: what it was to do."""
@@ -135,6 +154,12 @@ def is_own(stderr: str) -> bool:
     return _OWN_LINE.search(stderr) is not None
 
 
+def repeated(remote: str, python: str, config: Path | None) -> list[str]:
+    """Return the options that reach the same board again, for a command to paste."""
+    chosen = ["--ssh-config", str(config)] if config else []
+    return ["--remote", remote, *(["--remote-python", python] if python != PYTHON else []), *chosen]
+
+
 def check_options(remote: str | None, python: str, config: Path | None) -> None:
     """Raise InputError for an option of ssh without a board, or one whose value cannot be used."""
     if remote is None and (config or python != PYTHON):
@@ -154,7 +179,8 @@ def check_options(remote: str | None, python: str, config: Path | None) -> None:
             raise InputError(f"--ssh-config {config} is a directory; name a file")
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
+    """Return a word as a shell on the board takes it; `~/` at its beginning is the home directory there."""
     if word.startswith("~/"):
-        return '"$HOME"/' + shlex.quote(word.removeprefix("~/"))
+        return "~/" + shlex.quote(word.removeprefix("~/"))
     return shlex.quote(word)

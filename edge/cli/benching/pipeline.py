@@ -9,10 +9,12 @@ import click
 from devices.tuned import tuned_options
 from edge.bench.measure import Case, Plan
 from edge.bench.record import BenchRun
+from edge.bench.remote.target import refuse_target
 from edge.bench.sustained import Sustained
 from edge.cli.chosen import choose_models
 from edge.cli.console import progress
 from edge.cli.options import ARTIFACT, parse_skip, together
+from edge.media.paths import exists
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
 from runtimes.errors import InputError
@@ -45,6 +47,8 @@ class PipelineChoice:
             raise InputError(
                 "--detector, --pose and --skip are of a pipeline: add --pipeline SOURCE"
             )
+        if self.pipeline is not None and not exists(self.pipeline):
+            refuse_target(self.pipeline)
         if bool(artifacts) is (self.pipeline is not None):
             raise InputError(
                 "name either ARTIFACTS, or --pipeline SOURCE with --detector and --pose"

@@ -35,7 +35,7 @@ from edge.cli.benching.pipeline import (
     with_tuned,
 )
 from edge.cli.benching.warnings import say_unmeasured, warn_of_length, warn_of_noise
-from edge.cli.console import emit_json, emit_table, hint, progress, say
+from edge.cli.console import command_line, emit_json, emit_table, hint, progress, say
 from edge.cli.options import (
     ARTIFACT,
     PATH,
@@ -231,11 +231,11 @@ def _write(run: BenchRun, out: Path | None, html: Path | None) -> None:
 
 def _next_step(artifact: Path | None, out: Path | None, remote: Remote) -> str:
     if out or not artifact:
-        return f"edgepose compare {out or 'RUN.json'} OTHER.json"
+        return command_line("compare", out or "RUN.json", "OTHER.json")
     if remote.remote:
-        tools = "".join(f" --remote-binary {path}" for path in remote.remote_binary)
-        return f"edgepose bench {artifact} --remote {remote.remote}{tools} --threads 1,2,4 --out RUN.json"
-    return f"edgepose tune {artifact}"
+        more = [*remote.words, "--threads", "1,2,4", "--out", "RUN.json"]
+        return command_line("bench", artifact, *more)
+    return command_line("tune", artifact)
 
 
 def _refuse_local(*, tuned: bool, extra: dict[str, int | str]) -> None:

@@ -1,8 +1,6 @@
 """edgepose run: poses of people in images, a video, a camera stream or drawn scenes, to files or a window."""
 
 import dataclasses
-import itertools
-import shlex
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -31,10 +29,11 @@ from edge.cli.recording import banner, warn_of_drawn
 from edge.cli.remote.arguments import forwarded
 from edge.cli.remote.options import Remote, remote_options
 from edge.cli.remote.run import RemoteRun, run_remote
-from edge.cli.remote.sources import on_board
+from edge.cli.remote.sources import on_board, on_this_machine
 from edge.cli.running.many import check_many, run_many
+from edge.cli.running.next_step import next_step
 from edge.cli.running.plan import Plan, plan_run
-from edge.cli.running.setup import Setup, check_spares, picture_suffix
+from edge.cli.running.setup import Setup, check_spares
 from edge.cli.running.shard import parse_shard
 from edge.cli.running.single import run_one
 from edge.cli.serve import ServeOptions, open_preview, serve_options
@@ -43,7 +42,6 @@ from edge.cli.verb import Verb
 from edge.cli.window import require_display
 from edge.codecs.people import parse_classes
 from edge.media.live.limits import LiveLimits
-from edge.media.paths import without_login
 from edge.model import Model
 from edge.pipeline import Pipeline, PoseNMS, Skip, Smooth
 from runtimes.artifact import Artifact
@@ -185,8 +183,11 @@ def command(
     _check_stdout(outputs, as_json=as_json)
     here = {"--tuned": asked.tuned, "--show": show, "--serve": serving.serve}
     ssh = remote.ssh(here=here)
-    asked_sources, sources = sources, tuple(map(on_board, sources)) if ssh else sources
+    asked_sources, sources = sources, tuple(map(on_board if ssh else on_this_machine, sources))
     plan = plan_run(sources, parse_shard(shard) if shard else None)
+    # those of the cache are found again without a name; bench wants one
+    chosen = (pose, detector) if outputs.given else (asked.pose, asked.detector)
+    models = dict(zip(("--pose", "--detector"), chosen, strict=True))
     _check_outputs(plan, outputs, show=show, force=force)
     if ssh:
         more = {"kpt_thr": kpt_thr, "shard": shard, "give_up_s": give_up_s}
@@ -195,7 +196,10 @@ def command(
         arguments = _arguments(given, pose, detector, sources)
         artifacts = [Artifact.open(each) for each in (pose, detector) if each]
         there = RemoteRun(asked_sources, plan, outputs, artifacts, arguments, force)
-        return run_remote(ssh, remote.remote_python, there)
+        code = run_remote(ssh, remote.remote_python, there)
+        if code == 0:
+            hint(next_step(asked_sources, plan, models, outputs, remote.words))
+        return code
     with ExitStack() as stack:
         preview = open_preview(serving, stack)
         pose_artifact = Artifact.open(pose)
@@ -214,8 +218,7 @@ def command(
         setup = Setup(pipeline, outputs, force, threshold, note, emit, preview, limits)
         one = plan.way == "one"
         code = run_one(setup, plan.sources[0].source, show=show) if one else run_many(setup, plan)
-    bench = shlex.join(["edgepose", "bench", *map(str, filter(None, (pose, detector)))])
-    hint(bench if outputs.given else _keeping(sources, plan, asked))
+    hint(next_step(sources, plan, models, outputs, remote.words))
     return code
 
 
@@ -278,14 +281,3 @@ def _open(artifact: Artifact, asked: PipelineOptions, options: LoadOptions) -> M
 
 def _other_than_drawn(sources: tuple[str, ...]) -> str:
     return next((each for each in sources if each != "synth"), "synth")
-
-
-def _keeping(sources: tuple[str, ...], plan: Plan, asked: PipelineOptions) -> str:
-    """Return the command that keeps the results."""
-    models = (("--pose", asked.pose), ("--detector", asked.detector))
-    flags = [(flag, str(path)) for flag, path in models if path]
-    one = plan.way == "one"
-    out = f"poses{picture_suffix(sources[0])}" if one else "poses"
-    keep = ["--out", out, "--save-json", "poses.json" if one else "poses"]
-    shown = map(without_login, sources)  # logs are read by others
-    return shlex.join(["edgepose", "run", *shown, *itertools.chain(*flags), *keep])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edge.bench.remote.ssh import PYTHON, Ssh, check_options
+from edge.bench.remote.ssh import PYTHON, Ssh, check_options, repeated
 from edge.bench.remote.target import Target, parse_target
 from edge.cli.options import PATH, setting, together
 from runtimes.errors import InputError
@@ -24,6 +24,13 @@ class Remote:
         if self.remote is not None:
             _target(self.remote)
         check_options(self.remote, self.remote_python, self.ssh_config)
+
+    @property
+    def words(self) -> list[str]:
+        """The options as a command line has them; [] for this machine."""
+        if self.remote is None:
+            return []
+        return repeated(self.remote, self.remote_python, self.ssh_config)
 
     def ssh(self, *, here: Mapping[str, object]) -> Ssh | None:
         """Return what reaches the board, None for this machine.

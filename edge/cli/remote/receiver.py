@@ -68,6 +68,7 @@ class Receiver:
     _drafts: dict[int, Path] = field(default_factory=dict)
     _lines: dict[tuple[int, str], _Lines] = field(default_factory=dict)
     _unplaced: dict[tuple[int, str], None] = field(default_factory=dict)
+    _begun: set[int] = field(default_factory=set)
 
     def __enter__(self) -> "Receiver":
         self._stack = ExitStack()
@@ -115,6 +116,11 @@ class Receiver:
         except OSError as error:
             raise disk_error(path, error) from error
 
+    @property
+    def begun(self) -> list[Path]:
+        """Results of which something is in place."""
+        return [each.path for number, each in enumerate(self.targets) if number in self._begun]
+
     def keep(self) -> list[Path]:
         """Put in place what can be read of unfinished results, and return all that was written."""
         if self.way != "batch":  # there a file's results are complete or absent
@@ -130,6 +136,7 @@ class Receiver:
         if draft.is_file():
             flush(draft)
         replace(draft, path)
+        self._begun.add(output)
 
     def _add_lines(self, frame: File, data: bytes, path: Path) -> None:
         key = (frame.output, frame.name)
@@ -141,6 +148,7 @@ class Receiver:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             if not path.exists() or path.is_file():
                 flags |= os.O_TRUNC
+            self._begun.add(frame.output)
             self._lines[key] = _Lines(os.open(path, flags, 0o666), TextFilter(self.copy))
         lines = self._lines[key]
         new = data[max(0, lines.received - frame.offset) :]

@@ -19,8 +19,8 @@ import msgspec
 from edge.bench.remote.board import Board, ending
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.parcel import write_parcel
-from edge.bench.remote.ssh import OWN_ERROR, Ssh
-from edge.cli.console import say, silence_stdout
+from edge.bench.remote.ssh import OWN_ERROR, Ssh, quoted
+from edge.cli.console import NO_HINT, say, silence_stdout
 from edge.cli.outputs import STDOUT, Outputs
 from edge.cli.remote.frames import (
     Err,
@@ -145,7 +145,7 @@ def _require_python(facts: Facts, python: str, login: str, runtimes: Iterable[Ru
             missing[0],
             "",
             f"{login}: {', '.join(missing)} not installed for {python} there; "
-            f"run on it: {python} -m pip install {' '.join(missing)}",
+            f"run on it: {quoted(python)} -m pip install {' '.join(missing)}",
         )
 
 
@@ -159,7 +159,10 @@ def _run(board: Board, run: RemoteRun) -> int:
         cwd=copy + str(Path.cwd()),
         outputs=[copy + os.path.abspath(each) for each in outputs],  # noqa: PTH100
         many=run.plan.way != "one",
-        environment={"TERM": os.environ.get("TERM", "dumb")} if terminal else {},
+        environment={
+            NO_HINT: "1",  # its commands would lack the board
+            **({"TERM": os.environ.get("TERM", "dumb")} if terminal else {}),
+        },
         terminal=terminal,
     )
     command = ["env", f"TMPDIR={board.directory}", board.python, f"{board.directory}/{AGENT.name}"]
@@ -188,6 +191,10 @@ def _run(board: Board, run: RemoteRun) -> int:
             f"{board.ssh.target.login}: the run there was ended by {signal.Signals(-code).name};"
             " is there enough memory?"
         )
+    if code not in {None, 0, stop.exit_code}:
+        begun = ", ".join(map(str, receiver.begun))
+        kept = f"; what it had written is kept, partial: {begun}" if begun else ""
+        say(f"that was on {board.ssh.target.login}, whose run ended with exit code {code}{kept}")
     return code or 0
 
 

@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.bench.remote.target import BOARD, refuse_target
 from edge.media.image_files import image_files, images_like, images_numbered, is_numbered
 from edge.media.live.camera import parse_camera
 from edge.media.live.gstreamer import is_gstreamer
@@ -12,8 +13,14 @@ from edge.media.paths import exists, is_file, is_folder, without_login
 from edge.media.sources import STREAM_SCHEMES
 from runtimes.errors import InputError, SourceError
 
-BOARD = "board:"
 DRAWN = "synth"
+
+
+def on_this_machine(source: str) -> str:
+    """Return a source of a run without a board; raises InputError for one that names a board."""
+    if not exists(source):
+        refuse_target(source)
+    return source
 
 
 def on_board(source: str) -> str:
@@ -27,7 +34,7 @@ def on_board(source: str) -> str:
         raise InputError(
             f"with --remote, say where {shown} is read: write {BOARD}{shown} for the board"
         )
-    return source
+    return on_this_machine(source)
 
 
 def files_of(sources: Sequence[str]) -> list[Path]:

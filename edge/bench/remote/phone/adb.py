@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from edge.bench.remote.streams import Printed, read_all
 from runtimes.errors import DeviceLostError, InputError, MissingDependencyError
 
 ANSWER_S = 30.0
@@ -48,9 +49,12 @@ FULL = re.compile("No space left on device|Disk quota exceeded")
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How a command on the phone ended, and what it printed on stdout and stderr together."""
+    """How a command on the phone ended, and what it printed on stdout and stderr together.
 
-    code: int
+    code: None where it printed more than is read, and was given up.
+    """
+
+    code: int | None
     text: str
 
 
@@ -66,11 +70,11 @@ class Adb:
 
     def require_ready(self) -> None:
         """Raise InputError where the phone cannot be used, with the remedy."""
-        done = self._call(["get-state"], ANSWER_S)
-        said = " ".join((done.stdout + done.stderr).split())
-        if done.returncode or done.stdout.strip() != "device":
-            state = done.stdout.strip()
-            cause = self.cause(f"device {state} {done.stderr}")
+        code, done = self._call(["get-state"], ANSWER_S)
+        state, problem = _text(done.out).strip(), _text(done.err)
+        said = " ".join(f"{state} {problem}".split())
+        if code or state != "device":
+            cause = self.cause(f"device {state} {problem}")
             raise InputError(
                 f"adb:{self.serial}: {cause or f'it is no running phone ({said[-TAIL:]})'}"
             )
@@ -78,22 +82,26 @@ class Adb:
     def run(self, command: str, limit_s: float = ANSWER_S) -> Done:
         """Run a command line of the phone's shell. Raises DeviceLostError where its end is not heard of."""
         # old phones neither pass on exit codes nor keep stderr apart
-        done = self._call(["shell", f'( {command} ) 2>&1; echo "{EXIT}$?"'], limit_s)
-        text = done.stdout.replace("\r\n", "\n")
+        _, done = self._call(["shell", f'( {command} ) 2>&1; echo "{EXIT}$?"'], limit_s)
+        text = _text(done.out)
+        if not done.whole:
+            return Done(None, text)
         found = re.search(rf"{EXIT}(\d+)\s*\Z", text)
         if not found:
-            raise self.lost(done.stderr or text)
+            raise self.lost(_text(done.err) or text)
         return Done(int(found[1]), text[: found.start()])
 
     def push(self, sources: Sequence[Path], target: str) -> None:
         """Copy files to a file or a folder. Raises InputError where the phone is full, DeviceLostError."""
-        done = self._call(["push", *(str(each.resolve()) for each in sources), target], PUSH_S)
-        if done.returncode == 0:
+        paths = [str(each.resolve()) for each in sources]
+        code, done = self._call(["push", *paths, target], PUSH_S)
+        if code == 0:
             return
-        said = done.stderr + done.stdout
+        said = _text(done.err + done.out)
         if FULL.search(said):
             raise InputError(
-                f"adb:{self.serial}: its storage is full; make room there (adb shell df /data shows it)"
+                f"adb:{self.serial}: its storage is full; make room there"
+                f" (adb -s {self.serial} shell df /data shows it)"
             )
         if self.cause(said) or self._state() != "device":
             raise self.lost(said)
@@ -101,17 +109,7 @@ class Adb:
 
     def start(self, command: str, stderr: IO[bytes]) -> "subprocess.Popen[bytes]":
         """Start a command line of the phone's shell with pipes to its stdin and stdout."""
-        try:
-            # a session of its own: Ctrl-C reaches us, and we end it
-            return subprocess.Popen(  # noqa: S603 no shell here
-                self.argv("shell", command),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        except FileNotFoundError as error:
-            raise MissingDependencyError("adb", "", NOT_INSTALLED) from error
+        return self._start(["shell", command], subprocess.PIPE, stderr)
 
     def cause(self, said: str) -> str:
         """Return what keeps adb from the phone and what to do; "" where the reason is no known one."""
@@ -123,23 +121,36 @@ class Adb:
         return DeviceLostError(f"adb:{self.serial}: the phone disappeared ({words})")
 
     def _state(self) -> str:
-        return self._call(["get-state"], ANSWER_S).stdout.strip()
+        return _text(self._call(["get-state"], ANSWER_S)[1].out).strip()
 
-    def _call(self, arguments: Sequence[str], limit_s: float) -> "subprocess.CompletedProcess[str]":
+    def _call(self, arguments: Sequence[str], limit_s: float) -> tuple[int, Printed]:
+        """Run adb and return its exit code and what it printed; where that is too much, adb is ended."""
+        with self._start(arguments, subprocess.DEVNULL, subprocess.PIPE) as process:
+            try:
+                said = read_all(process, limit_s)
+            except subprocess.TimeoutExpired as error:
+                raise DeviceLostError(
+                    f"adb:{self.serial}: the phone was not done within {limit_s:.0f} s"
+                ) from error
+            finally:
+                process.kill()
+        return process.returncode, said
+
+    def _start(
+        self, arguments: Sequence[str], stdin: int, stderr: IO[bytes] | int
+    ) -> "subprocess.Popen[bytes]":
         try:
-            return subprocess.run(  # noqa: S603 no shell here
+            # a session of its own: Ctrl-C reaches us, and we end it
+            return subprocess.Popen(  # noqa: S603 no shell here
                 self.argv(*arguments),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=limit_s,
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=stderr,
                 start_new_session=True,
-                check=False,
             )
         except FileNotFoundError as error:
             raise MissingDependencyError("adb", "", NOT_INSTALLED) from error
-        except subprocess.TimeoutExpired as error:
-            raise DeviceLostError(
-                f"adb:{self.serial}: the phone gave no answer within {limit_s:.0f} s"
-            ) from error
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace").replace("\r\n", "\n")

@@ -1,21 +1,20 @@
 """A phone's temporary directory: made, filled and removed over adb, with the tool that runs in it."""
 
 import contextlib
+import re
 import secrets
 import shlex
-import subprocess
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 
 from edge.bench.remote.phone.adb import FULL, TAIL, Adb, Done
+from edge.bench.remote.streams import Holder
 from runtimes.errors import DeviceLostError, InputError, warn
 
 # Where the shell may write and execute; /sdcard is mounted noexec.
 PARENT = "/data/local/tmp"
-MADE, REMOVED = b"@edgepose made", b"@edgepose removed"
+MADE, REMOVED = re.compile(rb"@edgepose made\s*"), b"@edgepose removed"
 PID = "tool.pid"
 # The shell that makes the directory holds it: where its stdin ends, by us or with the connection, it ends the tool and
 # removes the directory.
@@ -23,8 +22,6 @@ HOLD = (
     "trap '' HUP INT TERM PIPE; umask 077; mkdir {d} || exit 3; echo '@edgepose made'; cat >/dev/null; "
     "test -f {d}/{pid} && kill -9 $(cat {d}/{pid}); rm -rf {d} && echo '@edgepose removed'"
 )
-GRACE_S = 10.0
-MOST_LINES, MOST_LINE_BYTES = 100, 1 << 16
 
 
 class Folder:
@@ -35,12 +32,12 @@ class Folder:
         self.path = f"{PARENT}/edgepose-{secrets.token_hex(8)}"
 
     def __enter__(self) -> "Folder":
-        self._stderr = tempfile.TemporaryFile()
-        self._holder = self.adb.start(HOLD.format(d=self.path, pid=PID), self._stderr)
+        command = HOLD.format(d=self.path, pid=PID)
+        self._holder = Holder(lambda stderr: self.adb.start(command, stderr))
         try:
             self._await_made()
         except BaseException:
-            self._close()
+            self._holder.end()
             raise
         return self
 
@@ -50,7 +47,8 @@ class Folder:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._close():
+        # adb ends with code 0 where a connection is lost
+        if REMOVED in self._holder.end()[1]:
             return
         # the shell was lost: with a phone that is still there, another one removes what it left
         with contextlib.suppress(DeviceLostError):
@@ -81,8 +79,13 @@ class Folder:
 
     def _must(self, command: str) -> None:
         done = self.adb.run(command)
-        if done.code:
+        if done.code != 0:
             raise self._failure(done.text)
+
+    def _await_made(self) -> None:
+        if not self._holder.made(MADE):
+            _, said, printed = self._holder.failure()  # old phones keep no stderr apart
+            raise self._failure(printed + said)
 
     def _failure(self, said: str) -> Exception:
         words = " ".join(said.split())[-TAIL:] or "no output"
@@ -91,40 +94,3 @@ class Folder:
         if cause := self.adb.cause(words):
             return InputError(f"adb:{self.adb.serial}: {cause}")
         return InputError(f"adb:{self.adb.serial}: no directory in {PARENT} ({words})")
-
-    def _await_made(self) -> None:
-        lines = _pipe(self._holder.stdout)
-        said = b""
-        for _ in range(MOST_LINES):
-            line = lines.readline(MOST_LINE_BYTES)
-            if line.strip() == MADE:
-                return
-            if not line:
-                break
-            said += line
-        self._stderr.seek(0)
-        said += self._stderr.read(1 << 16)
-        raise self._failure(said.decode(errors="replace"))
-
-    def _close(self) -> bool:
-        """End the shell that holds the directory, and return whether it said that it removed it.
-
-        adb ends with code 0 where a connection is lost.
-        """
-        with contextlib.suppress(BrokenPipeError):
-            _pipe(self._holder.stdin).close()
-        try:
-            self._holder.wait(GRACE_S)
-        except subprocess.TimeoutExpired:
-            self._holder.kill()
-            self._holder.wait()
-        with _pipe(self._holder.stdout) as lines:
-            said = lines.read(MOST_LINE_BYTES)
-        self._stderr.close()
-        return REMOVED in said
-
-
-def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:
-    if pipe is None:
-        raise ValueError("a command on a phone needs pipes")
-    return pipe

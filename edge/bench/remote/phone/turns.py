@@ -11,6 +11,7 @@ from edge.bench.remote.phone.binaries import Binary
 from edge.bench.remote.phone.folder import Folder
 from edge.bench.remote.phone.state import PhoneState
 from edge.bench.remote.phone.tool import Ask, Printed
+from edge.bench.remote.streams import MOST_PRINTED
 from runtimes.artifact import REFERENCE
 from runtimes.errors import EngineError
 from runtimes.parity_spec import ApParity, PxParity
@@ -46,6 +47,11 @@ class Turns:
         done = self.folder.run(line, limit_s)
         where = f"adb:{self.folder.adb.serial}: {self.case.artifact.name}"
         said = " ".join(done.text.split())[-TAIL:] or "no output"
+        if done.code is None:
+            raise EngineError(
+                f"{where}: {tool.name} printed over {MOST_PRINTED >> 20} MB there and was stopped; "
+                f"name another build of it ({said})"
+            )
         if done.code:
             raise EngineError(f"{where}: {tool.name} ended with code {done.code} there ({said})")
         try:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.bench.remote.ssh import Ssh, check_options, is_own
+from edge.bench.remote.ssh import Ssh, check_options, is_own, repeated
 from edge.bench.remote.target import Target
 from runtimes.errors import DeviceLostError, InputError
 
@@ -36,6 +36,44 @@ def test_what_keeps_ssh_from_the_board(stderr, said) -> None:
     assert str(error).startswith("pi@board: ")
     assert said in str(error)
     assert "\n" not in str(error)
+
+
+CHANGED = """\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\r
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@\r
+Add correct host key in /home/pi/my hosts to get rid of this message.\r
+Offending ED25519 key in /home/pi/my hosts:3\r
+Host key for [board]:2222 has changed and you have requested strict checking.\r
+Host key verification failed.\r
+"""
+
+
+def test_commands_to_paste_reach_the_same_server() -> None:
+    """They have the port and the configuration; an old key is dropped from the file, and by the name, that ssh says."""
+    there = Ssh(Target("board", "pi", 2222), Path("my config"))
+    config = "-F 'my config' -p 2222 pi@board"
+
+    def said(stderr: str) -> str:
+        return str(there.failure(255, stderr, "copying"))
+
+    unknown = "No ED25519 host key is known for board and you have requested strict checking.\r\n"
+    assert f"run ssh {config} once" in said(unknown)
+    assert f"ssh-copy-id {config}" in said("pi@board: Permission denied (publickey).\r\n")
+    assert f"run: ssh-keygen -f '/home/pi/my hosts' -R '[board]:2222', then ssh {config} once" in (
+        said(CHANGED)
+    )
+    bare = "REMOTE HOST IDENTIFICATION HAS CHANGED"
+    assert "run: ssh-keygen -R '[board]:2222', " in said(bare)
+
+
+def test_a_board_is_named_again_as_it_was() -> None:
+    assert repeated("ssh:pi@board", "python3", None) == ["--remote", "ssh:pi@board"]
+    again = repeated("ssh:pi@board:22", "~/a b/python", Path("my config"))
+    assert again == [
+        *("--remote", "ssh:pi@board:22", "--remote-python", "~/a b/python"),
+        *("--ssh-config", "my config"),
+    ]
 
 
 # as OpenSSH's sources have them: clientloop.c, packet.c, kex.c, sshconnect.c

@@ -1,12 +1,13 @@
 """Names of boards, and the arguments that ssh is started with."""
 
+import re
 import shlex
 from pathlib import Path
 
 import pytest
 
 from edge.bench.remote.ssh import Ssh
-from edge.bench.remote.target import Phone, Target, parse_target
+from edge.bench.remote.target import Phone, Target, parse_target, refuse_target
 from runtimes.errors import InputError
 
 
@@ -60,6 +61,36 @@ def test_a_phone_is_named_by_its_serial(serial) -> None:
 def test_no_serial_is_refused(text) -> None:
     with pytest.raises(InputError, match="--remote wants adb:SERIAL"):
         parse_target(text)
+
+
+@pytest.mark.parametrize("text", ["pi@board", "ssh://pi@board", "ssh://pi@board/"])
+def test_what_was_meant_is_spelled_out(text) -> None:
+    with pytest.raises(InputError, match=r"not '[^']*': write --remote ssh:pi@board$"):
+        parse_target(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("ssh:pi@board", "a board is named by --remote ssh:pi@board"),
+        ("ssh:board", "a board is named by --remote ssh:board"),
+        ("ssh://pi@board:2222", "a board is named by --remote ssh:pi@board:2222"),
+        ("pi@board", "a board is named by --remote ssh:pi@board"),
+        ("adb:emulator-5554", "a board is named by --remote adb:emulator-5554"),
+        ("board:0", "board:0 is read by a board: `edgepose run SOURCE --remote ssh:USER@HOST`"),
+        ("board:rtsp://me:secret@cam/1", "board:rtsp://cam/1 is read by a board"),
+    ],
+)
+def test_a_board_in_a_files_place_is_refused(text, said) -> None:
+    with pytest.raises(InputError, match=re.escape(said)):
+        refuse_target(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["clip.mp4", "a/b", "0", "-", "rtsp://me@cam/1", "ssh:a b", "synth", "a@b/c.mp4"]
+)
+def test_anything_else_is_left_to_its_reader(text) -> None:
+    refuse_target(text)
 
 
 def test_the_command_is_one_quoted_string_behind_the_host() -> None:
