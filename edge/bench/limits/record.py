@@ -1,4 +1,4 @@
-"""limits.json: peak arithmetic and memory bandwidth of this machine, as `edgepose doctor --measure` found them."""
+"""limits.json: peak arithmetic and memory bandwidth of machines, as `edgepose doctor --measure` found them."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -58,15 +58,19 @@ class Limits(Record, frozen=True, kw_only=True):
 
 
 class LimitsFile(Record, frozen=True, kw_only=True):
-    """limits.json: one entry a machine, since a home directory may be shared."""
+    """limits.json: one entry a machine, since a home directory may be shared, and boards are measured over SSH."""
 
     entries: tuple[Limits, ...] = ()
     format: int = FORMAT
 
 
-def machine_key(machine: Machine) -> MachineKey:
-    """Return what limits are kept by: CPU, and the cores that this process may use."""
-    return MachineKey(arch=machine.arch, cpu_model=machine.cpu_model, cores=machine.allowed_cores)
+def machine_key(machine: Machine, host: str = "") -> MachineKey:
+    """Return what limits are kept by: CPU (of an ARM board with the board's name), and the cores that may be used.
+
+    host: of a board, in place of a CPU that has no name, so that no other machine without one takes its limits.
+    """
+    model = machine.cpu_model or host
+    return MachineKey(arch=machine.arch, cpu_model=model, cores=machine.allowed_cores)
 
 
 def limits_path() -> Path:
@@ -74,9 +78,12 @@ def limits_path() -> Path:
     return cache_dir() / LIMITS
 
 
-def load_limits(machine: Machine) -> Limits | None:
-    """Return the limits of a machine; None where they were not measured. Raises InputError for a damaged file."""
-    key = machine_key(machine)
+def load_limits(machine: Machine, host: str = "") -> Limits | None:
+    """Return the limits of a machine; None where they were not measured. Raises InputError for a damaged file.
+
+    host: of a board, see `machine_key`.
+    """
+    key = machine_key(machine, host)
     return next((each for each in _read().entries if each.machine == key), None)
 
 

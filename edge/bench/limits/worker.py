@@ -1,101 +1,79 @@
-"""Process that measures with numpy: products of matrices, and reading of memory; one JSON message on stdout.
+"""Program that measures with numpy: products of matrices, and reading of memory; one line of JSON on stdout.
 
-Started as `python -m edge.bench.limits.worker JOB`, with the threads of numpy's BLAS in the environment, which a BLAS
-reads when it loads.
+It runs here and on boards, where nothing of edgepose is: syntax and standard library of Python 3.6, numpy 1.13. Started
+with a `Job` (`edge.bench.limits.job`) as JSON, it answers with `Found`. The threads of numpy's BLAS are in the
+environment, which a BLAS reads when it loads.
 """
 
+import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 
-import msgspec
 import numpy as np
-from numpy.typing import NDArray
-
-from runtimes.record import NotNegative, Record
 
 WINDOW_S = 0.02  # reads of a set are timed together over at least so long
 FLOAT_BYTES = 4
 SHORTEST_S = 1e-9  # of a clock's step
 
 
-class Job(Record, frozen=True, kw_only=True):
-    """Multiply matrices of `side` x `side`, then read each set of `set_bytes`; each for `seconds` by `threads`."""
-
-    side: int
-    set_bytes: tuple[int, ...]
-    threads: int
-    seconds: float
-
-
-class Best(Record, frozen=True, kw_only=True):
-    """The most units a second of any repetition; cpu_wall: CPU time / (wall time x threads) of all of them."""
-
-    per_s: float
-    cpu_wall: NotNegative
-
-
-class Found(Record, frozen=True, kw_only=True):
-    """product: multiply-accumulates; reads: bytes, in the order of `Job.set_bytes`."""
-
-    product: Best
-    reads: tuple[Best, ...]
-
-
-def main() -> None:
+def main():
     """Do the job of the first argument."""
-    job = msgspec.json.decode(sys.argv[1], type=Job)
-    found = Found(
-        product=multiply(job.side, job.threads, job.seconds),
-        reads=tuple(read(each, job.threads, job.seconds) for each in job.set_bytes),
-    )
-    sys.stdout.buffer.write(msgspec.json.encode(found) + b"\n")
+    job = json.loads(sys.argv[1])
+    threads, seconds = job["threads"], job["seconds"]
+    found = {
+        "numpy": np.__version__,
+        "product": multiply(job["side"], threads, seconds),
+        "reads": [read(each, threads, seconds) for each in job["set_bytes"]],
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
-def multiply(side: int, threads: int, seconds: float) -> Best:
+def multiply(side, threads, seconds):
     """Return the rate of float32 products of square matrices; `threads` are those that the BLAS has."""
-    rng = np.random.default_rng(0)
-    a, b = (rng.random((side, side), np.float32) for _ in range(2))
+    rng = np.random.RandomState(0)
+    a, b = (rng.random_sample((side, side)).astype(np.float32) for _ in range(2))
     out = np.empty_like(a)
-    return _best(lambda: np.matmul(a, b, out=out), side**3, threads, seconds)
+    return best(lambda: np.matmul(a, b, out=out), side**3, threads, seconds)
 
 
-def read(count: int, threads: int, seconds: float) -> Best:
+def read(count, threads, seconds):
     """Return the rate at which `threads` read `count` bytes of their own again and again, by sums of squares."""
     shares = [np.ones(max(1, count // FLOAT_BYTES // threads), np.float32) for _ in range(threads)]
-    once = _timed(lambda: _sum_squares(shares[0], 1))
-    turns = max(1, round(WINDOW_S / once))
+    once = timed(lambda: sum_squares(shares[0], 1))
+    turns = max(1, int(round(WINDOW_S / once)))
     total = turns * FLOAT_BYTES * sum(map(len, shares))
-    return _best(lambda: _at_once(shares, turns), total, threads, seconds)
+    return best(lambda: at_once(shares, turns), total, threads, seconds)
 
 
-def _at_once(shares: list[NDArray[np.float32]], turns: int) -> None:
+def at_once(shares, turns):
     """Read all shares, each in a thread of its own."""
     helpers = [
-        threading.Thread(target=_sum_squares, args=(share, turns), daemon=True)
+        threading.Thread(target=sum_squares, args=(share, turns), daemon=True)
         for share in shares[1:]
     ]
     for helper in helpers:
         helper.start()
-    _sum_squares(shares[0], turns)
+    sum_squares(shares[0], turns)
     for helper in helpers:
         helper.join()
 
 
-def _sum_squares(share: NDArray[np.float32], turns: int) -> None:
+def sum_squares(share, turns):
+    """Read a share `turns` times."""
     for _ in range(turns):
         np.dot(share, share)  # without the interpreter's lock
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work):
+    """Return the seconds that `work` takes, after once for the caches."""
     work()
     start = time.perf_counter()
     work()
     return max(time.perf_counter() - start, SHORTEST_S)
 
 
-def _best(work: Callable[[], object], units: int, threads: int, seconds: float) -> Best:
+def best(work, units, threads, seconds):
     """Repeat `work` for `seconds`, after once for the caches; of each repetition that many units."""
     work()
     fastest = float("inf")
@@ -107,7 +85,7 @@ def _best(work: Callable[[], object], units: int, threads: int, seconds: float) 
         now = time.perf_counter()
         fastest = min(fastest, max(now - start, SHORTEST_S))
     cpu_wall = (time.process_time() - cpu) / (max(now - begin, SHORTEST_S) * threads)
-    return Best(per_s=units / fastest, cpu_wall=cpu_wall)
+    return {"per_s": units / fastest, "cpu_wall": cpu_wall}
 
 
 if __name__ == "__main__":

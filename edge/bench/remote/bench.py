@@ -7,6 +7,8 @@ from pathlib import Path
 
 import msgspec
 
+from edge.bench.limits.floor import with_floors
+from edge.bench.limits.record import load_limits
 from edge.bench.measure import Case, Plan, measure, quiet
 from edge.bench.record import BenchRun
 from edge.bench.remote.board import Board
@@ -76,6 +78,8 @@ def bench_remote(
         board.send(artifacts)
         facts = board.facts([name for each in runtimes for name in ENGINES[each].packages])
         board.require_engines(artifacts, facts)
+        machine = facts.machine()
+        limits = load_limits(machine, target.login)  # a damaged file ends it before any work
         folders = {each.root: number for number, each in enumerate(artifacts)}
         workers = [
             stack.enter_context(board.worker(folders[case.artifact.root], case)) for case in cases
@@ -86,9 +90,9 @@ def bench_remote(
             else measure(workers, plan, advance)
         )
     return msgspec.structs.replace(
-        run,
-        host=ssh.target.login,
-        machine=facts.machine(),
+        with_floors(run, limits),
+        host=target.login,
+        machine=machine,
         versions=_versions(facts, run),
         load_before=facts.load,
         load_after=None,

@@ -4,7 +4,8 @@ import contextlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import IO
 
@@ -70,9 +71,9 @@ class Board:
                 " connection; after a restart of the board look for it"
             )
 
-    def send(self, artifacts: Sequence[Artifact]) -> None:
-        """Send the runner and the artifacts. Raises InputError where the disk is full, DeviceLostError."""
-        self.unpack(lambda stream: write_parcel(stream, artifacts), "copying the artifacts")
+    def send(self, artifacts: Sequence[Artifact], programs: Sequence[Path] = (RUNNER,)) -> None:
+        """Send programs and the artifacts. Raises InputError where the disk is full, DeviceLostError."""
+        self.unpack(lambda stream: write_parcel(stream, artifacts, programs), "copying files")
 
     def unpack(self, write: Callable[[IO[bytes]], object], step: str) -> None:
         """Unpack the tar stream that `write` writes, in the directory; step: what it is for. Raises as `send`."""
@@ -85,13 +86,31 @@ class Board:
                 pipe_of(process.stdin).close()
                 process.wait(TIME_LIMIT_S)
             if process.returncode:
-                raise self.ssh.failure(process.returncode, text_of(stderr), step)
+                raise self._failure(process.returncode, text_of(stderr), step)
 
     def facts(self, engines: Sequence[str]) -> Facts:
         """Return the facts of the board; engines: import names to look for. Raises InputError without Python."""
-        process = self.ssh.start(self._command("facts", *engines), subprocess.PIPE)
+        out = self.output(RUNNER, ["facts", *engines])
+        try:
+            return msgspec.json.decode(out[max(0, out.rfind(FACTS)) :], type=Facts)
+        except msgspec.DecodeError as error:
+            raise InputError(
+                f"{self.ssh.target.login}: {self.python} gave no facts ({error}); is it Python 3.6 or newer?"
+            ) from error
+
+    def output(
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        time_limit_s: float = TIME_LIMIT_S,
+    ) -> bytes:
+        """Return what a program that was sent prints to stdout. Raises InputError without Python, or where it fails."""
+        variables = [f"{name}={value}" for name, value in (environment or {}).items()]
+        command = self._command(program, arguments, variables)
+        process = self.ssh.start(command, subprocess.PIPE)
         with ending(process):
-            said = read_all(process, TIME_LIMIT_S)
+            said = read_all(process, time_limit_s)
         login = self.ssh.target.login
         if not said.whole:
             raise InputError(f"{login}: {self.python} prints without end there; is it a Python?")
@@ -101,13 +120,8 @@ class Board:
             )
         if process.returncode:
             words = said.err.decode(errors="replace")
-            raise self.ssh.failure(process.returncode, words, self.python)
-        try:
-            return msgspec.json.decode(said.out[max(0, said.out.rfind(FACTS)) :], type=Facts)
-        except msgspec.DecodeError as error:
-            raise InputError(
-                f"{login}: {self.python} gave no facts ({error}); is it Python 3.6 or newer?"
-            ) from error
+            raise self._failure(process.returncode, words, self.python)
+        return said.out
 
     def require_engines(self, artifacts: Sequence[Artifact], facts: Facts) -> None:
         """Raise MissingDependencyError where an artifact's engine is not installed there."""
@@ -139,10 +153,20 @@ class Board:
                 raise
             raise type(error)(f"{login}: {case.artifact.name}: {error}") from error
 
-    def _command(self, *arguments: str) -> list[str]:
+    def _command(
+        self, program: Path, arguments: Sequence[str], variables: Sequence[str] = ()
+    ) -> list[str]:
         # what engines leave in the temporary directory is removed with ours
-        own = ["env", f"TMPDIR={self.directory}", self.python]
-        return [*own, f"{self.directory}/{RUNNER.name}", *arguments]
+        own = ["env", f"TMPDIR={self.directory}", *variables, self.python]
+        return [*own, f"{self.directory}/{program.name}", *arguments]
+
+    def _failure(self, code: int, stderr: str, step: str) -> Exception:
+        """Return the error for a command that ended with `code`; step: what it was to do."""
+        if code != OWN_ERROR and self._holder.ended:
+            return DeviceLostError(
+                f"{self.ssh.target.login}: the connection was lost, and with it the directory there"
+            )
+        return self.ssh.failure(code, stderr, step)
 
     def _made(self) -> str:
         line = self._holder.made(DIRECTORY)
@@ -161,7 +185,8 @@ class RemoteWorker(Worker):
         super().__init__(case.artifact, case.options)
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        return self._board.ssh.start(self._board._command("serve"), self._stderr)  # noqa: SLF001 its other half
+        command = self._board._command(RUNNER, ["serve"])  # noqa: SLF001 its other half
+        return self._board.ssh.start(command, self._stderr)
 
     def _root(self) -> str:
         return str(self._number)
@@ -189,7 +214,7 @@ def ending(process: "subprocess.Popen[bytes]") -> Iterator[None]:
     try:
         yield
     except subprocess.TimeoutExpired as error:
-        raise DeviceLostError(f"the board gave no answer within {TIME_LIMIT_S:.0f} s") from error
+        raise DeviceLostError(f"the board gave no answer within {error.timeout:.0f} s") from error
     finally:
         if process.poll() is None:
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -2,6 +2,8 @@
 
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -33,15 +35,21 @@ class Facts(Record, frozen=True, kw_only=True):
     files: dict[str, Text]
     missing: tuple[Name, ...]
 
-    def machine(self) -> Machine:
-        """Return the machine, detected from its files as they would be read on it."""
+    @contextmanager
+    def root(self) -> Iterator[Path]:
+        """Write its files into a temporary folder that stands for its `/`."""
         with tempfile.TemporaryDirectory() as folder:
             for name, text in self.files.items():
                 if _PATH.fullmatch(name):
                     path = Path(folder, name.lstrip("/"))
                     path.parent.mkdir(parents=True, exist_ok=True)
                     path.write_text(text)
-            found = detect_machine(Path(folder))
+            yield Path(folder)
+
+    def machine(self) -> Machine:
+        """Return the machine, detected from its files as they would be read on it."""
+        with self.root() as root:
+            found = detect_machine(root)
         return msgspec.structs.replace(
             found,
             arch=self.arch,

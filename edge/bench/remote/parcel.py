@@ -1,4 +1,4 @@
-"""Files that a benchmark sends to a board: the runner, and a folder for each artifact, as one tar stream."""
+"""Files that a benchmark sends to a board: programs, and a folder for each artifact, as one tar stream."""
 
 import io
 import tarfile
@@ -36,11 +36,14 @@ class Job(Record, frozen=True, kw_only=True):
     std: tuple[float, ...]
 
 
-def write_parcel(stream: IO[bytes], artifacts: Sequence[Artifact]) -> None:
-    """Write the tar: runner.py, and the folders 0, 1 ... of the artifacts in their order."""
+def write_parcel(
+    stream: IO[bytes], artifacts: Sequence[Artifact], programs: Sequence[Path] = (RUNNER,)
+) -> None:
+    """Write the tar: the programs, and the folders 0, 1 ... of the artifacts in their order."""
     with tarfile.open(fileobj=stream, mode="w|", format=tarfile.USTAR_FORMAT) as archive:
-        runner = RUNNER.read_bytes()
-        archive.addfile(_member(RUNNER.name, len(runner)), io.BytesIO(runner))
+        for path in programs:
+            program = path.read_bytes()
+            archive.addfile(_member(path.name, len(program)), io.BytesIO(program))
         for number, artifact in enumerate(artifacts):
             _add(archive, str(number), artifact)
 

@@ -25,6 +25,7 @@ FACTS = (
     "/sys/devices/system/cpu/cpu[0-9]*/cpu_capacity",
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/cpuinfo_max_freq",
     "/sys/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor",
+    "/sys/devices/system/cpu/cpu0/cache/index[0-9]*/size",
 )
 MOST_FACT_BYTES = 1 << 18
 
@@ -44,14 +45,13 @@ def read_text(path):
 
 def facts(engines):
     """Return what the machine is, as texts of its files, and which engines can be imported."""
-    paths = sorted(path for pattern in FACTS for path in glob.glob(pattern))
     return {
         "arch": platform.machine(),
         "python": platform.python_version(),
         "logical_cores": os.cpu_count() or 1,
         "allowed_cores": allowed_cores(),
         "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "files": {path: read_text(path) for path in paths},
+        "files": {path: read_text(path) for pattern in FACTS for path in glob.glob(pattern)},
         "missing": [name for name in engines if importlib.util.find_spec(name) is None],
     }
 

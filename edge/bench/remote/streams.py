@@ -119,6 +119,11 @@ class Holder:
         code = end_code(self._process)
         return code, text_of(self._stderr), self._before.decode(errors="replace")
 
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself, and its directory with it."""
+        return self._process.poll() is not None
+
     def end(self) -> tuple[int, bytes]:
         """Have it remove the directory; return its exit code, and what it said since."""
         with contextlib.suppress(BrokenPipeError):

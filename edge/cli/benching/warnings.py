@@ -54,7 +54,10 @@ def _reasons(rows: Sequence[BenchRow | PipelineRow]) -> str:
     return ", and ".join(reasons)
 
 
-def say_unmeasured(run: BenchRun) -> None:
-    """Say what rows have no floor for, where they could have one."""
-    if not run.host and any(row.macs for row in all_rows(run)) and load_limits(run.machine) is None:
-        say("floor: the limits of this machine are not known; run `edgepose doctor --measure` once")
+def say_unmeasured(run: BenchRun, command: str) -> None:
+    """Say what rows have no floor for, where they could have one; command: what measures the limits."""
+    if run.host.startswith("adb:") or not any(row.macs for row in all_rows(run)):
+        return
+    if load_limits(run.machine, run.host) is None:
+        whose = run.host or "this machine"
+        say(f"floor: the limits of {whose} are not known; run `{command}` once")

@@ -28,6 +28,7 @@ from edge.bench.report.results import LabelledResult, ReportRow
 from edge.bench.sustained import Sustained, bench_sustained
 from edge.bench.tiers import Tier, describe_length, plan_of
 from edge.cli.benching.extras import Extras, extra_options
+from edge.cli.benching.limits import measure_command
 from edge.cli.benching.pipeline import (
     PipelineChoice,
     measure_pipeline,
@@ -167,7 +168,7 @@ def command(
         emit_json(run.rows or run.pipelines)
     else:
         _print(run, extras)
-    _say_conditions(run)
+    _say_conditions(run, remote)
     _write(run, out, html)
     if failure:
         raise failure
@@ -194,7 +195,7 @@ def _print(run: BenchRun, extras: Extras) -> None:
             emit_table(LAYER, layer_cells(measured))
 
 
-def _say_conditions(run: BenchRun) -> None:
+def _say_conditions(run: BenchRun, remote: Remote) -> None:
     """Say where and how long the rows were measured, what changed meanwhile, and what to think of them."""
     _say_host(run)
     say(f"measured: {describe_length(run)}")
@@ -206,7 +207,7 @@ def _say_conditions(run: BenchRun) -> None:
         say("; ".join(shown))
     warn_of_noise(run)
     warn_of_length(run)
-    say_unmeasured(run)
+    say_unmeasured(run, measure_command(remote.remote, remote.remote_python, remote.ssh_config))
 
 
 def _say_host(run: BenchRun) -> None:

@@ -9,12 +9,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from devices.detect import detect_machine
 from devices.machine import Machine
 from edge.bench.conditions import describe_busy, load_average, watch_others
 from edge.bench.limits.describe import HEADER, limit_cells
-from edge.bench.limits.record import Limits, load_limits, save_limits
+from edge.bench.limits.record import Limits, load_limits
+from edge.bench.remote.ssh import PYTHON
 from edge.cli.chosen import FIRST_MODELS
 from edge.cli.console import emit_json, emit_table, hint, progress, say
 from edge.cli.health.accelerators import Asked, accelerator_notes, ask_engines
@@ -22,10 +24,12 @@ from edge.cli.health.drivers import driver_hints
 from edge.cli.health.imports import Imported, try_imports
 from edge.cli.health.system import schedulable_cores, system_hints
 from edge.cli.opencv import installed_opencv, opencv_problem, usual_opencv
-from edge.cli.options import FloatRange, json_option, setting
+from edge.cli.options import PATH, FloatRange, json_option, setting, together
+from edge.cli.remote.options import Remote
 from edge.cli.signals import sigterm_exits
+from edge.cli.verb import Verb
 from runtimes.cache.names import latest, runtime_order
-from runtimes.errors import GateError, InputError, MissingDependencyError
+from runtimes.errors import InputError, MissingDependencyError
 from runtimes.install.wheels import this_python, why_not
 from runtimes.registry import ENGINES, engine_version, installed_engine
 
@@ -48,6 +52,18 @@ HOST_TOOLS: dict[str, tuple[str, str]] = {
     "uvicorn": ("run --serve", "serve"),
     "starlette": ("run --serve", "serve"),
 }
+board_options = together(
+    click.option(
+        "--remote",
+        metavar="ssh:USER@HOST",
+        help="Describe a board instead, with --measure its limits: it needs Python, and what measures them numpy.",
+    ),
+    setting(["--remote-python"], str, PYTHON, "Python on the board, such as '~/pose/bin/python'."),
+    click.option(
+        "--ssh-config", type=PATH, help="Configuration for ssh in place of ~/.ssh/config."
+    ),
+    section="Remote",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +107,7 @@ class Package:
         return f"{self.version}{broken}" if self.version else "missing"
 
 
-@click.command("doctor")
+@click.command("doctor", cls=Verb)
 @setting(
     ["--time-limit", "time_limit_s"],
     FloatRange(0, min_open=True),
@@ -104,14 +120,24 @@ class Package:
     is_flag=True,
     help="Measure peak arithmetic and memory bandwidth (a minute or two), and keep them for `bench`.",
 )
+@board_options
 @json_option
 @click.pass_context
-def command(ctx: click.Context, time_limit_s: float, measuring: bool, as_json: bool) -> None:
-    """Import what is installed, list what is missing and what for, and describe this machine.
+def command(
+    ctx: click.Context, time_limit_s: float, measuring: bool, remote: Remote, as_json: bool
+) -> None:
+    """Import what is installed, list what is missing and what for, and describe this machine, or a board.
 
     OpenCV and each engine are imported, and engines asked for accelerators, in processes of their own. Exit code 4
     where one is installed and does not load.
     """
+    limited = ctx.get_parameter_source("time_limit_s") is not ParameterSource.DEFAULT
+    ssh = remote.ssh(here={"--time-limit": limited})
+    if ssh:
+        from edge.cli.remote.doctor import examine_board
+
+        examine_board(remote, ssh, measuring=measuring, as_json=as_json)
+        return
     machine = detect_machine()
     opencv, *engines = _with_imports([_opencv(), *_engines()], time_limit_s)
     tools = [Package(name, _version(name), *needed) for name, needed in HOST_TOOLS.items()]
@@ -176,30 +202,16 @@ def _known_limits(machine: Machine, notes: list[str]) -> Limits | None:
 def _measure(machine: Machine, engines: Sequence[Package], notes: list[str]) -> Limits:
     """Measure the limits with the engines that load and keep them; raises GateError where no figure is valid."""
     from edge.bench.limits.measure import measure_limits, steps
+    from edge.cli.benching.limits import IF_BUSY, keep_limits
 
     before = load_limits(machine)
     loading = [name for name in ENGINES for each in engines if each.extra == name and each.usable]
     busy = describe_busy(watch_others(WATCH_S), load_average(), schedulable_cores())
     if busy:
-        say(
-            f"{busy}; figures come out too low, or are not kept. Better end those (Ctrl-C ends this)"
-        )
-    with sigterm_exits(), progress("measuring", steps(loading)) as advance:
+        say(f"{busy}; {IF_BUSY}")
+    with sigterm_exits(), progress("measuring", steps(loading, machine)) as advance:
         found = measure_limits(loading, advance)
-    if not found.rates:
-        raise GateError(
-            "machine busy: no figure is valid, since other processes used the cores, and nothing was kept; "
-            "run `edgepose doctor --measure` again while nothing else runs"
-        )
-    notes += found.refused
-    if found.starved:
-        notes.append(
-            f"not valid and not kept, with the share of their cores that they got: {', '.join(found.starved)}; "
-            "measure again while nothing else runs"
-        )
-    limits = found.limits(machine, before)
-    notes.append(f"wrote {save_limits(limits)}")
-    return limits
+    return keep_limits(found, found.limits(machine, before), notes)
 
 
 def _opencv() -> Package:

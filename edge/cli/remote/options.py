@@ -1,4 +1,4 @@
-"""Options of `run --remote`."""
+"""Options of `run --remote`, and what they and those of `doctor --remote` say."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class Remote:
 def _target(text: str) -> Target:
     target = parse_target(text)
     if not isinstance(target, Target):
-        raise InputError(f"run works over ssh; {text} is for bench")
+        raise InputError(f"run works over ssh, and so does doctor; {text} is for bench")
     return target
 
 

@@ -140,6 +140,18 @@ def test_limits_are_kept_by_machine(tmp_path, monkeypatch) -> None:
     assert len(json.loads(limits_path().read_bytes())["entries"]) == 2
 
 
+def test_a_cpu_without_a_name_is_kept_by_its_host(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
+    unnamed = msgspec.structs.replace(HERE, cpu_model="")
+    of_one = msgspec.structs.replace(limits(), machine=machine_key(unnamed, "pi@one"))
+    save_limits(of_one)
+    assert load_limits(unnamed, "pi@one") == of_one
+    assert load_limits(unnamed, "pi@other") is None
+    assert load_limits(unnamed) is None
+    # a CPU with a name is the same by whatever address it is reached
+    assert machine_key(HERE, "pi@one") == machine_key(HERE, "192.168.0.7") == machine_key(HERE)
+
+
 @pytest.mark.parametrize("text", ["", "{}x", '{"format": 2}', '{"entries": [{}]}'])
 def test_a_damaged_file_says_what_to_do(tmp_path, monkeypatch, text) -> None:
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path))

@@ -2,20 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from devices.machine import Machine
 from edge.bench.limits.describe import HEADER, limit_cells
+from edge.bench.limits.job import Job
 from edge.bench.limits.measure import (
+    Here,
     Measured,
-    ask,
     last_cache_bytes,
+    read_found,
     set_sizes,
+    steps,
     thread_counts,
 )
 from edge.bench.limits.nets import MACS, PARAMETERS
 from edge.bench.limits.record import Bandwidth, Rate
-from edge.bench.limits.worker import Job
+from runtimes.errors import EngineError
 
 MIB = 1 << 20
 BOARD = Machine(
@@ -96,12 +100,35 @@ def test_figures_of_an_earlier_measurement_stay_where_there_is_no_new_one() -> N
 
 def test_one_thread_and_all_cores_are_measured_once_each() -> None:
     assert thread_counts(BOARD) == (1, 4)
+    # numpy, then f32, bf16, f16 and int8 of ncnn; ONNX Runtime has no network
+    assert steps(["ncnn", "onnxruntime"], BOARD) == 2 * (1 + 4)
 
 
 def test_the_process_answers_with_rates() -> None:
-    found = ask(Job(side=8, set_bytes=(4096, 8192), threads=2, seconds=0.0))
+    found = Here().ask(Job(side=64, set_bytes=(4096, 8192), threads=2, seconds=0.0))
+    assert found.numpy == np.__version__
     assert len(found.reads) == 2
     assert all(each.per_s > 0 and each.cpu_wall >= 0 for each in (found.product, *found.reads))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"Welcome to the board\n",
+        b'{"numpy": "2.0", "product"',
+        b'{"numpy": "2.0", "product": {"per_s": 0.0, "cpu_wall": 1.0}, "reads": []}',
+    ],
+)
+def test_an_answer_without_figures_is_an_error(text) -> None:
+    with pytest.raises(EngineError, match="gave no figures"):
+        read_found(text)
+
+
+def test_what_a_shell_prints_before_the_answer_is_left_out() -> None:
+    answer = b'{"numpy": "1.19.5", "product": {"per_s": 1e9, "cpu_wall": 1.0}, "reads": []}\n'
+    found = read_found(b"Welcome to the board\n" + answer)
+    assert (found.numpy, found.product.per_s, found.reads) == ("1.19.5", 1e9, ())
 
 
 def test_the_network_has_the_products_that_are_counted_by_hand() -> None:

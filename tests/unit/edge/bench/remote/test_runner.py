@@ -1,4 +1,4 @@
-"""The runner and Python 3.6: its syntax, the modules and functions it uses, a run by the oldest Python at hand."""
+"""Programs for boards and Python 3.6: syntax, the modules and functions they use, the oldest Python at hand."""
 
 import ast
 import shutil
@@ -7,11 +7,16 @@ import sys
 from pathlib import Path
 
 import msgspec
+import pytest
+from device_files import read_device
 
+from edge.bench.limits.job import PROGRAM, Job
+from edge.bench.limits.measure import last_cache_bytes, read_found
+from edge.bench.limits.record import machine_key
 from edge.bench.remote.facts import Facts
 from edge.bench.remote.parcel import RUNNER
 
-TREE = ast.parse(RUNNER.read_text(), feature_version=(3, 6))
+PROGRAMS = pytest.mark.parametrize("program", [RUNNER, PROGRAM], ids=lambda path: path.stem)
 # all in Python 3.6; the last line are the engines, and the array library that each of them needs
 MODULES = {
     *(
@@ -24,6 +29,7 @@ MODULES = {
         "os",
         "platform",
         "sys",
+        "threading",
         "time",
     ),
     *("ncnn", "onnxruntime", "numpy"),
@@ -40,21 +46,32 @@ LATER = {
         "process_cpu_count",
     ),
     *("freedesktop_os_release", "orig_argv", "stdlib_module_names", "metadata", "resources"),
+    *("excepthook", "get_native_id", "native_id"),
+    # of numpy, what came after 1.13, the last that old JetPacks' Python has from Ubuntu
+    *("default_rng", "Generator", "from_dlpack", "sliding_window_view", "concat"),
 }
 
 
-def test_it_imports_nothing_but_what_python_3_6_and_the_engines_have() -> None:
-    imports = [node for node in ast.walk(TREE) if isinstance(node, ast.Import)]
+def tree(program: Path) -> ast.Module:
+    return ast.parse(program.read_text(), feature_version=(3, 6))
+
+
+@PROGRAMS
+def test_it_imports_nothing_but_what_python_3_6_and_the_engines_have(program) -> None:
+    nodes = list(ast.walk(tree(program)))
+    imports = [node for node in nodes if isinstance(node, ast.Import)]
     assert {alias.name for node in imports for alias in node.names} <= MODULES
-    assert not [node for node in ast.walk(TREE) if isinstance(node, ast.ImportFrom)]
+    assert not [node for node in nodes if isinstance(node, ast.ImportFrom)]
 
 
-def test_it_calls_nothing_that_came_later() -> None:
-    names = {node.attr for node in ast.walk(TREE) if isinstance(node, ast.Attribute)}
+@PROGRAMS
+def test_it_calls_nothing_that_came_later(program) -> None:
+    nodes = list(ast.walk(tree(program)))
+    names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
     assert not names & LATER
     # annotations of today's kind, walrus and positional-only arguments are newer than 3.6
-    assert not [node for node in ast.walk(TREE) if isinstance(node, (ast.AnnAssign, ast.NamedExpr))]
-    functions = [node for node in ast.walk(TREE) if isinstance(node, ast.FunctionDef)]
+    assert not [node for node in nodes if isinstance(node, (ast.AnnAssign, ast.NamedExpr))]
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef)]
     assert not any(each.args.posonlyargs for each in functions)
 
 
@@ -67,6 +84,12 @@ def oldest_python() -> str:
         if found and subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return found
     return sys.executable
+
+
+@PROGRAMS
+def test_the_oldest_python_at_hand_compiles_it(program) -> None:
+    code = "import sys; compile(open(sys.argv[1]).read(), sys.argv[1], 'exec')"
+    subprocess.run([oldest_python(), "-I", "-c", code, program], check=True)
 
 
 def test_the_oldest_python_at_hand_gives_the_facts() -> None:
@@ -98,6 +121,51 @@ def test_the_machine_is_detected_from_the_texts_of_the_board() -> None:
     assert machine.cpu_model == "NVIDIA Jetson Nano Developer Kit (1x Cortex-A57)"
     assert (machine.logical_cores, machine.allowed_cores) == (4, 3)
     assert machine.memory_bytes == 4059712 * 1024
+
+
+def facts_of(name: str, allowed_cores: int) -> Facts:
+    """The facts of a real device, by the files that the runner reads of it."""
+    device = read_device(name)
+    return Facts(
+        arch="aarch64",
+        python="3.11.2",
+        logical_cores=4,
+        allowed_cores=allowed_cores,
+        load=None,
+        files={f"/{path}": text for path, text in device.files.items()},
+        missing=(),
+    )
+
+
+def test_limits_of_a_board_are_of_no_other() -> None:
+    boards = [
+        facts_of("raspberry-pi-4", 4),
+        facts_of("raspberry-pi-5", 4),
+        facts_of("raspberry-pi-5", 2),
+        facts_of("jetson-nano-jetpack4", 4),
+    ]
+    keys = [machine_key(each.machine(), "board") for each in boards]
+    assert len({(each.cpu_model, each.cores) for each in keys}) == len(boards)
+    assert "Raspberry Pi 4" in keys[0].cpu_model
+    assert machine_key(facts_of("raspberry-pi-4", 4).machine(), "other") == keys[0]
+
+
+def test_the_last_cache_is_read_from_the_facts() -> None:
+    facts = facts_of("raspberry-pi-5", 4)
+    sizes = {"index0": "64K\n", "index2": "512K\n", "index3": "2048K\n"}
+    folder = "/sys/devices/system/cpu/cpu0/cache"
+    files = {f"{folder}/{name}/size": text for name, text in sizes.items()}
+    with msgspec.structs.replace(facts, files=files).root() as root:
+        assert last_cache_bytes(root) == 2 << 20
+
+
+def test_the_program_of_numpy_is_run_without_any_package_of_ours(tmp_path) -> None:
+    copy = shutil.copy(PROGRAM, tmp_path)
+    job = msgspec.json.encode(Job(side=64, set_bytes=(4096,), threads=1, seconds=0.0)).decode()
+    done = subprocess.run([sys.executable, "-I", copy, job], capture_output=True, check=True)
+    found = read_found(done.stdout)
+    assert found.product.per_s > 0
+    assert len(found.reads) == 1
 
 
 def test_it_is_run_without_any_package_of_ours(tmp_path) -> None:
