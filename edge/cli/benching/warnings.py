@@ -7,7 +7,8 @@ from edge.bench.limits.record import load_limits
 from edge.bench.pipeline_row import PipelineRow
 from edge.bench.record import MIN_CPU_WALL, BenchRow, BenchRun, all_rows, is_crowded
 from edge.bench.tiers import MOST_S
-from edge.cli.console import say
+from edge.cli.benching.limits import MEASURE
+from edge.cli.console import command_line, say
 
 
 def warn_of_length(run: BenchRun) -> None:
@@ -54,10 +55,12 @@ def _reasons(rows: Sequence[BenchRow | PipelineRow]) -> str:
     return ", and ".join(reasons)
 
 
-def say_unmeasured(run: BenchRun, command: str) -> None:
-    """Say what rows have no floor for, where they could have one; command: what measures the limits."""
+def say_unmeasured(run: BenchRun, where: Sequence[str]) -> None:
+    """Say what rows have no floor for, where they could have one; where: options that name the board."""
     if run.host.startswith("adb:") or not any(row.macs for row in all_rows(run)):
         return
     if load_limits(run.machine, run.host) is None:
         whose = run.host or "this machine"
-        say(f"floor: the limits of {whose} are not known; run `{command}` once")
+        say(
+            f"floor: the limits of {whose} are not known; run `{command_line(*MEASURE, *where)}` once"
+        )

@@ -28,7 +28,6 @@ from edge.bench.report.results import LabelledResult, ReportRow
 from edge.bench.sustained import Sustained, bench_sustained
 from edge.bench.tiers import Tier, describe_length, plan_of
 from edge.cli.benching.extras import Extras, extra_options
-from edge.cli.benching.limits import measure_command
 from edge.cli.benching.pipeline import (
     PipelineChoice,
     measure_pipeline,
@@ -207,7 +206,7 @@ def _say_conditions(run: BenchRun, remote: Remote) -> None:
         say("; ".join(shown))
     warn_of_noise(run)
     warn_of_length(run)
-    say_unmeasured(run, measure_command(remote.remote, remote.remote_python, remote.ssh_config))
+    say_unmeasured(run, remote.words)
 
 
 def _say_host(run: BenchRun) -> None:

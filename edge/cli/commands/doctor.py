@@ -211,7 +211,9 @@ def _measure(machine: Machine, engines: Sequence[Package], notes: list[str]) -> 
         say(f"{busy}; {IF_BUSY}")
     with sigterm_exits(), progress("measuring", steps(loading, machine)) as advance:
         found = measure_limits(loading, advance)
-    return keep_limits(found, found.limits(machine, before), notes)
+    limits = found.limits(machine, before)
+    keep_limits(found, limits, notes)
+    return limits
 
 
 def _opencv() -> Package:

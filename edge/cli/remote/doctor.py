@@ -18,8 +18,8 @@ from edge.bench.remote.limits import (
     require_numpy,
 )
 from edge.bench.remote.ssh import Ssh, quoted
-from edge.cli.benching.limits import IF_BUSY, MEASURE, board_words, keep_limits
-from edge.cli.console import emit_json, emit_table, hint, progress, say
+from edge.cli.benching.limits import IF_BUSY, MEASURE, keep_limits
+from edge.cli.console import command_line, emit_json, emit_table, hint, progress, say
 from edge.cli.remote.options import Remote
 from edge.cli.signals import sigterm_exits
 from runtimes.errors import InputError
@@ -39,7 +39,6 @@ def examine_board(remote: Remote, ssh: Ssh, *, measuring: bool, as_json: bool) -
     """Describe a board, and measure its limits where that was asked for; its directory is removed however this ends."""
     notes: list[str] = []
     login = ssh.target.login
-    where = board_words(remote.remote or "", remote.remote_python, remote.ssh_config)
     with sigterm_exits(), Board(ssh, remote.remote_python) as board:
         facts = facts_of(board)
         machine = facts.machine()
@@ -50,14 +49,13 @@ def examine_board(remote: Remote, ssh: Ssh, *, measuring: bool, as_json: bool) -
                 say(f"{login}: {busy}; {IF_BUSY}")
             with progress(f"measuring {login}", None) as advance:
                 found = measure_board(board, facts, advance)
-            limits = keep_limits(
-                found, found.limits(machine, limits, login), notes, MEASURE + where
-            )
+            limits = found.limits(machine, limits, login)
+            keep_limits(found, limits, notes, remote.words)
     packages = _packages(facts, remote.remote_python)
     _show(login, facts, machine, packages, limits, notes, as_json)
     for note in notes:
         say(note)
-    hint(f"edgepose bench ARTIFACT{where}" if limits else MEASURE + where)
+    hint(command_line(*(("bench", "ARTIFACT") if limits else MEASURE), *remote.words))
 
 
 def _known(machine: Machine, login: str, notes: list[str], *, must_read: bool) -> Limits | None:
