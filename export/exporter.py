@@ -1,6 +1,6 @@
 """Export: convert, compare with PyTorch, publish; artifacts that drift go under `.rejected/` with a report."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ import msgspec
 from devices.detect import detect_machine
 from edge.parity.compare import all_passed
 from edge.parity.reference import Reference, save_reference
+from export.accelerated import judge_on
 from export.accuracy import AccuracyGate
 from export.checkpoint import LoadedModel
 from export.converter import ConversionSource, Converted, load_converter
@@ -21,11 +22,12 @@ from export.inputs import GateInputs, drawn_inputs
 from export.limits import refuse_oversized, weight_bytes
 from export.versions import require
 from runtimes.artifact import REFERENCE, Artifact
+from runtimes.base import RunOptions
 from runtimes.errors import ConversionError, EngineError
 from runtimes.files import atomic_file, discard, publish, seal
 from runtimes.naming import Destination, Target, destinations
 from runtimes.parity_spec import Parity
-from runtimes.spec import Cost, Manifest, ModelSpec
+from runtimes.spec import Cost, Manifest, ModelSpec, Runtime
 from runtimes.staging import scratch, staging
 
 REJECTED = ".rejected"
@@ -83,11 +85,13 @@ def export_to(
     inputs: GateInputs | None = None,
     max_px: float | None = None,
     accuracy: AccuracyGate | None = None,
+    accelerated: Mapping[Runtime, RunOptions] | None = None,
     progress: Progress = lambda _: None,
 ) -> list[Exported]:
     """Convert `loaded` to every planned destination and pass each through the gate.
 
-    inputs: gate images; drawn people where None. accuracy: a second gate, on ground truth.
+    inputs: gate images; drawn people where None. accuracy: a second gate, on ground truth. accelerated: accelerators
+    that artifacts of these runtimes must pass on too (`export.accelerated`).
     Raises MissingDependencyError and, for a model too large for a target or for this machine, InputError before any
     work. Drift and failures of a converter do not raise, and the other targets are still exported: see `passed` and
     `error`.
@@ -116,7 +120,9 @@ def export_to(
                     parity = [judge_parity(artifact, reference, gate_inputs, max_px)]
                     if accuracy is not None:
                         parity.append(accuracy(artifact))
-                    results.append(publish_or_reject(artifact, each, tuple(parity)))
+                    asked = (accelerated or {}).get(each.target.runtime)
+                    verdicts = judge_on(asked, artifact, reference, parity)
+                    results.append(publish_or_reject(artifact, each, verdicts))
             except (ConversionError, EngineError) as error:
                 results.append(Exported(each.path, each.target, 0, (), error=str(error)))
     return results

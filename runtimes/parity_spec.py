@@ -15,7 +15,8 @@ class _Verdict(Record, frozen=True, kw_only=True):
     `reference` names the other side. `passed`: None is undecided, or unjudged where there was nothing to judge against
     (artifacts converted by others). `limit` is in the unit of the basis; None: there was no limit to judge by.
     `inputs` says where the `samples` pictures came from. `symptoms`: sanity checks that failed, in words; with any of
-    them a record does not pass, whatever its figures. `arithmetic` and `isa` say what computed the outputs.
+    them a record does not pass, whatever its figures. `arithmetic` and `isa` say what computed the outputs; so do
+    `accelerator`, `engine` and `placement` (nodes by backend) where more than the CPU was asked for.
     """
 
     reference: str
@@ -26,6 +27,17 @@ class _Verdict(Record, frozen=True, kw_only=True):
     symptoms: tuple[str, ...] = ()
     arithmetic: str = "f32"
     isa: tuple[str, ...] = ()
+    accelerator: str = "cpu"
+    engine: str = ""
+    placement: dict[str, int] | None = None
+
+    @property
+    def where(self) -> str:
+        """What computed the outputs, in words, such as `gpu f16, TensorRT 148, CPU 2`; "" for the CPU alone."""
+        if not self.engine:
+            return ""
+        nodes = [f"{name} {count}" for name, count in (self.placement or {}).items()]
+        return ", ".join([f"{self.accelerator} {self.arithmetic}", *(nodes or [self.engine])])
 
     @property
     def basis(self) -> Basis:

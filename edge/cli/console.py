@@ -142,7 +142,11 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def describe(parity: Parity) -> str:
-    """Return the result of a comparison in a few words, with the figure that decided it."""
+    """Return the result of a comparison in a few words, with the figure that decided it and what it was computed on."""
+    return f"{parity.where}: {_figure(parity)}" if parity.where else _figure(parity)
+
+
+def _figure(parity: Parity) -> str:
     limit = number(parity.limit)
     if isinstance(parity, PxParity):
         return f"p95 {number(parity.px_p95)} px (limit {limit}), {parity.decidable}/{parity.keypoints} decidable"

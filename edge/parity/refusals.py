@@ -15,7 +15,8 @@ def find_refusals(parity: Parity) -> list[str]:
     """
     if parity.passed:
         return []
-    return [*parity.symptoms, *_figures(parity)]
+    where = f"on {parity.where}: " if parity.where else ""
+    return [f"{where}{each}" for each in (*parity.symptoms, *_figures(parity))]
 
 
 def _figures(parity: Parity) -> list[str]:

@@ -16,7 +16,7 @@ from edge.parity.compare import (
 )
 from edge.parity.reference import Reference, load_reference, make_reference
 from runtimes.artifact import REFERENCE, Artifact
-from runtimes.base import Array, Outputs, RunOptions, Session
+from runtimes.base import Array, Effective, Outputs, RunOptions, Session
 from runtimes.codec_spec import HeatmapCodec, SimCCCodec
 from runtimes.errors import InputError
 from runtimes.parity_spec import PxParity
@@ -37,7 +37,7 @@ def verify(artifact: Artifact, options: RunOptions) -> OutputParity:
     """
     session = open_session(artifact, options)
     try:
-        return verify_session(session, artifact)
+        return _with_place(verify_session(session, artifact), session.effective, options)
     finally:
         session.close()
 
@@ -100,9 +100,22 @@ def measure(artifact: Artifact, reference: Reference, options: RunOptions) -> Ou
     """Run `artifact` over the reference's images and compare, recording arithmetic and the CPU's ISA."""
     session = open_session(artifact, options)
     try:
-        return measure_session(session, artifact.manifest, reference)
+        parity = measure_session(session, artifact.manifest, reference)
+        return _with_place(parity, session.effective, options)
     finally:
         session.close()
+
+
+def _with_place(parity: OutputParity, effective: Effective, options: RunOptions) -> OutputParity:
+    """Return the record with what executed the network, where an accelerator or an engine's option was asked for."""
+    if options.accelerator == "cpu" and not options.extra:
+        return parity
+    return msgspec.structs.replace(
+        parity,
+        accelerator=effective.accelerator,
+        engine=effective.engine,
+        placement=dict(effective.placement.nodes) if effective.placement else None,
+    )
 
 
 def measure_session(session: Session, manifest: Manifest, reference: Reference) -> OutputParity:

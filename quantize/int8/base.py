@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from runtimes.artifact import Artifact
 from runtimes.spec import ImageSpec, KeptLayer, TensorSpec
 
-# Activations. static: int8 by calibrated ranges; dynamic: int8 by their range in each run; weight-only: float.
-Mode = Literal["static", "dynamic", "weight-only"]
+# Activations. static: int8 by calibrated ranges; symmetric: static, ranges centred on 0; dynamic: int8 by their range
+# in each run; weight-only: float.
+Mode = Literal["static", "symmetric", "dynamic", "weight-only"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """ONNX to int8 by ONNX Runtime's quantizer: i8 weights by channel, u8 activations at the inputs of products.
 
 Static: ranges by moving average; outputs of convolutions and depthwise convolutions stay in float. Plain static
-quantization of every tensor loses a third of a detector's boxes. Dynamic: matrix products only (a transformer's), with
-activations quantized in each run.
+quantization of every tensor loses a third of a detector's boxes. Symmetric: static with i8 activations and no zero
+points, as TensorRT reads them. Dynamic: matrix products only (a transformer's), with activations quantized in each run.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,10 @@ from runtimes.errors import ConversionError
 from runtimes.spec import KeptLayer
 
 PACKAGES = ("onnx", "onnxruntime")
-MODES: tuple[Mode, ...] = ("static", "dynamic")
+MODES: tuple[Mode, ...] = ("static", "symmetric", "dynamic")
 KINDS: dict[Mode, tuple[str, ...]] = {
     "static": ("Conv", "Gemm", "MatMul"),
+    "symmetric": ("Conv", "Gemm", "MatMul"),
     "dynamic": ("Gemm", "MatMul"),
 }
 DEPTHWISE = "8-bit activations around depthwise convolutions cost the most accuracy"
@@ -143,6 +144,7 @@ def _write(
             extra_options={"MatMulConstBOnly": True},
         )
         return
+    symmetric = mode == "symmetric"
     quantize_static(
         str(plain),
         str(path),
@@ -152,13 +154,16 @@ def _write(
         per_channel=True,
         reduce_range=narrow,
         weight_type=QuantType.QInt8,
-        activation_type=QuantType.QUInt8,
+        activation_type=QuantType.QInt8 if symmetric else QuantType.QUInt8,
         nodes_to_exclude=excluded,
         calibrate_method=CalibrationMethod.MinMax,
         extra_options={
             "CalibMovingAverage": True,
             "OpTypesToExcludeOutputQuantization": ["Conv"],
             "MatMulConstBOnly": True,
+            # TensorRT's parser refuses zero points other than 0, u8 activations and i32 biases
+            "ActivationSymmetric": symmetric,
+            "QuantizeBias": not symmetric,
         },
     )
 
@@ -169,14 +174,17 @@ def _method(mode: Mode, *, narrow: bool) -> str:
         return (
             f"ONNX Runtime dynamic: int8 matrix products, activations quantized in each run{bits}"
         )
-    return f"ONNX Runtime static: u8 activations by moving average, outputs of convolutions in float{bits}"
+    kind = "symmetric: i8" if mode == "symmetric" else "static: u8"
+    return (
+        f"ONNX Runtime {kind} activations by moving average, outputs of convolutions in float{bits}"
+    )
 
 
 def _kept(
     artifact: Artifact, recipe: Recipe, found: Sequence[tuple[str, str, int, bool]]
 ) -> tuple[KeptLayer, ...]:
     """Return the layers of the recipe and those that this runtime always keeps in float."""
-    simcc = isinstance(artifact.manifest.codec, SimCCCodec) and recipe.mode == "static"
+    simcc = isinstance(artifact.manifest.codec, SimCCCodec) and recipe.mode != "dynamic"
     always = [
         KeptLayer(layer=name, precision="fp32", reason=reason)
         for name, kind, _, depthwise in found

@@ -1,6 +1,6 @@
 """int8 from a float artifact: checked before work, quantized, judged on held-out images, put in place or refused."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from devices.machine import Machine
 from edge.evaluation.dataset import Dataset
 from edge.model import load
 from edge.parity.reference import load_reference, save_reference
+from export.accelerated import judge_on
 from export.accuracy import AccuracyGate, ap_gate
 from export.exporter import Exported, publish_or_reject
 from export.versions import require
@@ -20,6 +21,7 @@ from quantize.int8.gate import judge_int8
 from quantize.int8.held_out import HeldOut, held_out_reference
 from quantize.int8.registry import quantizer
 from runtimes.artifact import REFERENCE, Artifact
+from runtimes.base import RunOptions
 from runtimes.errors import ConversionError, EngineError, InputError
 from runtimes.files import seal
 from runtimes.naming import Destination, Target, destinations
@@ -34,13 +36,14 @@ Progress = Callable[[str], None]
 class Int8Options:
     """Options of a quantization: mode (None: the runtime's default), layers to keep in float, limits.
 
-    accuracy: judge on ground truth, in addition to the drift.
+    accuracy: judge on ground truth, in addition to the drift. accelerator: judge the drift there too.
     """
 
     mode: Mode | None = None
     kept: tuple[KeptLayer, ...] = ()
     max_px: float | None = None
     accuracy: AccuracyGate | None = field(default=None)
+    accelerator: RunOptions | None = None
 
     def recipe(self, parent: Artifact) -> Recipe:
         """Return the recipe for one artifact."""
@@ -52,17 +55,23 @@ class Int8Options:
 class Int8Limits:
     """Limits of the gate: pixels, and points of AP on the ground truth, where there is some.
 
-    det_classes: of a detector, those that are people.
+    det_classes: of a detector, those that are people. accelerated: accelerators that artifacts of these runtimes must
+    pass on too; for TensorRT they are quantized as it wants them.
     """
 
     truth: Dataset | None
     max_ap_drop: float | None
     max_px: float | None
     det_classes: tuple[str, ...] = ()
+    accelerated: Mapping[Runtime, RunOptions] = field(default_factory=dict)
 
     def options_for(self, parent: Artifact, options: Int8Options | None = None) -> Int8Options:
         """Return `options` with these limits for one parent, which is evaluated on the ground truth first."""
         limited = replace(options or Int8Options(), max_px=self.max_px)
+        if asked := self.accelerated.get(parent.manifest.runtime):
+            limited = replace(limited, accelerator=asked)
+            if asked.extra.get("provider") == "tensorrt":
+                limited = replace(limited, mode="symmetric")
         if self.truth is None:
             return limited
         with load(parent.root) as model:
@@ -151,9 +160,12 @@ def quantize_artifact(
 
 
 def verdicts(artifact: Artifact, held_out: HeldOut, options: Int8Options) -> tuple[Parity, ...]:
-    """Return the verdicts on an int8 artifact: on drift and, where there is ground truth, on AP."""
-    drift = judge_int8(artifact, held_out.reference, held_out.label, options.max_px)
-    return (drift,) if options.accuracy is None else (drift, options.accuracy(artifact))
+    """Return the verdicts on an int8 artifact: on drift, on AP where there is ground truth, on an accelerator."""
+    judged: list[Parity]
+    judged = [judge_int8(artifact, held_out.reference, held_out.label, options.max_px)]
+    if options.accuracy is not None:
+        judged.append(options.accuracy(artifact))
+    return judge_on(options.accelerator, artifact, held_out.reference, judged)
 
 
 def write_int8(parent: Artifact, sets: ImageSets, recipe: Recipe, directory: Path) -> Artifact:
@@ -175,7 +187,9 @@ def _manifest(parent: Artifact, sets: ImageSets, recipe: Recipe, made: Quantized
         files=(),
         parity=(),
         calibration=(
-            sets.record(made.method) if recipe.mode == "static" else Calibration(method=made.method)
+            sets.record(made.method)
+            if recipe.mode in {"static", "symmetric"}
+            else Calibration(method=made.method)
         ),
         lineage=msgspec.structs.replace(manifest.lineage, parent=parent.name),
         tools={**manifest.tools, **made.tools},

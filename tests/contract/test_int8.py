@@ -4,6 +4,7 @@ How well int8 models do is measured in benchmarks/int8_table.py: it depends on t
 """
 
 import dataclasses
+from typing import get_args
 
 import msgspec
 import numpy as np
@@ -22,6 +23,7 @@ pytest.importorskip("torch")
 
 from edge.parity.reference import Reference
 from export.inputs import drawn_inputs
+from quantize.int8.base import Mode
 from quantize.int8.calibration import ImageSets
 from quantize.int8.gate import float_reference, judge_int8
 from quantize.int8.registry import quantizer
@@ -168,7 +170,7 @@ def test_invalid_requests_are_refused_before_any_work(made, parent, tmp_path) ->
     random = Artifact(parent.root, msgspec.structs.replace(parent.manifest, lineage=drawn))
     with pytest.raises(InputError, match="random weights"):
         int8_destination(random, Int8Options(), tmp_path)
-    missing = {"static", "dynamic", "weight-only"} - set(quantizer(parent.manifest.runtime).MODES)
+    missing = set(get_args(Mode)) - set(quantizer(parent.manifest.runtime).MODES)
     for mode in missing:
         with pytest.raises(InputError, match=f"no {mode} int8"):
             int8_destination(parent, Int8Options(mode=mode), tmp_path)

@@ -170,7 +170,20 @@ def known(pose, detector, photo, weights, real):
         (["export", "ONNX"], "edgepose import"),
         (["export", "WEIGHTS", "weights=random"], "leave --weights out"),
         (["export", "rtmpose-t", "--weights", "WEIGHTS"], "holds rtmdet-nano, not rtmpose-t"),
-        (["export", "WEIGHTS", "format=onnx,tensorrt"], "unknown format tensorrt"),
+        (["export", "WEIGHTS", "format=onnx,rknn"], "unknown format rknn"),
+        (["export", "WEIGHTS", "format=engine"], "for an engine of TensorRT: --format tensorrt"),
+        (
+            ["export", "WEIGHTS", "format=tensorrt", "--accelerator", "gpu"],
+            "give the one or the other",
+        ),
+        (
+            ["export", "WEIGHTS", "format=ncnn", "--engine-option", "provider=cuda"],
+            "ncnn has no option provider",
+        ),
+        (
+            ["export", "WEIGHTS", "format=onnx", "--engine-option", "provider=tensorrt"],
+            "does not run on the cpu; use --accelerator gpu",
+        ),
         (["export", "WEIGHTS", "format="], "unknown format"),
         (["export", "WEIGHTS", "precision=fp8"], "unknown precision fp8"),
         (["export", "WEIGHTS", "input=320"], "WxH"),

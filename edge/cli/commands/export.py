@@ -2,19 +2,21 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from edge.catalog.lookup import CATALOG
 from edge.cli.checks import require_converters, require_writable
 from edge.cli.console import command_line, hint, progress, say
+from edge.cli.formats import Formats, option_words, parse_formats, require_accelerators
 from edge.cli.options import (
     CalibrationOptions,
     GateOptions,
     artifacts_option,
     calibration_options,
     det_classes_option,
+    engine_option,
     force_option,
     gate_options,
     heads_option,
@@ -30,6 +32,7 @@ from edge.cli.summary import emit_artifacts, report_written
 from edge.cli.verb import Verb
 from edge.cli.weights import load_weights
 from edge.codecs.people import parse_classes
+from runtimes.base import Accelerator
 from runtimes.errors import InputError
 from runtimes.naming import Destination, Target, destinations
 from runtimes.spec import Precision, Runtime
@@ -38,13 +41,6 @@ if TYPE_CHECKING:
     from edge.evaluation.dataset import Dataset
     from export import Exported, LoadedModel
 
-FORMATS = {
-    "onnx": "onnxruntime",
-    "onnxruntime": "onnxruntime",
-    "ncnn": "ncnn",
-    "openvino": "openvino",
-    "tflite": "tflite",
-}
 PRECISIONS = {"fp32": "fp32", "fp16": "fp16", "int8": "int8"}
 
 
@@ -72,6 +68,12 @@ class Planned:
 @size_option
 @calibration_options
 @gate_options
+@click.option(
+    "--accelerator",
+    type=click.Choice(get_args(Accelerator)),
+    help="Check each artifact on this processor too; fp16 files in f16.",
+)
+@engine_option
 @artifacts_option
 @force_option
 @json_option
@@ -88,15 +90,18 @@ def command(
     size: str,
     calibration: CalibrationOptions,
     gate: GateOptions,
+    accelerator: Accelerator | None,
+    extra: dict[str, int | str],
     out: Path,
     force: bool,
     as_json: bool,
 ) -> int:
     """Convert MODEL (a catalogue name or a checkpoint) and check each artifact against PyTorch.
 
-    --images also locates the images of --val, unless --val-images does.
+    --format tensorrt: an onnx artifact that passes in TensorRT too, on the board that it is for. --images also
+    locates the images of --val, unless --val-images does.
     """
-    runtimes = parse_list(formats, FORMATS, "format")
+    targets = parse_formats(formats, accelerator, extra)
     wanted = parse_list(precisions, PRECISIONS, "precision")
     gate.check()
     if det_classes and gate.val is None:
@@ -105,34 +110,50 @@ def command(
     if "int8" in wanted and calibration.calib is None:
         raise InputError("int8 needs images to calibrate: add --calib DIR, COCO.json or synth")
     wh = parse_wh(input_wh) if input_wh else None
-    require_converters(runtimes)
+    require_converters(targets.runtimes)
+    require_accelerators(targets)
     from export.limits import refuse_entry
 
     if model in CATALOG:
-        refuse_entry(CATALOG[model], runtimes)
+        refuse_entry(CATALOG[model], targets.runtimes)
     truth = gate.ground_truth()
     loaded = load_weights(
         model, weights, wh, task=task, heads=heads, keypoints=keypoints, size=size
     )
-    planned = _plan(loaded, runtimes, wanted, out, force=force)
+    planned = _plan(loaded, targets.runtimes, wanted, out, force=force)
     require_writable(out)
     if loaded.lineage.weights == "random":
         say("weights are RANDOM: good for a smoke test, the output means nothing")
     people = parse_classes(det_classes)
     if people and not loaded.spec.is_detector:
         raise InputError(f"{loaded.spec.model} is no detector; leave --det-classes out")
-    results = _export(loaded, planned, calibration, gate, truth, people)
+    results = _export(loaded, planned, targets, calibration, gate, truth, people)
     emit_artifacts(results, "against PyTorch", as_json=as_json)
     if refused := report_written(results):
-        if refused[0].target.precision == "int8":
-            calib = ("--calib", calibration.calib, "--search")
-            hint(command_line("quantize", out / "FP32-ARTIFACT", *calib))
-        else:
-            layers = ("--layers", "--weights", weights or model)
-            hint(command_line("verify", refused[0].path, *layers))
+        hint(_mend(refused[0], targets, calibration, out, weights or model))
         return 3
-    hint(command_line("verify", results[0].path))
+    hint(command_line("verify", results[0].path, *_flags(results[0], targets)))
     return 0
+
+
+def _mend(
+    refused: "Exported", targets: Formats, calibration: CalibrationOptions, out: Path, weights: str
+) -> str:
+    """Return the command that shows where an artifact that was refused drifts."""
+    if refused.parity and refused.parity[-1].engine:
+        return command_line("verify", refused.path, *_flags(refused, targets))
+    if refused.target.precision == "int8":
+        calib = ("--calib", calibration.calib, "--search")
+        return command_line("quantize", out / "FP32-ARTIFACT", *calib)
+    return command_line("verify", refused.path, "--layers", "--weights", weights)
+
+
+def _flags(made: "Exported", targets: Formats) -> list[str]:
+    """Return the options of the accelerator that an artifact was checked on, for another command."""
+    from export.accelerated import options_for
+
+    asked = targets.accelerated.get(made.target.runtime)
+    return option_words(options_for(asked, made.target.precision)) if asked else []
 
 
 def _plan(
@@ -157,6 +178,7 @@ def _plan(
 def _export(
     loaded: "LoadedModel",
     planned: Planned,
+    targets: Formats,
     calibration: CalibrationOptions,
     gate: GateOptions,
     truth: "Dataset | None",
@@ -183,6 +205,7 @@ def _export(
             inputs=inputs,
             max_px=gate.max_px,
             accuracy=accuracy,
+            accelerated=targets.accelerated,
             progress=advance,
         )
         if planned.int8:
@@ -199,7 +222,9 @@ def _export(
                 planned.int8,
                 results,
                 Int8Inputs(inputs, sets),
-                Int8Limits(truth, gate.max_ap_drop, gate.max_px, people).options_for,
+                Int8Limits(
+                    truth, gate.max_ap_drop, gate.max_px, people, targets.accelerated
+                ).options_for,
                 progress=advance,
             )
     return results

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from quantize.int8.layer_search import SearchResult
     from quantize.int8.run import Int8Options
 
-MODES = ("static", "dynamic", "weight-only")
+MODES = ("static", "symmetric", "dynamic", "weight-only")
 
 
 @dataclass(frozen=True, slots=True)

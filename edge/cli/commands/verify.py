@@ -84,6 +84,8 @@ def _show(artifact: Artifact, parity: Parity, as_json: bool) -> None:
                 "precision": manifest.precision,
                 "basis": parity.basis,
                 "arithmetic": parity.arithmetic,
+                "accelerator": parity.accelerator,
+                "placement": parity.placement,
                 "limit": parity.limit,
                 # every key always: null where the basis has no such figure
                 **{name: getattr(parity, name, None) for name in FIGURES},

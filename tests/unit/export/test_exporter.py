@@ -15,14 +15,15 @@ from torch import nn
 
 from edge.catalog.specs import image_input
 from export.checkpoint import LoadedModel
-from export.exporter import Exported, export_model, publish_or_reject
+from export.exporter import Exported, export_model, export_to, publish_or_reject
 from export.gate import judge_parity, torch_reference
 from export.inputs import GateInputs
 from export.registry import Variant
 from runtimes.artifact import Artifact
+from runtimes.base import RunOptions
 from runtimes.codec_spec import HeatmapCodec
 from runtimes.errors import EngineError, TargetExistsError
-from runtimes.naming import Destination, Target, artifact_name
+from runtimes.naming import Destination, Target, artifact_name, destinations
 from runtimes.parity_spec import ApParity
 from runtimes.spec import (
     CropSpec,
@@ -182,6 +183,26 @@ def test_what_passes_removes_its_own_earlier_rejection_and_no_other(loaded, tmp_
     (now,) = export_model(loaded, [HALF], tmp_path, inputs=spots())
     assert now.passed
     assert names(tmp_path) == [now.path.name, NAME]  # the empty folder is gone too
+
+
+@pytest.mark.parametrize("target", [ONNX, HALF])
+def test_an_accelerator_is_a_second_gate(loaded, tmp_path, target) -> None:
+    """The CPU provider asked for by name is one that every ONNX Runtime has; TensorRT drives no NPU anywhere."""
+    planned = destinations(SPEC, [target], tmp_path)
+    named = {"onnxruntime": RunOptions(extra={"provider": "cpu"})}
+    (made,) = export_to(loaded, planned, inputs=spots(), accelerated=named)
+    assert made.passed
+    manifest = Artifact.open(planned[0].path).manifest
+    assert [bool(record.engine) for record in manifest.parity] == [False, True]
+    assert manifest.parity == made.parity
+
+    nowhere = RunOptions(accelerator="npu", extra={"provider": "tensorrt"})
+    planned = destinations(SPEC, [target], tmp_path / "none")
+    asked = {"onnxruntime": nowhere, "ncnn": nowhere}
+    (failed,) = export_to(loaded, planned, inputs=spots(), accelerated=asked)
+    assert not failed.passed
+    assert "does not run on the npu" in failed.error
+    assert not planned[0].path.exists()
 
 
 def test_an_artifact_that_is_not_the_module_is_rejected(loaded, tmp_path) -> None:
