@@ -115,7 +115,7 @@ def _provider_problem(options: RunOptions) -> str:
         if PROVIDERS["tensorrt"] in wanted:
             engine_cache()
         return ""
-    return f"{' and '.join(names)} of onnxruntime does not start here; it needs {wanted[0].needs}"
+    return f"onnxruntime cannot start {' or '.join(names)} here; it needs {wanted[0].needs}"
 
 
 def _backends(runtime: Runtime, accelerator: Accelerator) -> set[str]:
