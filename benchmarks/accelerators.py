@@ -11,23 +11,23 @@ import argparse
 import warnings
 from pathlib import Path
 
+import msgspec
+
 from edge.cli.console import describe, verdict
 from edge.parity.verify import verify
 from runtimes.artifact import Artifact
 from runtimes.base import RunOptions
-from runtimes.registry import open_session
 
 HEAD = "| backend | artifact | arithmetic | nodes | against PyTorch in float32 |\n|---|---|---|---|---|\n"
 
 
 def line(artifact: Artifact, options: RunOptions, words: str) -> str:
     """Return the row of one artifact."""
-    session = open_session(artifact, options)
-    used = session.effective
-    session.close()
     parity = verify(artifact, options)
-    shown = f"{verdict(parity.passed)}: {describe(parity)}"
-    return f"| {words} | {artifact.name} | {used.precision} | {used.placement or '-'} | {shown} |\n"
+    nodes = ", ".join(f"{name} {count}" for name, count in (parity.placement or {}).items())
+    figure = describe(msgspec.structs.replace(parity, engine=""))
+    shown = f"{verdict(parity.passed)}: {figure}"
+    return f"| {words} | {artifact.name} | {parity.arithmetic} | {nodes or '-'} | {shown} |\n"
 
 
 def main() -> None:

@@ -95,6 +95,20 @@ def refused(edgepose, underflowing, tmp_path_factory):
 NAME = "rtmpose-t-192x256.onnxruntime-fp16"
 
 
+def test_an_accelerators_verdict_stands_beside_the_cpus(edgepose, weights, tmp_path):
+    """ONNX Runtime's CPU provider by its name: no other is in every build."""
+    named = ("--engine-option", "provider=cpu")
+    done = edgepose("export", weights, "format=onnx", *named, "--out", tmp_path, "--json")
+    assert done.code == 0
+    (row,) = done.json
+    first, second = row["parity"]
+    assert (first["engine"], first["passed"]) == ("", True)
+    assert second["engine"].endswith("CPUExecutionProvider")
+    assert (second["passed"], second["accelerator"], second["arithmetic"]) == (True, "cpu", "f32")
+    options = "--accelerator cpu --precision f32 --engine-option provider=cpu"
+    assert done.talk[-1] == f"next: edgepose verify {row['artifact']} {options}"
+
+
 def test_what_drifts_is_set_aside_with_a_report(refused, underflowing):
     done, out = refused
     assert done.code == 3
