@@ -74,11 +74,11 @@ def require_accelerators(formats: Formats) -> None:
             raise InputError(problem)
 
 
-def options_text(options: RunOptions) -> str:
+def option_words(options: RunOptions) -> list[str]:
     """Return the options of a session as `verify` and `bench` take them."""
-    extra = [f"--engine-option {name}={value}" for name, value in options.extra.items()]
-    precision = f"--precision {options.precision}"
-    return " ".join([f"--accelerator {options.accelerator}", precision, *extra])
+    extra = [("--engine-option", f"{name}={value}") for name, value in options.extra.items()]
+    named = [("--accelerator", options.accelerator), ("--precision", options.precision), *extra]
+    return [word for pair in named for word in pair]
 
 
 def _problem(runtime: Runtime, options: RunOptions) -> str:

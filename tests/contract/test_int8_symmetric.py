@@ -11,7 +11,9 @@ from runtimes.artifact import Artifact
 from runtimes.parity_spec import BoxesParity
 
 pytest.importorskip("torch")
-onnx = pytest.importorskip("onnx")
+pytest.importorskip("onnx")
+
+import onnx
 
 from export.inputs import drawn_inputs
 from quantize.int8.calibration import ImageSets

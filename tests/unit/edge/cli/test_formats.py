@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from edge.cli.formats import TENSORRT, Formats, options_text, parse_formats, require_accelerators
+from edge.cli.formats import TENSORRT, Formats, option_words, parse_formats, require_accelerators
 from runtimes.base import RunOptions
 from runtimes.errors import InputError
 
@@ -57,7 +57,8 @@ def test_an_accelerator_is_asked_of_every_format() -> None:
     named = parse_formats("onnx", None, {"provider": "openvino"}).accelerated["onnxruntime"]
     assert named == RunOptions(extra={"provider": "openvino"})
     assert (
-        options_text(named) == "--accelerator cpu --precision f32 --engine-option provider=openvino"
+        " ".join(option_words(named))
+        == "--accelerator cpu --precision f32 --engine-option provider=openvino"
     )
 
 
