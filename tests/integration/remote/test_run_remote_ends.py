@@ -12,22 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from loopback_sshd import SSHD, Sshd, cut, left_on, remote, start_sshd
+from loopback_sshd import FILES, Sshd, cut, left_on, remote
 from mjpeg import MjpegHandler, jpeg_of, mjpeg_camera
 
-pytestmark = pytest.mark.skipif(
-    SSHD is None, reason="there is no sshd (apt install openssh-server)"
-)
-FILES = (
-    "--out",
-    "o.mp4",
-    "--save-json",
-    "o.json",
-    "--save-csv",
-    "o.csv",
-    "--save-jsonl",
-    "o.jsonl",
-)
 # stands in for an interpreter whose start of edgepose takes long
 SLOW_START = """#!{python}
 import runpy, signal, sys
@@ -49,18 +36,6 @@ if sys.argv[1].endswith("agent.py"):
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    server = start_sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def artifact(small_artifact, tmp_path_factory) -> Path:
-    return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 
 import msgspec
 import pytest
-from loopback_sshd import SSHD, Sshd, cut, left_on, remote, start_sshd
+from loopback_sshd import Sshd, cut, left_on, remote
 
 from devices.detect import detect_machine
 from edge.bench.limits.job import Job
@@ -28,17 +28,7 @@ from runtimes.errors import DeviceLostError, EdgeposeWarning
 from runtimes.registry import ENGINES, installed_engine
 from runtimes.spec import Cost
 
-pytestmark = pytest.mark.skipif(
-    SSHD is None, reason="there is no sshd (apt install openssh-server)"
-)
 QUICK = ("--threads", 1, "--iterations", 3, "--rounds", 1)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    server = start_sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.stop()
 
 
 @pytest.fixture

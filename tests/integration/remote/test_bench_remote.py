@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from loopback_sshd import SSHD, Sshd, cut, left_on, make_key, remote, start_full_sshd, start_sshd
+from loopback_sshd import Sshd, cut, left_on, make_key, remote, start_full_sshd, start_sshd
 
 from devices.detect import detect_machine
 from edge.bench.measure import make_cases, open_for_board
@@ -19,22 +19,7 @@ from edge.bench.remote.bench import Remote, bench_remote
 from edge.bench.sustained import Sustained
 from runtimes.errors import EdgeposeWarning
 
-pytestmark = pytest.mark.skipif(
-    SSHD is None, reason="there is no sshd (apt install openssh-server)"
-)
 QUICK = ("--rounds", 2, "--time", 0.002, "--threads", 1)
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    server = start_sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def artifact(small_artifact, tmp_path_factory) -> Path:
-    return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
 
 
 def test_rows_are_measured_on_the_board(edgepose, artifact, sshd, tmp_path) -> None:

@@ -15,12 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from loopback_sshd import SSHD, left_on, make_key, remote, start_full_sshd, start_sshd
+from loopback_sshd import FILES, left_on, make_key, remote, start_full_sshd
 
-ROOT = Path(__file__).resolve().parents[2]
-pytestmark = pytest.mark.skipif(
-    SSHD is None, reason="there is no sshd (apt install openssh-server)"
-)
+ROOT = Path(__file__).resolve().parents[3]
 # stands in for an interpreter of another version, or without some packages
 SHIM = """#!{python}
 import runpy, sys
@@ -28,18 +25,6 @@ import runpy, sys
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory):
-    server = start_sshd(tmp_path_factory.mktemp("sshd"))
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def artifact(small_artifact, tmp_path_factory) -> Path:
-    return small_artifact(tmp_path_factory.mktemp("art") / "small.onnxruntime-fp32").root
 
 
 @pytest.fixture
@@ -76,16 +61,6 @@ def files_below(folder: Path) -> dict[str, bytes]:
     }
 
 
-FILES = (
-    "--out",
-    "o.mp4",
-    "--save-json",
-    "o.json",
-    "--save-csv",
-    "o.csv",
-    "--save-jsonl",
-    "o.jsonl",
-)
 FOLDERS = ("--out", "out", "--save-json", "json", "--save-jsonl", "lines")
 
 
