@@ -1,7 +1,7 @@
 """ONNX Runtime's symmetric int8: a graph that TensorRT's parser reads, and that computes what the float one does.
 
-The parser's rules (onnx-tensorrt, `QuantDequantLinearHelper` and issue 850): zero points are 0, activations i8, and no
-DequantizeLinear of i32. Nothing here needs TensorRT.
+By NVIDIA's documentation and its parser's messages (NVIDIA/TensorRT issue 2774, onnx-tensorrt issue 850): zero points
+are 0, activations i8, and no DequantizeLinear of i32. Nothing here needs TensorRT.
 """
 
 import numpy as np

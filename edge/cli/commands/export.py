@@ -9,7 +9,7 @@ import click
 from edge.catalog.lookup import CATALOG
 from edge.cli.checks import require_converters, require_writable
 from edge.cli.console import command_line, hint, progress, say
-from edge.cli.formats import Formats, option_words, parse_formats, require_accelerators
+from edge.cli.formats import TENSORRT, Formats, option_words, parse_formats, require_accelerators
 from edge.cli.options import (
     CalibrationOptions,
     GateOptions,
@@ -127,6 +127,10 @@ def command(
     people = parse_classes(det_classes)
     if people and not loaded.spec.is_detector:
         raise InputError(f"{loaded.spec.model} is no detector; leave --det-classes out")
+    if TENSORRT in targets.accelerated.values():
+        say(
+            "TensorRT builds an engine for each artifact: minutes on a small board, kept in the cache"
+        )
     results = _export(loaded, planned, targets, calibration, gate, truth, people)
     emit_artifacts(results, "against PyTorch", as_json=as_json)
     if refused := report_written(results):
@@ -139,7 +143,9 @@ def command(
 def _mend(
     refused: "Exported", targets: Formats, calibration: CalibrationOptions, out: Path, weights: str
 ) -> str:
-    """Return the command that shows where an artifact that was refused drifts."""
+    """Return the command that shows where an artifact that was refused drifts, or what its accelerator lacks."""
+    if refused.error and targets.accelerated:
+        return command_line("doctor")
     if refused.parity and refused.parity[-1].engine:
         return command_line("verify", refused.path, *_flags(refused, targets))
     if refused.target.precision == "int8":
