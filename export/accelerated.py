@@ -40,7 +40,8 @@ def judge_on(
             # of nodes that run elsewhere: the record counts them, under a name that lasts
             warnings.simplefilter("ignore", EdgeposeWarning)
             parity = measure(artifact, reference, options_for(asked, manifest.precision))
-    except InputError as error:  # of this artifact alone, such as int8 on Vulkan: others may pass
-        raise EngineError(str(error)) from error
+    except (InputError, EngineError) as error:
+        # of this artifact alone, such as int8 on Vulkan: others may pass; its folder is gone when this is read
+        raise EngineError(str(error).removeprefix(f"{artifact.root}: ")) from error
     parity = with_px_limit(parity, px_limit(manifest, parity.arithmetic))
     return (*judged, msgspec.structs.replace(parity, inputs=judged[0].inputs))
