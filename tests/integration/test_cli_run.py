@@ -37,6 +37,8 @@ VERIFY_KEYS = {
     "precision",
     "basis",
     "arithmetic",
+    "accelerator",
+    "placement",
     "limit",
     "raw_error",
     "px_mean",
