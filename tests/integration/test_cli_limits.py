@@ -132,3 +132,21 @@ def test_what_is_kept_is_valid_and_a_busy_machine_keeps_nothing(edgepose, cache)
     assert kept is not None
     assert all(each.cpu_wall >= 0.9 for each in (*kept.rates, *kept.bandwidths))
     assert done.json["limits"] == json.loads(msgspec.json.encode(kept))
+
+
+@pytest.mark.parametrize("where", [(), ("--remote", "ssh:board.invalid")])
+def test_a_cache_that_cannot_keep_limits_ends_doctor_before_it_measures(
+    edgepose, cache, where
+) -> None:
+    """A host without an address is not reached either."""
+    cache.write_text("a file in the place of the folder")
+    done = edgepose("doctor", "--measure", "--json", *where)
+    assert (done.code, done.out) == (2, "")
+    assert "EDGEPOSE_CACHE" in done.talk[-1]
+    assert "board.invalid" not in "".join(done.talk)
+
+    cache.unlink()
+    limits_path().mkdir(parents=True)
+    done = edgepose("doctor", "--measure", *where)
+    assert (done.code, done.out) == (2, "")
+    assert f"{limits_path()}: cannot be read" in done.talk[-1]

@@ -14,6 +14,7 @@ from runtimes.record import Count, NotNegative, Record, Size, decode_record
 FORMAT = 1
 LIMITS = "limits.json"
 REMEDY = "delete it and run `edgepose doctor --measure` again"
+WRITABLE = "set EDGEPOSE_CACHE to a writable folder"
 
 # "int8": products of 8-bit integers; others as `Arithmetic`
 Kind = Literal["f32", "bf16", "f16", "int8"]
@@ -84,29 +85,42 @@ def load_limits(machine: Machine, host: str = "") -> Limits | None:
     host: of a board, see `machine_key`.
     """
     key = machine_key(machine, host)
-    return next((each for each in _read().entries if each.machine == key), None)
+    try:
+        data = limits_path().read_bytes()
+    except OSError:  # missing, or another user's: rows have no floor then
+        return None
+    return next((each for each in _decode(data) if each.machine == key), None)
+
+
+def kept_limits() -> tuple[Limits, ...]:
+    """Return the entries of all machines; raises InputError for a file that is damaged or cannot be read."""
+    path = limits_path()
+    try:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return ()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); {REMEDY}") from error
+    return _decode(data)
 
 
 def save_limits(limits: Limits) -> Path:
-    """Save `limits` in place of an entry of the same machine; raises InputError where the cache cannot be written."""
+    """Save `limits` in place of an entry of the same machine.
+
+    Raises InputError where the cache cannot be written, and as `kept_limits`: entries of others are never lost.
+    """
     path = limits_path()
-    kept = [each for each in _read().entries if each.machine != limits.machine]
+    kept = [each for each in kept_limits() if each.machine != limits.machine]
     text = msgspec.json.format(msgspec.json.encode(LimitsFile(entries=(*kept, limits))), indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_file(path) as stream:
             stream.write(text + b"\n")
     except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error.strerror}); set EDGEPOSE_CACHE to a writable folder"
-        ) from error
+        raise InputError(f"{path}: cannot be written ({error.strerror}); {WRITABLE}") from error
     return path
 
 
-def _read() -> LimitsFile:
-    path = limits_path()
-    try:
-        data = path.read_bytes()
-    except OSError:  # missing or not readable
-        return LimitsFile()
-    return decode_record(path, data, LimitsFile, FORMAT, "limits of machines", REMEDY)
+def _decode(data: bytes) -> tuple[Limits, ...]:
+    found = decode_record(limits_path(), data, LimitsFile, FORMAT, "limits of machines", REMEDY)
+    return found.entries

@@ -3,13 +3,20 @@
 from collections.abc import Sequence
 
 from edge.bench.limits.measure import Measured
-from edge.bench.limits.record import Limits, save_limits
+from edge.bench.limits.record import WRITABLE, Limits, kept_limits, limits_path, save_limits
+from edge.cli.checks import require_writable
 from edge.cli.console import command_line
 from runtimes.errors import GateError
 
 MEASURE = ("doctor", "--measure")
 # after `describe_busy`, before a minute of measuring
 IF_BUSY = "figures come out too low, or are not kept. Better end those (Ctrl-C ends this)"
+
+
+def require_keepable() -> None:
+    """Raise InputError, before a minute of measuring, where limits cannot be added to the cache afterwards."""
+    kept_limits()
+    require_writable(limits_path().parent, WRITABLE)
 
 
 def keep_limits(

@@ -133,6 +133,10 @@ def command(
     """
     limited = ctx.get_parameter_source("time_limit_s") is not ParameterSource.DEFAULT
     ssh = remote.ssh(here={"--time-limit": limited})
+    if measuring:
+        from edge.cli.benching.limits import require_keepable
+
+        require_keepable()
     if ssh:
         from edge.cli.remote.doctor import examine_board
 

@@ -28,7 +28,11 @@ BASES = {
     "boxes_int8.json": (BoxesParity,),
 }
 RENAMED = {"people": "boxes"}
-NEWER = {"accelerator": "cpu", "engine": "", "placement": None}  # what older manifests mean by leaving them out
+NEWER = {
+    "accelerator": "cpu",
+    "engine": "",
+    "placement": None,
+}  # what older manifests mean by leaving them out
 
 
 def written(name: str) -> dict[str, Any]:

@@ -186,6 +186,16 @@ def test_a_cache_that_cannot_be_written_is_an_input_error(tmp_path, monkeypatch)
         save_limits(limits())
 
 
+def test_a_file_that_cannot_be_read_is_not_replaced(tmp_path, monkeypatch) -> None:
+    """It may have entries of other machines. Rows have no floor meanwhile."""
+    monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path))
+    limits_path().mkdir()
+    assert load_limits(HERE) is None
+    with pytest.raises(InputError, match="cannot be read"):
+        save_limits(limits())
+    assert [each.name for each in tmp_path.iterdir()] == [limits_path().name]
+
+
 def part(
     images: list[int], cost: Cost | None, precision: str = "fp32", used: Effective | None = None
 ) -> Part:
