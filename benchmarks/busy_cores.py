@@ -23,7 +23,7 @@ import msgspec
 
 from devices.cpu_use import affinity
 from devices.detect import detect_machine
-from edge.bench.limits.measure import BLAS_THREADS
+from edge.bench.limits.job import BLAS_THREADS
 from edge.bench.measure import WARMUP_S
 from edge.bench.process import Worker
 from edge.bench.record import why_not_valid
