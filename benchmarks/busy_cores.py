@@ -1,4 +1,4 @@
-"""What `edgepose bench` says where other processes use cores: `cpu/wall`, `others`, `valid`, and the time of a run.
+"""Figures of `edgepose bench` where other processes use cores: `cpu/wall`, `others`, `valid`, and the time of a run.
 
     python benchmarks/busy_cores.py ARTIFACT [--rounds 5] [--time 2] [--out FILE.json]
 

@@ -1,4 +1,4 @@
-"""What other processes use of the CPUs that this process may run on, by /proc/stat; nothing is known without it."""
+"""Use of the CPUs that this process may run on by other processes, from /proc/stat; not known without it."""
 
 import os
 import sys

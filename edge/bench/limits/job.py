@@ -1,4 +1,4 @@
-"""What the program that measures with numpy is asked, and what it answers."""
+"""Job and answer of the program that measures with numpy."""
 
 from pathlib import Path
 
