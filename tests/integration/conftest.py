@@ -16,6 +16,7 @@ import pytest
 
 from edge.cli import run as run_cli
 from runtimes.registry import installed_engine
+from runtimes.spec import Cost
 
 ROOT = Path(__file__).resolve().parents[2]
 # What a shell starts, with packages named in HIDDEN as if they were not installed. Ctrl-C reaches it as it does at a
@@ -204,3 +205,10 @@ def _need(*packages: str) -> None:
                 pytest.skip(f"{package} is not installed")
         else:
             pytest.importorskip(package)
+
+
+@pytest.fixture
+def counted(small_artifact, tmp_path):
+    """An artifact whose cost is of an export; 2 GMACs, whatever its network has."""
+    cost = Cost(macs=2_000_000_000, parameters=10, io_bytes=60)
+    return small_artifact(tmp_path / "small.onnxruntime-fp32", cost=cost).root

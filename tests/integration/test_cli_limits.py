@@ -17,7 +17,6 @@ from edge.bench.limits.record import (
     machine_key,
     save_limits,
 )
-from runtimes.spec import Cost
 
 MEASURE = "edgepose doctor --measure"
 QUICK = ("--threads", "1", "--iterations", "3", "--rounds", "1")
@@ -27,13 +26,6 @@ QUICK = ("--threads", "1", "--iterations", "3", "--rounds", "1")
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("EDGEPOSE_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def counted(small_artifact, tmp_path):
-    """An artifact whose cost is of an export; 2 GMACs, whatever its network has."""
-    cost = Cost(macs=2_000_000_000, parameters=10, io_bytes=60)
-    return small_artifact(tmp_path / "small.onnxruntime-fp32", cost=cost).root
 
 
 def limits() -> Limits:
